@@ -1,0 +1,240 @@
+// The one place that talks to the server. Every call resolves with the server's object or rejects with an ApiError,
+// whose message is a sentence for the person.
+
+import type {
+  Chunks,
+  Connection,
+  Download,
+  FilePage,
+  FileQuery,
+  Host,
+  LogLine,
+  Message,
+  Minute,
+  NewDownload,
+  SearchResult,
+  Settings,
+  Status,
+} from "./types";
+
+const BASE = "/api/v1";
+
+/** A request that did not work. `status` is 0 when the server could not be reached at all. */
+export class ApiError extends Error {
+  constructor(
+    readonly status: number,
+    readonly code: string,
+    message: string,
+  ) {
+    super(message);
+  }
+}
+
+/** Called when the server asks for the dashboard token; set once by the shell. */
+let onUnauthorized: () => void = () => {};
+export function whenUnauthorized(callback: () => void): void {
+  onUnauthorized = callback;
+}
+
+/** A path keeps its slashes; every other byte is percent-encoded. */
+export function encodePath(path: string): string {
+  return path.split("/").map(encodeURIComponent).join("/");
+}
+
+function query(values: object): string {
+  const params = new URLSearchParams();
+  for (const [key, value] of Object.entries(values)) {
+    if (value !== undefined && value !== "") params.set(key, String(value));
+  }
+  const text = params.toString();
+  return text === "" ? "" : `?${text}`;
+}
+
+async function toError(response: Response): Promise<ApiError> {
+  if (response.status === 401) onUnauthorized();
+  let code = "";
+  let sentence = `${response.status} ${response.statusText}`.trim();
+  try {
+    const problem = (await response.json()) as { title?: unknown; detail?: unknown; code?: unknown };
+    if (typeof problem.code === "string") code = problem.code;
+    if (typeof problem.detail === "string" && problem.detail !== "") sentence = problem.detail;
+    else if (typeof problem.title === "string" && problem.title !== "") sentence = problem.title;
+  } catch {
+    // Not a problem document (a proxy in between, perhaps): the status line has to do.
+  }
+  return new ApiError(response.status, code, sentence);
+}
+
+async function send(path: string, init: RequestInit = {}): Promise<Response> {
+  let response: Response;
+  try {
+    response = await fetch(path, { credentials: "same-origin", cache: "no-store", ...init });
+  } catch (error) {
+    if (init.signal?.aborted) throw error;
+    throw new ApiError(0, "unreachable", "");
+  }
+  if (!response.ok) throw await toError(response);
+  return response;
+}
+
+async function get<T>(path: string, signal?: AbortSignal): Promise<T> {
+  return (await send(BASE + path, { signal: signal ?? null })).json() as Promise<T>;
+}
+
+async function change<T>(method: string, path: string, body?: unknown): Promise<T> {
+  const init: RequestInit = { method };
+  if (body !== undefined) {
+    init.headers = { "Content-Type": "application/json" };
+    init.body = JSON.stringify(body);
+  }
+  const response = await send(BASE + path, init);
+  const text = await response.text();
+  return (text === "" ? undefined : JSON.parse(text)) as T;
+}
+
+const hostPath = (id: string): string => `/hosts/${encodeURIComponent(id)}`;
+
+export const api = {
+  status: () => get<Status>("/status"),
+
+  hosts: async () => (await get<{ hosts: Host[] }>("/hosts")).hosts,
+  addHost: (address: string) => change<Host>("POST", "/hosts", { address }),
+  removeHost: (id: string) => change<void>("DELETE", hostPath(id)),
+  scan: () => change<void>("POST", "/scan"),
+  files: (host: string, options: FileQuery, signal?: AbortSignal) =>
+    get<FilePage>(`${hostPath(host)}/files${query(options)}`, signal),
+  refreshFiles: (host: string) => change<void>("POST", `${hostPath(host)}/files/refresh`),
+  search: async (q: string, signal?: AbortSignal) =>
+    (await get<{ results: SearchResult[] }>(`/search${query({ q })}`, signal)).results,
+
+  downloads: async () => (await get<{ downloads: Download[] }>("/downloads")).downloads,
+  addDownload: (what: NewDownload) => change<Download>("POST", "/downloads", what),
+  changeDownload: (id: number, fields: { state?: "paused" | "queued"; priority?: number; limit_bps?: number }) =>
+    change<Download>("PATCH", `/downloads/${id}`, fields),
+  retryDownload: (id: number) => change<void>("POST", `/downloads/${id}/retry`),
+  recheckDownload: (id: number) => change<void>("POST", `/downloads/${id}/recheck`),
+  removeDownload: (id: number, data: "keep" | "remove") => change<void>("DELETE", `/downloads/${id}?data=${data}`),
+  pauseAll: () => change<void>("POST", "/downloads/pause"),
+  resumeAll: () => change<void>("POST", "/downloads/resume"),
+  chunks: (id: number, signal?: AbortSignal) => get<Chunks>(`/downloads/${id}/chunks`, signal),
+  contentUrl: (id: number) => `${BASE}/downloads/${id}/content`,
+
+  /** The first bytes of a download as text, and whether that was all of it. */
+  async contentText(id: number, max: number, signal: AbortSignal): Promise<{ text: string; whole: boolean }> {
+    const response = await send(this.contentUrl(id), { headers: { Range: `bytes=0-${max - 1}` }, signal });
+    const total = Number(/\/(\d+)$/.exec(response.headers.get("Content-Range") ?? "")?.[1] ?? 0);
+    const bytes = new Uint8Array(await response.arrayBuffer());
+    const whole = response.status === 200 ? bytes.length <= max : total <= max;
+    return { text: new TextDecoder().decode(bytes.subarray(0, max)), whole };
+  },
+
+  shareFiles: (options: FileQuery, signal?: AbortSignal) => get<FilePage>(`/share/files${query(options)}`, signal),
+  removeShared: (path: string) => change<void>("DELETE", `/share/files/${encodePath(path)}`),
+  /** Digest of a file, or null while the server computes it. */
+  shareDigest: (path: string, algorithm: string) => digest(`/share/digest${query({ path, algorithm })}`),
+  downloadDigest: (id: number, algorithm: string) => digest(`/downloads/${id}/digest${query({ algorithm })}`),
+
+  connections: async () => (await get<{ connections: Connection[] }>("/connections")).connections,
+  messages: async () => (await get<{ messages: Message[] }>("/messages")).messages,
+  sendMessage: (to: string, text: string) => change<Message>("POST", "/messages", { to, text }),
+  settings: () => get<Settings>("/settings"),
+  changeSettings: (fields: Partial<Settings>) => change<Settings>("PATCH", "/settings", fields),
+  traffic: async (since: string) => (await get<{ minutes: Minute[] }>(`/traffic${query({ since })}`)).minutes,
+  log: async () => (await get<{ lines: LogLine[] }>("/log")).lines,
+
+  /** Trades the token for a cookie that scripts cannot read. */
+  signIn: (token: string) => change<void>("POST", "/session", { token }),
+};
+
+async function digest(path: string): Promise<string | null> {
+  const response = await send(BASE + path);
+  if (response.status === 202) return null;
+  return ((await response.json()) as { hex: string }).hex;
+}
+
+/** One event of the stream. */
+export interface ServerEvent {
+  id: string;
+  type: string;
+  data: unknown;
+}
+
+/**
+ * Reads the event stream until it ends, fails or `signal` aborts; then rejects or resolves. `onOpen` is called once
+ * the server has answered, `onBytes` whenever anything arrives, a comment included.
+ */
+export async function readEvents(
+  lastId: string,
+  signal: AbortSignal,
+  handlers: { onOpen: () => void; onBytes: () => void; onEvent: (event: ServerEvent) => void },
+): Promise<void> {
+  const headers: Record<string, string> = { Accept: "text/event-stream" };
+  if (lastId !== "") headers["Last-Event-ID"] = lastId;
+  const response = await send(`${BASE}/events`, { headers, signal });
+  if (!response.body) throw new ApiError(0, "unreachable", "");
+  handlers.onOpen();
+  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+  let rest = "";
+  let id = lastId;
+  let type = "";
+  let data: string[] = [];
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) return;
+    handlers.onBytes();
+    const lines = (rest + value).split(/\r\n|\n|\r(?!$)/);
+    rest = lines.pop() ?? "";
+    for (const line of lines) {
+      if (line === "") {
+        if (type !== "" || data.length > 0) {
+          handlers.onEvent({ id, type, data: data.length > 0 ? parse(data.join("\n")) : undefined });
+        }
+        type = "";
+        data = [];
+        continue;
+      }
+      const colon = line.indexOf(":");
+      const field = colon < 0 ? line : line.slice(0, colon);
+      const text = colon < 0 ? "" : line.slice(colon + 1).replace(/^ /, "");
+      if (field === "event") type = text;
+      else if (field === "data") data.push(text);
+      else if (field === "id") id = text;
+    }
+  }
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+/** How an upload piece was taken. */
+export interface PieceAnswer {
+  /** Bytes that the server holds from the start of the file on. */
+  received: number;
+}
+
+/** Bytes in one piece of an upload; the server refuses more in one request. */
+export const PIECE_BYTES = 8 * 1024 * 1024;
+
+/** Sends one piece of a file to the shared folder. */
+export async function putPiece(
+  path: string,
+  file: Blob,
+  from: number,
+  signal: AbortSignal,
+): Promise<PieceAnswer> {
+  const end = Math.min(from + PIECE_BYTES, file.size);
+  const range = file.size === 0 ? "bytes */0" : `bytes ${from}-${end - 1}/${file.size}`;
+  const response = await send(`${BASE}/share/files/${encodePath(path)}`, {
+    method: "PUT",
+    headers: { "Content-Range": range, "Content-Type": "application/octet-stream" },
+    body: file.slice(from, end),
+    signal,
+  });
+  await response.arrayBuffer();
+  return { received: end };
+}

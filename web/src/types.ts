@@ -1,0 +1,187 @@
+// The dashboard API's objects, as openapi.yaml describes them: sizes in bytes, speeds in bytes a second, times RFC 3339.
+
+export interface Status {
+  id: string;
+  name: string;
+  version: string;
+  time: string;
+  uptime_s: number;
+  peer_port: number;
+  dashboard_port: number;
+  addresses: string[];
+  share: ShareState;
+  downloads_folder: string;
+  speed: { down_bps: number; up_bps: number };
+  free_bytes: number;
+  scan: ScanState;
+}
+
+export interface ShareState {
+  folder: string;
+  files: number;
+  bytes: number;
+  hashed_bytes: number;
+}
+
+export interface ScanState {
+  running: boolean;
+  done: number;
+  total: number;
+}
+
+export interface Host {
+  id: string;
+  name: string;
+  addresses: string[];
+  state: "online" | "offline";
+  rtt_ms: number | null;
+  clock_offset_ms: number | null;
+  files: number | null;
+  bytes: number | null;
+  found_by: string;
+  last_seen: string | null;
+  protocol: number | null;
+}
+
+export interface Folder {
+  name: string;
+  files: number;
+  bytes: number;
+}
+
+export interface FileEntry {
+  path: string;
+  name: string;
+  size: number;
+  mtime: string | null;
+  type: string | null;
+  root: string | null;
+  local?: null | "done" | "downloading";
+}
+
+export interface FilePage {
+  folders: Folder[];
+  files: FileEntry[];
+  next: string | null;
+  total: number;
+}
+
+export interface FileQuery {
+  folder?: string;
+  q?: string;
+  sort?: SortKey;
+  order?: "asc" | "desc";
+  limit?: number;
+  cursor?: string;
+}
+
+export type SortKey = "name" | "size" | "mtime" | "type";
+
+export interface SearchResult {
+  name: string;
+  size: number;
+  root: string | null;
+  copies: { host: string; path: string }[];
+}
+
+export type DownloadState = "queued" | "running" | "paused" | "verifying" | "done" | "failed" | "cancelled";
+
+export interface DownloadSource {
+  host: string | null;
+  address: string;
+  state: "connecting" | "active" | "idle" | "waiting" | "failed" | "banned";
+  bytes: number;
+  speed_bps: number;
+  error: string | null;
+}
+
+export interface Download {
+  id: number;
+  name: string;
+  path: string;
+  state: DownloadState;
+  reason: string | null;
+  size: number | null;
+  done_bytes: number;
+  chunk_size: number | null;
+  chunks_total: number;
+  chunks_done: number;
+  files_total: number;
+  files_done: number;
+  speed_bps: number;
+  eta_s: number | null;
+  root: string | null;
+  verified: boolean;
+  priority: number;
+  limit_bps: number;
+  error: null | { code: string; detail: string };
+  sources: DownloadSource[];
+  created_at: string;
+  finished_at: string | null;
+}
+
+export type ChunkState = "missing" | "active" | "done";
+export type ChunkRun = [first: number, count: number, state: ChunkState, source: string | number | null];
+
+export interface Chunks {
+  chunk_size: number;
+  total: number;
+  runs: ChunkRun[];
+}
+
+export type NewDownload = (
+  | { host: string; path: string }
+  | { host: string; folder: string }
+  | { root: string }
+  | { url: string }
+) & { to?: string; priority?: number; limit_bps?: number };
+
+export interface Connection {
+  id: number | string;
+  address: string;
+  port: number;
+  host: string | null;
+  since: string;
+  requests: number;
+  bytes_sent: number;
+  speed_bps: number;
+  path: string | null;
+  user_agent: string | null;
+}
+
+export interface Message {
+  id: number;
+  from: string;
+  to: string;
+  text: string;
+  sent_at: string;
+  received_at: string | null;
+  incoming: boolean;
+  deliveries: { host: string; state: "queued" | "delivered" | "failed" }[];
+}
+
+export interface Settings {
+  name: string;
+  share_folder: string;
+  downloads_folder: string;
+  down_limit_bps: number;
+  up_limit_bps: number;
+  running_downloads: number;
+  connections_per_source: number;
+  scan: boolean;
+  beacon: boolean;
+  language: string;
+  theme: string;
+}
+
+export interface Minute {
+  at: string;
+  down_bytes: number;
+  up_bytes: number;
+}
+
+export interface LogLine {
+  at: string;
+  level: string;
+  text: string;
+}
