@@ -12,7 +12,8 @@
 
 #include "base/mem.h"
 
-/* How often a lookup is repeated that the kernel gave up because something was renamed meanwhile (openat2(2), EAGAIN). */
+/* How often a lookup is repeated that the kernel gave up because something was renamed meanwhile (openat2(2),
+ * EAGAIN). */
 #define RETRIES 64
 
 int hp_beneath_open(int folder_fd, const char *path, int flags, mode_t mode, hp_beneath_links_t links)
@@ -21,7 +22,8 @@ int hp_beneath_open(int folder_fd, const char *path, int flags, mode_t mode, hp_
     struct open_how how = {
         .flags = (uint64_t)(unsigned)flags | O_CLOEXEC,
         .mode = makes ? mode & 07777 : 0,
-        .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS | (links == HP_BENEATH_NO_LINKS ? RESOLVE_NO_SYMLINKS : 0),
+        .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS |
+                   (links == HP_BENEATH_NO_LINKS ? RESOLVE_NO_SYMLINKS : 0),
     };
     if (path[0] == '\0')
         path = ".";
@@ -61,7 +63,8 @@ int hp_beneath_make_folders(int folder_fd, const char *path, mode_t mode)
         return -EXDEV;
     }
     char *copy = hp_strdup(path), *rest = NULL;
-    for (char *name = strtok_r(copy, "/", &rest); name != NULL && fd >= 0; name = strtok_r(NULL, "/", &rest)) {
+    for (char *name = strtok_r(copy, "/", &rest); name != NULL && fd >= 0;
+         name = strtok_r(NULL, "/", &rest)) {
         int inner = enter_folder(fd, name, mode);
         close(fd);
         fd = inner;

@@ -53,7 +53,8 @@ void hp_bitmap_clear_all(hp_bitmap_t *self)
     self->count = 0;
 }
 
-/* The first bit at or after from that is set once every word was XORed with flip (0, or all ones to look for clear bits). */
+/* The first bit at or after from that is set once every word was XORed with flip (0, or all ones to look for
+ * clear bits). */
 static uint32_t next(const hp_bitmap_t *self, uint32_t from, uint64_t flip)
 {
     if (from >= self->size)

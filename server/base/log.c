@@ -25,7 +25,8 @@ static pthread_mutex_t ring_lock = PTHREAD_MUTEX_INITIALIZER;
 static hp_log_entry_t ring[HP_LOG_KEPT];
 static uint64_t last_number;
 
-/* Held while the listener runs, so that hp_log_set_listener(NULL) returns only when no thread is inside the old one. */
+/* Held while the listener runs, so that hp_log_set_listener(NULL) returns only when no thread is inside the
+ * old one. */
 static pthread_mutex_t listener_lock = PTHREAD_MUTEX_INITIALIZER;
 static void (*listener)(void *arg);
 static void *listener_arg;
@@ -33,8 +34,8 @@ static void *listener_arg;
 static void print_line(const hp_log_entry_t *entry)
 {
     char line[HP_LOG_LINE + HP_RFC3339_SIZE + 16], at[HP_RFC3339_SIZE];
-    int n = snprintf(line, sizeof line, "%s %-5s %s\n", hp_clock_rfc3339(entry->at, at), level_names[entry->level],
-                     entry->text);
+    int n = snprintf(line, sizeof line, "%s %-5s %s\n", hp_clock_rfc3339(entry->at, at),
+                     level_names[entry->level], entry->text);
     for (int sent = 0; sent < n;) {
         ssize_t wrote = write(STDERR_FILENO, line + sent, (size_t)(n - sent));
         if (wrote < 0 && errno == EINTR)

@@ -69,7 +69,8 @@ void hp_path_part_name(const char *name, int64_t download_id, char out[HP_NAME_M
 static size_t extension_start(const char *name, size_t length)
 {
     const char *dot = strrchr(name, '.');
-    if (dot == NULL || dot == name || dot[1] == '\0' || strlen(dot + 1) > EXTENSION_MAX || strchr(dot, ' ') != NULL)
+    if (dot == NULL || dot == name || dot[1] == '\0' || strlen(dot + 1) > EXTENSION_MAX ||
+        strchr(dot, ' ') != NULL)
         return length;
     if (dot - name > 4 && strncasecmp(dot - 4, ".tar", 4) == 0)
         dot -= 4;
@@ -86,14 +87,14 @@ void hp_path_candidate(const char *name, unsigned n, char out[HP_NAME_MAX + 1])
     size_t stem = extension_start(name, length);
     char number[16];
     size_t taken = (size_t)snprintf(number, sizeof number, " (%u)", n) + (length - stem);
-    snprintf(out, HP_NAME_MAX + 1, "%.*s%s%s", (int)hp_utf8_prefix(name, stem, HP_NAME_MAX - taken), name, number,
-             name + stem);
+    snprintf(out, HP_NAME_MAX + 1, "%.*s%s%s", (int)hp_utf8_prefix(name, stem, HP_NAME_MAX - taken), name,
+             number, name + stem);
 }
 
 static bool unreserved(unsigned char c)
 {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '.' ||
-           c == '_' || c == '~';
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+           c == '.' || c == '_' || c == '~';
 }
 
 char *hp_path_encode(const char *text, size_t length, bool keep_slash)

@@ -82,8 +82,8 @@ static spec_t read_spec(reader_t *in, uint64_t size, hp_range_t *range)
     return SPEC_OK;
 }
 
-hp_range_result_t hp_range_parse(const char *value, size_t length, uint64_t size, hp_range_t ranges[HP_RANGES_MAX],
-                                 size_t *count)
+hp_range_result_t hp_range_parse(const char *value, size_t length, uint64_t size,
+                                 hp_range_t ranges[HP_RANGES_MAX], size_t *count)
 {
     reader_t in = {value, value + length};
     size_t asked = 0;
