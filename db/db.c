@@ -1,0 +1,317 @@
+/* Opening is where a database can be ruined, so it goes in steps, and the first write comes after the last
+ * refusal:
+ *
+ *   1. SQLite opens the file, which reads nothing but the header and takes no lock.
+ *   2. The header is looked at directly. The application id is written in the same transaction as the first
+ * tables, and before the journal becomes a WAL, so the id in the header is final; the version there may be
+ * older than the one in the WAL, never newer.
+ *   3. The first statement reads the version through the journal, which may play back what a crash left.
+ * Closing after a refusal leaves the WAL as it is.
+ *   4. An empty file gets all tables (rollback journal, one synced transaction), and then its WAL. One of an
+ * older version is migrated.
+ *   5. Settings of the connection; all statements are prepared.
+ */
+#include "db/db.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "db/schema.h"
+#include "db/statement.h"
+
+#define CACHE_KIB        8192     /* pages kept in memory */
+#define JOURNAL_LIMIT    16777216 /* bytes that the WAL keeps on disk after a checkpoint */
+#define CHECKPOINT_PAGES 1000     /* the WAL goes back into the file when it has so many pages (4 KiB each) */
+#define BUSY_MS          5000     /* how long to wait for a person's sqlite3 that holds the database */
+
+struct hp_db {
+    sqlite3 *handle;
+    hp_prepared_t *prepared[HP_SQL_LIST_COUNT];
+};
+
+sqlite3 *hp_db_handle(const hp_db_t *db)
+{
+    return db->handle;
+}
+
+hp_prepared_t **hp_db_prepared(hp_db_t *db)
+{
+    return db->prepared;
+}
+
+int64_t hp_db_changes(const hp_db_t *db)
+{
+    return sqlite3_changes64(db->handle);
+}
+
+int64_t hp_db_last_id(const hp_db_t *db)
+{
+    return sqlite3_last_insert_rowid(db->handle);
+}
+
+int hp_db_fail(const hp_db_t *db, int result, const char *what, hp_err_t *err)
+{
+    int primary = result & 0xff;
+    if (primary == SQLITE_NOMEM || result == SQLITE_IOERR_NOMEM) {
+        fputs("hostpair: out of memory\n", stderr);
+        abort();
+    }
+    const char *words =
+        sqlite3_extended_errcode(db->handle) == result ? sqlite3_errmsg(db->handle) : sqlite3_errstr(result);
+    int number = primary == SQLITE_IOERR || primary == SQLITE_CANTOPEN ? sqlite3_system_errno(db->handle) : 0;
+    int code = primary == SQLITE_FULL || number == ENOSPC || number == EDQUOT ? HP_E_NO_SPACE : HP_E_DB;
+    if (number != 0)
+        return hp_err_set(err, code, "%s: %s (%s)", what, words, hp_err_sentence(-number));
+    return hp_err_set(err, code, "%s: %s", what, words);
+}
+
+int hp_db_script(hp_db_t *db, const char *sql, const char *what, hp_err_t *err)
+{
+    int rc = sqlite3_exec(db->handle, sql, NULL, NULL, NULL);
+    return rc == SQLITE_OK ? 0 : hp_db_fail(db, rc, what, err);
+}
+
+/* ---- opening ---- */
+
+static int pragma_int(hp_db_t *db, const char *sql, int64_t *value, hp_err_t *err)
+{
+    sqlite3_stmt *stmt = NULL;
+    int rc = sqlite3_prepare_v2(db->handle, sql, -1, &stmt, NULL);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_step(stmt);
+    if (rc == SQLITE_ROW)
+        *value = sqlite3_column_int64(stmt, 0);
+    int result =
+        rc == SQLITE_ROW ? 0 : hp_db_fail(db, rc == SQLITE_DONE ? SQLITE_ERROR : rc, "reading it", err);
+    sqlite3_finalize(stmt);
+    return result;
+}
+
+static int check_identity(int64_t application, int64_t version, const hp_schema_t *schema, hp_err_t *err)
+{
+    if (application != HP_DB_APPLICATION_ID)
+        return hp_err_set(err, HP_E_DB_FOREIGN, "it belongs to another program (application id %lld)",
+                          (long long)application);
+    if (version > schema->version)
+        return hp_err_set(err, HP_E_DB_NEWER,
+                          "a newer hostpair wrote it: it has version %lld, this hostpair (" HP_VERSION
+                          ") knows up to version %d",
+                          (long long)version, schema->version);
+    if (version < 1)
+        return hp_err_set(err, HP_E_DB, "it is damaged: its version is %lld", (long long)version);
+    return 0;
+}
+
+static uint32_t big_endian(const unsigned char *p)
+{
+    return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
+}
+
+/* Step 2: https://www.sqlite.org/fileformat2.html#the_database_header. Through SQLite's own descriptor, as
+ * closing another one of the same file would drop its locks. */
+static int check_header(hp_db_t *db, const hp_schema_t *schema, hp_err_t *err)
+{
+    sqlite3_file *file = NULL;
+    sqlite3_int64 size = 0;
+    unsigned char header[100];
+    int rc = sqlite3_file_control(db->handle, "main", SQLITE_FCNTL_FILE_POINTER, &file);
+    if (rc == SQLITE_OK)
+        rc = file->pMethods->xFileSize(file, &size);
+    if (rc == SQLITE_OK && size >= (sqlite3_int64)sizeof header)
+        rc = file->pMethods->xRead(file, header, sizeof header, 0);
+    if (rc != SQLITE_OK)
+        return hp_db_fail(db, rc, "reading it", err);
+    if (size < (sqlite3_int64)sizeof header || memcmp(header, "SQLite format 3", 16) != 0)
+        return 0; /* empty, or step 3 says that it is no database */
+    return check_identity((int32_t)big_endian(header + 68), (int32_t)big_endian(header + 60), schema, err);
+}
+
+static int configure(hp_db_t *db, hp_err_t *err)
+{
+    char sql[600];
+    snprintf(sql, sizeof sql,
+             "PRAGMA foreign_keys = ON;"
+             "PRAGMA synchronous = NORMAL;"
+             "PRAGMA temp_store = MEMORY;"
+             "PRAGMA cache_size = -%d;"
+             "PRAGMA journal_size_limit = %d;"
+             "PRAGMA wal_autocheckpoint = %d;",
+             CACHE_KIB, JOURNAL_LIMIT, CHECKPOINT_PAGES);
+    return hp_db_script(db, sql, "setting it up", err);
+}
+
+static int switch_to_wal(hp_db_t *db, hp_err_t *err)
+{
+    sqlite3_stmt *stmt = NULL;
+    int rc = sqlite3_prepare_v2(db->handle, "PRAGMA journal_mode = WAL", -1, &stmt, NULL), result = 0;
+    if (rc == SQLITE_OK)
+        rc = sqlite3_step(stmt);
+    if (rc != SQLITE_ROW)
+        result = hp_db_fail(db, rc, "switching it to WAL", err);
+    else if (strcmp((const char *)sqlite3_column_text(stmt, 0), "wal") != 0)
+        result = hp_err_set(err, HP_E_DB, "its file system cannot hold a write-ahead log");
+    sqlite3_finalize(stmt);
+    return result;
+}
+
+/* Steps 2 to 4 for a file. */
+static int take_file(hp_db_t *db, const hp_schema_t *schema, hp_err_t *err)
+{
+    int rc = check_header(db, schema, err);
+    if (rc != 0)
+        return rc;
+
+    int64_t pages, application = 0, version = 0;
+    sqlite3_db_config(db->handle, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+    rc = pragma_int(db, "PRAGMA page_count", &pages, err);
+    if (rc == 0 && pages > 0)
+        rc = pragma_int(db, "PRAGMA application_id", &application, err);
+    if (rc == 0 && pages > 0)
+        rc = pragma_int(db, "PRAGMA user_version", &version, err);
+    if (rc == 0 && pages > 0)
+        rc = check_identity(application, version, schema, err);
+    if (rc != 0)
+        return rc;
+    if (sqlite3_db_readonly(db->handle, "main") == 1)
+        return hp_err_set(err, HP_E_DB, "it cannot be written: %s", hp_err_sentence(-EACCES));
+    sqlite3_db_config(db->handle, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, NULL);
+
+    rc = pages == 0 ? hp_schema_create(db, schema, err) : 0;
+    if (rc == 0)
+        rc = switch_to_wal(db, err);
+    if (rc == 0 && pages > 0)
+        rc = hp_schema_migrate(db, schema, (int)version, err);
+    return rc;
+}
+
+static int open_connection(const char *path, hp_db_t **result, hp_err_t *err)
+{
+    hp_db_t *db = hp_alloc(sizeof *db);
+    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
+    int rc = sqlite3_open_v2(path, &db->handle, flags, NULL);
+    if (db->handle == NULL) { /* only when memory is short */
+        fputs("hostpair: out of memory\n", stderr);
+        abort();
+    }
+    *result = db;
+    if (rc != SQLITE_OK)
+        return hp_db_fail(db, rc, "opening it", err);
+    sqlite3_busy_timeout(db->handle, BUSY_MS);
+    /* Text in double quotes is a name and nothing else; the schema in the file cannot call what it should
+     * not. */
+    sqlite3_db_config(db->handle, SQLITE_DBCONFIG_DQS_DML, 0, NULL);
+    sqlite3_db_config(db->handle, SQLITE_DBCONFIG_DQS_DDL, 0, NULL);
+    sqlite3_db_config(db->handle, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
+    sqlite3_db_config(db->handle, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+    /* Some distributions overwrite deleted rows with zeros, which costs writes; migrations want the keys off.
+     */
+    return hp_db_script(db, "PRAGMA secure_delete = OFF; PRAGMA foreign_keys = OFF", "setting it up", err);
+}
+
+int hp_db_open_schema(const char *path, const hp_schema_t *schema, hp_db_t **db, hp_err_t *err)
+{
+    int rc = open_connection(path, db, err);
+    if (rc == 0)
+        rc = take_file(*db, schema, err);
+    if (rc == 0)
+        rc = configure(*db, err);
+    if (rc == 0)
+        return 0;
+    hp_db_close(*db);
+    *db = NULL;
+    hp_err_prefix(err, "the database %s: ", path);
+    return rc;
+}
+
+int hp_db_open(const char *path, hp_db_t **db, hp_err_t *err)
+{
+    int rc = hp_db_open_schema(path, &hp_schema_latest, db, err);
+    if (rc != 0)
+        return rc;
+    rc = hp_statements_prepare(*db, err);
+    if (rc == 0)
+        return 0;
+    hp_db_close(*db);
+    *db = NULL;
+    hp_err_prefix(err, "the database %s: ", path);
+    return rc;
+}
+
+int hp_db_open_memory(hp_db_t **db, hp_err_t *err)
+{
+    int rc = open_connection(":memory:", db, err);
+    if (rc == 0)
+        rc = hp_schema_create(*db, &hp_schema_latest, err);
+    if (rc == 0)
+        rc = configure(*db, err);
+    if (rc == 0)
+        rc = hp_statements_prepare(*db, err);
+    if (rc == 0)
+        return 0;
+    hp_db_close(*db);
+    *db = NULL;
+    return rc;
+}
+
+void hp_db_close(hp_db_t *db)
+{
+    if (db == NULL)
+        return;
+    hp_statements_finalize(db);
+    hp_db_rollback(db);
+    if (sqlite3_close(db->handle) != SQLITE_OK) {
+        fprintf(stderr, "hostpair: closing the database: %s\n", sqlite3_errmsg(db->handle));
+        abort(); /* a statement that somebody forgot: a mistake in the code */
+    }
+    free(db);
+}
+
+/* ---- transactions ---- */
+
+int hp_db_begin(hp_db_t *db, hp_err_t *err)
+{
+    return hp_db_script(db, "BEGIN IMMEDIATE", "begin", err);
+}
+
+int hp_db_commit(hp_db_t *db, hp_err_t *err)
+{
+    return hp_db_script(db, "COMMIT", "commit", err);
+}
+
+void hp_db_rollback(hp_db_t *db)
+{
+    /* It fails only where SQLite has rolled back already; the pages in memory are gone in any case. */
+    if (hp_db_in_transaction(db))
+        sqlite3_exec(db->handle, "ROLLBACK", NULL, NULL, NULL);
+}
+
+bool hp_db_in_transaction(const hp_db_t *db)
+{
+    return sqlite3_get_autocommit(db->handle) == 0;
+}
+
+int hp_db_savepoint(hp_db_t *db, hp_err_t *err)
+{
+    return hp_db_script(db, "SAVEPOINT part", "savepoint", err);
+}
+
+int hp_db_release(hp_db_t *db, hp_err_t *err)
+{
+    return hp_db_script(db, "RELEASE part", "release", err);
+}
+
+void hp_db_revert(hp_db_t *db)
+{
+    /* Nothing to take back where SQLite has rolled back the whole transaction. */
+    if (hp_db_in_transaction(db))
+        sqlite3_exec(db->handle, "ROLLBACK TO part; RELEASE part", NULL, NULL, NULL);
+}
+
+int hp_db_checkpoint(hp_db_t *db, hp_err_t *err)
+{
+    int rc = sqlite3_wal_checkpoint_v2(db->handle, "main", SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+    return rc == SQLITE_OK ? 0 : hp_db_fail(db, rc, "checkpoint", err);
+}

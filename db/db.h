@@ -1,0 +1,57 @@
+/* The database: hostpair.db in the data folder, one SQLite file with everything that outlives the process.
+ *
+ * Invariants
+ * 1. One connection, used by one thread at a time (the store's). No call here takes a lock; every call may
+ * block on the disk.
+ * 2. Nothing is written before the file is known to be hostpair's and of a version that this program knows.
+ * 3. What a commit reported is there after kill -9. After a power cut the last commits may be gone, but never
+ * a part of one: the journal is synced at checkpoints, not at commits (WAL, synchronous=NORMAL).
+ * 4. Every failure is HP_E_NO_SPACE or HP_E_DB with SQLite's words and the name of the statement. Out of
+ * memory aborts.
+ *
+ * The operations on the tables are in db/<table>.h. Times are wall clock milliseconds since 1970, sizes are
+ * bytes.
+ */
+#ifndef HP_DB_DB_H
+#define HP_DB_DB_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+typedef struct hp_db hp_db_t;
+
+#define HP_DB_FILE "hostpair.db"
+
+/* Opens the file, makes it when it is missing or empty, brings an older version up to date, prepares all
+ * statements. HP_E_DB_NEWER (written by a newer hostpair), HP_E_DB_FOREIGN (another program's database): the
+ * file is left as it is. HP_E_DB for what is no database, is damaged, or cannot be read or written;
+ * HP_E_NO_SPACE. *db is NULL on failure. */
+int hp_db_open(const char *path, hp_db_t **db, hp_err_t *err);
+
+/* A database in memory with the same tables, for tests. */
+int hp_db_open_memory(hp_db_t **db, hp_err_t *err);
+
+/* Rolls back an open transaction, writes the journal back into the file and closes it. NULL is allowed. */
+void hp_db_close(hp_db_t *db);
+
+/* A transaction that takes the write lock at once. A failed commit leaves it open: roll back. hp_db_rollback
+ * does nothing outside of one: SQLite ends a transaction by itself after some failures (a full disk), so ask
+ * hp_db_in_transaction before going on in it. */
+int hp_db_begin(hp_db_t *db, hp_err_t *err);
+int hp_db_commit(hp_db_t *db, hp_err_t *err);
+void hp_db_rollback(hp_db_t *db);
+bool hp_db_in_transaction(const hp_db_t *db);
+
+/* A part that can be taken back alone; parts nest. release keeps the innermost open one, revert takes it back
+ * and closes it. Outside of a transaction the outermost is one. An operation of several statements wraps them
+ * in a savepoint. */
+int hp_db_savepoint(hp_db_t *db, hp_err_t *err);
+int hp_db_release(hp_db_t *db, hp_err_t *err);
+void hp_db_revert(hp_db_t *db);
+
+/* Writes the whole journal back into the file and syncs it. Outside of a transaction only. */
+int hp_db_checkpoint(hp_db_t *db, hp_err_t *err);
+
+#endif

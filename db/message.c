@@ -1,0 +1,199 @@
+#include "db/message.h"
+
+#include <string.h>
+
+#include "db/statement.h"
+
+#define MESSAGE_COLUMNS "id, uid, host, name, recipient, incoming, text, sent_at, received_at"
+
+enum {
+    ADD,
+    FIND,
+    GET,
+    EACH,
+    EACH_WITH_HOST,
+    EACH_TO_EVERYONE,
+    PRUNE,
+    DELIVERY_SET,
+    DELIVERY_EACH,
+    DELIVERY_QUEUED,
+    DELIVERY_QUEUED_HOST,
+};
+
+static const hp_sql_t sql[] = {
+    [ADD] = {"message.add",
+             "INSERT INTO message (uid, host, name, recipient, incoming, text, sent_at, received_at)"
+             " VALUES (:uid, :host, :name, :recipient, :incoming, :text, :sent_at, :received_at)"
+             " ON CONFLICT (host, uid) DO NOTHING"},
+    [FIND] = {"message.find", "SELECT id FROM message WHERE host = :host AND uid = :uid"},
+    [GET] = {"message.get", "SELECT " MESSAGE_COLUMNS " FROM message WHERE id = :id"},
+    [EACH] = {"message.each",
+              "SELECT " MESSAGE_COLUMNS " FROM message WHERE id < :before ORDER BY id DESC LIMIT :limit"},
+    [EACH_WITH_HOST] =
+        {"message.each_with_host",
+         "SELECT " MESSAGE_COLUMNS " FROM message WHERE id IN ("
+         " SELECT id FROM message WHERE incoming = 1 AND host = :host AND id < :before"
+         " UNION ALL SELECT message FROM message_delivery WHERE host = :host AND message < :before)"
+         " ORDER BY id DESC LIMIT :limit"},
+    [EACH_TO_EVERYONE] = {"message.each_to_everyone",
+                          "SELECT " MESSAGE_COLUMNS " FROM message WHERE recipient = '" HP_MESSAGE_EVERYONE
+                          "'"
+                          " AND id < :before ORDER BY id DESC LIMIT :limit"},
+    [PRUNE] =
+        {"message.prune",
+         "DELETE FROM message WHERE id <= (SELECT id FROM message ORDER BY id DESC LIMIT 1 OFFSET :keep)"
+         " AND id NOT IN (SELECT message FROM message_delivery WHERE state = 'queued')"},
+    [DELIVERY_SET] =
+        {"message.delivery_set",
+         "INSERT INTO message_delivery (message, host, state, reason, at)"
+         " VALUES (:message, :host, :state, :reason, :at) ON CONFLICT (message, host) DO UPDATE SET"
+         " state = excluded.state, reason = excluded.reason, at = excluded.at"},
+    [DELIVERY_EACH] = {"message.delivery_each",
+                       "SELECT message, host, state, reason, at FROM message_delivery"
+                       " WHERE message = :message ORDER BY host"},
+    [DELIVERY_QUEUED] = {"message.delivery_queued",
+                         "SELECT message, host, state, reason, at FROM message_delivery"
+                         " WHERE state = 'queued' ORDER BY host, message"},
+    [DELIVERY_QUEUED_HOST] = {"message.delivery_queued_host",
+                              "SELECT message, host, state, reason, at FROM message_delivery"
+                              " WHERE state = 'queued' AND host = :host ORDER BY message"},
+};
+HP_SQL_LIST(message, sql);
+
+static const char *const state_names[] = {
+#define X(name, text) [HP_DELIVERY_##name] = text,
+    HP_DELIVERY_STATES(X)
+#undef X
+};
+
+const char *hp_delivery_state_name(hp_delivery_state_t state)
+{
+    return state_names[state];
+}
+
+/* The column's CHECK allows no other name. */
+static hp_delivery_state_t state_of(const char *name)
+{
+    return strcmp(name, state_names[HP_DELIVERY_QUEUED]) == 0      ? HP_DELIVERY_QUEUED
+           : strcmp(name, state_names[HP_DELIVERY_DELIVERED]) == 0 ? HP_DELIVERY_DELIVERED
+                                                                   : HP_DELIVERY_FAILED;
+}
+
+int hp_db_message_add(hp_db_t *db, hp_db_message_t *message, bool *existing, hp_err_t *err)
+{
+    HP_QUERY(add, db, &sql[ADD]);
+    hp_query_bind_text(&add, ":uid", message->uid);
+    hp_query_bind_text(&add, ":host", message->host);
+    hp_query_bind_text(&add, ":name", message->name);
+    hp_query_bind_text(&add, ":recipient", message->recipient);
+    hp_query_bind_int(&add, ":incoming", message->incoming);
+    hp_query_bind_text(&add, ":text", message->text);
+    hp_query_bind_int(&add, ":sent_at", message->sent_at);
+    hp_query_bind_int(&add, ":received_at", message->received_at);
+    int rc = hp_query_run(&add, err);
+    if (rc != 0)
+        return rc;
+    *existing = hp_db_changes(db) == 0;
+    if (!*existing) {
+        message->id = hp_db_last_id(db);
+        return 0;
+    }
+    HP_QUERY(find, db, &sql[FIND]);
+    hp_query_bind_text(&find, ":host", message->host);
+    hp_query_bind_text(&find, ":uid", message->uid);
+    rc = hp_query_one(&find, err);
+    if (rc == 0)
+        message->id = hp_query_int(&find, 0);
+    return rc;
+}
+
+static void read_message(hp_query_t *q, hp_db_message_t *message)
+{
+    message->id = hp_query_int(q, 0);
+    message->uid = hp_query_text(q, 1);
+    message->host = hp_query_text(q, 2);
+    message->name = hp_query_text(q, 3);
+    message->recipient = hp_query_text(q, 4);
+    message->incoming = hp_query_int(q, 5) != 0;
+    message->text = hp_query_text(q, 6);
+    message->sent_at = hp_query_int(q, 7);
+    message->received_at = hp_query_int(q, 8);
+}
+
+int hp_db_message_get(hp_db_t *db, int64_t id, hp_db_message_fn fn, void *arg, hp_err_t *err)
+{
+    HP_QUERY(q, db, &sql[GET]);
+    hp_query_bind_int(&q, ":id", id);
+    int rc = hp_query_one(&q, err);
+    if (rc != 0)
+        return rc;
+    hp_db_message_t message;
+    read_message(&q, &message);
+    fn(arg, &message);
+    return 0;
+}
+
+int hp_db_message_each(hp_db_t *db, const char *with, int64_t before, size_t limit, hp_db_message_fn fn,
+                       void *arg, hp_err_t *err)
+{
+    bool everyone = with != NULL && strcmp(with, HP_MESSAGE_EVERYONE) == 0;
+    HP_QUERY(q, db, &sql[everyone ? EACH_TO_EVERYONE : with != NULL ? EACH_WITH_HOST : EACH]);
+    if (with != NULL && !everyone)
+        hp_query_bind_text(&q, ":host", with);
+    hp_query_bind_int(&q, ":before", before > 0 ? before : INT64_MAX);
+    hp_query_bind_int(&q, ":limit", (int64_t)limit);
+    while (hp_query_row(&q)) {
+        hp_db_message_t message;
+        read_message(&q, &message);
+        fn(arg, &message);
+    }
+    return hp_query_end(&q, err);
+}
+
+int hp_db_message_prune(hp_db_t *db, size_t keep, hp_err_t *err)
+{
+    HP_QUERY(q, db, &sql[PRUNE]);
+    hp_query_bind_int(&q, ":keep", (int64_t)keep);
+    return hp_query_run(&q, err);
+}
+
+int hp_db_delivery_set(hp_db_t *db, const hp_db_delivery_t *delivery, hp_err_t *err)
+{
+    HP_QUERY(q, db, &sql[DELIVERY_SET]);
+    hp_query_bind_int(&q, ":message", delivery->message);
+    hp_query_bind_text(&q, ":host", delivery->host);
+    hp_query_bind_text(&q, ":state", state_names[delivery->state]);
+    hp_query_bind_text(&q, ":reason", delivery->reason);
+    hp_query_bind_int(&q, ":at", delivery->at);
+    return hp_query_run(&q, err);
+}
+
+static int each_delivery(hp_query_t *q, hp_db_delivery_fn fn, void *arg, hp_err_t *err)
+{
+    while (hp_query_row(q)) {
+        hp_db_delivery_t delivery = {
+            .message = hp_query_int(q, 0),
+            .host = hp_query_text(q, 1),
+            .state = state_of(hp_query_text(q, 2)),
+            .reason = hp_query_text(q, 3),
+            .at = hp_query_int(q, 4),
+        };
+        fn(arg, &delivery);
+    }
+    return hp_query_end(q, err);
+}
+
+int hp_db_delivery_each(hp_db_t *db, int64_t message, hp_db_delivery_fn fn, void *arg, hp_err_t *err)
+{
+    HP_QUERY(q, db, &sql[DELIVERY_EACH]);
+    hp_query_bind_int(&q, ":message", message);
+    return each_delivery(&q, fn, arg, err);
+}
+
+int hp_db_delivery_each_queued(hp_db_t *db, const char *host, hp_db_delivery_fn fn, void *arg, hp_err_t *err)
+{
+    HP_QUERY(q, db, &sql[host != NULL ? DELIVERY_QUEUED_HOST : DELIVERY_QUEUED]);
+    if (host != NULL)
+        hp_query_bind_text(&q, ":host", host);
+    return each_delivery(&q, fn, arg, err);
+}
