@@ -40,7 +40,8 @@ char *hp_clock_rfc3339(int64_t wall_ms, char *out)
     struct tm tm;
     if (gmtime_r(&seconds, &tm) == NULL || tm.tm_year > 8099 || tm.tm_year < -1900) {
         /* Outside the four-digit years that RFC 3339 knows. */
-        snprintf(out, HP_RFC3339_SIZE, "%s", wall_ms < 0 ? "0000-01-01T00:00:00.000Z" : "9999-12-31T23:59:59.999Z");
+        snprintf(out, HP_RFC3339_SIZE, "%s",
+                 wall_ms < 0 ? "0000-01-01T00:00:00.000Z" : "9999-12-31T23:59:59.999Z");
         return out;
     }
     size_t n = strftime(out, HP_RFC3339_SIZE, "%Y-%m-%dT%H:%M:%S", &tm);
@@ -89,8 +90,8 @@ int hp_clock_parse_rfc3339(const char *text, int64_t *wall_ms)
     if (digits(&p, 2, &tm.tm_hour) != 0 || *p++ != ':' || digits(&p, 2, &tm.tm_min) != 0 || *p++ != ':' ||
         digits(&p, 2, &tm.tm_sec) != 0)
         return HP_E_INVALID;
-    if (tm.tm_mon < 1 || tm.tm_mon > 12 || tm.tm_mday < 1 || tm.tm_mday > 31 || tm.tm_hour > 23 || tm.tm_min > 59 ||
-        tm.tm_sec > 60)
+    if (tm.tm_mon < 1 || tm.tm_mon > 12 || tm.tm_mday < 1 || tm.tm_mday > 31 || tm.tm_hour > 23 ||
+        tm.tm_min > 59 || tm.tm_sec > 60)
         return HP_E_INVALID;
     int ms = 0;
     if (*p == '.') {
@@ -110,7 +111,8 @@ int hp_clock_parse_rfc3339(const char *text, int64_t *wall_ms)
 }
 
 static const char days[7][4] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
-static const char months[12][4] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+static const char months[12][4] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
+                                   "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
 
 char *hp_clock_http_date(int64_t seconds, char *out)
 {
@@ -118,8 +120,10 @@ char *hp_clock_http_date(int64_t seconds, char *out)
     struct tm tm;
     if (gmtime_r(&t, &tm) == NULL || tm.tm_year < -900 || tm.tm_year > 8099)
         gmtime_r(&(time_t){0}, &tm);
-    snprintf(out, HP_HTTP_DATE_SIZE, "%s, %02d %s %04d %02d:%02d:%02d GMT", days[tm.tm_wday], tm.tm_mday,
-             months[tm.tm_mon], tm.tm_year + 1900, tm.tm_hour, tm.tm_min, tm.tm_sec);
+    /* %a and %b would follow the locale. */
+    strftime(out, HP_HTTP_DATE_SIZE, "day, %d mon %Y %H:%M:%S GMT", &tm);
+    memcpy(out, days[tm.tm_wday], 3);
+    memcpy(out + strlen("day, 00 "), months[tm.tm_mon], 3);
     return out;
 }
 
@@ -140,19 +144,19 @@ int hp_clock_parse_http_date(const char *text, int64_t *seconds)
                &tm.tm_hour, &tm.tm_min, &tm.tm_sec, tail, &used) == 7 &&
         strcmp(tail, "GMT") == 0) {
         tm.tm_year -= 1900;
-    } else if (sscanf(text, "%*9[A-Za-z], %2d-%3[A-Za-z]-%2d %2d:%2d:%2d %3[A-Z]%n", &tm.tm_mday, mon, &tm.tm_year,
-                      &tm.tm_hour, &tm.tm_min, &tm.tm_sec, tail, &used) == 7 &&
+    } else if (sscanf(text, "%*9[A-Za-z], %2d-%3[A-Za-z]-%2d %2d:%2d:%2d %3[A-Z]%n", &tm.tm_mday, mon,
+                      &tm.tm_year, &tm.tm_hour, &tm.tm_min, &tm.tm_sec, tail, &used) == 7 &&
                strcmp(tail, "GMT") == 0) {
         tm.tm_year += tm.tm_year < 70 ? 100 : 0; /* RFC 850 form, two digits */
-    } else if (sscanf(text, "%*3[A-Za-z] %3[A-Za-z] %2d %2d:%2d:%2d %4d%n", mon, &tm.tm_mday, &tm.tm_hour, &tm.tm_min,
-                      &tm.tm_sec, &tm.tm_year, &used) == 6) {
+    } else if (sscanf(text, "%*3[A-Za-z] %3[A-Za-z] %2d %2d:%2d:%2d %4d%n", mon, &tm.tm_mday, &tm.tm_hour,
+                      &tm.tm_min, &tm.tm_sec, &tm.tm_year, &used) == 6) {
         tm.tm_year -= 1900; /* asctime form */
     } else {
         return HP_E_INVALID;
     }
     tm.tm_mon = month_number(mon);
-    if (text[used] != '\0' || tm.tm_mon < 0 || tm.tm_mday < 1 || tm.tm_mday > 31 || tm.tm_hour < 0 || tm.tm_hour > 23 ||
-        tm.tm_min < 0 || tm.tm_min > 59 || tm.tm_sec < 0 || tm.tm_sec > 60)
+    if (text[used] != '\0' || tm.tm_mon < 0 || tm.tm_mday < 1 || tm.tm_mday > 31 || tm.tm_hour < 0 ||
+        tm.tm_hour > 23 || tm.tm_min < 0 || tm.tm_min > 59 || tm.tm_sec < 0 || tm.tm_sec > 60)
         return HP_E_INVALID;
     *seconds = timegm(&tm);
     return 0;

@@ -1,0 +1,364 @@
+// libs: base
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "base/mem.h"
+#include "base/options.h"
+
+static hp_options_t options;
+static hp_err_t err;
+
+static const char *const variables[] = {"HOSTPAIR_PEER_LISTEN", "HOSTPAIR_SHARE",          "HOSTPAIR_HOST",
+                                        "HOSTPAIR_NO_SCAN",     "HOSTPAIR_NAME",           "HOSTPAIR_LOG",
+                                        "HOSTPAIR_HELP",        "HOSTPAIR_DASHBOARD_TOKEN"};
+
+static int set_up(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < HP_COUNT(variables); i++)
+        unsetenv(variables[i]);
+    unsetenv("XDG_STATE_HOME");
+    setenv("HOME", "/home/anna", 1);
+    options = (hp_options_t){0};
+    err = (hp_err_t){0};
+    return chdir("/");
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    hp_options_dispose(&options);
+    return 0;
+}
+
+/* Reads the arguments up to NULL. */
+#define READ(...) read_all((char *[]){(char[]){"hostpair"}, __VA_ARGS__ NULL})
+static int read_all(char **argv)
+{
+    int argc = 0;
+    while (argv[argc] != NULL)
+        argc++;
+    hp_options_dispose(&options);
+    return hp_options_read(&options, argc, argv, &err);
+}
+
+static void nothing_given_gives_the_defaults(void **state)
+{
+    (void)state;
+    assert_int_equal(READ(), 0);
+    assert_string_equal(options.peer_listen.address, "::");
+    assert_int_equal(options.peer_listen.port, HP_DEFAULT_PEER_PORT);
+    assert_false(options.peer_listen.given);
+    assert_string_equal(options.dashboard_listen.address, "127.0.0.1");
+    assert_int_equal(options.dashboard_listen.port, HP_DEFAULT_DASHBOARD_PORT);
+    assert_string_equal(options.share, "/home/anna/hostpair/shared");
+    assert_string_equal(options.downloads, "/home/anna/hostpair/downloads");
+    assert_string_equal(options.data, "/home/anna/.local/state/hostpair");
+    assert_false(options.share_given || options.downloads_given || options.name_given);
+    assert_null(options.name);
+    assert_null(options.dashboard_token);
+    assert_int_equal(options.log, HP_LOG_INFO);
+    assert_int_equal(options.hosts.count, 0);
+    assert_false(options.no_scan || options.no_beacon || options.help || options.version);
+}
+
+static void a_value_may_follow_or_stand_after_an_equals_sign(void **state)
+{
+    (void)state;
+    assert_int_equal(READ("--name", "Anna's laptop", "--log=debug", "--peer-listen=127.0.0.1:0", ), 0);
+    assert_string_equal(options.name, "Anna's laptop");
+    assert_true(options.name_given);
+    assert_int_equal(options.log, HP_LOG_DEBUG);
+    assert_int_equal(options.peer_listen.port, 0);
+    assert_true(options.peer_listen.given);
+}
+
+static void the_environment_gives_what_the_command_line_does_not(void **state)
+{
+    (void)state;
+    setenv("HOSTPAIR_NAME", "from env", 1);
+    setenv("HOSTPAIR_LOG", "warn", 1);
+    setenv("HOSTPAIR_NO_SCAN", "1", 1);
+    setenv("HOSTPAIR_SHARE", "/srv/share", 1);
+    assert_int_equal(READ("--name=from line", ), 0);
+    assert_string_equal(options.name, "from line");
+    assert_int_equal(options.log, HP_LOG_WARN);
+    assert_true(options.no_scan);
+    assert_true(options.share_given);
+    assert_string_equal(options.share, "/srv/share");
+}
+
+static void an_empty_variable_counts_as_none(void **state)
+{
+    (void)state;
+    setenv("HOSTPAIR_NAME", "", 1);
+    setenv("HOSTPAIR_NO_SCAN", "", 1);
+    assert_int_equal(READ(), 0);
+    assert_false(options.name_given);
+    assert_false(options.no_scan);
+}
+
+static void the_environment_cannot_ask_for_help(void **state)
+{
+    (void)state;
+    setenv("HOSTPAIR_HELP", "1", 1);
+    assert_int_equal(READ(), 0);
+    assert_false(options.help);
+}
+
+static void a_repeatable_option_collects_and_the_command_line_replaces_the_environment(void **state)
+{
+    (void)state;
+    setenv("HOSTPAIR_HOST", "10.0.0.1, [fe80::1%eth0]:80 10.0.0.2:9", 1);
+    assert_int_equal(READ(), 0);
+    assert_int_equal(options.hosts.count, 3);
+    assert_string_equal(options.hosts.items[1], "[fe80::1%eth0]:80");
+    assert_int_equal(READ("--host", "127.0.0.1", "--host=127.0.0.2:80", ), 0);
+    assert_int_equal(options.hosts.count, 2);
+    assert_string_equal(options.hosts.items[0], "127.0.0.1");
+    assert_string_equal(options.hosts.items[1], "127.0.0.2:80");
+}
+
+static void paths_become_absolute_and_tidy(void **state)
+{
+    (void)state;
+    assert_int_equal(chdir("/usr"), 0);
+    assert_int_equal(READ("--share", "bin/./x//", "--downloads=~/in", "--data", "/a/../b", ), 0);
+    assert_string_equal(options.share, "/usr/bin/x");
+    assert_string_equal(options.downloads, "/home/anna/in");
+    assert_string_equal(options.data, "/a/../b");
+}
+
+static void the_data_folder_follows_xdg_when_that_is_absolute(void **state)
+{
+    (void)state;
+    setenv("XDG_STATE_HOME", "/var/state", 1);
+    assert_int_equal(READ(), 0);
+    assert_string_equal(options.data, "/var/state/hostpair");
+    setenv("XDG_STATE_HOME", "relative", 1);
+    assert_int_equal(READ(), 0);
+    assert_string_equal(options.data, "/home/anna/.local/state/hostpair");
+}
+
+static void without_home_the_passwd_entry_is_used(void **state)
+{
+    (void)state;
+    unsetenv("HOME");
+    const struct passwd *entry = getpwuid(getuid());
+    assert_non_null(entry);
+    char expected[512];
+    snprintf(expected, sizeof expected, "%s/hostpair/shared",
+             strcmp(entry->pw_dir, "/") == 0 ? "" : entry->pw_dir);
+    assert_int_equal(READ(), 0);
+    assert_string_equal(options.share, expected);
+}
+
+/* The arguments are refused with one line that names the option. */
+#define REFUSED(named, ...)                                                                                  \
+    do {                                                                                                     \
+        assert_int_equal(READ(__VA_ARGS__), HP_E_INVALID);                                                   \
+        print_message("%s\n", err.detail);                                                                   \
+        assert_non_null(strstr(err.detail, named));                                                          \
+        assert_null(strchr(err.detail, '\n'));                                                               \
+    } while (0)
+
+static void a_bad_value_is_refused_naming_the_option(void **state)
+{
+    (void)state;
+    REFUSED("--peer-listen", "--peer-listen", "nonsense", );
+    REFUSED("--peer-listen", "--peer-listen", "1.2.3.4", );
+    REFUSED("--peer-listen", "--peer-listen", "1.2.3.4:65536", );
+    REFUSED("--peer-listen", "--peer-listen", "::1:80", );
+    REFUSED("--dashboard-listen", "--dashboard-listen=localhost:80", );
+    REFUSED("--host", "--host", "1.2.3", );
+    REFUSED("--host", "--host", "1.2.3.4:0", );
+    REFUSED("--advertise", "--advertise", "x:1", );
+    REFUSED("--log", "--log", "loud", );
+    REFUSED("--name", "--name", "a\nb", );
+    REFUSED("--name", "--name=", );
+    REFUSED("--no-scan", "--no-scan=perhaps", );
+    REFUSED("--share", "--share", );
+    REFUSED("--share", "--share", "--no-scan", );
+    REFUSED("--allow-host", "--allow-host", "a/b", );
+    REFUSED("--dashboard-token", "--dashboard-token", "two words", );
+    REFUSED("--web-root", "--web-root", "/no/such/folder", );
+    REFUSED("--colour", "--colour", );
+    REFUSED("file.txt", "file.txt", );
+    REFUSED("--", "--", );
+}
+
+static void a_bad_variable_is_named_with_its_option(void **state)
+{
+    (void)state;
+    setenv("HOSTPAIR_LOG", "loud", 1);
+    assert_int_equal(READ(), HP_E_INVALID);
+    assert_non_null(strstr(err.detail, "--log (from HOSTPAIR_LOG)"));
+}
+
+static void listening_beyond_loopback_needs_a_token(void **state)
+{
+    (void)state;
+    REFUSED("--dashboard-listen", "--dashboard-listen", "0.0.0.0:9001", );
+    REFUSED("--dashboard-token", "--dashboard-listen", "[::]:9001", );
+    assert_int_equal(READ("--dashboard-listen", "0.0.0.0:9001", "--dashboard-token", "s3cret", ), 0);
+    const char *const loopback[] = {"127.0.0.1:0", "127.9.9.9:0", "[::1]:0", "[::ffff:127.0.0.1]:0"};
+    for (size_t i = 0; i < HP_COUNT(loopback); i++)
+        assert_int_equal(READ("--dashboard-listen", (char *)(uintptr_t)loopback[i], ), 0);
+}
+
+static void the_database_never_lies_in_the_shared_folder(void **state)
+{
+    (void)state;
+    REFUSED("--data", "--share", "/srv", "--data", "/srv/data", );
+    REFUSED("--data", "--share", "/srv", "--data", "/srv/", );
+    assert_int_equal(READ("--share", "/srv", "--data", "/srv2", ), 0);
+}
+
+static void help_and_version_need_nothing_else_to_be_right(void **state)
+{
+    (void)state;
+    assert_int_equal(READ("--help", "--dashboard-listen", "0.0.0.0:9001", ), 0);
+    assert_true(options.help);
+    assert_int_equal(READ("-h", ), 0);
+    assert_true(options.help);
+    assert_int_equal(READ("--version", ), 0);
+    assert_true(options.version);
+}
+
+static void addresses_are_read_in_every_form(void **state)
+{
+    (void)state;
+    const struct {
+        const char *text, *address;
+        int port;
+    } cases[] = {{"1.2.3.4", "1.2.3.4", 7},
+                 {"1.2.3.4:80", "1.2.3.4", 80},
+                 {"::1", "::1", 7},
+                 {"[::1]", "::1", 7},
+                 {"[::1]:80", "::1", 80},
+                 {"fe80::1%eth0", "fe80::1%eth0", 7},
+                 {"[FE80:0::1%eth0]:65535", "fe80::1%eth0", 65535},
+                 {"1.2.3.4:0", "1.2.3.4", 0}};
+    for (size_t i = 0; i < HP_COUNT(cases); i++) {
+        char address[64];
+        uint16_t port;
+        assert_int_equal(hp_address_parse(cases[i].text, 7, address, &port, NULL), 0);
+        assert_string_equal(address, cases[i].address);
+        assert_int_equal(port, cases[i].port);
+    }
+    const char *const bad[] = {"",
+                               ":",
+                               ":80",
+                               "1.2.3.4:",
+                               "1.2.3.4:x",
+                               "1.2.3.4:-1",
+                               "1.2.3.4:80x",
+                               "[::1",
+                               "[::1]80",
+                               "[1.2.3.4]:80",
+                               "host",
+                               "256.1.1.1",
+                               "fe80::1%",
+                               "[]:1",
+                               "1.2.3.4:99999999999999999999",
+                               "fe80::1%name-that-is-too-long-for-linux"};
+    for (size_t i = 0; i < HP_COUNT(bad); i++) {
+        char address[64];
+        uint16_t port;
+        print_message("%s\n", bad[i]);
+        assert_int_equal(hp_address_parse(bad[i], 7, address, &port, NULL), HP_E_INVALID);
+    }
+}
+
+static void addresses_are_written_with_brackets_where_needed(void **state)
+{
+    (void)state;
+    char out[HP_ADDRESS_SIZE];
+    assert_string_equal(hp_address_format("1.2.3.4", 80, out), "1.2.3.4:80");
+    assert_string_equal(hp_address_format("fe80::1%eth0", 9000, out), "[fe80::1%eth0]:9000");
+}
+
+static char *read_text(FILE *file)
+{
+    char *text = NULL;
+    size_t size = 0;
+    ssize_t n = getdelim(&text, &size, '\0', file);
+    assert_true(n > 0);
+    return text;
+}
+
+/* README's table has a row "| `--name VALUE` | default | what it does |" for every line of --help, and no
+ * other. */
+static void the_readme_lists_the_options_as_help_does(void **state)
+{
+    (void)state;
+    FILE *readme = fopen(HP_SOURCE_DIR "/README.md", "r"), *printed = tmpfile();
+    assert_non_null(readme);
+    assert_non_null(printed);
+    hp_options_print_help(printed);
+    rewind(printed);
+    char *table = read_text(readme), *help = read_text(printed), *rest = NULL;
+    fclose(readme);
+    fclose(printed);
+    size_t in_help = 0, in_readme = 0;
+    for (char *line = strtok_r(help, "\n", &rest); line != NULL; line = strtok_r(NULL, "\n", &rest)) {
+        if (strncmp(line, "  --", 4) != 0)
+            continue;
+        char option[64] = "", row[80], *text = line + 2;
+        size_t length = strcspn(text, " ");
+        if (text[length + 1] != ' ')
+            length += 1 + strcspn(text + length + 1, " ");
+        snprintf(option, sizeof option, "%.*s", (int)length, text);
+        snprintf(row, sizeof row, "| `%s` |", option);
+        print_message("%s\n", row);
+        const char *found = strstr(table, row);
+        assert_non_null(found);
+        char *fallback = strstr(text, " (default ");
+        if (fallback != NULL) {
+            char value[128], *end = strchr(found, '\n');
+            snprintf(value, sizeof value, "`%.*s`", (int)strcspn(fallback + 10, ")"), fallback + 10);
+            const char *there = strstr(found, value);
+            assert_true(there != NULL && (end == NULL || there < end));
+        }
+        in_help++;
+    }
+    for (const char *p = table; (p = strstr(p, "\n| `--")) != NULL; p++)
+        in_readme++;
+    assert_int_equal(in_readme, in_help);
+    free(table);
+    free(help);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(nothing_given_gives_the_defaults),
+        TEST(a_value_may_follow_or_stand_after_an_equals_sign),
+        TEST(the_environment_gives_what_the_command_line_does_not),
+        TEST(an_empty_variable_counts_as_none),
+        TEST(the_environment_cannot_ask_for_help),
+        TEST(a_repeatable_option_collects_and_the_command_line_replaces_the_environment),
+        TEST(paths_become_absolute_and_tidy),
+        TEST(the_data_folder_follows_xdg_when_that_is_absolute),
+        TEST(without_home_the_passwd_entry_is_used),
+        TEST(a_bad_value_is_refused_naming_the_option),
+        TEST(a_bad_variable_is_named_with_its_option),
+        TEST(listening_beyond_loopback_needs_a_token),
+        TEST(the_database_never_lies_in_the_shared_folder),
+        TEST(help_and_version_need_nothing_else_to_be_right),
+        TEST(addresses_are_read_in_every_form),
+        TEST(addresses_are_written_with_brackets_where_needed),
+        TEST(the_readme_lists_the_options_as_help_does),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
