@@ -1,11 +1,12 @@
-/* What this host offers: the shared folder, its index in the store (kept right by watching and walking), and the hash
- * trees of its files.
+/* What this host offers: the shared folder, its index in the store (kept right by watching and walking), and
+ * the hash trees of its files.
  *
  * Invariants
  * 1. Loop thread only; all disk work happens in libuv's pool, all SQL in the store thread.
- * 2. Only regular files whose path passes hp_path_check and that are no part files are listed or opened; a link only while its
- *    target lies inside the folder.
- * 3. A root is only reported together with the identity (device, inode, size, mtime_ns, ctime_ns) of the bytes it was computed from.
+ * 2. Only regular files whose path passes hp_path_check and that are no part files are listed or opened; a
+ * link only while its target lies inside the folder.
+ * 3. A root is only reported together with the identity (device, inode, size, mtime_ns, ctime_ns) of the
+ * bytes it was computed from.
  */
 #ifndef HP_SHARE_SHARE_H
 #define HP_SHARE_SHARE_H
@@ -25,12 +26,14 @@ typedef struct hp_share_stats {
 } hp_share_stats_t;
 
 /* folder is made if missing. HP_E_* or system code with the words in err. Starts nothing yet. */
-int hp_share_create(hp_share_t **share, uv_loop_t *loop, hp_store_t *store, const char *folder, hp_err_t *err);
+int hp_share_create(hp_share_t **share, uv_loop_t *loop, hp_store_t *store, const char *folder,
+                    hp_err_t *err);
 
 /* Walks, watches and hashes from now on. */
 void hp_share_start(hp_share_t *share);
 
-/* Stops pool work at the next file, then calls closed. Outstanding opens and listings call back with UV_ECANCELED first. */
+/* Stops pool work at the next file, then calls closed. Outstanding opens and listings call back with
+ * UV_ECANCELED first. */
 void hp_share_destroy(hp_share_t *share, void (*closed)(void *arg), void *arg);
 
 const char *hp_share_folder(const hp_share_t *share);
@@ -50,12 +53,14 @@ typedef struct hp_share_file {
     char root[65]; /* 64 hex digits when it is known for exactly these bytes, else "" */
 } hp_share_file_t;
 
-/* Opens a file by its path in the folder (decoded, not yet checked). status: 0; HP_E_NOT_FOUND (missing, not listed, leads outside, no valid
- * path, unreadable); HP_E_FORBIDDEN (a folder). file is NULL unless 0. Runs once, never inside the call. */
+/* Opens a file by its path in the folder (decoded, not yet checked). status: 0; HP_E_NOT_FOUND (missing, not
+ * listed, leads outside, no valid path, unreadable); HP_E_FORBIDDEN (a folder). file is NULL unless 0. Runs
+ * once, never inside the call. */
 typedef void (*hp_share_open_fn)(void *arg, int status, const hp_share_file_t *file);
 void hp_share_open(hp_share_t *share, const char *path, hp_share_open_fn done, void *arg);
 
-/* The names directly in the folder, read from the disk now, each ended by "\r\n"; sorted by bytes. text is the callback's to free(). */
+/* The names directly in the folder, read from the disk now, each ended by "\r\n"; sorted by bytes. text is
+ * the callback's to free(). */
 typedef void (*hp_share_names_fn)(void *arg, int status, char *text, size_t length);
 void hp_share_names(hp_share_t *share, hp_share_names_fn done, void *arg);
 
@@ -67,15 +72,16 @@ typedef struct hp_share_row {
     char root[65];
 } hp_share_row_t;
 
-/* The rows after the path `after` (NULL: from the start), in byte order of their paths, at most limit. Before the first walk of
- * a folder that was never indexed is finished, the call waits for it. rows are freed after the callback returns. */
+/* The rows after the path `after` (NULL: from the start), in byte order of their paths, at most limit. Before
+ * the first walk of a folder that was never indexed is finished, the call waits for it. rows are freed after
+ * the callback returns. */
 typedef void (*hp_share_rows_fn)(void *arg, int status, const hp_share_row_t *rows, size_t count);
 void hp_share_rows(hp_share_t *share, const char *after, size_t limit, hp_share_rows_fn done, void *arg);
 
 /* ---- hash trees (BEP 52) ---- */
 
-/* The layer of the tree of `root` at chunk size `chunk` (a power of two, at least 16384): 32 bytes a chunk, for the caller to free().
- * HP_E_NOT_FOUND unknown root, HP_E_INVALID bad chunk. */
+/* The layer of the tree of `root` at chunk size `chunk` (a power of two, at least 16384): 32 bytes a chunk,
+ * for the caller to free(). HP_E_NOT_FOUND unknown root, HP_E_INVALID bad chunk. */
 typedef void (*hp_share_layer_fn)(void *arg, int status, uint8_t *digests, size_t count);
 void hp_share_layer(hp_share_t *share, const char *root, uint64_t chunk, hp_share_layer_fn done, void *arg);
 
