@@ -14,9 +14,11 @@
 #include "db/db.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/mem.h"
 #include "db/schema.h"
@@ -163,6 +165,8 @@ static int take_file(hp_db_t *db, const hp_schema_t *schema, hp_err_t *err)
     int rc = check_header(db, schema, err);
     if (rc != 0)
         return rc;
+    if (sqlite3_db_readonly(db->handle, "main") == 1) /* immutable, or its rights have changed just now */
+        return hp_err_set(err, HP_E_DB, "it cannot be written");
 
     int64_t pages, application = 0, version = 0;
     sqlite3_db_config(db->handle, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
@@ -175,8 +179,6 @@ static int take_file(hp_db_t *db, const hp_schema_t *schema, hp_err_t *err)
         rc = check_identity(application, version, schema, err);
     if (rc != 0)
         return rc;
-    if (sqlite3_db_readonly(db->handle, "main") == 1)
-        return hp_err_set(err, HP_E_DB, "it cannot be written: %s", hp_err_sentence(-EACCES));
     sqlite3_db_config(db->handle, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, NULL);
 
     rc = pages == 0 ? hp_schema_create(db, schema, err) : 0;
@@ -184,6 +186,20 @@ static int take_file(hp_db_t *db, const hp_schema_t *schema, hp_err_t *err)
         rc = switch_to_wal(db, err);
     if (rc == 0 && pages > 0)
         rc = hp_schema_migrate(db, schema, (int)version, err);
+    return rc;
+}
+
+/* SQLite's own words for these say less, or the wrong thing. The journal needs the folder as well. */
+static int check_rights(const char *path, hp_err_t *err)
+{
+    const char *slash = strrchr(path, '/');
+    char *folder = slash != NULL ? hp_strndup(path, (size_t)(slash - path) + 1) : hp_strdup(".");
+    int rc = 0;
+    if (faccessat(AT_FDCWD, folder, W_OK | X_OK, AT_EACCESS) != 0)
+        rc = hp_err_set(err, HP_E_DB, "its folder cannot be written (%s)", hp_err_sentence(-errno));
+    else if (faccessat(AT_FDCWD, path, R_OK | W_OK, AT_EACCESS) != 0 && errno != ENOENT)
+        rc = hp_err_set(err, HP_E_DB, "it cannot be read and written (%s)", hp_err_sentence(-errno));
+    free(folder);
     return rc;
 }
 
@@ -213,7 +229,10 @@ static int open_connection(const char *path, hp_db_t **result, hp_err_t *err)
 
 int hp_db_open_schema(const char *path, const hp_schema_t *schema, hp_db_t **db, hp_err_t *err)
 {
-    int rc = open_connection(path, db, err);
+    *db = NULL;
+    int rc = check_rights(path, err);
+    if (rc == 0)
+        rc = open_connection(path, db, err);
     if (rc == 0)
         rc = take_file(*db, schema, err);
     if (rc == 0)
