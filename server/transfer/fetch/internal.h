@@ -1,0 +1,119 @@
+/* What the fetcher's sources share: the fetcher, one request, and the sockets of curl. Curl's types stop
+ * here.
+ *
+ * Curl must not be called from its own callbacks, and callers may call hp_fetch_* from theirs. So everything
+ * that was asked for is put on the fetcher's to-do list, which an idle handle works off at the next turn of
+ * the loop; finished transfers are collected after each call of curl. */
+#ifndef HP_FETCH_INTERNAL_H
+#define HP_FETCH_INTERNAL_H
+
+#include <curl/curl.h>
+#include <uv.h>
+
+#include "fetch/fetch.h"
+#include "fetch/parser.h"
+
+#define HP_FETCH_EASY_KEPT 64 /* unused curl handles kept for the next requests */
+
+typedef struct hp_fetch_socket hp_fetch_socket_t;
+
+struct hp_fetcher {
+    uv_loop_t *loop;
+    CURLM *multi;
+    uv_timer_t curl_timer;  /* the next time-out inside curl */
+    uv_timer_t watch_timer; /* the next stall or total time-out of ours */
+    uv_idle_t idle;         /* active while there is something to do at the next turn */
+    uint64_t watch_at;      /* when watch_timer fires; UINT64_MAX: not armed */
+    bool timer_due;         /* curl asked for a call at once */
+    bool destroying;
+    unsigned open_handles;
+    void (*closed)(void *arg);
+    void *closed_arg;
+
+    hp_fetch_t *first, *last;           /* all requests, in the order they were started */
+    hp_fetch_t *todo_first, *todo_last; /* those with work to do */
+    hp_fetch_socket_t **sockets;        /* by descriptor */
+    size_t socket_slots;
+    hp_fetch_socket_t *connections; /* those of them that are connections, newest first */
+    CURL *easies[HP_FETCH_EASY_KEPT];
+    unsigned easy_count;
+    uint64_t bytes;
+    hp_fetch_socket_fn socket_fn;
+    void *socket_arg;
+};
+
+struct hp_fetch {
+    hp_fetcher_t *fetcher;
+    hp_fetch_t *next, *previous;
+    hp_fetch_t *todo_next;
+    const hp_fetch_callbacks_t *callbacks;
+    void *arg;
+
+    /* the options, copied */
+    char *url, *method, *body, *origin;
+    size_t body_length;
+    bool peer, fresh, head_request;
+    uint64_t body_max;
+    unsigned connect_ms, stall_ms, total_ms;
+    struct curl_slist *headers, *own_headers; /* for every origin; the caller's, for the first origin only */
+    struct curl_slist *sent;                  /* both, as curl has them */
+
+    /* what is to be done with it at the next turn */
+    bool queued, start_wanted, resume_wanted, cancel_wanted;
+
+    CURL *easy;
+    bool added;     /* to the multi handle */
+    bool connected; /* a connection is there; the stall clock runs */
+    bool held;      /* on_data said so */
+    bool stale;     /* the kept connection had bytes waiting: once more on another */
+    bool new_socket;
+    bool redirected; /* the present reply is a redirect that is followed */
+    bool retried;
+    unsigned redirects, stale_tries;
+    uint64_t received, skipped; /* body bytes passed on; of a redirect's body */
+    uint64_t started_ms, heard_ms, asked_ns;
+    uint32_t wait_us;
+    uint16_t port;
+    int status; /* why it ends, as a callback of ours decided; 0: curl decides */
+    hp_err_t err;
+    char where[300]; /* host:port, for words */
+    char address[64];
+    char curl_words[CURL_ERROR_SIZE];
+    hp_fetch_parser_t parser;
+};
+
+/* ---- fetch.c ---- */
+
+/* Calls the idle handle at the next turn. */
+void hp_fetcher_kick(hp_fetcher_t *self);
+/* Ends the transfers that curl has finished. Never inside curl. */
+void hp_fetcher_collect(hp_fetcher_t *self);
+/* One of its libuv handles has closed. */
+void hp_fetcher_handle_closed(hp_fetcher_t *self);
+/* A time-out of this request has come nearer. */
+void hp_fetcher_watch(hp_fetcher_t *self, hp_fetch_t *fetch);
+/* Its on_done, then it is gone. */
+void hp_fetch_finish(hp_fetch_t *fetch, int status);
+
+/* ---- request.c ---- */
+
+/* Copies and checks the options: 0 or HP_E_INVALID, in fetch->err. */
+int hp_fetch_prepare(hp_fetch_t *fetch, const hp_fetch_options_t *options);
+/* Hands the request to curl. */
+int hp_fetch_send(hp_fetch_t *fetch);
+/* What the end of the transfer means: true when it was started once more, else *status is the end (words in
+ * fetch->err). */
+bool hp_fetch_ended(hp_fetch_t *fetch, CURLcode code, int *status);
+void hp_fetch_dispose(hp_fetch_t *fetch);
+
+/* ---- sockets.c ---- */
+
+/* Sets curl's callbacks for sockets and time-outs. */
+void hp_fetch_sockets_init(hp_fetcher_t *self);
+curl_socket_t hp_fetch_socket_open(void *fetch, curlsocktype purpose, struct curl_sockaddr *address);
+int hp_fetch_socket_close(void *fetcher, curl_socket_t fd);
+/* Whether bytes wait on the connection between these two ends before anything was asked on it. */
+bool hp_fetch_socket_is_stale(hp_fetcher_t *self, bool is_new, const char *remote, int remote_port,
+                              int local_port);
+
+#endif

@@ -1,0 +1,530 @@
+/* One request: from the caller's options to curl's, curl's callbacks, and what the end of a transfer means.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/mem.h"
+#include "fetch/internal.h"
+
+#define REDIRECTS_MAX 10
+#define REDIRECT_BODY_MAX                                                                                    \
+    65536                 /* a longer body of a redirect is not read to its end: its connection is given up */
+#define STALE_TRIES_MAX 2 /* kept connections with unasked bytes, before a new one is made */
+#define HEAD_ROOM       4096 /* of a small reply's buffer, for its header section */
+#define BUFFER_MIN      16384
+
+/* ---- the options ---- */
+
+static bool is_line(const char *text)
+{
+    return text == NULL || strpbrk(text, "\r\n") == NULL;
+}
+
+/* Scheme, host and port of a URL, and whether it may be asked at all. */
+static int read_url(const char *url, bool peer, char **where, char **origin, hp_err_t *err)
+{
+    char *scheme = NULL, *host = NULL, *port = NULL;
+    CURLU *parts = curl_url();
+    CURLUcode rc = curl_url_set(parts, CURLUPART_URL, url, peer ? CURLU_DISALLOW_USER : 0);
+    if (rc == CURLUE_OK)
+        rc = curl_url_get(parts, CURLUPART_SCHEME, &scheme, 0);
+    if (rc == CURLUE_OK)
+        rc = curl_url_get(parts, CURLUPART_HOST, &host, 0);
+    if (rc == CURLUE_OK)
+        rc = curl_url_get(parts, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT);
+    int status = 0;
+    if (rc == CURLUE_UNSUPPORTED_SCHEME)
+        status = hp_err_set(err, HP_E_INVALID, "only http:// and https:// can be fetched");
+    else if (rc != CURLUE_OK)
+        status = hp_err_set(err, HP_E_INVALID, "the URL is not valid: %s", curl_url_strerror(rc));
+    else if (strcmp(scheme, "http") != 0 && (peer || strcmp(scheme, "https") != 0))
+        status =
+            hp_err_set(err, HP_E_INVALID,
+                       peer ? "hosts are asked by http:// only" : "only http:// and https:// can be fetched");
+    if (status == 0) {
+        *where = hp_sprintf("%s:%s", host, port);
+        *origin = hp_sprintf("%s://%s:%s", scheme, host, port);
+    }
+    curl_free(scheme);
+    curl_free(host);
+    curl_free(port);
+    curl_url_cleanup(parts);
+    return status;
+}
+
+static int set_url(hp_fetch_t *fetch, const char *url)
+{
+    char *where = NULL, *origin = NULL;
+    int rc = read_url(url, fetch->peer, &where, &origin, &fetch->err);
+    if (rc != 0)
+        return rc;
+    free(fetch->url);
+    fetch->url = hp_strdup(url);
+    snprintf(fetch->where, sizeof fetch->where, "%s", where);
+    free(where);
+    if (fetch->origin != NULL && strcmp(fetch->origin, origin) != 0) {
+        curl_slist_free_all(fetch->own_headers);
+        fetch->own_headers = NULL;
+    }
+    free(fetch->origin);
+    fetch->origin = origin;
+    return 0;
+}
+
+static void add_header(struct curl_slist **list, const char *line)
+{
+    struct curl_slist *longer = curl_slist_append(*list, line);
+    if (longer == NULL)
+        abort();
+    *list = longer;
+}
+
+static void add_field(struct curl_slist **list, const char *name, const char *value)
+{
+    char *line = hp_sprintf("%s: %s", name, value);
+    add_header(list, line);
+    free(line);
+}
+
+static void add_range(struct curl_slist **list, const hp_range_t *range)
+{
+    char *line = range->end == HP_RANGE_UNKNOWN
+                     ? hp_sprintf("Range: bytes=%llu-", (unsigned long long)range->first)
+                     : hp_sprintf("Range: bytes=%llu-%llu", (unsigned long long)range->first,
+                                  (unsigned long long)(range->end - 1));
+    add_header(list, line);
+    free(line);
+}
+
+static int check_options(const hp_fetch_options_t *options, hp_err_t *err)
+{
+    const char *method = options->method;
+    if (method != NULL && strcmp(method, "GET") != 0 && strcmp(method, "HEAD") != 0 &&
+        strcmp(method, "POST") != 0)
+        return hp_err_set(err, HP_E_INVALID, "the method %.20s is not known", method);
+    if (options->ranged && options->range.first >= options->range.end)
+        return hp_err_set(err, HP_E_INVALID, "the range is empty");
+    bool lines = is_line(options->accept) && is_line(options->if_none_match) && is_line(options->if_range) &&
+                 is_line(options->content_type);
+    for (const char *const *line = options->headers; line != NULL && *line != NULL; line++)
+        lines = lines && is_line(*line);
+    if (!lines)
+        return hp_err_set(err, HP_E_INVALID, "a header field has a line break");
+    if (options->url == NULL)
+        return hp_err_set(err, HP_E_INVALID, "there is no URL");
+    return 0;
+}
+
+int hp_fetch_prepare(hp_fetch_t *fetch, const hp_fetch_options_t *options)
+{
+    int rc = check_options(options, &fetch->err);
+    if (rc != 0)
+        return rc;
+    fetch->peer = options->peer;
+    rc = set_url(fetch, options->url);
+    if (rc != 0)
+        return rc;
+    fetch->method = hp_strdup(options->method != NULL ? options->method : "GET");
+    fetch->head_request = strcmp(fetch->method, "HEAD") == 0;
+    fetch->fresh = options->fresh;
+    fetch->body_max = options->body_max;
+    fetch->connect_ms = options->connect_ms != 0 ? options->connect_ms : HP_FETCH_CONNECT_MS;
+    fetch->stall_ms = options->stall_ms != 0 ? options->stall_ms : HP_FETCH_STALL_MS;
+    fetch->total_ms = options->total_ms;
+
+    add_header(&fetch->headers, "Accept-Encoding: identity");
+    add_header(&fetch->headers, "Expect:"); /* none */
+    if (options->accept != NULL)
+        add_field(&fetch->headers, "Accept", options->accept);
+    if (options->if_none_match != NULL)
+        add_field(&fetch->headers, "If-None-Match", options->if_none_match);
+    if (options->ranged)
+        add_range(&fetch->headers, &options->range);
+    if (options->ranged && options->if_range != NULL)
+        add_field(&fetch->headers, "If-Range", options->if_range);
+    if (options->content_type != NULL)
+        add_field(&fetch->headers, "Content-Type", options->content_type);
+    for (const char *const *line = options->headers; line != NULL && *line != NULL; line++)
+        add_header(&fetch->own_headers, *line);
+    if (strcmp(fetch->method, "POST") == 0) {
+        fetch->body_length = options->body_length;
+        fetch->body = hp_alloc(options->body_length + 1);
+        if (options->body_length > 0)
+            memcpy(fetch->body, options->body, options->body_length);
+    }
+    hp_fetch_parser_init(&fetch->parser, fetch->head_request, options->ranged ? &options->range : NULL);
+    return 0;
+}
+
+void hp_fetch_dispose(hp_fetch_t *fetch)
+{
+    free(fetch->url);
+    free(fetch->method);
+    free(fetch->body);
+    free(fetch->origin);
+    curl_slist_free_all(fetch->headers);
+    curl_slist_free_all(fetch->own_headers);
+    curl_slist_free_all(fetch->sent);
+    hp_fetch_parser_dispose(&fetch->parser);
+}
+
+/* ---- curl's callbacks: no call of curl in here ---- */
+
+static int end_with(hp_fetch_t *fetch, int status)
+{
+    fetch->status = status;
+    return status;
+}
+
+static void heard(hp_fetch_t *fetch)
+{
+    fetch->heard_ms = uv_now(fetch->fetcher->loop);
+}
+
+static int on_connected(void *arg, char *remote, char *local, int remote_port, int local_port)
+{
+    hp_fetch_t *fetch = arg;
+    (void)local;
+    fetch->connected = true;
+    snprintf(fetch->address, sizeof fetch->address, "%s", remote);
+    fetch->port = (uint16_t)remote_port;
+    heard(fetch);
+    hp_fetcher_watch(fetch->fetcher, fetch);
+    fetch->asked_ns = uv_hrtime();
+    bool clear = strncasecmp(fetch->url, "http:", 5) == 0;
+    if (hp_fetch_socket_is_stale(fetch->fetcher, fetch->new_socket, remote, remote_port, local_port) &&
+        clear) {
+        fetch->stale = true;
+        return CURL_PREREQFUNC_ABORT;
+    }
+    return CURL_PREREQFUNC_OK;
+}
+
+static bool is_followed(const hp_fetch_t *fetch)
+{
+    int status = fetch->parser.head.status;
+    return !fetch->peer && fetch->body == NULL && fetch->parser.location[0] != '\0' &&
+           (status == 301 || status == 302 || status == 303 || status == 307 || status == 308);
+}
+
+static int got_head(hp_fetch_t *fetch)
+{
+    hp_fetch_head_t *head = &fetch->parser.head;
+    head->url = fetch->url;
+    head->address = fetch->address;
+    head->port = fetch->port;
+    head->wait_us = fetch->wait_us;
+    head->reused = !fetch->new_socket;
+    if (is_followed(fetch)) {
+        fetch->redirected = true;
+        return 0;
+    }
+    if (fetch->body_max != 0 && fetch->parser.body == HP_FETCH_BODY_LENGTH &&
+        fetch->parser.body_length > fetch->body_max)
+        return hp_err_set(&fetch->err, HP_E_TOO_LARGE, "the reply has %llu bytes, at most %llu are taken",
+                          (unsigned long long)fetch->parser.body_length, (unsigned long long)fetch->body_max);
+    return fetch->callbacks->on_head != NULL ? fetch->callbacks->on_head(fetch->arg, head) : 0;
+}
+
+static size_t on_header(char *line, size_t size, size_t count, void *arg)
+{
+    hp_fetch_t *fetch = arg;
+    size_t length = size * count;
+    if (fetch->cancel_wanted || fetch->status != 0)
+        return CURL_WRITEFUNC_ERROR;
+    heard(fetch);
+    if (fetch->parser.bytes == 0)
+        fetch->wait_us = (uint32_t)HP_MIN((uv_hrtime() - fetch->asked_ns) / 1000, (uint64_t)UINT32_MAX);
+    int rc = hp_fetch_parser_line(&fetch->parser, line, length, &fetch->err);
+    if (rc == HP_FETCH_PARSER_HEAD)
+        rc = got_head(fetch);
+    if (rc < 0 || fetch->cancel_wanted) {
+        end_with(fetch, rc < 0 ? rc : UV_ECANCELED);
+        return CURL_WRITEFUNC_ERROR;
+    }
+    return length;
+}
+
+static size_t on_body(char *data, size_t size, size_t count, void *arg)
+{
+    hp_fetch_t *fetch = arg;
+    size_t length = size * count;
+    if (fetch->cancel_wanted || fetch->status != 0)
+        return CURL_WRITEFUNC_ERROR;
+    heard(fetch);
+    if (fetch->redirected) {
+        fetch->skipped += length;
+        return fetch->skipped <= REDIRECT_BODY_MAX ? length : CURL_WRITEFUNC_ERROR;
+    }
+    if (!fetch->parser.complete || length > fetch->parser.body_length - fetch->received) {
+        end_with(fetch, hp_err_set(&fetch->err, HP_E_PROTOCOL, "the reply has a body where none belongs"));
+        return CURL_WRITEFUNC_ERROR;
+    }
+    if (fetch->body_max != 0 && length > fetch->body_max - fetch->received) {
+        end_with(fetch, hp_err_set(&fetch->err, HP_E_TOO_LARGE, "the reply is longer than %llu bytes",
+                                   (unsigned long long)fetch->body_max));
+        return CURL_WRITEFUNC_ERROR;
+    }
+    int rc = fetch->callbacks->on_data != NULL
+                 ? fetch->callbacks->on_data(fetch->arg, (const uint8_t *)data, length)
+                 : 0;
+    if (rc < 0 || fetch->cancel_wanted) {
+        end_with(fetch, rc < 0 ? rc : UV_ECANCELED);
+        return CURL_WRITEFUNC_ERROR;
+    }
+    if (rc == HP_FETCH_HOLD) {
+        fetch->held = true;
+        return CURL_WRITEFUNC_PAUSE;
+    }
+    fetch->received += length;
+    fetch->fetcher->bytes += length;
+    return length;
+}
+
+/* ---- curl's options ---- */
+
+/* What is the same for every request; a handle keeps it from one to the next. */
+static CURL *make_easy(void)
+{
+    CURL *easy = curl_easy_init();
+    if (easy == NULL)
+        abort();
+    const char *ca_file = getenv("SSL_CERT_FILE");
+    curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(easy, CURLOPT_QUICK_EXIT,
+                     1L); /* a cancelled request does not wait for its resolver thread */
+    curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+    curl_easy_setopt(easy, CURLOPT_HTTP09_ALLOWED, 0L);
+    curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L);
+    curl_easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
+    curl_easy_setopt(easy, CURLOPT_USERAGENT, "hostpair/" HP_VERSION);
+    curl_easy_setopt(easy, CURLOPT_MAXAGE_CONN, 55L); /* hostpair closes an idle connection after 60 s */
+    curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
+    curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
+    curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_connected);
+    curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, hp_fetch_socket_open);
+    curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, hp_fetch_socket_close);
+    if (ca_file != NULL && ca_file[0] != '\0')
+        curl_easy_setopt(easy, CURLOPT_CAINFO, ca_file);
+    return easy;
+}
+
+static CURL *take_easy(hp_fetcher_t *fetcher)
+{
+    return fetcher->easy_count > 0 ? fetcher->easies[--fetcher->easy_count] : make_easy();
+}
+
+static long buffer_size(const hp_fetch_t *fetch)
+{
+    uint64_t body = fetch->head_request ? 0 : HP_RANGE_UNKNOWN;
+    if (fetch->parser.ranged)
+        body = HP_MIN(body, fetch->parser.range.end - fetch->parser.range.first);
+    if (fetch->body_max != 0)
+        body = HP_MIN(body, fetch->body_max);
+    if (body > HP_FETCH_BUFFER - HEAD_ROOM)
+        return HP_FETCH_BUFFER;
+    return HP_MAX((long)body + HEAD_ROOM, BUFFER_MIN);
+}
+
+static void join_headers(hp_fetch_t *fetch)
+{
+    curl_slist_free_all(fetch->sent);
+    fetch->sent = NULL;
+    for (const struct curl_slist *line = fetch->headers; line != NULL; line = line->next)
+        add_header(&fetch->sent, line->data);
+    for (const struct curl_slist *line = fetch->own_headers; line != NULL; line = line->next)
+        add_header(&fetch->sent, line->data);
+}
+
+int hp_fetch_send(hp_fetch_t *fetch)
+{
+    hp_fetcher_t *fetcher = fetch->fetcher;
+    if (fetch->easy == NULL)
+        fetch->easy = take_easy(fetcher);
+    CURL *easy = fetch->easy;
+    join_headers(fetch);
+    fetch->curl_words[0] = '\0';
+    curl_easy_setopt(easy, CURLOPT_URL, fetch->url);
+    curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, fetch->peer ? "http" : "http,https");
+    curl_easy_setopt(easy, CURLOPT_PROXY,
+                     fetch->peer ? "" : NULL); /* "": none, whatever the environment says */
+    curl_easy_setopt(easy, CURLOPT_HTTPHEADER, fetch->sent);
+    curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT,
+                     (long)(fetch->fresh || fetch->retried || fetch->stale_tries > STALE_TRIES_MAX));
+    curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)fetch->connect_ms);
+    curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, buffer_size(fetch));
+    curl_easy_setopt(easy, CURLOPT_HTTPGET, 1L); /* also takes back what the handle's last request set */
+    if (fetch->head_request)
+        curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
+    if (fetch->body != NULL) {
+        curl_easy_setopt(easy, CURLOPT_POST, 1L);
+        curl_easy_setopt(easy, CURLOPT_POSTFIELDS, fetch->body);
+        curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)fetch->body_length);
+    }
+    curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, fetch->curl_words);
+    curl_easy_setopt(easy, CURLOPT_PRIVATE, fetch);
+    curl_easy_setopt(easy, CURLOPT_WRITEDATA, fetch);
+    curl_easy_setopt(easy, CURLOPT_HEADERDATA, fetch);
+    curl_easy_setopt(easy, CURLOPT_PREREQDATA, fetch);
+    curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, fetch);
+    curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, fetcher);
+    CURLMcode rc = curl_multi_add_handle(fetcher->multi, easy);
+    if (rc != CURLM_OK)
+        return hp_err_set(&fetch->err, HP_E_INTERNAL, "%s: %s", fetch->where, curl_multi_strerror(rc));
+    fetch->added = true;
+    return 0;
+}
+
+/* The same request once more; true unless curl does not take it. */
+static bool send_again(hp_fetch_t *fetch, int *status)
+{
+    curl_multi_remove_handle(fetch->fetcher->multi, fetch->easy);
+    fetch->added = fetch->connected = fetch->stale = fetch->new_socket = fetch->redirected = fetch->held =
+        false;
+    fetch->received = fetch->skipped = 0;
+    fetch->status = 0;
+    fetch->err = (hp_err_t){0};
+    hp_fetch_parser_reset(&fetch->parser);
+    *status = hp_fetch_send(fetch);
+    return *status == 0;
+}
+
+/* ---- the end ---- */
+
+/* Where a redirect leads (RFC 9110 section 10.2.2): *url for the caller to free. */
+static int next_url(const hp_fetch_t *fetch, char **url, hp_err_t *err)
+{
+    char *target = NULL, *scheme = NULL;
+    CURLU *parts = curl_url();
+    CURLUcode rc = curl_url_set(parts, CURLUPART_URL, fetch->url, CURLU_PATH_AS_IS);
+    if (rc == CURLUE_OK)
+        rc = curl_url_set(parts, CURLUPART_URL, fetch->parser.location, CURLU_NON_SUPPORT_SCHEME);
+    if (rc == CURLUE_OK)
+        rc = curl_url_set(parts, CURLUPART_FRAGMENT, NULL, 0);
+    if (rc == CURLUE_OK)
+        rc = curl_url_get(parts, CURLUPART_SCHEME, &scheme, 0);
+    if (rc == CURLUE_OK)
+        rc = curl_url_get(parts, CURLUPART_URL, &target, 0);
+    int status = 0;
+    if (rc != CURLUE_OK)
+        status = hp_err_set(err, HP_E_REDIRECT, "%s: redirects to something that is no URL", fetch->where);
+    else if (strcmp(scheme, "http") != 0 && strcmp(scheme, "https") != 0)
+        status = hp_err_set(err, HP_E_REDIRECT, "%s: redirects to %.20s, only http and https are followed",
+                            fetch->where, scheme);
+    else if (strncasecmp(fetch->url, "https:", 6) == 0 && strcmp(scheme, "http") == 0)
+        status = hp_err_set(err, HP_E_REDIRECT, "%s: redirects from https to http", fetch->where);
+    if (status == 0)
+        *url = hp_strdup(target);
+    curl_free(target);
+    curl_free(scheme);
+    curl_url_cleanup(parts);
+    return status;
+}
+
+static bool follow(hp_fetch_t *fetch, int *status)
+{
+    char *url = NULL;
+    if (++fetch->redirects > REDIRECTS_MAX) {
+        *status =
+            hp_err_set(&fetch->err, HP_E_REDIRECT, "%s: more than %d redirects", fetch->where, REDIRECTS_MAX);
+        return false;
+    }
+    *status = next_url(fetch, &url, &fetch->err);
+    if (*status == 0)
+        *status = set_url(fetch, url);
+    free(url);
+    return *status == 0 && send_again(fetch, status);
+}
+
+/* Curl's verdict in our codes. */
+static int judge_curl(hp_fetch_t *fetch, CURLcode code)
+{
+    hp_err_t *err = &fetch->err;
+    const char *where = fetch->where,
+               *words = fetch->curl_words[0] != '\0' ? fetch->curl_words : curl_easy_strerror(code);
+    long os_error = 0;
+    curl_easy_getinfo(fetch->easy, CURLINFO_OS_ERRNO, &os_error);
+    switch (code) {
+    case CURLE_COULDNT_RESOLVE_HOST:
+    case CURLE_COULDNT_RESOLVE_PROXY:
+        return hp_err_set(err, HP_E_UNREACHABLE, "%s: there is no such name", where);
+    case CURLE_COULDNT_CONNECT:
+        return os_error != 0 ? hp_err_set(err, HP_E_UNREACHABLE, "%s: %s", where, strerror((int)os_error))
+                             : hp_err_set(err, HP_E_UNREACHABLE, "%s: cannot be connected to", where);
+    case CURLE_OPERATION_TIMEDOUT:
+        return hp_err_set(err, HP_E_UNREACHABLE, "%s: no answer within %u ms", where, fetch->connect_ms);
+    case CURLE_URL_MALFORMAT:
+        return hp_err_set(err, HP_E_INVALID, "%s: %s", where, words);
+    case CURLE_PEER_FAILED_VERIFICATION:
+    case CURLE_SSL_CONNECT_ERROR:
+    case CURLE_SSL_ENGINE_NOTFOUND:
+    case CURLE_SSL_ENGINE_SETFAILED:
+    case CURLE_SSL_CERTPROBLEM:
+    case CURLE_SSL_CIPHER:
+    case CURLE_SSL_CACERT_BADFILE:
+    case CURLE_SSL_CRL_BADFILE:
+    case CURLE_SSL_ISSUER_ERROR:
+    case CURLE_SSL_INVALIDCERTSTATUS:
+        return hp_err_set(err, HP_E_TLS, "%s: %s", where, words);
+    case CURLE_PARTIAL_FILE:
+    case CURLE_RECV_ERROR:
+    case CURLE_SEND_ERROR:
+    case CURLE_GOT_NOTHING:
+        if (fetch->parser.complete && fetch->parser.body == HP_FETCH_BODY_CHUNKED &&
+            strstr(words, "chunk") != NULL)
+            return hp_err_set(err, HP_E_PROTOCOL, "%s: %s", where, words);
+        if (fetch->parser.complete && fetch->parser.body == HP_FETCH_BODY_LENGTH)
+            return hp_err_set(err, UV_ECONNRESET, "%s: the connection ended after %llu of %llu bytes", where,
+                              (unsigned long long)fetch->received,
+                              (unsigned long long)fetch->parser.body_length);
+        return hp_err_set(err, UV_ECONNRESET, "%s: the connection ended before the reply did", where);
+    case CURLE_OUT_OF_MEMORY: /* so curl says when a header line is longer than it takes */
+    case CURLE_UNSUPPORTED_PROTOCOL:
+    case CURLE_WEIRD_SERVER_REPLY:
+        return hp_err_set(err, HP_E_PROTOCOL, "%s: %s", where, words);
+    default:
+        return hp_err_set(err, fetch->connected ? HP_E_PROTOCOL : HP_E_UNREACHABLE, "%s: %s", where, words);
+    }
+}
+
+/* Curl calls a reply complete whose header section was cut; and it is not asked alone about the length. */
+static int judge_complete(hp_fetch_t *fetch)
+{
+    if (!fetch->parser.complete)
+        return hp_err_set(&fetch->err, UV_ECONNRESET, "%s: the connection ended inside the header section",
+                          fetch->where);
+    if (fetch->parser.body_length != HP_RANGE_UNKNOWN && fetch->received != fetch->parser.body_length)
+        return hp_err_set(&fetch->err, UV_ECONNRESET, "%s: the connection ended after %llu of %llu bytes",
+                          fetch->where, (unsigned long long)fetch->received,
+                          (unsigned long long)fetch->parser.body_length);
+    return 0;
+}
+
+bool hp_fetch_ended(hp_fetch_t *fetch, CURLcode code, int *status)
+{
+    if (fetch->cancel_wanted) {
+        *status = UV_ECANCELED;
+        return false;
+    }
+    if (fetch->stale) {
+        fetch->stale_tries++;
+        return send_again(fetch, status);
+    }
+    if (fetch->status != 0) {
+        *status = fetch->status;
+        if (fetch->err.code != 0)
+            hp_err_prefix(&fetch->err, "%s: ", fetch->where);
+        return false;
+    }
+    if (fetch->redirected && (code == CURLE_OK || code == CURLE_WRITE_ERROR))
+        return follow(fetch, status);
+    bool died = code == CURLE_SEND_ERROR || code == CURLE_RECV_ERROR || code == CURLE_GOT_NOTHING;
+    if (died && !fetch->new_socket && fetch->parser.bytes == 0 && !fetch->retried) {
+        fetch->retried = true;
+        return send_again(fetch, status);
+    }
+    *status = code == CURLE_OK ? judge_complete(fetch) : judge_curl(fetch, code);
+    return false;
+}
