@@ -1,5 +1,5 @@
-/* Hosts that were found, with their addresses: what the registry (server/discovery/hosts.h) keeps over restarts.
- * The store's thread. */
+/* Hosts that were found, with their addresses: what the registry (server/discovery/hosts.h) keeps over
+ * restarts. The store's thread. */
 #ifndef HP_DB_HOST_H
 #define HP_DB_HOST_H
 

@@ -1,17 +1,21 @@
-/* The file lists of other hosts, as they were last fetched: pages of a folder, search, and where a content can be had.
+/* The file lists of other hosts, as they were last fetched: pages of a folder, search, and where a content
+ * can be had.
  *
- * A list is built in batches beside the one that is shown, and takes its place in one transaction (hp_remote_import_*): a transfer
- * that breaks never harms the old list, and what is shown is never a mixture. What is no longer shown is removed in small steps
- * (hp_remote_sweep), so that no job holds up the store for long.
+ * A list is built in batches beside the one that is shown, and takes its place in one transaction
+ * (hp_remote_import_*): a transfer that breaks never harms the old list, and what is shown is never a
+ * mixture. What is no longer shown is removed in small steps (hp_remote_sweep), so that no job holds up the
+ * store for long.
  *
  * Invariants
  * 1. A host has at most one shown list. Every query sees shown lists only, whether the host is online or not.
  * 2. All paths in here passed hp_path_check; they and all names are still text of strangers.
- * 3. Memory is bounded whatever the number of rows: an import keeps at most HP_REMOTE_FOLDERS_KEPT folders and two sorted runs.
- * 4. A page or a search takes well under 50 ms at 1,000,000 rows: it uses an index, or reads the packed names or keys
- *    (see schema/remote_file.sql), which are a few hundred megabytes a second slow at worst.
+ * 3. Memory is bounded whatever the number of rows: an import keeps at most HP_REMOTE_FOLDERS_KEPT folders
+ * and two sorted runs.
+ * 4. A page or a search takes well under 50 ms at 1,000,000 rows: it uses an index, or reads the packed names
+ * or keys (see schema/remote_file.sql), which are a few hundred megabytes a second slow at worst.
  *
- * The store's thread, like everything in db/. Results are malloced; the matching dispose frees them, on any thread.
+ * The store's thread, like everything in db/. Results are malloced; the matching dispose frees them, on any
+ * thread.
  */
 #ifndef HP_DB_REMOTE_FILE_H
 #define HP_DB_REMOTE_FILE_H
@@ -23,8 +27,8 @@
 #include "base/err.h"
 #include "db/db.h"
 
-#define HP_REMOTE_NO_SIZE (-1)
-#define HP_REMOTE_NO_TIME INT64_MIN
+#define HP_REMOTE_NO_SIZE   (-1)
+#define HP_REMOTE_NO_TIME   INT64_MIN
 #define HP_REMOTE_HOST_SIZE 80 /* as HP_HOST_ID_SIZE */
 
 typedef struct hp_remote_file {
@@ -45,14 +49,18 @@ void hp_remote_files_dispose(hp_remote_files_t *files);
 
 /* ---- one file, a folder, a content (what downloads need) ---- */
 
-/* A file by host and path. 0 with file for the caller to dispose, HP_E_NOT_FOUND (err untouched), or a database error. */
-int hp_remote_file_find(hp_db_t *db, const char *host, const char *path, hp_remote_file_t *file, hp_err_t *err);
+/* A file by host and path. 0 with file for the caller to dispose, HP_E_NOT_FOUND (err untouched), or a
+ * database error. */
+int hp_remote_file_find(hp_db_t *db, const char *host, const char *path, hp_remote_file_t *file,
+                        hp_err_t *err);
 
 /* Every file with this root (64 hex digits), of all hosts; at most limit. None is 0 with count 0. */
-int hp_remote_file_by_root(hp_db_t *db, const char *root, size_t limit, hp_remote_files_t *files, hp_err_t *err);
+int hp_remote_file_by_root(hp_db_t *db, const char *root, size_t limit, hp_remote_files_t *files,
+                           hp_err_t *err);
 
-/* The files of a folder at any depth, in a fixed order; "" is everything. after is the path of the last one of the previous call, NULL at the start.
- * At most limit; fewer means that there are no more. An unknown folder gives none. */
+/* The files of a folder at any depth, in a fixed order; "" is everything. after is the path of the last one
+ * of the previous call, NULL at the start. At most limit; fewer means that there are no more. An unknown
+ * folder gives none. */
 int hp_remote_file_below(hp_db_t *db, const char *host, const char *folder, const char *after, size_t limit,
                          hp_remote_files_t *files, hp_err_t *err);
 
@@ -74,11 +82,12 @@ typedef struct hp_remote_query {
 
 typedef struct hp_remote_folder {
     char *path;
-    const char *name; /* its last segment, inside path */
+    const char *name;     /* its last segment, inside path */
     int64_t files, bytes; /* at any depth */
 } hp_remote_folder_t;
 
-/* Folders come before files; they are sorted by name, whatever the files are sorted by. Names are ordered without regard to ASCII case. */
+/* Folders come before files; they are sorted by name, whatever the files are sorted by. Names are ordered
+ * without regard to ASCII case. */
 typedef struct hp_remote_page {
     hp_remote_folder_t *folders;
     size_t folder_count;
@@ -87,7 +96,8 @@ typedef struct hp_remote_page {
     int64_t folders_total, files_total; /* of all pages */
 } hp_remote_page_t;
 
-/* 0; HP_E_NOT_FOUND: no list of that host, or no such folder in it (the words in err); HP_E_INVALID: a bad cursor or limit. */
+/* 0; HP_E_NOT_FOUND: no list of that host, or no such folder in it (the words in err); HP_E_INVALID: a bad
+ * cursor or limit. */
 int hp_remote_page_read(hp_db_t *db, const hp_remote_query_t *query, hp_remote_page_t *page, hp_err_t *err);
 void hp_remote_page_dispose(hp_remote_page_t *page);
 
@@ -111,7 +121,8 @@ typedef struct hp_remote_results {
     bool more; /* there is more than fits the limit */
 } hp_remote_results_t;
 
-/* Files of all hosts whose names contain q (not empty), sorted by name; at most limit results with at most HP_REMOTE_COPIES_MAX copies each. */
+/* Files of all hosts whose names contain q (not empty), sorted by name; at most limit results with at most
+ * HP_REMOTE_COPIES_MAX copies each. */
 #define HP_REMOTE_COPIES_MAX 256
 int hp_remote_search(hp_db_t *db, const char *q, size_t limit, hp_remote_results_t *results, hp_err_t *err);
 void hp_remote_results_dispose(hp_remote_results_t *results);
@@ -143,12 +154,16 @@ typedef struct hp_remote_entry {
 typedef struct hp_remote_import hp_remote_import_t;
 int hp_remote_import_begin(hp_db_t *db, const char *host, hp_remote_import_t **import, hp_err_t *err);
 
-/* Adds at most HP_REMOTE_BATCH entries; a path that is there already is passed over. After an error the import can only be abandoned. */
-int hp_remote_import_add(hp_db_t *db, hp_remote_import_t *import, const hp_remote_entry_t *entries, size_t count, hp_err_t *err);
+/* Adds at most HP_REMOTE_BATCH entries; a path that is there already is passed over. After an error the
+ * import can only be abandoned. */
+int hp_remote_import_add(hp_db_t *db, hp_remote_import_t *import, const hp_remote_entry_t *entries,
+                         size_t count, hp_err_t *err);
 
-/* Does a part of what remains to be done; call it, each time in a job of its own, until *done. The last one shows the list in place of
- * the old one. The import is the caller's to abandon afterwards, which then only frees it. */
-int hp_remote_import_publish(hp_db_t *db, hp_remote_import_t *import, const char *etag, int64_t fetched_at, bool *done, hp_err_t *err);
+/* Does a part of what remains to be done; call it, each time in a job of its own, until *done. The last one
+ * shows the list in place of the old one. The import is the caller's to abandon afterwards, which then only
+ * frees it. */
+int hp_remote_import_publish(hp_db_t *db, hp_remote_import_t *import, const char *etag, int64_t fetched_at,
+                             bool *done, hp_err_t *err);
 
 /* Frees the import; its rows go with the next sweep unless it was published. import may be NULL. */
 int hp_remote_import_abandon(hp_db_t *db, hp_remote_import_t *import, hp_err_t *err);

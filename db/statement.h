@@ -40,7 +40,12 @@
     X(self)                                                                                                  \
     X(setting)                                                                                               \
     X(traffic)                                                                                               \
-    X(message)
+    X(message)                                                                                               \
+    X(host)                                                                                                  \
+    X(remote_file)                                                                                           \
+    X(remote_sweep)                                                                                          \
+    X(remote_import)                                                                                         \
+    X(remote_page)
 
 typedef struct hp_sql {
     const char *name; /* "table.verb", as errors call it */

@@ -9,30 +9,30 @@ CREATE TABLE remote_list (
     host TEXT NOT NULL,                   -- host.id; no reference: the rows outlive the host until they are swept
     state INTEGER NOT NULL,               -- 0 is being built, 1 shown, 2 to be removed
     etag TEXT,                            -- validator of the whole list; NULL none
-    files INTEGER NOT NULL,
+    files INTEGER NOT NULL,               -- rows of remote_file
     bytes INTEGER NOT NULL,               -- of the files whose size is known
     fetched_at INTEGER NOT NULL           -- wall clock, ms
 ) STRICT;
 CREATE INDEX remote_list_host ON remote_list (host, state);
 
 CREATE TABLE remote_folder (
-    id INTEGER PRIMARY KEY,
+    id INTEGER PRIMARY KEY,  -- list * 2^32 + number
     list INTEGER NOT NULL,   -- remote_list.id
     parent INTEGER,          -- remote_folder.id; NULL for the top
     path TEXT NOT NULL,      -- '' for the top
-    name TEXT NOT NULL COLLATE NOCASE,
+    name TEXT NOT NULL COLLATE NOCASE, -- last segment of path
     files INTEGER NOT NULL,  -- below it at any depth
-    bytes INTEGER NOT NULL,
-    own_files INTEGER NOT NULL, -- directly in it
-    own_folders INTEGER NOT NULL
+    bytes INTEGER NOT NULL,  -- of these, where the size is known
+    own_files INTEGER NOT NULL,  -- directly in it
+    own_folders INTEGER NOT NULL -- directly in it
 ) STRICT;
 CREATE UNIQUE INDEX remote_folder_path ON remote_folder (list, path);
 CREATE INDEX remote_folder_parent ON remote_folder (parent, name);
 
 CREATE TABLE remote_file (
-    id INTEGER PRIMARY KEY,
+    id INTEGER PRIMARY KEY,  -- list * 2^32 + number
     folder INTEGER NOT NULL, -- remote_folder.id
-    name TEXT NOT NULL COLLATE NOCASE,
+    name TEXT NOT NULL COLLATE NOCASE, -- last segment of its path
     size INTEGER,            -- NULL unknown
     mtime INTEGER,           -- ms; NULL unknown
     root BLOB                -- 32 bytes; NULL unhashed or empty
@@ -41,7 +41,7 @@ CREATE INDEX remote_file_name ON remote_file (folder, name);
 
 -- Files by content. Written in the order of its key, so that a large list does not touch every page at every commit.
 CREATE TABLE remote_root (
-    list INTEGER NOT NULL,
+    list INTEGER NOT NULL,   -- remote_list.id
     prefix INTEGER NOT NULL, -- first 8 bytes of the root, big-endian
     file INTEGER NOT NULL,   -- remote_file.id
     PRIMARY KEY (list, prefix, file)

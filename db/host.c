@@ -1,0 +1,152 @@
+#include "db/host.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "db/statement.h"
+
+enum { HOSTS, ADDRESSES, SAVE, ADD_ADDRESS, REMOVE_ADDRESSES, REMOVE };
+
+static const hp_sql_t sql[] = {
+    [HOSTS] =
+        {"host.all",
+         "SELECT id, name, instance, found_by, protocol, files, bytes, first_seen, last_seen FROM host"},
+    [ADDRESSES] = {"host.addresses", "SELECT address, port, answered_at FROM host_address WHERE host = :host "
+                                     "ORDER BY answered_at DESC, address, port"},
+    [SAVE] =
+        {"host.save",
+         "INSERT INTO host (id, name, instance, found_by, protocol, files, bytes, first_seen, last_seen) "
+         "VALUES (:id, :name, :instance, :found_by, :protocol, :files, :bytes, :first_seen, :last_seen) "
+         "ON CONFLICT (id) DO UPDATE SET name = excluded.name, instance = excluded.instance, found_by = "
+         "excluded.found_by, "
+         "protocol = excluded.protocol, files = excluded.files, bytes = excluded.bytes, last_seen = "
+         "excluded.last_seen"},
+    [ADD_ADDRESS] = {"host.add_address",
+                     "INSERT OR REPLACE INTO host_address (host, address, port, answered_at) "
+                     "VALUES (:host, :address, :port, :answered_at)"},
+    [REMOVE_ADDRESSES] = {"host.remove_addresses", "DELETE FROM host_address WHERE host = :host"},
+    [REMOVE] = {"host.remove", "DELETE FROM host WHERE id = :id"},
+};
+HP_SQL_LIST(host, sql);
+
+static void copy_text(char *out, size_t size, const char *text)
+{
+    snprintf(out, size, "%s", text != NULL ? text : "");
+}
+
+static int64_t number_or_unknown(hp_query_t *q, int column)
+{
+    return hp_query_is_null(q, column) ? -1 : hp_query_int(q, column);
+}
+
+static int load_addresses(hp_db_t *db, hp_host_row_t *row, hp_err_t *err)
+{
+    HP_QUERY(q, db, &sql[ADDRESSES]);
+    hp_query_bind_text(&q, ":host", row->id);
+    while (row->address_count < HP_HOST_ROW_ADDRESSES && hp_query_row(&q)) {
+        hp_host_row_address_t *address = &row->addresses[row->address_count++];
+        copy_text(address->address, sizeof address->address, hp_query_text(&q, 0));
+        address->port = (uint16_t)hp_query_int(&q, 1);
+        address->answered_at = hp_query_int(&q, 2);
+    }
+    return hp_query_end(&q, err);
+}
+
+int hp_host_load(hp_db_t *db, hp_host_row_t **rows, size_t *count, hp_err_t *err)
+{
+    size_t used = 0, room = 16;
+    hp_host_row_t *all = hp_alloc_array(room, sizeof *all);
+    HP_QUERY(q, db, &sql[HOSTS]);
+    while (hp_query_row(&q)) {
+        if (used == room) {
+            room *= 2;
+            all = hp_realloc(all, room * sizeof *all);
+        }
+        hp_host_row_t *row = &all[used++];
+        *row = (hp_host_row_t){.protocol = (int)hp_query_int(&q, 4),
+                               .files = number_or_unknown(&q, 5),
+                               .bytes = number_or_unknown(&q, 6),
+                               .first_seen = hp_query_int(&q, 7),
+                               .last_seen = hp_query_int(&q, 8)};
+        copy_text(row->id, sizeof row->id, hp_query_text(&q, 0));
+        copy_text(row->name, sizeof row->name, hp_query_text(&q, 1));
+        copy_text(row->instance, sizeof row->instance, hp_query_text(&q, 2));
+        copy_text(row->found_by, sizeof row->found_by, hp_query_text(&q, 3));
+    }
+    int rc = hp_query_end(&q, err);
+    for (size_t i = 0; rc == 0 && i < used; i++)
+        rc = load_addresses(db, &all[i], err);
+    if (rc != 0) {
+        free(all);
+        return rc;
+    }
+    *rows = all;
+    *count = used;
+    return 0;
+}
+
+static void bind_number(hp_query_t *q, const char *parameter, int64_t value)
+{
+    if (value < 0)
+        hp_query_bind_null(q, parameter);
+    else
+        hp_query_bind_int(q, parameter, value);
+}
+
+static int save_host(hp_db_t *db, const hp_host_row_t *row, hp_err_t *err)
+{
+    HP_QUERY(q, db, &sql[SAVE]);
+    hp_query_bind_text(&q, ":id", row->id);
+    hp_query_bind_text(&q, ":name", row->name);
+    hp_query_bind_text(&q, ":instance", row->instance);
+    hp_query_bind_text(&q, ":found_by", row->found_by);
+    hp_query_bind_int(&q, ":protocol", row->protocol);
+    bind_number(&q, ":files", row->files);
+    bind_number(&q, ":bytes", row->bytes);
+    hp_query_bind_int(&q, ":first_seen", row->first_seen);
+    hp_query_bind_int(&q, ":last_seen", row->last_seen);
+    return hp_query_run(&q, err);
+}
+
+static int add_address(hp_db_t *db, const char *host, const hp_host_row_address_t *address, hp_err_t *err)
+{
+    HP_QUERY(q, db, &sql[ADD_ADDRESS]);
+    hp_query_bind_text(&q, ":host", host);
+    hp_query_bind_text(&q, ":address", address->address);
+    hp_query_bind_int(&q, ":port", address->port);
+    hp_query_bind_int(&q, ":answered_at", address->answered_at);
+    return hp_query_run(&q, err);
+}
+
+static int remove_addresses(hp_db_t *db, const char *host, hp_err_t *err)
+{
+    HP_QUERY(q, db, &sql[REMOVE_ADDRESSES]);
+    hp_query_bind_text(&q, ":host", host);
+    return hp_query_run(&q, err);
+}
+
+int hp_host_save(hp_db_t *db, const hp_host_row_t *row, hp_err_t *err)
+{
+    int rc = hp_db_savepoint(db, err);
+    if (rc != 0)
+        return rc;
+    rc = save_host(db, row, err);
+    if (rc == 0)
+        rc = remove_addresses(db, row->id, err);
+    for (size_t i = 0; rc == 0 && i < row->address_count; i++)
+        rc = add_address(db, row->id, &row->addresses[i], err);
+    if (rc == 0)
+        rc = hp_db_release(db, err);
+    if (rc != 0)
+        hp_db_revert(db);
+    return rc;
+}
+
+int hp_host_remove(hp_db_t *db, const char *id, hp_err_t *err)
+{
+    HP_QUERY(q, db, &sql[REMOVE]);
+    hp_query_bind_text(&q, ":id", id);
+    return hp_query_run(&q, err);
+}
