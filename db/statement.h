@@ -45,7 +45,8 @@
     X(remote_file)                                                                                           \
     X(remote_sweep)                                                                                          \
     X(remote_import)                                                                                         \
-    X(remote_page)
+    X(remote_page)                                                                                           \
+    X(shared_file)
 
 typedef struct hp_sql {
     const char *name; /* "table.verb", as errors call it */

@@ -1,17 +1,42 @@
+-- Which folder the index below describes. One row, made when a folder is shared for the first time.
+CREATE TABLE share (
+    one INTEGER PRIMARY KEY CHECK (one = 1), -- there is one row
+    folder TEXT NOT NULL, -- its absolute path
+    device INTEGER NOT NULL, -- st_dev of the folder when it was last walked
+    complete INTEGER NOT NULL CHECK (complete IN (0, 1)), -- 1: it was walked to the end at least once
+    revision INTEGER NOT NULL, -- goes up in the same transaction as every change that a list shows
+    files INTEGER NOT NULL, -- rows of shared_file
+    bytes INTEGER NOT NULL, -- sum of their sizes
+    hashed_bytes INTEGER NOT NULL -- sum of the sizes of those with a root
+) STRICT;
+
 -- The index of the shared folder: every file that other hosts may see, with the hash of its content once it is known.
 CREATE TABLE shared_file (
-    path TEXT NOT NULL PRIMARY KEY, -- from the top of the shared folder, '/' between segments; lists go by its bytes
+    id INTEGER PRIMARY KEY, -- a walk ticks off the rows that it meets by this number
+    path TEXT NOT NULL UNIQUE, -- from the top of the shared folder, '/' between segments; lists go by its bytes
     device INTEGER NOT NULL, -- st_dev; it and the next four say which bytes root belongs to
     inode INTEGER NOT NULL, -- st_ino
     size INTEGER NOT NULL, -- st_size
     mtime_ns INTEGER NOT NULL, -- st_mtim, ns since 1970
     ctime_ns INTEGER NOT NULL, -- st_ctim, ns since 1970
     root BLOB CHECK (length(root) = 32), -- pieces root of these bytes (BEP 52); NULL unhashed or empty
-    hashed INTEGER NOT NULL CHECK (hashed IN (0, 1)) -- 1: root is right, also when it is NULL for an empty file
-) STRICT, WITHOUT ROWID;
+    hash_after INTEGER NOT NULL DEFAULT 0 -- not to be hashed before this time, ms since 1970; 0 whenever there is time
+) STRICT;
+
+-- Files that were moved, and other names of the same file, keep their root.
+CREATE INDEX shared_file_inode ON shared_file (inode, device);
 
 -- Where a content is.
 CREATE INDEX shared_file_root ON shared_file (root) WHERE root IS NOT NULL;
 
--- What is still to be hashed: newest and smallest first.
-CREATE INDEX shared_file_unhashed ON shared_file (mtime_ns DESC, size) WHERE hashed = 0;
+-- What is still to be hashed, by either end, and what has to wait.
+CREATE INDEX shared_file_newest ON shared_file (ctime_ns DESC) WHERE root IS NULL AND size > 0 AND hash_after = 0;
+CREATE INDEX shared_file_smallest ON shared_file (size) WHERE root IS NULL AND size > 0 AND hash_after = 0;
+CREATE INDEX shared_file_waiting ON shared_file (hash_after) WHERE hash_after > 0;
+
+-- The layer of the hash tree that downloads are verified with, for each content of more than one chunk.
+CREATE TABLE shared_layer (
+    root BLOB NOT NULL PRIMARY KEY CHECK (length(root) = 32), -- as in shared_file; goes with the last file that has it
+    chunk_size INTEGER NOT NULL, -- bytes that a digest covers
+    digests BLOB NOT NULL -- 32 bytes a chunk, from the start of the file
+) STRICT;

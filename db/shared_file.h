@@ -1,0 +1,128 @@
+/* The index of the shared folder: which files it has, and the hashes of their contents.
+ *
+ * Invariants
+ * 1. A root stands in a row only together with the identity of the bytes that it was computed from; a changed
+ * identity clears it, unless another row has a root for exactly the new identity (a moved file, a second
+ * name).
+ * 2. Totals and revision (table share) change in the transaction of the rows: whoever changes rows ends its
+ * job with hp_shared_commit.
+ * 3. No call reads or writes more than a few thousand rows; what may be longer is done in steps.
+ *
+ * The store's thread. Results are malloced for the caller, to be freed on any thread. */
+#ifndef HP_DB_SHARED_FILE_H
+#define HP_DB_SHARED_FILE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "db/db.h"
+
+#define HP_SHARED_ROOT_SIZE 32
+
+/* The same values mean the same bytes. No padding: compared and hashed as memory. */
+typedef struct hp_shared_identity {
+    uint64_t device, inode, size;
+    int64_t mtime_ns, ctime_ns;
+} hp_shared_identity_t;
+
+typedef struct hp_shared_state {
+    char *folder;
+    uint64_t device; /* of the folder at its last walk */
+    bool complete;   /* walked to the end at least once */
+    uint64_t revision, files, bytes, hashed_bytes;
+} hp_shared_state_t;
+void hp_shared_state_dispose(hp_shared_state_t *state);
+
+/* 0, HP_E_NOT_FOUND (err untouched) before the first save, or a database error. */
+int hp_shared_state_load(hp_db_t *db, hp_shared_state_t *state, hp_err_t *err);
+
+/* Which folder the index describes from now on. Totals stay; the revision goes up. */
+int hp_shared_state_save(hp_db_t *db, const char *folder, uint64_t device, bool complete, hp_err_t *err);
+
+/* What a job did to the rows so far; starts as zeros. */
+typedef struct hp_shared_change {
+    int64_t files, bytes, hashed_bytes; /* differences */
+    uint64_t rows;                      /* changed in what a list shows */
+    bool unhashed;                      /* there is more to hash than before */
+} hp_shared_change_t;
+
+/* Adds the change to the totals, and one to the revision if any row changed. */
+int hp_shared_commit(hp_db_t *db, const hp_shared_change_t *change, hp_err_t *err);
+
+/* The absolute path of the database's own file, which must never be shared; NULL for one in memory. */
+char *hp_shared_database(hp_db_t *db);
+
+/* ---- rows ---- */
+
+/* The file at path is this. *id is the row's number. */
+int hp_shared_put(hp_db_t *db, const char *path, const hp_shared_identity_t *identity, int64_t *id,
+                  hp_shared_change_t *change, hp_err_t *err);
+
+/* There is no file at path. */
+int hp_shared_remove(hp_db_t *db, const char *path, hp_shared_change_t *change, hp_err_t *err);
+
+/* Removes the rows below a folder ("" all) for which keep says false; keep NULL removes all. Looks at a few
+ * thousand rows from *after on (NULL at the start; malloced, the caller's) and sets it to where the next call
+ * goes on, or to NULL at the end. */
+typedef bool (*hp_shared_keep_fn)(void *arg, int64_t id);
+int hp_shared_sweep(hp_db_t *db, const char *below, hp_shared_keep_fn keep, void *arg, char **after,
+                    hp_shared_change_t *change, hp_err_t *err);
+
+typedef struct hp_shared_row {
+    char *path;
+    hp_shared_identity_t identity;
+    bool rooted;
+    uint8_t root[HP_SHARED_ROOT_SIZE];
+} hp_shared_row_t;
+
+typedef struct hp_shared_rows {
+    hp_shared_row_t *items;
+    size_t count;
+} hp_shared_rows_t;
+void hp_shared_rows_dispose(hp_shared_rows_t *rows);
+
+/* At most limit rows after a path (NULL: from the start) in byte order of the paths. */
+int hp_shared_page(hp_db_t *db, const char *after, size_t limit, hp_shared_rows_t *rows, hp_err_t *err);
+
+/* The rows with a root among those numbered *before - span to *before - 1 (INT64_MAX: the last ones), latest
+ * first; *before becomes where the next call goes on, 0 at the end. */
+int hp_shared_latest(hp_db_t *db, int64_t *before, int64_t span, hp_shared_rows_t *rows, hp_err_t *err);
+
+/* ---- hashes ---- */
+
+/* The root of these bytes: 0 or HP_E_NOT_FOUND (err untouched). */
+int hp_shared_root_of(hp_db_t *db, const hp_shared_identity_t *identity, uint8_t root[HP_SHARED_ROOT_SIZE],
+                      hp_err_t *err);
+
+/* Gives every row with this identity the root; keeps the layer when it has more than one digest. Does nothing
+ * when no row has it. */
+int hp_shared_set_root(hp_db_t *db, const hp_shared_identity_t *identity,
+                       const uint8_t root[HP_SHARED_ROOT_SIZE], uint64_t chunk_size, const uint8_t *digests,
+                       uint64_t count, hp_shared_change_t *change, hp_err_t *err);
+
+/* Not to be hashed before a time (wall ms). */
+int hp_shared_set_later(hp_db_t *db, const char *path, int64_t hash_after, hp_err_t *err);
+
+/* Files to hash next: up to limit / 2 of the newest and as many of the smallest, taking turns; each once.
+ * Files whose ctime is not older than settle_ns (settle_coarse_ns where the file system counts time in steps
+ * of 10 ms or more) are left out, as they may change without a trace. *wait_ms: when nothing is found, how
+ * long until something may be; -1 when there is nothing to hash at all. */
+int hp_shared_unhashed(hp_db_t *db, size_t limit, int64_t now_ns, int64_t settle_ns, int64_t settle_coarse_ns,
+                       hp_shared_rows_t *rows, int64_t *wait_ms, hp_err_t *err);
+
+/* A content by its root. */
+typedef struct hp_shared_content {
+    hp_shared_row_t file; /* one that has it */
+    uint64_t chunk_size;  /* 0: no layer is kept */
+    uint8_t *digests;
+    uint64_t count;
+} hp_shared_content_t;
+void hp_shared_content_dispose(hp_shared_content_t *content);
+
+/* 0 or HP_E_NOT_FOUND (err untouched). */
+int hp_shared_find(hp_db_t *db, const uint8_t root[HP_SHARED_ROOT_SIZE], hp_shared_content_t *content,
+                   hp_err_t *err);
+
+#endif
