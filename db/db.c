@@ -1,15 +1,19 @@
-/* Opening is where a database can be ruined, so it goes in steps, and the first write comes after the last
- * refusal:
+/* Opening is where a database can be ruined, so the first write comes after the last refusal.
  *
- *   1. SQLite opens the file, which reads nothing but the header and takes no lock.
- *   2. The header is looked at directly. The application id is written in the same transaction as the first
- * tables, and before the journal becomes a WAL, so the id in the header is final; the version there may be
+ * First: a missing file is made, empty. SQLite opens it, which reads nothing but the header and takes no
+ * lock.
+ *
+ * Second: the header is looked at directly. The application id is written in the same transaction as the
+ * first tables, before the journal becomes a WAL, so the id in the header is final. The version there may be
  * older than the one in the WAL, never newer.
- *   3. The first statement reads the version through the journal, which may play back what a crash left.
- * Closing after a refusal leaves the WAL as it is.
- *   4. An empty file gets all tables (rollback journal, one synced transaction), and then its WAL. One of an
- * older version is migrated.
- *   5. Settings of the connection; all statements are prepared.
+ *
+ * Third: a statement reads the version through the journal, which may play back what a crash left. Closing
+ * after a refusal leaves the WAL as it is.
+ *
+ * Fourth: an empty file gets all tables (rollback journal, one synced transaction) and then its WAL; one of
+ * an older version is migrated.
+ *
+ * Last: the settings of the connection; all statements are prepared.
  */
 #include "db/db.h"
 
@@ -49,9 +53,29 @@ int64_t hp_db_changes(const hp_db_t *db)
     return sqlite3_changes64(db->handle);
 }
 
+int64_t hp_db_total_changes(const hp_db_t *db)
+{
+    return sqlite3_total_changes64(db->handle);
+}
+
 int64_t hp_db_last_id(const hp_db_t *db)
 {
     return sqlite3_last_insert_rowid(db->handle);
+}
+
+/* What the kernel said. SQLite passes it on for statements, but not for COMMIT: there it stands in the
+ * journal's file. */
+static int kernel_error(const hp_db_t *db, int primary)
+{
+    if (primary != SQLITE_IOERR && primary != SQLITE_CANTOPEN)
+        return 0;
+    int number = sqlite3_system_errno(db->handle);
+    sqlite3_file *journal = NULL;
+    if (number == 0 &&
+        sqlite3_file_control(db->handle, "main", SQLITE_FCNTL_JOURNAL_POINTER, &journal) == SQLITE_OK &&
+        journal != NULL && journal->pMethods != NULL)
+        journal->pMethods->xFileControl(journal, SQLITE_FCNTL_LAST_ERRNO, &number);
+    return number;
 }
 
 int hp_db_fail(const hp_db_t *db, int result, const char *what, hp_err_t *err)
@@ -63,7 +87,7 @@ int hp_db_fail(const hp_db_t *db, int result, const char *what, hp_err_t *err)
     }
     const char *words =
         sqlite3_extended_errcode(db->handle) == result ? sqlite3_errmsg(db->handle) : sqlite3_errstr(result);
-    int number = primary == SQLITE_IOERR || primary == SQLITE_CANTOPEN ? sqlite3_system_errno(db->handle) : 0;
+    int number = kernel_error(db, primary);
     int code = primary == SQLITE_FULL || number == ENOSPC || number == EDQUOT ? HP_E_NO_SPACE : HP_E_DB;
     if (number != 0)
         return hp_err_set(err, code, "%s: %s (%s)", what, words, hp_err_sentence(-number));
@@ -112,8 +136,8 @@ static uint32_t big_endian(const unsigned char *p)
     return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
 }
 
-/* Step 2: https://www.sqlite.org/fileformat2.html#the_database_header. Through SQLite's own descriptor, as
- * closing another one of the same file would drop its locks. */
+/* The second step: https://www.sqlite.org/fileformat2.html#the_database_header. Through SQLite's own
+ * descriptor, as closing another one of the same file would drop its locks. */
 static int check_header(hp_db_t *db, const hp_schema_t *schema, hp_err_t *err)
 {
     sqlite3_file *file = NULL;
@@ -127,7 +151,7 @@ static int check_header(hp_db_t *db, const hp_schema_t *schema, hp_err_t *err)
     if (rc != SQLITE_OK)
         return hp_db_fail(db, rc, "reading it", err);
     if (size < (sqlite3_int64)sizeof header || memcmp(header, "SQLite format 3", 16) != 0)
-        return 0; /* empty, or step 3 says that it is no database */
+        return 0; /* empty, or the third step says that it is no database */
     return check_identity((int32_t)big_endian(header + 68), (int32_t)big_endian(header + 60), schema, err);
 }
 
@@ -159,7 +183,7 @@ static int switch_to_wal(hp_db_t *db, hp_err_t *err)
     return result;
 }
 
-/* Steps 2 to 4 for a file. */
+/* The second to the fourth step. */
 static int take_file(hp_db_t *db, const hp_schema_t *schema, hp_err_t *err)
 {
     int rc = check_header(db, schema, err);
@@ -189,18 +213,25 @@ static int take_file(hp_db_t *db, const hp_schema_t *schema, hp_err_t *err)
     return rc;
 }
 
-/* SQLite's own words for these say less, or the wrong thing. The journal needs the folder as well. */
-static int check_rights(const char *path, hp_err_t *err)
+/* Makes a missing file, so that nobody else may read it: SQLite gives its journals the same mode. And says
+ * what is missing: SQLite's own words for that say less, or the wrong thing. The journals need the folder as
+ * well. */
+static int prepare_file(const char *path, hp_err_t *err)
 {
     const char *slash = strrchr(path, '/');
     char *folder = slash != NULL ? hp_strndup(path, (size_t)(slash - path) + 1) : hp_strdup(".");
-    int rc = 0;
-    if (faccessat(AT_FDCWD, folder, W_OK | X_OK, AT_EACCESS) != 0)
-        rc = hp_err_set(err, HP_E_DB, "its folder cannot be written (%s)", hp_err_sentence(-errno));
-    else if (faccessat(AT_FDCWD, path, R_OK | W_OK, AT_EACCESS) != 0 && errno != ENOENT)
-        rc = hp_err_set(err, HP_E_DB, "it cannot be read and written (%s)", hp_err_sentence(-errno));
+    bool usable = faccessat(AT_FDCWD, folder, W_OK | X_OK, AT_EACCESS) == 0;
     free(folder);
-    return rc;
+    if (!usable)
+        return hp_err_set(err, HP_E_DB, "its folder cannot be written (%s)", hp_err_sentence(-errno));
+    int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd >= 0)
+        close(fd);
+    else if (errno == ENOSPC || errno == EDQUOT)
+        return hp_err_set(err, HP_E_NO_SPACE, "making it: %s", hp_err_sentence(-errno));
+    if (faccessat(AT_FDCWD, path, R_OK | W_OK, AT_EACCESS) != 0)
+        return hp_err_set(err, HP_E_DB, "it cannot be read and written (%s)", hp_err_sentence(-errno));
+    return 0;
 }
 
 static int open_connection(const char *path, hp_db_t **result, hp_err_t *err)
@@ -230,7 +261,7 @@ static int open_connection(const char *path, hp_db_t **result, hp_err_t *err)
 int hp_db_open_schema(const char *path, const hp_schema_t *schema, hp_db_t **db, hp_err_t *err)
 {
     *db = NULL;
-    int rc = check_rights(path, err);
+    int rc = prepare_file(path, err);
     if (rc == 0)
         rc = open_connection(path, db, err);
     if (rc == 0)

@@ -24,10 +24,10 @@ typedef struct hp_db hp_db_t;
 
 #define HP_DB_FILE "hostpair.db"
 
-/* Opens the file, makes it when it is missing or empty, brings an older version up to date, prepares all
- * statements. HP_E_DB_NEWER (written by a newer hostpair), HP_E_DB_FOREIGN (another program's database): the
- * file is left as it is. HP_E_DB for what is no database, is damaged, or cannot be read or written;
- * HP_E_NO_SPACE. *db is NULL on failure. */
+/* Opens the file, makes it (mode 0600) when it is missing or empty, brings an older version up to date,
+ * prepares all statements. HP_E_DB_NEWER (written by a newer hostpair), HP_E_DB_FOREIGN (another program's
+ * database): the file is left as it is. HP_E_DB for what is no database, is damaged, or cannot be read or
+ * written; HP_E_NO_SPACE. *db is NULL on failure. */
 int hp_db_open(const char *path, hp_db_t **db, hp_err_t *err);
 
 /* A database in memory with the same tables, for tests. */
@@ -50,6 +50,9 @@ bool hp_db_in_transaction(const hp_db_t *db);
 int hp_db_savepoint(hp_db_t *db, hp_err_t *err);
 int hp_db_release(hp_db_t *db, hp_err_t *err);
 void hp_db_revert(hp_db_t *db);
+
+/* Rows that this connection has changed since it was opened: a reader that raises it was no reader. */
+int64_t hp_db_total_changes(const hp_db_t *db);
 
 /* Writes the whole journal back into the file and syncs it. Outside of a transaction only. */
 int hp_db_checkpoint(hp_db_t *db, hp_err_t *err);

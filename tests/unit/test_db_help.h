@@ -105,7 +105,9 @@ static inline int in_child(int (*fn)(void *arg), void *arg, const char *errors)
         int fd = errors != NULL ? open(errors, O_WRONLY | O_CREAT | O_TRUNC, 0600) : -1;
         if (fd >= 0)
             dup2(fd, STDERR_FILENO);
-        signal(SIGABRT, SIG_DFL); /* the framework's handlers would go on with the next test, twice */
+        /* A failed assertion ends the child; it must not go on with the next test there. */
+        setenv("CMOCKA_TEST_ABORT", "1", 1);
+        signal(SIGABRT, SIG_DFL);
         signal(SIGSEGV, SIG_DFL);
         _exit(fn(arg));
     }

@@ -1,0 +1,63 @@
+#include "store/lock.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+
+/* The process id in the file; 0 while its holder has not written it yet. */
+static long read_holder(int fd)
+{
+    char text[24];
+    ssize_t n = pread(fd, text, sizeof text - 1, 0);
+    text[n > 0 ? n : 0] = '\0';
+    return strtol(text, NULL, 10);
+}
+
+static int write_holder(int fd)
+{
+    char text[24];
+    int n = snprintf(text, sizeof text, "%ld\n", (long)getpid());
+    if (ftruncate(fd, 0) != 0 || pwrite(fd, text, (size_t)n, 0) != n)
+        return errno != 0 ? -errno : -EIO;
+    return 0;
+}
+
+static int take(int fd, const char *data_folder, hp_err_t *err)
+{
+    if (flock(fd, LOCK_EX | LOCK_NB) == 0) {
+        errno = 0;
+        int rc = write_holder(fd);
+        /* The id is for people only; on a full disk the lock is as good without it. */
+        return rc == 0 || rc == -ENOSPC || rc == -EDQUOT
+                   ? 0
+                   : hp_err_set(err, rc, "writing the lock in %s: %s", data_folder, hp_err_sentence(rc));
+    }
+    if (errno != EWOULDBLOCK)
+        return hp_err_set(err, -errno, "locking the data folder %s: %s", data_folder,
+                          hp_err_sentence(-errno));
+    long holder = read_holder(fd);
+    if (holder <= 0)
+        return hp_err_set(err, HP_E_LOCKED, "another hostpair uses the data folder %s", data_folder);
+    return hp_err_set(err, HP_E_LOCKED, "another hostpair (process %ld) uses the data folder %s", holder,
+                      data_folder);
+}
+
+int hp_store_lock(const char *data_folder, hp_err_t *err)
+{
+    char *path = hp_sprintf("%s/%s", data_folder, HP_STORE_LOCK_FILE);
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    int rc = fd >= 0 ? take(fd, data_folder, err)
+                     : hp_err_set(err, -errno, "opening %s: %s", path, hp_err_sentence(-errno));
+    free(path);
+    if (rc == 0)
+        return fd;
+    if (fd >= 0)
+        close(fd);
+    return rc;
+}

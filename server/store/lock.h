@@ -1,0 +1,14 @@
+/* The lock in the data folder: one hostpair a folder. It belongs to the open file, so the kernel lets go of
+ * it when the process ends, however it ends; a lock file that is left behind means nothing. */
+#ifndef HP_STORE_LOCK_H
+#define HP_STORE_LOCK_H
+
+#include "base/err.h"
+
+#define HP_STORE_LOCK_FILE "hostpair.lock"
+
+/* The descriptor that holds the lock, for the caller to close. HP_E_LOCKED names the process that holds it,
+ * or a negative errno. */
+int hp_store_lock(const char *data_folder, hp_err_t *err);
+
+#endif

@@ -1,0 +1,437 @@
+/* One queue in, one queue out. The loop appends jobs to `posted`; the store thread takes them one by one, and
+ * puts them into `finished`, from where an async handle brings them back to the loop.
+ *
+ * Writes are gathered in a group: one transaction, begun by the first of them, that is committed when it is
+ * due. Due is
+ *   - at once, when the queue is empty and somebody waits for a write that is not lazy;
+ *   - HP_STORE_WRITE_MS after such a write ran, when the queue does not become empty;
+ *   - COMMIT_EARLY_MS before the oldest lazy write's time is up, busy or not.
+ * The writes of a group are finished together after the commit; reads are finished as soon as they ran, and
+ * run inside the open transaction, on the same connection, so they see the writes before them.
+ *
+ * What ends a group other than a commit: a commit that fails, or a statement that makes SQLite roll back the
+ * whole transaction (full disk, I/O error). Then every write of the group fails with that error, and the next
+ * write begins a new one.
+ *
+ * A crash leaves the groups that were committed, whole; done functions have reported nothing else.
+ */
+#include "store/store.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/beneath.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "store/lock.h"
+
+#define COMMIT_EARLY_MS 50   /* kept of a lazy write's time for the commit itself */
+#define GROUP_MAX       8192 /* writes in one transaction */
+
+typedef struct job {
+    struct job *next;
+    hp_store_kind_t kind;
+    hp_store_work_fn work;
+    hp_store_done_fn done;
+    void *arg;
+    uint64_t due; /* of a write's commit: hp_clock_ms; set when posted (lazy) or when it ran */
+    int status;
+    hp_err_t *err;  /* the words of status; NULL when it is 0 */
+    bool *finished; /* run_now waits for it; NULL for others */
+} job_t;
+
+typedef struct list {
+    job_t *first, *last;
+    size_t count;
+} list_t;
+
+struct hp_store {
+    uv_loop_t *loop;
+    uv_async_t async;
+    uv_thread_t thread;
+    unsigned pending; /* loop thread */
+    bool destroying;  /* loop thread */
+    void (*closed)(void *arg);
+    void *closed_arg;
+
+    uv_mutex_t mutex; /* guards from here ... */
+    uv_cond_t wake;   /* the store thread: something was posted, or it is to end */
+    uv_cond_t waited; /* run_now: its job is finished */
+    list_t posted, finished;
+    bool ending; /* no more jobs will come */
+    bool ended;  /* the store thread touches nothing any more */
+    /* ... to here */
+
+    hp_db_t *db; /* from here on the store thread's, once it runs */
+    list_t group;
+    uint64_t due; /* when the group must be committed */
+    bool awaited; /* the group has a write that is not lazy */
+    int lock_fd;
+};
+
+static void append(list_t *list, job_t *job)
+{
+    job->next = NULL;
+    if (list->last != NULL)
+        list->last->next = job;
+    else
+        list->first = job;
+    list->last = job;
+    list->count++;
+}
+
+static job_t *take_first(list_t *list)
+{
+    job_t *job = list->first;
+    if (job == NULL)
+        return NULL;
+    list->first = job->next;
+    if (list->first == NULL)
+        list->last = NULL;
+    list->count--;
+    return job;
+}
+
+static void set_error(job_t *job, int status, const hp_err_t *err)
+{
+    job->status = status;
+    if (status == 0)
+        return;
+    if (job->err == NULL)
+        job->err = hp_alloc(sizeof *job->err);
+    *job->err = *err;
+    job->err->code = status;
+}
+
+/* ---- store thread ---- */
+
+static void finish(hp_store_t *self, list_t *jobs)
+{
+    if (jobs->first == NULL)
+        return;
+    uv_mutex_lock(&self->mutex);
+    for (job_t *job; (job = take_first(jobs)) != NULL;) {
+        if (job->finished != NULL) {
+            *job->finished = true;
+            uv_cond_signal(&self->waited);
+        } else {
+            append(&self->finished, job);
+        }
+    }
+    uv_mutex_unlock(&self->mutex);
+    uv_async_send(&self->async);
+}
+
+static void finish_one(hp_store_t *self, job_t *job)
+{
+    list_t one = {0};
+    append(&one, job);
+    finish(self, &one);
+}
+
+/* Every write of the group failed: its transaction is gone. */
+static void fail_group(hp_store_t *self, int status, const hp_err_t *err)
+{
+    if (self->group.count > 1)
+        hp_log(HP_LOG_WARN, "database: %zu writes failed together: %s", self->group.count, hp_err_text(err));
+    for (job_t *job = self->group.first; job != NULL; job = job->next)
+        if (job->status == 0)
+            set_error(job, status, err);
+    finish(self, &self->group);
+}
+
+static void commit_group(hp_store_t *self)
+{
+    hp_err_t err = {0};
+    int rc = hp_db_in_transaction(self->db) ? hp_db_commit(self->db, &err) : 0;
+    if (rc == 0) {
+        finish(self, &self->group);
+        return;
+    }
+    hp_db_rollback(self->db);
+    fail_group(self, rc, &err);
+}
+
+static void run_read(hp_store_t *self, job_t *job)
+{
+    hp_err_t err = {0};
+    int64_t before = hp_db_total_changes(self->db);
+    set_error(job, job->work(self->db, job->arg, &err), &err);
+    if (hp_db_total_changes(self->db) != before) {
+        hp_log(HP_LOG_ERROR,
+               "store: a read changed the database"); /* a mistake in the code: nobody would commit it */
+        abort();
+    }
+    finish_one(self, job);
+}
+
+/* Runs the job in a savepoint. Its status is set. */
+static void run_in_part(hp_store_t *self, job_t *job)
+{
+    hp_err_t err = {0};
+    int rc = hp_db_savepoint(self->db, &err);
+    if (rc == 0) {
+        rc = job->work(self->db, job->arg, &err);
+        if (rc == 0)
+            rc = hp_db_release(self->db, &err);
+        if (rc != 0)
+            hp_db_revert(self->db);
+    }
+    set_error(job, rc, &err);
+}
+
+static void run_write(hp_store_t *self, job_t *job)
+{
+    hp_err_t err = {0};
+    if (self->group.first == NULL) {
+        int rc = hp_db_begin(self->db, &err);
+        if (rc != 0) {
+            set_error(job, rc, &err);
+            finish_one(self, job);
+            return;
+        }
+        self->awaited = false;
+        self->due = UINT64_MAX;
+    }
+    run_in_part(self, job);
+    append(&self->group, job);
+    if (!hp_db_in_transaction(self->db)) {
+        hp_err_t lost = job->err != NULL ? *job->err : (hp_err_t){.code = HP_E_DB};
+        fail_group(self, lost.code, &lost);
+        return;
+    }
+    if (job->kind == HP_STORE_WRITE) {
+        self->awaited = true;
+        job->due = hp_clock_ms() + HP_STORE_WRITE_MS;
+    }
+    self->due = HP_MIN(self->due, job->due);
+}
+
+/* The next job, or NULL when the group is to be committed or (with no group) the thread is to end. */
+static job_t *next_job(hp_store_t *self)
+{
+    job_t *job = NULL;
+    uv_mutex_lock(&self->mutex);
+    while (true) {
+        bool gathering = self->group.first != NULL;
+        uint64_t now = gathering ? hp_clock_ms() : 0;
+        if (gathering && (now >= self->due || self->group.count >= GROUP_MAX))
+            break;
+        job = take_first(&self->posted);
+        if (job != NULL || self->ending || (gathering && self->awaited))
+            break;
+        if (gathering)
+            uv_cond_timedwait(&self->wake, &self->mutex, (self->due - now) * 1000000);
+        else
+            uv_cond_wait(&self->wake, &self->mutex);
+    }
+    uv_mutex_unlock(&self->mutex);
+    return job;
+}
+
+static void close_database(hp_store_t *self)
+{
+    hp_err_t err = {0};
+    if (hp_db_checkpoint(self->db, &err) != 0)
+        hp_log(HP_LOG_WARN, "database: what is in its journal stays there until the next start: %s",
+               hp_err_text(&err));
+    hp_db_close(self->db);
+    close(self->lock_fd);
+}
+
+static void run_thread(void *arg)
+{
+    hp_store_t *self = arg;
+    pthread_setname_np(pthread_self(), "hostpair-store");
+    while (true) {
+        job_t *job = next_job(self);
+        if (job != NULL && job->kind == HP_STORE_READ)
+            run_read(self, job);
+        else if (job != NULL)
+            run_write(self, job);
+        else if (self->group.first != NULL)
+            commit_group(self);
+        else
+            break;
+    }
+    close_database(self);
+    uv_mutex_lock(&self->mutex);
+    self->ended = true;
+    uv_mutex_unlock(&self->mutex);
+    uv_async_send(&self->async);
+}
+
+/* ---- loop thread ---- */
+
+static void call_done(hp_store_t *self, job_t *job)
+{
+    static const hp_err_t fine = {0};
+    if (--self->pending == 0 && !self->destroying)
+        uv_unref((uv_handle_t *)&self->async);
+    if (job->done != NULL)
+        job->done(job->arg, job->status, job->err != NULL ? job->err : &fine);
+    else if (job->status != 0 && job->status != UV_ECANCELED)
+        hp_log(HP_LOG_WARN, "database: a write that nobody waits for failed: %s", hp_err_text(job->err));
+    free(job->err);
+    free(job);
+}
+
+/* Calls back what is finished by now; what becomes finished meanwhile sends the async handle again. Whether
+ * the thread has ended. */
+static bool deliver(hp_store_t *self)
+{
+    uv_mutex_lock(&self->mutex);
+    list_t finished = self->finished;
+    self->finished = (list_t){0};
+    bool ended = self->ended;
+    uv_mutex_unlock(&self->mutex);
+    for (job_t *job; (job = take_first(&finished)) != NULL;)
+        call_done(self, job);
+    return ended;
+}
+
+static void on_closed(uv_handle_t *handle)
+{
+    hp_store_t *self = handle->data;
+    while (self->pending > 0) /* posted by the last done functions */
+        deliver(self);
+    uv_cond_destroy(&self->waited);
+    uv_cond_destroy(&self->wake);
+    uv_mutex_destroy(&self->mutex);
+    void (*closed)(void *arg) = self->closed;
+    void *arg = self->closed_arg;
+    free(self);
+    if (closed != NULL)
+        closed(arg);
+}
+
+static void on_async(uv_async_t *handle)
+{
+    hp_store_t *self = handle->data;
+    if (deliver(self)) {
+        uv_thread_join(&self->thread);
+        uv_close((uv_handle_t *)handle, on_closed);
+    }
+}
+
+static job_t *make_job(hp_store_kind_t kind, hp_store_work_fn work, hp_store_done_fn done, void *arg)
+{
+    job_t *job = hp_alloc(sizeof *job);
+    job->kind = kind;
+    job->work = work;
+    job->done = done;
+    job->arg = arg;
+    if (kind == HP_STORE_WRITE_LAZY)
+        job->due = hp_clock_ms() + HP_STORE_LAZY_MS - COMMIT_EARLY_MS;
+    return job;
+}
+
+static void post(hp_store_t *self, job_t *job)
+{
+    uv_mutex_lock(&self->mutex);
+    append(&self->posted, job);
+    uv_cond_signal(&self->wake);
+    uv_mutex_unlock(&self->mutex);
+}
+
+void hp_store_post(hp_store_t *self, hp_store_kind_t kind, hp_store_work_fn work, hp_store_done_fn done,
+                   void *arg)
+{
+    job_t *job = make_job(kind, work, done, arg);
+    if (self->pending++ == 0)
+        uv_ref((uv_handle_t *)&self->async);
+    if (!self->destroying) {
+        post(self, job);
+        return;
+    }
+    hp_err_t err;
+    set_error(job, hp_err_set(&err, UV_ECANCELED, "hostpair is stopping"), &err);
+    uv_mutex_lock(&self->mutex);
+    append(&self->finished, job);
+    uv_mutex_unlock(&self->mutex);
+    uv_async_send(&self->async);
+}
+
+unsigned hp_store_pending(const hp_store_t *self)
+{
+    return self->pending;
+}
+
+int hp_store_run_now(hp_store_t *self, hp_store_kind_t kind, hp_store_work_fn work, void *arg, hp_err_t *err)
+{
+    bool finished = false;
+    job_t *job = make_job(kind == HP_STORE_READ ? HP_STORE_READ : HP_STORE_WRITE, work, NULL, arg);
+    job->finished = &finished;
+    post(self, job);
+    uv_mutex_lock(&self->mutex);
+    while (!finished)
+        uv_cond_wait(&self->waited, &self->mutex);
+    uv_mutex_unlock(&self->mutex);
+    int status = job->status;
+    if (status != 0 && err != NULL)
+        *err = *job->err;
+    free(job->err);
+    free(job);
+    return status;
+}
+
+static int open_folder(hp_store_t *self, const char *data_folder, hp_err_t *err)
+{
+    int rc = hp_make_folder(data_folder, 0700);
+    if (rc != 0)
+        return hp_err_set(err, rc, "making the data folder %s: %s", data_folder, hp_err_sentence(rc));
+    rc = hp_store_lock(data_folder, err);
+    if (rc < 0)
+        return rc;
+    self->lock_fd = rc;
+    char *path = hp_sprintf("%s/%s", data_folder, HP_DB_FILE);
+    rc = hp_db_open(path, &self->db, err);
+    free(path);
+    if (rc != 0)
+        close(self->lock_fd);
+    return rc;
+}
+
+static void must(int rc, const char *what)
+{
+    if (rc == 0)
+        return;
+    hp_log(HP_LOG_ERROR, "store: %s: %s", what, uv_strerror(rc));
+    abort(); /* no memory, or no threads to be had */
+}
+
+int hp_store_create(hp_store_t **store, uv_loop_t *loop, const char *data_folder, hp_err_t *err)
+{
+    hp_store_t *self = hp_alloc(sizeof *self);
+    int rc = open_folder(self, data_folder, err);
+    if (rc != 0) {
+        free(self);
+        *store = NULL;
+        return rc;
+    }
+    self->loop = loop;
+    must(uv_mutex_init(&self->mutex), "mutex");
+    must(uv_cond_init(&self->wake), "condition");
+    must(uv_cond_init(&self->waited), "condition");
+    must(uv_async_init(loop, &self->async, on_async), "async handle");
+    self->async.data = self;
+    uv_unref((uv_handle_t *)&self->async);
+    must(uv_thread_create(&self->thread, run_thread, self), "thread");
+    *store = self;
+    return 0;
+}
+
+void hp_store_destroy(hp_store_t *self, void (*closed)(void *arg), void *arg)
+{
+    self->destroying = true;
+    self->closed = closed;
+    self->closed_arg = arg;
+    uv_ref((uv_handle_t *)&self->async);
+    uv_mutex_lock(&self->mutex);
+    self->ending = true;
+    uv_cond_signal(&self->wake);
+    uv_mutex_unlock(&self->mutex);
+}
