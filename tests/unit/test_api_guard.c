@@ -1,0 +1,194 @@
+// libs: api base
+#include <string.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "api/guard.h"
+#include "base/mem.h"
+
+static char *allowed[] = {"nas.home", "Files.Example:8443"};
+static const hp_strings_t allow = {allowed, 2}, allow_none;
+static hp_guard_t guard;
+
+static int check(hp_guard_request_t request)
+{
+    hp_err_t err = {0};
+    if (request.method == NULL)
+        request.method = "GET";
+    int rc = hp_guard_check(&guard, &request, &err);
+    print_message("%s host %s origin %s site %s: %d %s\n", request.method, request.host, request.origin,
+                  request.fetch_site, rc, err.detail);
+    assert_true(rc == 0 || err.detail[0] != '\0');
+    return rc;
+}
+#define CHECK(...) check((hp_guard_request_t){__VA_ARGS__})
+
+static void loopback_names_are_let_in_with_any_port(void **state)
+{
+    (void)state;
+    const char *const hosts[] = {"localhost",      "localhost:9001", "LocalHost:1", "localhost.",
+                                 "127.0.0.1:9001", "127.1.2.3",      "[::1]",       "[::1]:9001"};
+    hp_guard_init(&guard, "127.0.0.1", 9001, &allow_none, NULL);
+    for (size_t i = 0; i < HP_COUNT(hosts); i++)
+        assert_int_equal(CHECK(.host = hosts[i]), 0);
+}
+
+static void other_names_are_refused(void **state)
+{
+    (void)state;
+    const char *const hosts[] = {"evil.example",
+                                 "evil.example:9001",
+                                 "192.168.1.5",
+                                 "10.0.0.1:9001",
+                                 "[fe80::1]",
+                                 "localhost.evil.example",
+                                 "127.0.0.1.evil.example",
+                                 "",
+                                 ":9001",
+                                 "localhost:x",
+                                 "[::1",
+                                 "[::1]x",
+                                 "localhost:9001@evil",
+                                 "0.0.0.0",
+                                 "1270.0.1",
+                                 "128.0.0.1"};
+    hp_guard_init(&guard, "127.0.0.1", 9001, &allow_none, NULL);
+    for (size_t i = 0; i < HP_COUNT(hosts); i++)
+        assert_int_equal(CHECK(.host = hosts[i]), HP_E_FORBIDDEN);
+    assert_int_equal(CHECK(.host = NULL), HP_E_FORBIDDEN);
+}
+
+static void a_configured_name_is_let_in_with_any_port(void **state)
+{
+    (void)state;
+    hp_guard_init(&guard, "127.0.0.1", 9001, &allow, NULL);
+    assert_int_equal(CHECK(.host = "nas.home"), 0);
+    assert_int_equal(CHECK(.host = "NAS.home:80"), 0);
+    assert_int_equal(CHECK(.host = "files.example:9"), 0);
+    assert_int_equal(CHECK(.host = "x.nas.home"), HP_E_FORBIDDEN);
+}
+
+static void who_listens_on_all_addresses_may_be_called_by_each_but_by_no_name(void **state)
+{
+    (void)state;
+    const char *const all[] = {"0.0.0.0", "::"};
+    for (size_t i = 0; i < HP_COUNT(all); i++) {
+        hp_guard_init(&guard, all[i], 9001, &allow_none, NULL);
+        assert_int_equal(CHECK(.host = "192.168.1.5:9001"), 0);
+        assert_int_equal(CHECK(.host = "[fd00::5]:9001"), 0);
+        assert_int_equal(CHECK(.host = "evil.example:9001"), HP_E_FORBIDDEN);
+    }
+    hp_guard_init(&guard, "192.168.1.5", 9001, &allow_none, NULL);
+    assert_int_equal(CHECK(.host = "192.168.1.5:9001"), 0);
+    assert_int_equal(CHECK(.host = "192.168.1.6:9001"), HP_E_FORBIDDEN);
+}
+
+static void a_change_is_taken_from_our_own_page_or_from_no_page(void **state)
+{
+    (void)state;
+    const char *const methods[] = {"POST", "PATCH", "PUT", "DELETE"};
+    hp_guard_init(&guard, "127.0.0.1", 9001, &allow_none, NULL);
+    for (size_t i = 0; i < HP_COUNT(methods); i++) {
+        const char *m = methods[i], *host = "localhost:9001";
+        assert_int_equal(CHECK(.method = m, .host = host), 0);
+        assert_int_equal(CHECK(.method = m, .host = host, .origin = "http://localhost:9001"), 0);
+        assert_int_equal(CHECK(.method = m, .host = host, .origin = "https://localhost:9001"), 0);
+        assert_int_equal(
+            CHECK(.method = m, .host = host, .origin = "http://localhost:9001", .fetch_site = "same-origin"),
+            0);
+        assert_int_equal(CHECK(.method = m, .host = host, .fetch_site = "none"), 0);
+    }
+}
+
+static void a_change_is_refused_from_another_page(void **state)
+{
+    (void)state;
+    const char *const origins[] = {
+        "http://evil.example",   "null", "http://localhost",       "http://localhost:9002",
+        "http://127.0.0.1:9001", "",     "http://localhost:9001/", "ftp://localhost:9001"};
+    const char *const sites[] = {"cross-site", "same-site", ""};
+    hp_guard_init(&guard, "127.0.0.1", 9001, &allow_none, NULL);
+    for (size_t i = 0; i < HP_COUNT(origins); i++)
+        assert_int_equal(CHECK(.method = "POST", .host = "localhost:9001", .origin = origins[i]),
+                         HP_E_FORBIDDEN);
+    for (size_t i = 0; i < HP_COUNT(sites); i++)
+        assert_int_equal(CHECK(.method = "DELETE", .host = "localhost:9001", .fetch_site = sites[i]),
+                         HP_E_FORBIDDEN);
+}
+
+static void reading_is_free_of_the_origin_rules(void **state)
+{
+    (void)state;
+    hp_guard_init(&guard, "127.0.0.1", 9001, &allow_none, NULL);
+    assert_int_equal(CHECK(.host = "localhost", .origin = "http://evil.example", .fetch_site = "cross-site"),
+                     0);
+    assert_int_equal(CHECK(.method = "HEAD", .host = "localhost", .fetch_site = "cross-site"), 0);
+}
+
+static void the_token_is_asked_for_in_a_field_or_a_cookie(void **state)
+{
+    (void)state;
+    hp_guard_init(&guard, "127.0.0.1", 9001, &allow_none, "s3cret");
+    const char *host = "localhost:9001";
+    assert_int_equal(CHECK(.host = host), HP_E_UNAUTHORIZED);
+    assert_int_equal(CHECK(.host = host, .open = true), 0);
+    assert_int_equal(CHECK(.host = host, .authorization = "Bearer s3cret"), 0);
+    assert_int_equal(CHECK(.host = host, .authorization = "bearer  s3cret"), 0);
+    const char *const wrong[] = {"Bearer s3cre", "Bearer s3cret2", "Bearer ", "Bearer",
+                                 "Basic s3cret", "s3cret",         ""};
+    for (size_t i = 0; i < HP_COUNT(wrong); i++)
+        assert_int_equal(CHECK(.host = host, .authorization = wrong[i]), HP_E_UNAUTHORIZED);
+}
+
+static void the_cookie_that_is_set_lets_in_and_no_other(void **state)
+{
+    (void)state;
+    char set[HP_GUARD_COOKIE_SIZE], cookie[HP_GUARD_COOKIE_SIZE], joined[2 * HP_GUARD_COOKIE_SIZE];
+    hp_guard_init(&guard, "127.0.0.1", 9001, &allow_none, "s3cret");
+    hp_guard_set_cookie(&guard, set);
+    assert_non_null(strstr(set, "; HttpOnly"));
+    assert_non_null(strstr(set, "; SameSite=Strict"));
+    assert_null(strstr(set, "s3cret"));
+    snprintf(cookie, sizeof cookie, "%.*s", (int)strcspn(set, ";"), set);
+    assert_int_equal(CHECK(.host = "localhost", .cookie = cookie), 0);
+    snprintf(joined, sizeof joined, "theme=dark; %s ;x=y", cookie);
+    assert_int_equal(CHECK(.host = "localhost", .cookie = joined), 0);
+    snprintf(joined, sizeof joined, "x%s", cookie);
+    assert_int_equal(CHECK(.host = "localhost", .cookie = joined), HP_E_UNAUTHORIZED);
+    snprintf(joined, sizeof joined, "%s0", cookie);
+    assert_int_equal(CHECK(.host = "localhost", .cookie = joined), HP_E_UNAUTHORIZED);
+    cookie[strlen(cookie) - 1] ^= 1;
+    assert_int_equal(CHECK(.host = "localhost", .cookie = cookie), HP_E_UNAUTHORIZED);
+    assert_int_equal(CHECK(.host = "localhost", .cookie = "hostpair_9001="), HP_E_UNAUTHORIZED);
+}
+
+static void a_wrong_host_is_told_before_a_missing_token(void **state)
+{
+    (void)state;
+    hp_guard_init(&guard, "127.0.0.1", 9001, &allow_none, "s3cret");
+    assert_int_equal(CHECK(.host = "evil.example"), HP_E_FORBIDDEN);
+    assert_int_equal(
+        CHECK(.method = "POST", .host = "localhost", .origin = "null", .authorization = "Bearer s3cret"),
+        HP_E_FORBIDDEN);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(loopback_names_are_let_in_with_any_port),
+        cmocka_unit_test(other_names_are_refused),
+        cmocka_unit_test(a_configured_name_is_let_in_with_any_port),
+        cmocka_unit_test(who_listens_on_all_addresses_may_be_called_by_each_but_by_no_name),
+        cmocka_unit_test(a_change_is_taken_from_our_own_page_or_from_no_page),
+        cmocka_unit_test(a_change_is_refused_from_another_page),
+        cmocka_unit_test(reading_is_free_of_the_origin_rules),
+        cmocka_unit_test(the_token_is_asked_for_in_a_field_or_a_cookie),
+        cmocka_unit_test(the_cookie_that_is_set_lets_in_and_no_other),
+        cmocka_unit_test(a_wrong_host_is_told_before_a_missing_token),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
