@@ -26,6 +26,9 @@ static bool is_line(const char *text)
 static int read_url(const char *url, bool peer, char **where, char **origin, hp_err_t *err)
 {
     char *scheme = NULL, *host = NULL, *port = NULL;
+    const char *slashes = strstr(url, "://");
+    if (slashes == NULL || slashes[3] == '/') /* curl takes one to three slashes */
+        return hp_err_set(err, HP_E_INVALID, "the URL does not start with http:// or https:// and a host");
     CURLU *parts = curl_url();
     CURLUcode rc = curl_url_set(parts, CURLUPART_URL, url, peer ? CURLU_DISALLOW_USER : 0);
     if (rc == CURLUE_OK)
