@@ -41,6 +41,7 @@
     X(setting)                                                                                               \
     X(traffic)                                                                                               \
     X(message)                                                                                               \
+    X(download)                                                                                              \
     X(host)                                                                                                  \
     X(remote_file)                                                                                           \
     X(remote_sweep)                                                                                          \

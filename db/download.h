@@ -1,0 +1,124 @@
+/* Tables download, download_file, download_source and chunk: what was ordered and how far it has come.
+ *
+ * Texts in rows that are read are malloced and freed by the matching dispose; rows that are written only
+ * borrow. The store's thread, like everything in db/. */
+#ifndef HP_DB_DOWNLOAD_H
+#define HP_DB_DOWNLOAD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "db/db.h"
+
+#define HP_DB_SIZE_UNKNOWN (-1)
+
+typedef struct hp_download_row {
+    int64_t id;
+    char *base, *path;
+    bool folder;
+    char *order_host, *order_path, *order_root, *order_url; /* NULL: not ordered so */
+    char *state, *reason;
+    int error_code;
+    char *error_detail;
+    bool disk_wait;
+    int priority;
+    int64_t limit_bps;
+    bool verified;
+    int64_t created_at, finished_at;
+    /* Sums over its files; read only. */
+    int64_t files_total, files_done, files_failed;
+    int64_t size; /* HP_DB_SIZE_UNKNOWN when one file's is not known */
+    int64_t done_bytes, chunks_total, chunks_done, chunk_size;
+    char *root; /* of a single file; NULL */
+} hp_download_row_t;
+void hp_download_row_dispose(hp_download_row_t *row);
+
+typedef struct hp_download_file_row {
+    int64_t id, download;
+    char *path, *source_path;
+    char *state; /* "open", "finishing", "done", "failed" */
+    char *error;
+    int64_t size; /* HP_DB_SIZE_UNKNOWN */
+    char *root;   /* NULL unknown */
+    int64_t chunk_size, chunks_done;
+    char *part; /* NULL: no part file yet */
+    uint64_t device, inode;
+    char *boot_id; /* NULL while there is no part */
+} hp_download_file_row_t;
+void hp_download_file_row_dispose(hp_download_file_row_t *row);
+
+/* ---- orders ---- */
+
+/* Sets row->id. */
+int hp_db_download_insert(hp_db_t *db, hp_download_row_t *row, hp_err_t *err);
+/* Sets row->id. */
+int hp_db_download_file_insert(hp_db_t *db, hp_download_file_row_t *row, hp_err_t *err);
+/* Everything of the row that can change: path, state, reason, error, disk_wait, priority, limit, verified,
+ * finished_at. */
+int hp_db_download_update(hp_db_t *db, const hp_download_row_t *row, hp_err_t *err);
+/* With its files, sources and chunks. */
+int hp_db_download_remove(hp_db_t *db, int64_t id, hp_err_t *err);
+/* Every download, oldest first; the row is disposed after fn returns. */
+int hp_db_download_each(hp_db_t *db, void (*fn)(void *arg, const hp_download_row_t *row), void *arg,
+                        hp_err_t *err);
+/* 0 with the row for the caller to dispose, or HP_E_NOT_FOUND. */
+int hp_db_download_get(hp_db_t *db, int64_t id, hp_download_row_t *row, hp_err_t *err);
+/* Whether an order that is neither cancelled nor done holds this path below base. */
+int hp_db_download_path_taken(hp_db_t *db, const char *base, const char *path, bool *taken, hp_err_t *err);
+/* A download that is on its way or done with the same content: by root (NULL: not), else an unfinished one by
+ * host and path, or by URL. 0 with id, or HP_E_NOT_FOUND. */
+int hp_db_download_find(hp_db_t *db, const char *root, const char *host, const char *path, const char *url,
+                        bool folder, int64_t *id, hp_err_t *err);
+/* What is known here of a remote file, for file lists: "done", "downloading" or NULL. Static text. */
+int hp_db_download_local(hp_db_t *db, const char *root, const char *host, const char *path,
+                         const char **local, hp_err_t *err);
+
+/* ---- files ---- */
+
+/* The next files with state open or finishing and an id above after, at most max; rows are for the caller to
+ * dispose. */
+int hp_db_download_file_next(hp_db_t *db, int64_t download, int64_t after, hp_download_file_row_t *rows,
+                             size_t max, size_t *count, hp_err_t *err);
+/* All files of a download with an id above after, in order. */
+int hp_db_download_file_page(hp_db_t *db, int64_t download, int64_t after, hp_download_file_row_t *rows,
+                             size_t max, size_t *count, hp_err_t *err);
+/* Everything of the row that can change, but not chunks_done. */
+int hp_db_download_file_update(hp_db_t *db, const hp_download_file_row_t *row, hp_err_t *err);
+/* Failed files are open again. */
+int hp_db_download_file_reopen(hp_db_t *db, int64_t download, hp_err_t *err);
+
+/* ---- sources ---- */
+
+typedef struct hp_download_source_row {
+    int64_t id, file;
+    char *host, *path, *etag, *set_aside;
+} hp_download_source_row_t;
+void hp_download_source_row_dispose(hp_download_source_row_t *row);
+
+/* Inserts or updates by (file, host, path); sets row->id. */
+int hp_db_download_source_put(hp_db_t *db, hp_download_source_row_t *row, hp_err_t *err);
+int hp_db_download_source_each(hp_db_t *db, int64_t file,
+                               void (*fn)(void *arg, const hp_download_source_row_t *row), void *arg,
+                               hp_err_t *err);
+/* Forgets validators and why sources were set aside: a person asked for another try. */
+int hp_db_download_source_forgive(hp_db_t *db, int64_t download, hp_err_t *err);
+int hp_db_download_source_clear(hp_db_t *db, int64_t file, hp_err_t *err);
+
+/* ---- chunks ---- */
+
+typedef struct hp_chunk_row {
+    int64_t file, number;
+    uint8_t digest[32];
+    int64_t source, at;
+} hp_chunk_row_t;
+
+/* Also counts it in its file. A row that is there already is replaced. */
+int hp_db_chunk_add(hp_db_t *db, const hp_chunk_row_t *row, hp_err_t *err);
+int hp_db_chunk_remove(hp_db_t *db, int64_t file, int64_t number, hp_err_t *err);
+int hp_db_chunk_clear(hp_db_t *db, int64_t file, hp_err_t *err);
+int hp_db_chunk_each(hp_db_t *db, int64_t file, void (*fn)(void *arg, const hp_chunk_row_t *row), void *arg,
+                     hp_err_t *err);
+
+#endif

@@ -1,0 +1,73 @@
+-- What a person ordered. Kept, also when it is done, until a person removes it; ids are never used again, because part
+-- files carry them in their names.
+CREATE TABLE download (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    base TEXT NOT NULL, -- the downloads folder at the time of the order, an absolute path
+    path TEXT NOT NULL, -- where it lands below base: the reserved name, or the folder of a folder download
+    folder INTEGER NOT NULL CHECK (folder IN (0, 1)), -- 1: a folder with everything below it
+    order_host TEXT, -- id of the host it was ordered from
+    order_path TEXT, -- the file or folder there
+    order_root TEXT, -- the content that was ordered, 64 hex digits
+    order_url TEXT, -- the URL that was ordered
+    state TEXT NOT NULL, -- queued, running, paused, verifying, done, failed, cancelled
+    reason TEXT NOT NULL, -- why it is not going on, a sentence; ''
+    error_code INTEGER NOT NULL, -- why it failed; 0
+    error_detail TEXT NOT NULL, -- the words of it; ''
+    disk_wait INTEGER NOT NULL CHECK (disk_wait IN (0, 1)), -- 1: paused by a full disk, goes on by itself
+    priority INTEGER NOT NULL CHECK (priority BETWEEN -1 AND 1),
+    limit_bps INTEGER NOT NULL, -- bytes a second; 0: no limit
+    verified INTEGER NOT NULL CHECK (verified IN (0, 1)), -- 1: every chunk agrees with the root that was announced
+    created_at INTEGER NOT NULL, -- wall clock, ms
+    finished_at INTEGER NOT NULL -- wall clock, ms; 0: not finished
+) STRICT;
+
+-- The files of a download; one, unless it is a folder.
+CREATE TABLE download_file (
+    id INTEGER PRIMARY KEY,
+    download INTEGER NOT NULL REFERENCES download (id) ON DELETE CASCADE,
+    path TEXT NOT NULL, -- where it lands below base
+    source_path TEXT NOT NULL, -- the file at the host it was ordered from; '' for a URL
+    state TEXT NOT NULL, -- open, finishing (complete, being renamed), done, failed
+    error TEXT NOT NULL, -- why it failed, a sentence; ''
+    size INTEGER, -- bytes; NULL until a source has said it
+    root TEXT, -- 64 hex digits; announced by a source, or computed when it is done; NULL unknown
+    chunk_size INTEGER NOT NULL, -- bytes; 0 until the size is known
+    chunks_done INTEGER NOT NULL, -- rows in chunk, all of them when it is done
+    part TEXT, -- name of the part file, beside path; NULL before there is one
+    device INTEGER, -- st_dev of the part file
+    inode INTEGER, -- st_ino of the part file
+    boot_id TEXT -- of the kernel while the rows in chunk were written: another one now means that they must be re-hashed
+) STRICT;
+
+CREATE INDEX download_file_download ON download_file (download, id);
+CREATE INDEX download_file_open ON download_file (download, id) WHERE state IN ('open', 'finishing');
+CREATE INDEX download_file_root ON download_file (root) WHERE root IS NOT NULL;
+
+-- Where a file comes from, with the validator that belongs to this path at this host.
+CREATE TABLE download_source (
+    id INTEGER PRIMARY KEY,
+    file INTEGER NOT NULL REFERENCES download_file (id) ON DELETE CASCADE,
+    host TEXT NOT NULL, -- id of the host; for a URL its origin
+    path TEXT NOT NULL, -- the path there, or the whole URL
+    etag TEXT, -- strong, with quotes; NULL: none seen
+    set_aside TEXT, -- why it is not used any more for this file, a sentence; NULL: it is used
+    UNIQUE (file, host, path)
+) STRICT;
+
+-- One row a finished chunk: it was written to the part file before its row was.
+CREATE TABLE chunk (
+    file INTEGER NOT NULL REFERENCES download_file (id) ON DELETE CASCADE,
+    number INTEGER NOT NULL, -- counts from 0
+    digest BLOB NOT NULL CHECK (length(digest) = 32), -- the hash tree's node over it (BEP 52)
+    source INTEGER NOT NULL, -- id in download_source; no foreign key: the row outlives its source
+    at INTEGER NOT NULL, -- wall clock, ms
+    PRIMARY KEY (file, number)
+) STRICT, WITHOUT ROWID;
+
+-- Keep download_file.chunks_done right.
+CREATE TRIGGER chunk_added AFTER INSERT ON chunk BEGIN
+    UPDATE download_file SET chunks_done = chunks_done + 1 WHERE id = NEW.file;
+END;
+CREATE TRIGGER chunk_removed AFTER DELETE ON chunk BEGIN
+    UPDATE download_file SET chunks_done = chunks_done - 1 WHERE id = OLD.file;
+END;
