@@ -1,0 +1,334 @@
+#include "transfer/part.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "base/beneath.h"
+#include "base/mem.h"
+
+#define CANDIDATES_MAX 10000 /* names tried before giving up */
+#define FILE_MODE      0644
+#define FOLDER_MODE    0755
+
+static int fail(hp_err_t *err, int code, const char *verb, const char *path)
+{
+    char shown[256];
+    snprintf(shown, sizeof shown, "%.*s%s", 200, path, strlen(path) > 200 ? "..." : "");
+    return hp_err_set(err, code == -ENOSPC || code == -EDQUOT ? HP_E_NO_SPACE : code, "%s %s: %s", verb, shown,
+                      hp_err_sentence(code));
+}
+
+static int open_base(const char *base, hp_err_t *err)
+{
+    int rc = hp_make_folder(base, FOLDER_MODE);
+    if (rc != 0)
+        return fail(err, rc, "making the folder", base);
+    int fd = open(base, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return fd >= 0 ? fd : fail(err, -errno, "opening the folder", base);
+}
+
+/* The folder of path below base; make: with all that is missing. */
+static int open_folder(const char *base, const char *path, bool make, hp_err_t *err)
+{
+    int base_fd = open_base(base, err);
+    if (base_fd < 0)
+        return base_fd;
+    const char *name = hp_path_name(path);
+    if (name == path)
+        return base_fd;
+    char *folder = hp_strndup(path, (size_t)(name - path) - 1);
+    int fd = make ? hp_beneath_make_folders(base_fd, folder, FOLDER_MODE)
+                  : hp_beneath_open(base_fd, folder, O_RDONLY | O_DIRECTORY, 0, HP_BENEATH_NO_LINKS);
+    if (fd < 0)
+        fail(err, fd, make ? "making the folder" : "opening the folder", folder);
+    free(folder);
+    close(base_fd);
+    return fd;
+}
+
+static int sync_folder(int fd, const char *path, hp_err_t *err)
+{
+    /* A file system that cannot sync folders says EINVAL; there is nothing more to be had from it. */
+    if (fsync(fd) != 0 && errno != EINVAL)
+        return fail(err, -errno, "syncing the folder of", path);
+    return 0;
+}
+
+int hp_part_create(const char *base, const char *path, int64_t download_id, char name[HP_NAME_MAX + 1],
+                   hp_part_identity_t *identity, hp_err_t *err)
+{
+    int folder = open_folder(base, path, true, err);
+    if (folder < 0)
+        return folder;
+    int fd = -EEXIST;
+    for (unsigned n = 0; n < CANDIDATES_MAX && fd == -EEXIST; n++) {
+        char stem[HP_NAME_MAX + 1];
+        hp_path_candidate(hp_path_name(path), n, stem);
+        if (n > 0) {
+            /* The number goes first, where the cut at 200 bytes cannot take it away. */
+            char numbered[HP_NAME_MAX + 16];
+            snprintf(numbered, sizeof numbered, "%u.%s", n, hp_path_name(path));
+            hp_path_part_name(numbered, download_id, name);
+        } else {
+            hp_path_part_name(stem, download_id, name);
+        }
+        fd = hp_beneath_open(folder, name, O_RDWR | O_CREAT | O_EXCL, FILE_MODE, HP_BENEATH_NO_LINKS);
+        if (fd != -EEXIST)
+            break;
+        int old = hp_beneath_open(folder, name, O_RDWR | O_NOFOLLOW, 0, HP_BENEATH_NO_LINKS);
+        struct stat st;
+        if (old >= 0 && fstat(old, &st) == 0 && S_ISREG(st.st_mode) && st.st_size == 0)
+            fd = old;
+        else if (old >= 0)
+            close(old);
+    }
+    struct stat st;
+    int rc = 0;
+    if (fd < 0)
+        rc = fail(err, fd, "making the part file for", path);
+    else if (fstat(fd, &st) != 0)
+        rc = fail(err, -errno, "looking at the part file of", path);
+    else
+        rc = sync_folder(folder, path, err);
+    close(folder);
+    if (rc != 0) {
+        if (fd >= 0)
+            close(fd);
+        return rc;
+    }
+    *identity = (hp_part_identity_t){.device = st.st_dev, .inode = st.st_ino};
+    return fd;
+}
+
+int hp_part_reserve(int fd, uint64_t size, hp_err_t *err)
+{
+    if (size == 0)
+        return 0;
+    int rc;
+    do
+        rc = fallocate(fd, 0, 0, (off_t)size) == 0 ? 0 : -errno;
+    while (rc == -EINTR);
+    if (rc == -EOPNOTSUPP || rc == -ENOSYS)
+        rc = ftruncate(fd, (off_t)size) == 0 ? 0 : -errno;
+    if (rc == 0)
+        return 0;
+    return hp_err_set(err, rc == -ENOSPC || rc == -EDQUOT ? HP_E_NO_SPACE : rc, "reserving %llu bytes: %s",
+                      (unsigned long long)size, hp_err_sentence(rc));
+}
+
+/* Whether name in folder is the file with this identity. 1 yes, 0 no, or a negative code. */
+static int is_same(int folder, const char *name, const hp_part_identity_t *identity, struct stat *st)
+{
+    if (fstatat(folder, name, st, AT_SYMLINK_NOFOLLOW) != 0)
+        return errno == ENOENT ? 0 : -errno;
+    return S_ISREG(st->st_mode) && st->st_dev == identity->device && st->st_ino == identity->inode;
+}
+
+static int find_final(int folder, const char *path, const hp_part_identity_t *identity, uint64_t size,
+                      char final_name[HP_NAME_MAX + 1])
+{
+    for (unsigned n = 0; n < CANDIDATES_MAX; n++) {
+        struct stat st;
+        hp_path_candidate(hp_path_name(path), n, final_name);
+        int same = is_same(folder, final_name, identity, &st);
+        if (same < 0)
+            return same;
+        if (same)
+            return (uint64_t)st.st_size == size;
+        if (n > 0 && fstatat(folder, final_name, &st, AT_SYMLINK_NOFOLLOW) != 0)
+            return 0; /* a free candidate ends the row that finish could have used */
+    }
+    return 0;
+}
+
+int hp_part_open(const char *base, const char *path, const char *name, const hp_part_identity_t *identity, uint64_t size,
+                 hp_part_found_t *found, int *fd, char final_name[HP_NAME_MAX + 1], hp_err_t *err)
+{
+    *found = HP_PART_MISSING;
+    *fd = -1;
+    hp_err_t ignored = {0};
+    int folder = open_folder(base, path, false, &ignored);
+    if (folder == -ENOENT || folder == -ENOTDIR || folder == -ELOOP)
+        return 0;
+    if (folder < 0) {
+        if (err != NULL)
+            *err = ignored;
+        return folder;
+    }
+    struct stat st;
+    int rc = 0, same = is_same(folder, name, identity, &st);
+    if (same > 0) {
+        int opened = hp_beneath_open(folder, name, O_RDWR | O_NOFOLLOW, 0, HP_BENEATH_NO_LINKS);
+        if (opened < 0) {
+            rc = fail(err, opened, "opening the part file of", path);
+        } else if ((uint64_t)st.st_size != size && st.st_size != 0) {
+            close(opened); /* somebody changed it: leave it alone, begin a new one */
+        } else {
+            *fd = opened;
+            *found = HP_PART_OPENED;
+        }
+    } else if (same == 0) {
+        same = find_final(folder, path, identity, size, final_name);
+        if (same > 0)
+            *found = HP_PART_FINAL;
+    }
+    if (same < 0)
+        rc = fail(err, same, "looking for the part file of", path);
+    close(folder);
+    return rc;
+}
+
+/* Renames or links to the first free candidate; from is a name in folder, or NULL to link the unnamed fd. */
+static int take_name(int folder, int fd, const char *from, const char *path, char final_name[HP_NAME_MAX + 1], hp_err_t *err)
+{
+    char self[64];
+    snprintf(self, sizeof self, "/proc/self/fd/%d", fd);
+    for (unsigned n = 0; n < CANDIDATES_MAX; n++) {
+        hp_path_candidate(hp_path_name(path), n, final_name);
+        int rc;
+        if (from == NULL) {
+            rc = linkat(AT_FDCWD, self, folder, final_name, AT_SYMLINK_FOLLOW);
+        } else {
+            rc = renameat2(folder, from, folder, final_name, RENAME_NOREPLACE);
+            if (rc != 0 && (errno == EINVAL || errno == ENOSYS)) {
+                /* A file system without RENAME_NOREPLACE: a link does not replace either. */
+                rc = linkat(folder, from, folder, final_name, 0);
+                if (rc == 0)
+                    rc = unlinkat(folder, from, 0);
+            }
+        }
+        if (rc == 0)
+            return 0;
+        if (errno != EEXIST)
+            return fail(err, -errno, "giving its name to", path);
+    }
+    return fail(err, -EEXIST, "finding a free name for", path);
+}
+
+int hp_part_finish(int fd, const char *base, const char *path, const char *name, char final_name[HP_NAME_MAX + 1],
+                   hp_err_t *err)
+{
+    if (fdatasync(fd) != 0)
+        return fail(err, -errno, "writing to the disk", path);
+    int folder = open_folder(base, path, false, err);
+    if (folder < 0)
+        return folder;
+    int rc = take_name(folder, fd, name, path, final_name, err);
+    if (rc == 0)
+        rc = sync_folder(folder, path, err);
+    close(folder);
+    return rc;
+}
+
+static int write_all(int fd, const void *data, size_t length)
+{
+    for (size_t done = 0; done < length;) {
+        ssize_t n = pwrite(fd, (const char *)data + done, length - done, (off_t)done);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return n < 0 ? -errno : -ENOSPC;
+        done += (size_t)n;
+    }
+    return 0;
+}
+
+int hp_part_write_small(const char *base, const char *path, const void *data, size_t length,
+                        char final_name[HP_NAME_MAX + 1], hp_err_t *err)
+{
+    int folder = open_folder(base, path, true, err);
+    if (folder < 0)
+        return folder;
+    int fd = openat(folder, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, FILE_MODE);
+    int rc = fd < 0 ? -errno : 0;
+    if (rc == -EISDIR || rc == -EINVAL || rc == -ENOENT)
+        rc = -EOPNOTSUPP; /* kernels and file systems without it */
+    if (rc == 0)
+        rc = write_all(fd, data, length);
+    if (rc == 0 && fdatasync(fd) != 0)
+        rc = -errno;
+    if (rc != 0)
+        rc = rc == -EOPNOTSUPP ? rc : fail(err, rc, "writing", path);
+    else
+        rc = take_name(folder, fd, NULL, path, final_name, err);
+    if (rc == 0)
+        rc = sync_folder(folder, path, err);
+    if (fd >= 0)
+        close(fd);
+    close(folder);
+    return rc;
+}
+
+int hp_part_is_free(const char *base, const char *path, bool *is_free, hp_err_t *err)
+{
+    hp_err_t ignored = {0};
+    *is_free = true;
+    int folder = open_folder(base, path, false, &ignored);
+    if (folder == -ENOENT)
+        return 0;
+    if (folder < 0) {
+        if (err != NULL)
+            *err = ignored;
+        return folder;
+    }
+    struct stat st;
+    int rc = fstatat(folder, hp_path_name(path), &st, AT_SYMLINK_NOFOLLOW) == 0 ? 0 : -errno;
+    close(folder);
+    *is_free = rc == -ENOENT;
+    return rc == 0 || rc == -ENOENT ? 0 : fail(err, rc, "looking for", path);
+}
+
+int hp_part_remove(const char *base, const char *path, const char *name, const hp_part_identity_t *identity, hp_err_t *err)
+{
+    hp_err_t ignored = {0};
+    int folder = open_folder(base, path, false, &ignored);
+    if (folder == -ENOENT)
+        return 0;
+    if (folder < 0) {
+        if (err != NULL)
+            *err = ignored;
+        return folder;
+    }
+    struct stat st;
+    int rc = is_same(folder, name, identity, &st);
+    if (rc > 0)
+        rc = unlinkat(folder, name, 0) == 0 ? sync_folder(folder, path, err) : -errno;
+    close(folder);
+    return rc < 0 ? fail(err, rc, "removing the part file of", path) : 0;
+}
+
+int hp_part_open_final(const char *base, const char *path, hp_err_t *err)
+{
+    int folder = open_base(base, err);
+    if (folder < 0)
+        return folder;
+    int fd = hp_beneath_open(folder, path, O_RDONLY, 0, HP_BENEATH_NO_LINKS);
+    close(folder);
+    return fd >= 0 ? fd : fail(err, fd, "opening", path);
+}
+
+int hp_part_free_bytes(const char *base, uint64_t *bytes, uint64_t *device)
+{
+    char *folder = hp_strdup(base);
+    struct statvfs fs;
+    struct stat st;
+    int rc;
+    while ((rc = stat(folder, &st) == 0 && statvfs(folder, &fs) == 0 ? 0 : -errno) == -ENOENT) {
+        char *slash = strrchr(folder, '/');
+        if (slash == NULL || slash == folder)
+            break;
+        *slash = '\0';
+    }
+    if (rc == 0) {
+        *bytes = (uint64_t)fs.f_bavail * fs.f_frsize;
+        *device = st.st_dev;
+    }
+    free(folder);
+    return rc;
+}

@@ -1,0 +1,114 @@
+#include "transfer/writer.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "share/merkle.h"
+
+struct hp_writer {
+    uv_loop_t *loop;
+    hp_chunk_buffer_t *stock; /* all of stock_size; last in, first out: the warmest first */
+    uint64_t stock_size;
+    uint64_t bytes; /* of all buffers, in use or in stock */
+    void (*room)(void *arg);
+    void *room_arg;
+};
+
+hp_writer_t *hp_writer_create(uv_loop_t *loop, void (*room)(void *arg), void *arg)
+{
+    hp_writer_t *self = hp_alloc(sizeof *self);
+    *self = (hp_writer_t){.loop = loop, .room = room, .room_arg = arg};
+    return self;
+}
+
+static void empty_stock(hp_writer_t *self)
+{
+    while (self->stock != NULL) {
+        hp_chunk_buffer_t *buffer = self->stock;
+        self->stock = buffer->next;
+        self->bytes -= buffer->capacity;
+        free(buffer);
+    }
+}
+
+void hp_writer_destroy(hp_writer_t *self)
+{
+    empty_stock(self);
+    free(self);
+}
+
+hp_chunk_buffer_t *hp_writer_take(hp_writer_t *self, uint64_t chunk_size)
+{
+    if (self->stock_size != chunk_size && self->stock != NULL)
+        empty_stock(self);
+    if (self->stock != NULL) {
+        hp_chunk_buffer_t *buffer = self->stock;
+        self->stock = buffer->next;
+        buffer->length = 0;
+        return buffer;
+    }
+    if (self->bytes + chunk_size > HP_MAX((uint64_t)HP_WRITER_BYTES, 2 * chunk_size))
+        return NULL;
+    hp_chunk_buffer_t *buffer = malloc(sizeof *buffer + chunk_size);
+    if (buffer == NULL)
+        return NULL; /* as if others had them all: the next one that comes back will do */
+    *buffer = (hp_chunk_buffer_t){.capacity = chunk_size};
+    self->bytes += chunk_size;
+    return buffer;
+}
+
+void hp_writer_give_back(hp_writer_t *self, hp_chunk_buffer_t *buffer)
+{
+    if (self->stock == NULL)
+        self->stock_size = buffer->capacity;
+    if (buffer->capacity == self->stock_size) {
+        buffer->next = self->stock;
+        self->stock = buffer;
+    } else {
+        self->bytes -= buffer->capacity;
+        free(buffer);
+    }
+}
+
+static void on_work(uv_work_t *work)
+{
+    hp_chunk_job_t *job = HP_CONTAINER(work, hp_chunk_job_t, work);
+    const hp_chunk_buffer_t *buffer = job->buffer;
+    hp_merkle_chunk_digest(buffer->data, buffer->length, job->chunk_size, job->file_size, job->digest);
+    if (job->expected != NULL && memcmp(job->expected, job->digest, HP_SHA256_SIZE) != 0) {
+        job->status = HP_E_WRONG_DIGEST;
+        return;
+    }
+    for (size_t done = 0; done < buffer->length;) {
+        ssize_t n = pwrite(job->fd, buffer->data + done, buffer->length - done, (off_t)(job->offset + done));
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0) {
+            job->status = n < 0 ? -errno : -ENOSPC;
+            return;
+        }
+        done += (size_t)n;
+    }
+}
+
+static void on_after(uv_work_t *work, int status)
+{
+    hp_chunk_job_t *job = HP_CONTAINER(work, hp_chunk_job_t, work);
+    hp_writer_t *self = job->writer;
+    if (status != 0)
+        job->status = status;
+    hp_writer_give_back(self, job->buffer);
+    job->buffer = NULL;
+    job->done(job); /* may free the job */
+    self->room(self->room_arg);
+}
+
+void hp_writer_put(hp_writer_t *self, hp_chunk_job_t *job)
+{
+    job->writer = self;
+    job->status = 0;
+    uv_queue_work(self->loop, &job->work, on_work, on_after);
+}

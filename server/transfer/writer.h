@@ -1,0 +1,56 @@
+/* Chunk buffers, and the pool jobs that hash and write them.
+ *
+ * A chunk's way: hp_writer_take() gives an empty buffer; the lease fills it; hp_writer_put() hands it to a pool thread,
+ * which computes the tree node over it, compares it with the expected digest if there is one, writes it with one pwrite
+ * and comes back on the loop with the result. The buffer returns to the stock by itself.
+ *
+ * Invariants
+ * 1. Loop thread only. Buffers together take at most HP_WRITER_BYTES, or two of the largest chunk: when take() gives NULL the
+ *    caller stops reading its socket until the room callback runs.
+ * 2. done runs exactly once for every put, also at teardown.
+ * 3. A chunk whose digest is wrong is not written.
+ */
+#ifndef HP_TRANSFER_WRITER_H
+#define HP_TRANSFER_WRITER_H
+
+#include <stdint.h>
+#include <uv.h>
+
+#include "base/err.h"
+#include "share/sha256.h"
+
+#define HP_WRITER_BYTES (16u * 1024 * 1024)
+
+typedef struct hp_writer hp_writer_t;
+
+typedef struct hp_chunk_buffer {
+    struct hp_chunk_buffer *next; /* in the stock */
+    size_t capacity, length;
+    uint8_t data[];
+} hp_chunk_buffer_t;
+
+typedef struct hp_chunk_job {
+    hp_chunk_buffer_t *buffer; /* owned by the writer from put on */
+    int fd;                    /* must stay open until done */
+    uint64_t offset, chunk_size, file_size;
+    const uint8_t *expected; /* the digest from the manifest, valid until done; NULL: none */
+    /* results */
+    uint8_t digest[HP_SHA256_SIZE];
+    int status; /* 0; HP_E_WRONG_DIGEST; a system code of the write */
+    void (*done)(struct hp_chunk_job *job);
+    /* the writer's */
+    hp_writer_t *writer;
+    uv_work_t work;
+} hp_chunk_job_t;
+
+hp_writer_t *hp_writer_create(uv_loop_t *loop, void (*room)(void *arg), void *arg);
+/* When no job is under way. */
+void hp_writer_destroy(hp_writer_t *writer);
+
+hp_chunk_buffer_t *hp_writer_take(hp_writer_t *writer, uint64_t chunk_size);
+void hp_writer_give_back(hp_writer_t *writer, hp_chunk_buffer_t *buffer);
+
+/* job is the caller's, zeroed but for its first fields; it must live until done. */
+void hp_writer_put(hp_writer_t *writer, hp_chunk_job_t *job);
+
+#endif
