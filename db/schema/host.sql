@@ -6,16 +6,16 @@ CREATE TABLE host (
     found_by TEXT NOT NULL,       -- scan, beacon, hand or message: how it was found the first time
     instance TEXT NOT NULL,       -- of its last start that was seen; '' unknown
     files INTEGER,                -- what it said it offers; NULL unknown
-    bytes INTEGER,
+    bytes INTEGER,                -- what it said its files hold in all; NULL unknown
     first_seen INTEGER NOT NULL,  -- wall clock, ms
     last_seen INTEGER NOT NULL    -- wall clock, ms
 ) STRICT;
 
 -- Where a host answered. The address that answered last is tried first.
 CREATE TABLE host_address (
-    host TEXT NOT NULL REFERENCES host (id) ON DELETE CASCADE,
+    host TEXT NOT NULL REFERENCES host (id) ON DELETE CASCADE, -- whose it is
     address TEXT NOT NULL,        -- numeric; a link-local IPv6 address with %interface
-    port INTEGER NOT NULL,
+    port INTEGER NOT NULL,        -- of its peer listener
     answered_at INTEGER NOT NULL, -- wall clock, ms
     PRIMARY KEY (host, address, port)
 ) STRICT, WITHOUT ROWID;

@@ -1,0 +1,323 @@
+// libs: db base
+#include "test_db_help.h"
+
+#include "base/buf.h"
+#include "db/db.h"
+#include "db/message.h"
+#include "db/self.h"
+#include "db/setting.h"
+#include "db/statement.h"
+#include "db/traffic.h"
+
+static int open_memory(void **state)
+{
+    hp_db_t *db;
+    hp_err_t err = {0};
+    int rc = hp_db_open_memory(&db, &err);
+    if (rc != 0)
+        print_error("%s\n", hp_err_text(&err));
+    *state = db;
+    return rc;
+}
+
+static int close_memory(void **state)
+{
+    hp_db_close(*state);
+    return 0;
+}
+
+#define assert_ok(call)                                                                                      \
+    do {                                                                                                     \
+        hp_err_t err = {0};                                                                                  \
+        int result = (call);                                                                                 \
+        if (result != 0)                                                                                     \
+            fail_msg("%s: %d %s", #call, result, hp_err_text(&err));                                         \
+    } while (0)
+
+/* Rows as text, so that a test compares a whole list at once. */
+static hp_buf_t text;
+
+static void begin_text(void)
+{
+    hp_buf_init(&text, 1 << 20);
+    hp_buf_add_text(&text, "");
+}
+
+static void assert_text(const char *expected)
+{
+    char *got = hp_buf_take(&text);
+    assert_string_equal(got, expected);
+    free(got);
+}
+
+/* ---- self ---- */
+
+static void the_id_of_this_host_is_made_once(void **state)
+{
+    hp_db_t *db = *state;
+    hp_db_self_t first = {.id = "00112233445566778899aabbccddeeff", .created_at = 1700000000000}, self;
+    assert_ok(hp_db_self_load(db, &first, &self, &err));
+    assert_string_equal(self.id, first.id);
+    hp_db_self_t second = {.id = "ffffffffffffffffffffffffffffffff", .created_at = 1800000000000};
+    assert_ok(hp_db_self_load(db, &second, &self, &err));
+    assert_string_equal(self.id, first.id);
+    assert_int_equal(self.created_at, first.created_at);
+}
+
+/* ---- setting ---- */
+
+static void add_setting(void *arg, const char *name, const char *value)
+{
+    (void)arg;
+    hp_buf_printf(&text, "%s=%s\n", name, value);
+}
+
+static void settings_are_set_changed_and_removed(void **state)
+{
+    hp_db_t *db = *state;
+    char *value = NULL;
+    hp_err_t kept = {.detail = "untouched"};
+    assert_int_equal(hp_db_setting_get(db, "name", &value, &kept), HP_E_NOT_FOUND);
+    assert_string_equal(kept.detail, "untouched");
+    assert_ok(hp_db_setting_set(db, "theme", "dark", &err));
+    assert_ok(hp_db_setting_set(db, "name", "Küche'; DROP TABLE setting; --", &err));
+    assert_ok(hp_db_setting_set(db, "scan", "true", &err));
+    assert_ok(hp_db_setting_set(db, "theme", "light", &err));
+    assert_ok(hp_db_setting_set(db, "scan", NULL, &err));
+    assert_ok(hp_db_setting_set(db, "never", NULL, &err));
+    assert_ok(hp_db_setting_get(db, "name", &value, &err));
+    assert_string_equal(value, "Küche'; DROP TABLE setting; --");
+    free(value);
+    begin_text();
+    assert_ok(hp_db_setting_each(db, add_setting, NULL, &err));
+    assert_text("name=Küche'; DROP TABLE setting; --\ntheme=light\n");
+}
+
+/* ---- traffic ---- */
+
+static void add_traffic(void *arg, const hp_db_traffic_t *row)
+{
+    (void)arg;
+    hp_buf_printf(&text, "%lld: %llu %llu\n", (long long)row->minute, (unsigned long long)row->down_bytes,
+                  (unsigned long long)row->up_bytes);
+}
+
+static void traffic_adds_up_by_the_minute(void **state)
+{
+    hp_db_t *db = *state;
+    const hp_db_traffic_t rows[] = {
+        {100, 1, 2}, {102, 5, 0}, {100, 10, 20}, {101, 0, 0}, {99, UINT64_C(1) << 40, 0}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        assert_ok(hp_db_traffic_add(db, &rows[i], &err));
+    begin_text();
+    assert_ok(hp_db_traffic_each(db, 100, add_traffic, NULL, &err));
+    assert_text("100: 11 22\n101: 0 0\n102: 5 0\n");
+    begin_text();
+    assert_ok(hp_db_traffic_prune(db, 101, &err));
+    assert_ok(hp_db_traffic_each(db, 0, add_traffic, NULL, &err));
+    assert_text("101: 0 0\n102: 5 0\n");
+}
+
+/* ---- messages ---- */
+
+#define SELF "00112233445566778899aabbccddeeff"
+
+static int64_t add_message(hp_db_t *db, const char *uid, const char *host, const char *recipient,
+                           bool incoming)
+{
+    hp_db_message_t message = {
+        .uid = uid,
+        .host = host,
+        .name = "name",
+        .recipient = recipient,
+        .incoming = incoming,
+        .text = uid,
+        .sent_at = 1000,
+        .received_at = 2000,
+    };
+    bool existing;
+    assert_ok(hp_db_message_add(db, &message, &existing, &err));
+    assert_false(existing);
+    return message.id;
+}
+
+static void set_delivery(hp_db_t *db, int64_t message, const char *host, hp_delivery_state_t state,
+                         const char *reason)
+{
+    hp_db_delivery_t delivery = {
+        .message = message, .host = host, .state = state, .reason = reason, .at = 3000};
+    assert_ok(hp_db_delivery_set(db, &delivery, &err));
+}
+
+static void add_uid(void *arg, const hp_db_message_t *message)
+{
+    (void)arg;
+    hp_buf_printf(&text, "%s ", message->uid);
+}
+
+static void add_delivery(void *arg, const hp_db_delivery_t *delivery)
+{
+    (void)arg;
+    hp_buf_printf(&text, "%lld %s %s %s\n", (long long)delivery->message, delivery->host,
+                  hp_delivery_state_name(delivery->state), delivery->reason);
+}
+
+static void add_whole_message(void *arg, const hp_db_message_t *m)
+{
+    (void)arg;
+    hp_buf_printf(&text, "%lld %s %s %s %s %d %s %lld %lld\n", (long long)m->id, m->uid, m->host, m->name,
+                  m->recipient, m->incoming, m->text, (long long)m->sent_at, (long long)m->received_at);
+}
+
+static void a_message_is_stored_once_per_sender_and_id(void **state)
+{
+    hp_db_t *db = *state;
+    hp_db_message_t message = {
+        .uid = "u1",
+        .host = "anna",
+        .name = "Anna",
+        .recipient = SELF,
+        .incoming = true,
+        .text = "你好",
+        .sent_at = -5,
+        .received_at = 7,
+    };
+    bool existing;
+    assert_ok(hp_db_message_add(db, &message, &existing, &err));
+    assert_false(existing);
+    assert_int_equal(message.id, 1);
+    message.id = 0;
+    message.text = "other words";
+    assert_ok(hp_db_message_add(db, &message, &existing, &err));
+    assert_true(existing);
+    assert_int_equal(message.id, 1);
+    message.host = "bert";
+    assert_ok(hp_db_message_add(db, &message, &existing, &err));
+    assert_false(existing);
+    begin_text();
+    assert_ok(hp_db_message_get(db, 1, add_whole_message, NULL, &err));
+    assert_text("1 u1 anna Anna " SELF " 1 你好 -5 7\n");
+    assert_int_equal(hp_db_message_get(db, 99, add_whole_message, NULL, NULL), HP_E_NOT_FOUND);
+}
+
+static void messages_are_listed_newest_first_with_a_peer_or_all(void **state)
+{
+    hp_db_t *db = *state;
+    add_message(db, "from-anna", "anna", SELF, true);
+    int64_t to_anna = add_message(db, "to-anna", SELF, "anna", false);
+    int64_t to_bert = add_message(db, "to-bert", SELF, "bert", false);
+    int64_t to_all = add_message(db, "to-all", SELF, HP_MESSAGE_EVERYONE, false);
+    add_message(db, "from-bert", "bert", SELF, true);
+    set_delivery(db, to_anna, "anna", HP_DELIVERY_DELIVERED, "");
+    set_delivery(db, to_bert, "bert", HP_DELIVERY_FAILED, "it is blocked");
+    set_delivery(db, to_all, "anna", HP_DELIVERY_QUEUED, "");
+    set_delivery(db, to_all, "bert", HP_DELIVERY_QUEUED, "");
+
+    static const struct {
+        const char *with, *expected;
+        int64_t before;
+        size_t limit;
+    } lists[] = {
+        {NULL, "from-bert to-all to-bert to-anna from-anna ", 0, 100},
+        {NULL, "to-bert to-anna ", 4, 2},
+        {"anna", "to-all to-anna from-anna ", 0, 100},
+        {"anna", "to-anna ", 4, 1},
+        {"bert", "from-bert to-all to-bert ", 0, 100},
+        {"nobody", "", 0, 100},
+        {HP_MESSAGE_EVERYONE, "to-all ", 0, 100},
+    };
+    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
+        begin_text();
+        assert_ok(
+            hp_db_message_each(db, lists[i].with, lists[i].before, lists[i].limit, add_uid, NULL, &err));
+        assert_text(lists[i].expected);
+    }
+}
+
+static void deliveries_change_their_state(void **state)
+{
+    hp_db_t *db = *state;
+    int64_t one = add_message(db, "one", SELF, HP_MESSAGE_EVERYONE, false);
+    int64_t two = add_message(db, "two", SELF, "anna", false);
+    set_delivery(db, two, "anna", HP_DELIVERY_QUEUED, "");
+    set_delivery(db, one, "bert", HP_DELIVERY_QUEUED, "");
+    set_delivery(db, one, "anna", HP_DELIVERY_QUEUED, "");
+    begin_text();
+    assert_ok(hp_db_delivery_each_queued(db, NULL, add_delivery, NULL, &err));
+    assert_text("1 anna queued \n2 anna queued \n1 bert queued \n");
+    begin_text();
+    assert_ok(hp_db_delivery_each_queued(db, "anna", add_delivery, NULL, &err));
+    assert_text("1 anna queued \n2 anna queued \n");
+    set_delivery(db, one, "anna", HP_DELIVERY_FAILED, "This host is blocked");
+    set_delivery(db, one, "bert", HP_DELIVERY_DELIVERED, "");
+    begin_text();
+    assert_ok(hp_db_delivery_each(db, one, add_delivery, NULL, &err));
+    assert_text("1 anna failed This host is blocked\n1 bert delivered \n");
+
+    hp_db_delivery_t orphan = {.message = 99, .host = "anna", .reason = "", .at = 1};
+    hp_err_t err = {0};
+    assert_int_equal(hp_db_delivery_set(db, &orphan, &err), HP_E_DB);
+    assert_contains(hp_err_text(&err), "message.delivery_set: FOREIGN KEY constraint failed");
+}
+
+static void old_messages_are_forgotten_unless_they_wait(void **state)
+{
+    hp_db_t *db = *state;
+    int64_t waits = add_message(db, "waits", SELF, "anna", false);
+    int64_t old = add_message(db, "old", SELF, "anna", false);
+    add_message(db, "newer", "anna", SELF, true);
+    add_message(db, "newest", "anna", SELF, true);
+    set_delivery(db, waits, "anna", HP_DELIVERY_QUEUED, "");
+    set_delivery(db, old, "anna", HP_DELIVERY_DELIVERED, "");
+    assert_ok(hp_db_message_prune(db, 2, &err));
+    begin_text();
+    assert_ok(hp_db_message_each(db, NULL, 0, 100, add_uid, NULL, &err));
+    assert_text("newest newer waits ");
+    begin_text();
+    assert_ok(hp_db_delivery_each(db, old, add_delivery, NULL, &err));
+    assert_text("");
+}
+
+/* Messages and traffic grow for years: a statement on them that reads a whole table, or sorts what it could
+ * read in order, is named. */
+static void statements_on_what_grows_follow_an_index(void **state)
+{
+    hp_db_t *db = *state;
+    const hp_sql_list_t *lists[] = {&hp_sql_traffic, &hp_sql_message};
+    begin_text();
+    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
+        for (size_t k = 0; k < lists[i]->count; k++) {
+            char query[2000];
+            sqlite3_stmt *stmt;
+            snprintf(query, sizeof query, "EXPLAIN QUERY PLAN %s", lists[i]->items[k].text);
+            assert_int_equal(sqlite3_prepare_v2(hp_db_handle(db), query, -1, &stmt, NULL), SQLITE_OK);
+            while (sqlite3_step(stmt) == SQLITE_ROW) {
+                const char *step = (const char *)sqlite3_column_text(stmt, 3);
+                if (strstr(step, "SCAN") != NULL || strstr(step, "TEMP B-TREE") != NULL)
+                    hp_buf_printf(&text, "%s: %s\n", lists[i]->items[k].name, step);
+            }
+            sqlite3_finalize(stmt);
+        }
+    }
+    /* The first goes from the newest to the number of messages that are kept, the others over the few that
+     * wait. */
+    assert_text("message.prune: SCAN message\n"
+                "message.prune: SCAN message_delivery USING INDEX message_delivery_queued\n"
+                "message.delivery_queued: SCAN message_delivery USING INDEX message_delivery_queued\n");
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, open_memory, close_memory)
+    const struct CMUnitTest tests[] = {
+        TEST(the_id_of_this_host_is_made_once),
+        TEST(settings_are_set_changed_and_removed),
+        TEST(traffic_adds_up_by_the_minute),
+        TEST(a_message_is_stored_once_per_sender_and_id),
+        TEST(messages_are_listed_newest_first_with_a_peer_or_all),
+        TEST(deliveries_change_their_state),
+        TEST(old_messages_are_forgotten_unless_they_wait),
+        TEST(statements_on_what_grows_follow_an_index),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
