@@ -277,8 +277,9 @@ static void tear_down(hp_fetcher_t *self)
     while (self->easy_count > 0)
         curl_easy_cleanup(self->easies[--self->easy_count]);
     curl_multi_setopt(self->multi, CURLMOPT_TIMERFUNCTION, NULL);
-    curl_multi_cleanup(self->multi); /* closes the connections, and with them their poll handles */
+    curl_multi_cleanup(self->multi); /* closes the connections */
     self->multi = NULL;
+    hp_fetch_sockets_dispose(self);
     uv_close((uv_handle_t *)&self->curl_timer, on_curl_timer_closed);
     uv_close((uv_handle_t *)&self->watch_timer, on_watch_timer_closed);
     uv_close((uv_handle_t *)&self->idle, on_idle_closed);

@@ -34,7 +34,7 @@ struct hp_fetcher {
     hp_fetch_t *todo_first, *todo_last; /* those with work to do */
     hp_fetch_socket_t **sockets;        /* by descriptor */
     size_t socket_slots;
-    hp_fetch_socket_t *connections; /* those of them that are connections, newest first */
+    hp_fetch_socket_t *all_sockets; /* newest first */
     CURL *easies[HP_FETCH_EASY_KEPT];
     unsigned easy_count;
     uint64_t bytes;
@@ -110,6 +110,7 @@ void hp_fetch_dispose(hp_fetch_t *fetch);
 
 /* Sets curl's callbacks for sockets and time-outs. */
 void hp_fetch_sockets_init(hp_fetcher_t *self);
+void hp_fetch_sockets_dispose(hp_fetcher_t *self); /* after curl's end */
 curl_socket_t hp_fetch_socket_open(void *fetch, curlsocktype purpose, struct curl_sockaddr *address);
 int hp_fetch_socket_close(void *fetcher, curl_socket_t fd);
 /* Whether bytes wait on the connection between these two ends before anything was asked on it. */

@@ -1,10 +1,15 @@
 /* Curl's sockets and time-outs on the libuv loop.
  *
- * A connection outlives its requests, and so does its poll handle: it is made when curl opens the socket and
- * closed when curl closes it. Between two requests it stays armed for reading, which saves the system calls
- * of taking it out of epoll and putting it in again for every small request. When it becomes readable while
- * curl does not want it (the other side closed it, or sent what nobody asked for, or the transfer is held),
- * it is disarmed until curl wants it again. */
+ * A connection outlives its requests, and so does its poll handle: it is closed when curl closes the socket.
+ * Between two requests it stays armed for reading, which saves the system calls of taking it out of epoll and
+ * putting it in again for every small request. When it becomes readable while curl does not want it (the
+ * other side closed it, or sent what nobody asked for, or the transfer is held), it is disarmed until curl
+ * wants it again.
+ *
+ * That holds once a request was sent on it. Before that (and for the sockets by which its resolver threads
+ * report) curl closes descriptors without a word to hp_fetch_socket_close(), so that the poll handle goes as
+ * soon as curl does not want it. The number may even come back for the next attempt to connect before curl
+ * has said so: curl then believes that it is still watched. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,11 +25,10 @@
 struct hp_fetch_socket {
     uv_poll_t poll;
     hp_fetcher_t *fetcher;
-    hp_fetch_socket_t *next, *previous; /* among the connections */
+    hp_fetch_socket_t *next, *previous; /* among all */
     curl_socket_t fd;
     int wanted, armed; /* UV_READABLE, UV_WRITABLE */
-    bool ours;         /* opened by us, so that curl tells when it closes it */
-    int local_port;    /* host order, 0 until the first request */
+    int local_port;    /* 0 until the first request */
     int remote_port;
     char remote[64];
 };
@@ -34,7 +38,7 @@ static hp_fetch_socket_t *find(hp_fetcher_t *self, curl_socket_t fd)
     return fd >= 0 && (size_t)fd < self->socket_slots ? self->sockets[fd] : NULL;
 }
 
-static hp_fetch_socket_t *make(hp_fetcher_t *self, curl_socket_t fd, bool ours)
+static hp_fetch_socket_t *make(hp_fetcher_t *self, curl_socket_t fd)
 {
     if ((size_t)fd >= self->socket_slots) {
         size_t slots = HP_MAX(self->socket_slots * 2, (size_t)fd + 64);
@@ -46,7 +50,6 @@ static hp_fetch_socket_t *make(hp_fetcher_t *self, curl_socket_t fd, bool ours)
     hp_fetch_socket_t *socket = hp_alloc(sizeof *socket);
     socket->fetcher = self;
     socket->fd = fd;
-    socket->ours = ours;
     int rc = uv_poll_init(self->loop, &socket->poll, fd);
     if (rc != 0) {
         hp_log(HP_LOG_ERROR, "watching a socket: %s", uv_strerror(rc));
@@ -55,12 +58,10 @@ static hp_fetch_socket_t *make(hp_fetcher_t *self, curl_socket_t fd, bool ours)
     }
     self->open_handles++;
     self->sockets[fd] = socket;
-    if (ours) {
-        socket->next = self->connections;
-        if (socket->next != NULL)
-            socket->next->previous = socket;
-        self->connections = socket;
-    }
+    socket->next = self->all_sockets;
+    if (socket->next != NULL)
+        socket->next->previous = socket;
+    self->all_sockets = socket;
     return socket;
 }
 
@@ -79,8 +80,8 @@ static void drop(hp_fetch_socket_t *socket)
     self->sockets[socket->fd] = NULL;
     if (socket->previous != NULL)
         socket->previous->next = socket->next;
-    else if (self->connections == socket)
-        self->connections = socket->next;
+    else
+        self->all_sockets = socket->next;
     if (socket->next != NULL)
         socket->next->previous = socket->previous;
     uv_close((uv_handle_t *)&socket->poll, on_poll_closed);
@@ -133,14 +134,14 @@ static int on_curl_socket(CURL *easy, curl_socket_t fd, int what, void *arg, voi
         if (socket == NULL)
             return 0;
         socket->wanted = 0;
-        if (!socket->ours)
+        if (socket->local_port == 0)
             drop(socket);
         else if (socket->armed != UV_READABLE)
             arm(socket, 0);
         return 0;
     }
-    if (socket == NULL) /* one of curl's own, by which its resolver thread reports */
-        socket = make(self, fd, false);
+    if (socket == NULL)
+        socket = make(self, fd);
     if (socket == NULL)
         return 0;
     socket->wanted =
@@ -174,6 +175,12 @@ static int on_curl_timer(CURLM *multi, long ms, void *arg)
     return 0;
 }
 
+void hp_fetch_sockets_dispose(hp_fetcher_t *self)
+{
+    while (self->all_sockets != NULL)
+        drop(self->all_sockets);
+}
+
 void hp_fetch_sockets_init(hp_fetcher_t *self)
 {
     curl_multi_setopt(self->multi, CURLMOPT_SOCKETFUNCTION, on_curl_socket);
@@ -197,9 +204,15 @@ curl_socket_t hp_fetch_socket_open(void *arg, curlsocktype purpose, struct curl_
         return CURL_SOCKET_BAD;
     }
     fetch->new_socket = true;
-    if (make(self, fd, true) == NULL) {
-        close(fd);
-        return CURL_SOCKET_BAD;
+    hp_fetch_socket_t *closed = find(self, fd);
+    if (closed != NULL) {
+        int wanted = closed->wanted;
+        drop(closed);
+        hp_fetch_socket_t *socket = make(self, fd);
+        if (socket != NULL) {
+            socket->wanted = wanted;
+            arm(socket, wanted);
+        }
     }
     return fd;
 }
@@ -228,7 +241,7 @@ static int local_port_of(curl_socket_t fd)
 bool hp_fetch_socket_is_stale(hp_fetcher_t *self, bool is_new, const char *remote, int remote_port,
                               int local_port)
 {
-    for (hp_fetch_socket_t *socket = self->connections; socket != NULL; socket = socket->next) {
+    for (hp_fetch_socket_t *socket = self->all_sockets; socket != NULL; socket = socket->next) {
         if (is_new) { /* curl does not say which descriptor it is, only the ports of its two ends */
             if (socket->local_port == 0 && local_port_of(socket->fd) == local_port) {
                 socket->local_port = local_port;
