@@ -1,0 +1,89 @@
+/* Requests that never reach the handler. h2o answers some by itself: a body that is too long, a broken chunk,
+ * an unknown expectation; a filter gives those replies the form of all others, and the client the time to
+ * read them. Others are refused here, because hp_head_init found them to be unclear or too large. */
+#include "internal.h"
+
+#include <string.h>
+
+#include "base/err.h"
+
+typedef struct {
+    h2o_ostream_t super;
+    h2o_iovec_t body;
+} refusal_t;
+
+static hp_connection_t *connection_of(h2o_req_t *req)
+{
+    h2o_socket_t *socket = req->conn->callbacks->get_socket(req->conn);
+    return socket != NULL ? socket->on_close.data : NULL;
+}
+
+static void on_dispose(void *data)
+{
+    hp_connection_t *connection = *(hp_connection_t **)data;
+    int fd = hp_connection_fd(connection);
+    if (fd >= 0 && !connection->cut)
+        hp_linger_start(connection->listener, fd);
+}
+
+static void send_refusal(h2o_ostream_t *ostream, h2o_req_t *req, h2o_iovec_t *bufs, size_t count,
+                         h2o_send_state_t state)
+{
+    (void)bufs;
+    (void)count;
+    (void)state;
+    refusal_t *self = (refusal_t *)ostream;
+    bool head = h2o_memis(req->input.method.base, req->input.method.len, H2O_STRLIT("HEAD"));
+    h2o_ostream_send_next(ostream, req, &self->body, head ? 0 : 1, H2O_SEND_STATE_FINAL);
+}
+
+static const char *type_of(const hp_http_listener_t *listener)
+{
+    return listener->options.problem_json ? "application/problem+json" : "text/plain; charset=utf-8";
+}
+
+static h2o_iovec_t compose(const hp_http_listener_t *listener, h2o_mem_pool_t *pool, int status)
+{
+    int code = status == 413 || status == 414 || status == 431 ? HP_E_TOO_LARGE : HP_E_BAD_REQUEST;
+    const char *sentence = hp_err_sentence(code);
+    size_t size = 512;
+    char *text = h2o_mem_alloc_pool(pool, size);
+    int n = listener->options.problem_json ? snprintf(text, size,
+                                                      "{\"type\":\"about:blank\",\"title\":\"%s\",\"status\":"
+                                                      "%d,\"detail\":\"%s\",\"code\":\"%s\"}",
+                                                      sentence, status, sentence, hp_err_slug(code))
+                                           : snprintf(text, size, "%s.\n", sentence);
+    return h2o_iovec_init(text, (size_t)n);
+}
+
+void hp_refuse_request(hp_http_request_t *request, int status)
+{
+    h2o_iovec_t body = compose(request->connection->listener, &request->req->pool, status);
+    request->req->http1_is_persistent = 0;
+    hp_reply_static(request, status, type_of(request->connection->listener), body.base, body.len);
+}
+
+static void on_setup_ostream(h2o_filter_t *filter, h2o_req_t *req, h2o_ostream_t **slot)
+{
+    (void)filter;
+    hp_connection_t *connection = connection_of(req);
+    if (connection == NULL || connection->request != NULL) {
+        h2o_setup_next_ostream(req, slot);
+        return;
+    }
+    const char *type = type_of(connection->listener);
+    refusal_t *self = (refusal_t *)h2o_add_ostream(req, sizeof *self, slot);
+    self->super.do_send = send_refusal;
+    self->body = compose(connection->listener, &req->pool, req->res.status);
+    req->res.content_length = self->body.len;
+    req->res.reason = hp_status_reason(req->res.status);
+    req->res.headers = (h2o_headers_t){NULL};
+    h2o_add_header(&req->pool, &req->res.headers, H2O_TOKEN_CONTENT_TYPE, NULL, type, strlen(type));
+    *(hp_connection_t **)h2o_mem_alloc_shared(&req->pool, sizeof connection, on_dispose) = connection;
+    h2o_setup_next_ostream(req, &self->super.next);
+}
+
+void hp_refuse_register(h2o_pathconf_t *pathconf)
+{
+    h2o_create_filter(pathconf, sizeof(h2o_filter_t))->on_setup_ostream = on_setup_ostream;
+}

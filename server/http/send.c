@@ -1,0 +1,355 @@
+/* How the bytes of a file reach the client.
+ *
+ * Two ways, taken in turns with the other replies (turns.c) and never while h2o has a write outstanding:
+ *
+ * - Zero copy: sendfile(2) from the page cache to the socket, for a piece of the file with more than
+ * ZERO_COPY_MIN bytes to go. The pages are probed first; what is not cached is read by the pool, WARM_WINDOW
+ * at a time, the next window while this one is sent. When the socket is full, one piece goes by hand: h2o
+ * waits until the socket takes it, and its completion is the sign to go on.
+ * - By hand: read into a buffer (in the pool, if the bytes are not cached) and passed to h2o. The head of the
+ * reply leaves with the first piece, so a small file is one write; multipart texts and the last bytes go this
+ * way too.
+ *
+ * The last bytes are held back until the file was found unchanged: a client that has the whole body has the
+ * bytes that the ETag names. If it has changed, or is shorter, the connection is cut instead. */
+#include "send.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/sendfile.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "pages.h"
+
+#define ZERO_COPY_MIN (64 * 1024)       /* bytes; less goes by hand */
+#define TURN_BYTES    (1024 * 1024)     /* by zero copy in one turn */
+#define HAND_BYTES    (64 * 1024)       /* by hand in one turn */
+#define POOL_BYTES    (256 * 1024)      /* by hand, where only the pool can read */
+#define FULL_BYTES    (16 * 1024)       /* by hand when the socket is full */
+#define TAIL_BYTES    (16 * 1024)       /* held back from zero copy */
+#define WARM_WINDOW   (4 * 1024 * 1024) /* bytes the pool reads ahead */
+#define LIMITED_BYTES (32 * 1024) /* in one turn while the speed is limited, so that all get their share */
+
+typedef enum { JOB_READ, JOB_WARM } job_t;
+
+typedef struct {
+    hp_http_request_t *request; /* NULL once it is over */
+    hp_http_listener_t *listener;
+    int fd;
+    struct stat stat;
+    bool growing;
+    size_t (*allowance)(void *arg, uint64_t offset, size_t want);
+    void *allowance_arg;
+    hp_pages_kind_t pages;
+    bool no_sendfile; /* the file system has none */
+    hp_plan_t plan;
+    size_t piece; /* the present one */
+    uint64_t at;  /* its next byte */
+    bool begun;   /* the head of the reply has left */
+    char *hand;
+    size_t hand_length, hand_capacity;
+    uint64_t warm_end; /* cached up to there, as far as known */
+    bool cold;         /* the pages were not cached the last time */
+    /* the pool's */
+    uv_work_t work;
+    bool working;
+    job_t job;
+    uint64_t job_first, job_end;
+    ssize_t job_result;
+    /* for the next turn */
+    int failed;
+    bool ended; /* the file, before the piece did */
+} sender_t;
+
+typedef enum { STEP_AGAIN, STEP_WAITS, STEP_BY_HAND, STEP_BROKEN } step_t;
+
+static void destroy(sender_t *self)
+{
+    close(self->fd);
+    free(self->hand);
+    hp_plan_dispose(&self->plan);
+    free(self);
+}
+
+static void on_disposed(hp_http_request_t *request)
+{
+    sender_t *self = request->reply;
+    self->request = NULL;
+    if (!self->working)
+        destroy(self);
+}
+
+/* self is gone on return. */
+static void cut(sender_t *self, const char *why)
+{
+    hp_connection_t *connection = self->request->connection;
+    hp_log(HP_LOG_WARN, "%s: cut the reply to %s for %s: %s", self->listener->name, connection->address,
+           connection->path, why);
+    hp_reply_send(self->request, NULL, 0, H2O_SEND_STATE_ERROR);
+}
+
+/* ---- the pool ---- */
+
+static void on_work(uv_work_t *work)
+{
+    sender_t *self = HP_CONTAINER(work, sender_t, work);
+    if (self->job == JOB_WARM) {
+        self->job_result = hp_pages_warm(self->fd, self->job_first, self->job_end);
+        return;
+    }
+    ssize_t n;
+    do
+        n = pread(self->fd, self->hand, self->job_end - self->job_first, (off_t)self->job_first);
+    while (n < 0 && errno == EINTR);
+    self->job_result = n >= 0 ? n : -errno;
+}
+
+static void advance(sender_t *self, uint64_t bytes)
+{
+    self->at += bytes;
+    if (self->at < self->plan.pieces[self->piece].end)
+        return;
+    if (++self->piece < self->plan.count) {
+        self->at = self->plan.pieces[self->piece].first;
+        self->warm_end = self->at;
+    }
+}
+
+static void on_worked(uv_work_t *work, int status)
+{
+    sender_t *self = HP_CONTAINER(work, sender_t, work);
+    hp_http_listener_t *listener = self->listener;
+    self->working = false;
+    if (self->request == NULL) {
+        destroy(self);
+    } else {
+        if (status != 0 || self->job_result < 0) {
+            self->failed = status != 0 ? status : (int)self->job_result;
+        } else if (self->job == JOB_WARM) {
+            if (self->warm_end == self->job_first)
+                self->warm_end = self->job_end;
+        } else {
+            self->ended = self->job_result == 0;
+            self->hand_length = (size_t)self->job_result;
+            hp_limit_take(self->listener, self->hand_length);
+            advance(self, self->hand_length);
+        }
+        hp_turns_queue(self->request);
+    }
+    hp_listener_release(listener);
+}
+
+static void start_job(sender_t *self, job_t job, uint64_t first, uint64_t end)
+{
+    self->job = job;
+    self->job_first = first;
+    self->job_end = end;
+    self->working = true;
+    hp_listener_addref(self->listener);
+    uv_queue_work(self->listener->loop, &self->work, on_work, on_worked);
+}
+
+/* ---- how much may go ---- */
+
+static size_t allow(sender_t *self, size_t want)
+{
+    if (self->listener->limit_bps != 0)
+        want = HP_MIN(want, (size_t)LIMITED_BYTES);
+    if (self->allowance != NULL)
+        want = HP_MIN(want, self->allowance(self->allowance_arg, self->at, want));
+    return want > 0 ? hp_limit_take(self->listener, want) : 0;
+}
+
+/* The end of the bytes from `at` on that can be sent without waiting for the disk, at most `end`. */
+static uint64_t ready_until(sender_t *self, uint64_t end)
+{
+    if (self->pages == HP_PAGES_MEMORY)
+        return end;
+    uint64_t last = self->plan.pieces[self->piece].end;
+    self->warm_end = HP_MAX(self->warm_end, self->at);
+    if (!self->working && self->warm_end < end) {
+        self->warm_end = hp_pages_cached(self->fd, self->warm_end, end);
+        self->cold |= self->warm_end < end;
+    }
+    if (!self->working && self->cold && self->warm_end < last && self->warm_end - self->at < WARM_WINDOW) {
+        uint64_t window = HP_MIN(last, self->warm_end + WARM_WINDOW);
+        self->warm_end = hp_pages_cached(self->fd, self->warm_end, window);
+        self->cold = self->warm_end < window;
+        if (self->cold)
+            start_job(self, JOB_WARM, self->warm_end, HP_MIN(last, self->warm_end + WARM_WINDOW));
+    }
+    return HP_MIN(end, self->warm_end);
+}
+
+/* ---- the two ways ---- */
+
+static step_t send_zero_copy(sender_t *self)
+{
+    int socket_fd = hp_connection_fd(self->request->connection);
+    uint64_t stop = self->plan.pieces[self->piece].end - TAIL_BYTES;
+    for (size_t left = TURN_BYTES; left > 0 && self->at < stop;) {
+        uint64_t ready = ready_until(self, HP_MIN(stop, self->at + left));
+        if (ready == self->at)
+            return STEP_WAITS; /* for the job */
+        size_t want = allow(self, ready - self->at);
+        if (want == 0) {
+            hp_turns_wait(self->request);
+            return STEP_WAITS;
+        }
+        off_t offset = (off_t)self->at;
+        ssize_t n = sendfile(socket_fd, self->fd, &offset, want);
+        int error = errno;
+        hp_limit_give_back(self->listener, n > 0 ? want - (size_t)n : want);
+        if (n > 0) {
+            hp_connection_sent(self->request->connection, (size_t)n);
+            advance(self, (uint64_t)n);
+            if ((size_t)n < want)
+                return STEP_BY_HAND; /* full */
+            left -= (size_t)n;
+            if (self->listener->limit_bps != 0)
+                return STEP_AGAIN;
+        } else if (n == 0) {
+            return STEP_BROKEN;
+        } else if (error == EAGAIN) {
+            return STEP_BY_HAND;
+        } else if (error == EINVAL || error == ENOSYS) {
+            self->no_sendfile = true;
+            return STEP_BY_HAND;
+        } else if (error != EINTR) {
+            self->failed = -error;
+            return STEP_BROKEN;
+        }
+    }
+    return STEP_AGAIN;
+}
+
+static void reserve_hand(sender_t *self, size_t capacity)
+{
+    if (capacity > self->hand_capacity) {
+        self->hand = hp_realloc(self->hand, capacity);
+        self->hand_capacity = capacity;
+    }
+}
+
+/* Fills the buffer with at most max bytes: texts and pieces of the file as they follow each other. */
+static step_t fill_hand(sender_t *self, size_t max)
+{
+    reserve_hand(self, max);
+    while (self->hand_length < max && self->piece < self->plan.count) {
+        const hp_piece_t *piece = &self->plan.pieces[self->piece];
+        size_t want = (size_t)HP_MIN(max - self->hand_length, piece->end - self->at);
+        if (piece->text != NULL) {
+            memcpy(self->hand + self->hand_length, piece->text + self->at, want);
+        } else {
+            size_t allowed = allow(self, want);
+            ssize_t n = allowed == 0 ? 0
+                                     : hp_pages_read(self->fd, self->pages, self->hand + self->hand_length,
+                                                     allowed, self->at);
+            if (allowed == 0 || n == -EAGAIN) {
+                hp_limit_give_back(self->listener, allowed);
+                if (self->hand_length > 0)
+                    break;
+                if (allowed == 0)
+                    hp_turns_wait(self->request);
+                else if (!self->working) /* else the job that reads ahead is waited for */
+                    start_job(self, JOB_READ, self->at, self->at + allowed);
+                return STEP_WAITS;
+            }
+            if (n <= 0) {
+                self->failed = (int)n;
+                return STEP_BROKEN;
+            }
+            hp_limit_give_back(self->listener, allowed - (size_t)n);
+            want = (size_t)n;
+        }
+        self->hand_length += want;
+        advance(self, want);
+    }
+    return STEP_BY_HAND;
+}
+
+static bool unchanged(const sender_t *self)
+{
+    struct statx now;
+    if (self->growing)
+        return true;
+    if (statx(self->fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_SIZE | STATX_MTIME | STATX_CTIME,
+              &now) != 0)
+        return false;
+    return now.stx_size == (uint64_t)self->stat.st_size &&
+           now.stx_mtime.tv_sec == self->stat.st_mtim.tv_sec &&
+           now.stx_mtime.tv_nsec == (uint32_t)self->stat.st_mtim.tv_nsec &&
+           now.stx_ctime.tv_sec == self->stat.st_ctim.tv_sec &&
+           now.stx_ctime.tv_nsec == (uint32_t)self->stat.st_ctim.tv_nsec;
+}
+
+static void send_hand(sender_t *self)
+{
+    bool last = self->piece == self->plan.count;
+    if (last && !unchanged(self)) {
+        cut(self, "the file has changed");
+        return;
+    }
+    size_t length = self->hand_length;
+    self->hand_length = 0;
+    self->begun = true;
+    hp_reply_send(self->request, self->hand, length,
+                  last ? H2O_SEND_STATE_FINAL : H2O_SEND_STATE_IN_PROGRESS);
+}
+
+static void on_turn(hp_http_request_t *request)
+{
+    sender_t *self = request->reply;
+    step_t step = STEP_BY_HAND;
+    size_t by_hand = HAND_BYTES;
+    if (self->failed != 0 || self->ended) {
+        step = STEP_BROKEN;
+    } else if (self->hand_length == 0) {
+        const hp_piece_t *piece = &self->plan.pieces[self->piece];
+        if (self->pages == HP_PAGES_UNKNOWN)
+            by_hand = POOL_BYTES;
+        else if (self->begun && !self->no_sendfile && piece->text == NULL &&
+                 piece->end - self->at > ZERO_COPY_MIN) {
+            step = send_zero_copy(self);
+            by_hand = FULL_BYTES;
+        }
+        if (step == STEP_BY_HAND)
+            step = fill_hand(self, (size_t)HP_MIN(by_hand, self->plan.length));
+    }
+    switch (step) {
+    case STEP_AGAIN:
+        hp_turns_queue(request);
+        break;
+    case STEP_WAITS:
+        break;
+    case STEP_BY_HAND:
+        send_hand(self);
+        break;
+    case STEP_BROKEN:
+        cut(self, self->failed != 0 ? hp_err_sentence(self->failed) : "the file has become shorter");
+        break;
+    }
+}
+
+void hp_send_file(hp_http_request_t *request, int status, const char *content_type,
+                  const hp_http_file_t *file, hp_plan_t *plan)
+{
+    static const hp_reply_type_t type = {.turn = on_turn, .disposed = on_disposed};
+    sender_t *self = hp_alloc(sizeof *self);
+    self->request = request;
+    self->listener = request->connection->listener;
+    self->fd = file->fd;
+    self->stat = file->stat;
+    self->growing = file->growing;
+    self->allowance = file->allowance;
+    self->allowance_arg = file->allowance_arg;
+    self->pages = hp_pages_kind(file->fd);
+    self->plan = *plan;
+    self->at = self->warm_end = plan->pieces[0].first;
+    hp_reply_begin(request, status, content_type, plan->length);
+    hp_reply_start(request, &type, self);
+    on_turn(request);
+}

@@ -1,0 +1,108 @@
+/* Replies that are produced piece by piece. */
+#include "internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "base/mem.h"
+
+struct hp_http_stream {
+    hp_http_request_t *request; /* NULL once it is over */
+    hp_http_stream_next_fn next;
+    void (*end)(void *arg);
+    void *arg;
+    bool asked;    /* next was called and not answered yet */
+    bool unframed; /* HTTP/1.0: its end is the connection's */
+    char *data;    /* on its way */
+};
+
+static void destroy(hp_http_stream_t *self)
+{
+    void (*end)(void *arg) = self->end;
+    void *arg = self->arg;
+    free(self->data);
+    free(self);
+    if (end != NULL)
+        end(arg);
+}
+
+static void on_turn(hp_http_request_t *request)
+{
+    hp_http_stream_t *self = request->reply;
+    if (self->asked)
+        return;
+    self->asked = true;
+    self->next(self->arg, self);
+}
+
+static void on_disposed(hp_http_request_t *request)
+{
+    hp_http_stream_t *self = request->reply;
+    self->request = NULL;
+    if (!self->asked)
+        destroy(self);
+}
+
+/* An unframed body that ends early would look whole: the client gets a reset instead. */
+static void make_end_abrupt(hp_http_stream_t *self)
+{
+    struct linger drop = {1, 0};
+    if (self->unframed)
+        setsockopt(hp_connection_fd(self->request->connection), SOL_SOCKET, SO_LINGER, &drop, sizeof drop);
+}
+
+hp_http_stream_t *hp_http_reply_stream(hp_http_request_t *request, int status, const char *content_type,
+                                       hp_http_stream_next_fn next, void *arg)
+{
+    static const hp_reply_type_t type = {.turn = on_turn, .disposed = on_disposed};
+    h2o_req_t *req = hp_reply_begin(request, status, content_type, SIZE_MAX);
+    if (req == NULL)
+        return NULL;
+    if (request->is_head) {
+        h2o_start_response(req, &request->generator);
+        hp_reply_send(request, NULL, 0, H2O_SEND_STATE_FINAL);
+        return NULL;
+    }
+    hp_http_stream_t *self = hp_alloc(sizeof *self);
+    self->request = request;
+    self->next = next;
+    self->arg = arg;
+    /* h2o chunks a 200 to HTTP/1.1 only. */
+    self->unframed = request->head.minor == 0 || status != 200;
+    if (self->unframed)
+        req->http1_is_persistent = 0;
+    hp_reply_start(request, &type, self);
+    hp_turns_queue(request);
+    return self;
+}
+
+void hp_http_stream_on_end(hp_http_stream_t *self, void (*end)(void *arg))
+{
+    self->end = end;
+}
+
+void hp_http_stream_send(hp_http_stream_t *self, const void *data, size_t length,
+                         hp_http_stream_state_t state)
+{
+    static const h2o_send_state_t states[] = {H2O_SEND_STATE_IN_PROGRESS, H2O_SEND_STATE_FINAL,
+                                              H2O_SEND_STATE_ERROR};
+    self->asked = false;
+    if (self->request == NULL) {
+        destroy(self);
+        return;
+    }
+    if (self->request->ended)
+        return;
+    if (length == 0 && state == HP_STREAM_MORE) {
+        hp_turns_queue(self->request);
+        return;
+    }
+    if (state == HP_STREAM_FAILED) {
+        make_end_abrupt(self);
+        length = 0;
+    }
+    free(self->data);
+    self->data = length > 0 ? memcpy(hp_alloc(length), data, length) : NULL;
+    hp_reply_send(self->request, self->data, length, states[state]);
+}

@@ -1,0 +1,100 @@
+/* Time-outs, the same for every kind of request and reply. A timer looks at every connection:
+ *
+ *   idle       no byte of a request has come        ended after idle_ms
+ *   coming in  part of a request has come           cut when no byte came for stuck_ms, or when it comes
+ * slower than REQUEST_RATE_MIN after the first stuck_ms (a header that drips in, one byte now and then)
+ *   replying   h2o or the kernel holds bytes that   cut when the client acknowledged no byte for stuck_ms. A
+ * reply that waits for the client has to take               the disk, a speed limit or its producer is not
+ * stuck
+ */
+#include "internal.h"
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "tcp.h"
+
+#define SWEEP_MS_MAX     1000
+#define SWEEP_MS_MIN     10
+#define REQUEST_RATE_MIN 1024 /* bytes a second of a request that is coming in */
+
+static void cut(hp_connection_t *c, const char *why)
+{
+    hp_log(HP_LOG_INFO, "%s: closed the connection of %s: %s", c->listener->name, c->address, why);
+    hp_connection_cut(c);
+}
+
+/* No request has reached the handler. */
+static void look_at_waiting(hp_connection_t *c, uint64_t now)
+{
+    const hp_http_options_t *options = &c->listener->options;
+    size_t come = c->socket->input->size;
+    if (come == 0) {
+        c->begun_at = 0;
+        if (now - c->quiet_since >= options->idle_ms)
+            hp_connection_end(c);
+        return;
+    }
+    if (c->begun_at == 0) {
+        c->begun_at = c->moved_at = now;
+        c->moved = come;
+    } else if (come != c->moved) {
+        c->moved_at = now;
+        c->moved = come;
+    }
+    uint64_t allowed = options->stuck_ms + (uint64_t)come * 1000 / REQUEST_RATE_MIN;
+    if (now - c->moved_at >= options->stuck_ms || now - c->begun_at >= allowed)
+        cut(c, "its request did not arrive in time");
+}
+
+static void look_at_replying(hp_connection_t *c, uint64_t now)
+{
+    bool writing = h2o_socket_is_writing(c->socket);
+    hp_tcp_state_t tcp = hp_tcp_read(hp_connection_fd(c));
+    bool pushed = c->request != NULL && c->request->type != NULL && c->request->type->pushed;
+    if (tcp.dead || (tcp.half && pushed)) {
+        hp_connection_cut(c);
+        return;
+    }
+    uint64_t moved = tcp.known ? tcp.moved : c->bytes_sent;
+    if (moved != c->moved || !(writing || tcp.holds)) {
+        c->moved = moved;
+        c->moved_at = now;
+    } else if (now - c->moved_at >= c->listener->options.stuck_ms) {
+        cut(c, "it takes no more bytes");
+    }
+}
+
+static void measure(hp_connection_t *c, uint64_t passed_ms)
+{
+    uint64_t speed = (c->bytes_sent - c->measured_sent) * 1000 / HP_MAX(passed_ms, (uint64_t)1);
+    c->speed_bps = (c->speed_bps + speed) / 2;
+    c->measured_sent = c->bytes_sent;
+}
+
+static void on_sweep(uv_timer_t *timer)
+{
+    hp_http_listener_t *self = timer->data;
+    uint64_t now = uv_now(self->loop), passed = now - self->swept_at;
+    self->swept_at = now;
+    /* Each connection is moved to the end of the list before it is looked at, since a cut may run callbacks
+     * that end others. */
+    for (size_t left = self->connection_count; left > 0 && !h2o_linklist_is_empty(&self->connections);
+         left--) {
+        hp_connection_t *c = H2O_STRUCT_FROM_MEMBER(hp_connection_t, all, self->connections.next);
+        h2o_linklist_unlink(&c->all);
+        h2o_linklist_insert(&self->connections, &c->all);
+        measure(c, passed);
+        if (c->request != NULL || h2o_socket_is_writing(c->socket))
+            look_at_replying(c, now);
+        else
+            look_at_waiting(c, now);
+    }
+}
+
+void hp_sweep_start(hp_http_listener_t *self)
+{
+    unsigned shortest = HP_MIN(self->options.stuck_ms, self->options.idle_ms) / 8;
+    unsigned interval = HP_MAX(HP_MIN(shortest, (unsigned)SWEEP_MS_MAX), (unsigned)SWEEP_MS_MIN);
+    self->swept_at = uv_now(self->loop);
+    uv_timer_start(&self->sweep, on_sweep, interval, interval);
+}

@@ -1,0 +1,105 @@
+/* Who may send next. Replies that have more to send wait in one line; in each turn of the loop they are
+ * served from its head until TURN_MS are over or the line is done, each one piece, and go to its tail. So no
+ * client, however fast, holds up another, the dashboard's calls, or the rest of the loop for longer than one
+ * piece. */
+#include "internal.h"
+
+#include "base/clock.h"
+#include "base/mem.h"
+
+#define TURN_NS         (2 * 1000 * 1000) /* of one loop turn, for all replies together */
+#define LIMIT_BURST_MS  100               /* of unused allowance that can be spent at once */
+#define LIMIT_BURST_MIN (16 * 1024)       /* bytes */
+
+static void on_turn(uv_idle_t *idle)
+{
+    hp_http_listener_t *self = idle->data;
+    uint64_t end = hp_clock_ns() + TURN_NS;
+    h2o_linklist_t now;
+    h2o_linklist_init_anchor(&now);
+    h2o_linklist_insert_list(&now, &self->turns);
+    while (!h2o_linklist_is_empty(&now)) {
+        hp_http_request_t *request = H2O_STRUCT_FROM_MEMBER(hp_http_request_t, link, now.next);
+        h2o_linklist_unlink(&request->link);
+        if (!request->writing)
+            request->type->turn(request);
+        if (hp_clock_ns() >= end)
+            break;
+    }
+    /* Who had no turn comes before who had one. */
+    h2o_linklist_insert_list(self->turns.next, &now);
+    if (h2o_linklist_is_empty(&self->turns))
+        uv_idle_stop(&self->idle);
+}
+
+static void on_throttle(uv_timer_t *timer)
+{
+    hp_http_listener_t *self = timer->data;
+    while (!h2o_linklist_is_empty(&self->waiting)) {
+        hp_http_request_t *request = H2O_STRUCT_FROM_MEMBER(hp_http_request_t, link, self->waiting.next);
+        h2o_linklist_unlink(&request->link);
+        hp_turns_queue(request);
+    }
+}
+
+void hp_turns_init(hp_http_listener_t *self)
+{
+    h2o_linklist_init_anchor(&self->turns);
+    h2o_linklist_init_anchor(&self->waiting);
+}
+
+void hp_turns_queue(hp_http_request_t *request)
+{
+    hp_http_listener_t *self = request->connection->listener;
+    if (h2o_linklist_is_linked(&request->link))
+        return;
+    h2o_linklist_insert(&self->turns, &request->link);
+    if (!self->closing)
+        uv_idle_start(&self->idle, on_turn);
+}
+
+void hp_turns_wait(hp_http_request_t *request)
+{
+    hp_http_listener_t *self = request->connection->listener;
+    bool first = h2o_linklist_is_empty(&self->waiting);
+    h2o_linklist_insert(&self->waiting, &request->link);
+    if (first)
+        uv_timer_start(&self->throttle, on_throttle, HP_HTTP_FILE_RETRY_MS, 0);
+}
+
+void hp_turns_forget(hp_http_request_t *request)
+{
+    if (h2o_linklist_is_linked(&request->link))
+        h2o_linklist_unlink(&request->link);
+}
+
+/* ---- the listener's speed limit: a bucket that fills with time ---- */
+
+void hp_http_set_limit(hp_http_listener_t *self, uint64_t bytes_a_second)
+{
+    self->limit_bps = bytes_a_second;
+    self->limit_tokens = 0;
+    self->limit_at = hp_clock_ms();
+}
+
+size_t hp_limit_take(hp_http_listener_t *self, size_t want)
+{
+    if (self->limit_bps == 0)
+        return want;
+    uint64_t now = hp_clock_ms(), passed = HP_MIN(now - self->limit_at, 1000);
+    uint64_t grown = self->limit_bps * passed / 1000;
+    if (grown > 0) { /* else the remainder of a slow limit would be lost */
+        self->limit_at = now;
+        uint64_t burst = HP_MAX(self->limit_bps * LIMIT_BURST_MS / 1000, (uint64_t)LIMIT_BURST_MIN);
+        self->limit_tokens = HP_MIN(self->limit_tokens + grown, burst);
+    }
+    size_t taken = HP_MIN(want, self->limit_tokens);
+    self->limit_tokens -= taken;
+    return taken;
+}
+
+void hp_limit_give_back(hp_http_listener_t *self, size_t bytes)
+{
+    if (self->limit_bps != 0)
+        self->limit_tokens += bytes;
+}
