@@ -1,0 +1,31 @@
+/* GET /hostpair: who this is. */
+#include "internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/path.h"
+
+void hp_peer_about(hp_peer_t *peer, hp_http_request_t *request)
+{
+    const hp_self_t *self = peer->self;
+    char *name = hp_path_encode(self->name, strlen(self->name), false);
+    hp_http_set_header(request, "Hostpair-Id", self->id);
+    hp_http_set_header(request, "Hostpair-Name", name);
+    hp_http_set_header(request, "Vary", "Accept");
+    hp_http_set_header(request, "Cache-Control", "no-store");
+    free(name);
+    if (!hp_http_accepts(request, "application/json")) {
+        hp_http_reply_empty(request, 200);
+        return;
+    }
+    hp_share_stats_t stats;
+    char time[HP_RFC3339_SIZE];
+    hp_share_get_stats(peer->share, &stats);
+    hp_http_reply_json(request, 200,
+                       json_pack("{s:s, s:s, s:s, s:i, s:s, s:I, s:I}", "id", self->id, "name", self->name,
+                                 "version", HP_VERSION, "protocol", 1, "time",
+                                 hp_clock_rfc3339(hp_clock_wall_ms(), time), "files", (json_int_t)stats.files,
+                                 "bytes", (json_int_t)stats.bytes));
+}

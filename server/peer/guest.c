@@ -1,0 +1,160 @@
+/* GET /: the page for people without hostpair, one folder at a time.
+ *
+ * The index knows files only, in byte order of their paths. What lies directly in a folder is found by
+ * reading rows behind "folder/" and, once a row lies in a folder below, going on behind all of that one
+ * ("folder/below/" + the last code point). */
+#include "internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/path.h"
+#include "base/utf8.h"
+#include "guest_page.h"
+
+#define PAGE_ENTRIES 500
+#define PAGE_BYTES   (16 * 1024 * 1024) /* above PAGE_ENTRIES of the longest names */
+#define READ_ROWS    256
+#define LAST_CHAR    "\xf4\x8f\xbf\xbf" /* sorts behind every character that names are made of */
+
+typedef struct {
+    hp_peer_t *peer;
+    hp_http_request_t *request;
+    char *folder; /* "" or "a/b" */
+    char *prefix; /* "" or "a/b/" */
+    char *after;  /* where the next rows start, NULL: at the start */
+    bool first;
+    hp_guest_entry_t *entries;
+    size_t count;
+} guest_t;
+
+static void destroy(guest_t *self)
+{
+    hp_http_release(self->request);
+    for (size_t i = 0; i < self->count; i++)
+        free(self->entries[i].name);
+    free(self->entries);
+    free(self->folder);
+    free(self->prefix);
+    free(self->after);
+    free(self);
+}
+
+static void reply(guest_t *self, bool more)
+{
+    const char *language = hp_http_header(self->request, "Accept-Language");
+    if (self->count == 0 && self->folder[0] != '\0' && self->first) {
+        hp_peer_refuse(self->request, HP_E_NOT_FOUND);
+        destroy(self);
+        return;
+    }
+    hp_buf_t page;
+    hp_buf_init(&page, PAGE_BYTES);
+    hp_guest_view_t view = {
+        .host = self->peer->self->name,
+        .version = HP_VERSION,
+        .folder = self->folder,
+        .next = more ? self->after : NULL,
+        .first = self->first,
+        .chinese = language != NULL && hp_guest_prefers_chinese(language),
+        .entries = self->entries,
+        .count = self->count,
+    };
+    if (hp_guest_write(&view, &page) != 0) {
+        hp_peer_refuse(self->request, HP_E_TOO_LARGE);
+    } else {
+        hp_http_set_header(self->request, "Content-Security-Policy", hp_guest_csp);
+        hp_http_set_header(self->request, "Referrer-Policy", "no-referrer");
+        hp_http_set_header(self->request, "Cache-Control", "no-cache");
+        hp_http_set_header(self->request, "Vary", "Accept-Language");
+        hp_http_reply(self->request, 200, "text/html; charset=utf-8", page.data, page.length);
+    }
+    hp_buf_dispose(&page);
+    destroy(self);
+}
+
+static void set_after(guest_t *self, char *after)
+{
+    free(self->after);
+    self->after = after;
+}
+
+/* Whether the row was taken, or belongs to the entry before it. False when the page is full. */
+static bool take_row(guest_t *self, const hp_share_row_t *row)
+{
+    const char *name = row->path + strlen(self->prefix);
+    size_t length = strcspn(name, "/");
+    bool folder = name[length] == '/';
+    hp_guest_entry_t *last = self->count > 0 ? &self->entries[self->count - 1] : NULL;
+    if (folder && last != NULL && last->folder && strlen(last->name) == length &&
+        strncmp(last->name, name, length) == 0)
+        return true;
+    if (self->count == PAGE_ENTRIES)
+        return false;
+    self->entries[self->count++] = (hp_guest_entry_t){
+        .name = hp_strndup(name, length), .folder = folder, .size = row->size, .mtime_ms = row->mtime_ms};
+    set_after(self, folder ? hp_sprintf("%s%.*s/" LAST_CHAR, self->prefix, (int)length, name)
+                           : hp_strdup(row->path));
+    return true;
+}
+
+static void read_rows(guest_t *self);
+
+static void on_rows(void *arg, int status, const hp_share_row_t *rows, size_t count)
+{
+    guest_t *self = arg;
+    if (hp_http_gone(self->request)) {
+        destroy(self);
+        return;
+    }
+    if (status != 0) {
+        hp_peer_refuse(self->request, status);
+        destroy(self);
+        return;
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (strncmp(rows[i].path, self->prefix, strlen(self->prefix)) != 0) {
+            reply(self, false);
+            return;
+        }
+        if (!take_row(self, &rows[i])) {
+            reply(self, true);
+            return;
+        }
+    }
+    if (count < READ_ROWS)
+        reply(self, false);
+    else
+        read_rows(self);
+}
+
+static void read_rows(guest_t *self)
+{
+    hp_share_rows(self->peer->share, self->after, READ_ROWS, on_rows, self);
+}
+
+void hp_peer_guest(hp_peer_t *peer, hp_http_request_t *request)
+{
+    const char *folder = hp_http_query(request, "folder"), *after = hp_http_query(request, "after");
+    folder = folder != NULL ? folder : "";
+    if (folder[0] != '\0' && hp_path_check(folder, strlen(folder), NULL) != 0) {
+        hp_peer_refuse(request, HP_E_NOT_FOUND);
+        return;
+    }
+    guest_t *self = hp_alloc(sizeof *self);
+    self->peer = peer;
+    self->request = request;
+    self->folder = hp_strdup(folder);
+    self->prefix = folder[0] != '\0' ? hp_sprintf("%s/", folder) : hp_strdup("");
+    self->entries = hp_alloc_array(PAGE_ENTRIES, sizeof *self->entries);
+    bool valid = after != NULL && strncmp(after, self->prefix, strlen(self->prefix)) == 0 &&
+                 strlen(after) <= HP_PATH_MAX + sizeof LAST_CHAR && hp_utf8_valid(after, strlen(after));
+    self->first = !valid;
+    if (valid)
+        self->after = hp_strdup(after);
+    else if (folder[0] != '\0')
+        self->after = hp_strdup(self->prefix);
+    hp_http_addref(request);
+    read_rows(self);
+}

@@ -1,0 +1,263 @@
+#include "guest_page.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/path.h"
+
+const char hp_guest_style[] =
+    ":root{color-scheme:light "
+    "dark;--back:#f6f7f9;--card:#fff;--text:#1b1f24;--faint:#616a75;--line:#e2e5ea;--link:#0b5cad}"
+    "@media(prefers-color-scheme:dark){:root{--back:#14171b;--card:#1d2127;--text:#e6e8eb;--faint:#9aa4af;--"
+    "line:#2e343c;"
+    "--link:#7db7f5}}"
+    "*{box-sizing:border-box}"
+    "body{margin:0;background:var(--back);color:var(--text);font:16px/1.5 system-ui,sans-serif}"
+    "main{max-width:52rem;margin:0 auto;padding:1.5rem 1rem 3rem}"
+    "h1{margin:0;font-size:1.4rem;overflow-wrap:anywhere}"
+    "nav{margin:.25rem 0 1rem;color:var(--faint);overflow-wrap:anywhere}"
+    "a{color:var(--link);text-decoration:none}a:hover,a:focus{text-decoration:underline}"
+    "ul{margin:0;padding:0;list-style:none;background:var(--card);border:1px solid "
+    "var(--line);border-radius:.6rem}"
+    "li{padding:.6rem .9rem;border-top:1px solid var(--line);display:grid;grid-template-columns:1fr "
+    "auto;gap:0 1rem}"
+    "li:first-child{border-top:0}"
+    ".name{overflow-wrap:anywhere;min-width:0}.name:before{content:attr(data-icon);margin-right:.5rem}"
+    ".facts{grid-column:1;color:var(--faint);font-size:.85rem}"
+    ".get{grid-column:2;grid-row:1/3;align-self:center;padding:.3rem .8rem;border:1px solid "
+    "var(--line);border-radius:.4rem}"
+    "details{grid-column:1/3;font-size:.85rem}summary{color:var(--faint);cursor:pointer;width:max-content}"
+    "img,video{display:block;max-width:100%;max-height:70vh;margin:.5rem "
+    "0;border-radius:.4rem}audio{width:100%;margin:.5rem 0}"
+    ".empty,.more,footer{margin:1rem 0;color:var(--faint)}footer{font-size:.85rem}";
+
+/* SHA-256 of hp_guest_style; a test holds one against the other. */
+const char hp_guest_csp[] = "default-src 'none'; style-src 'sha256-v8ra5HDPQcY74YWYyS0T+oe9doHrKlSxYFnxa/O1734='; img-src 'self'; "
+                            "media-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+typedef struct {
+    const char *language, *files_of, *top, *download, *preview, *empty, *more, *start, *about;
+} words_t;
+
+static const words_t english = {"en",         "Files of",          "All files",
+                                "Download",   "Preview",           "There is nothing here.",
+                                "More files", "Back to the start", "Shared with hostpair"};
+static const words_t chinese = {"zh-Hans",  "共享文件：", "全部文件",        "下载", "预览", "这里没有文件。",
+                                "更多文件", "回到开头",   "由 hostpair 共享"};
+
+/* Text between tags or in a quoted attribute. */
+static int add_escaped(hp_buf_t *out, const char *text)
+{
+    int rc = 0;
+    for (;;) {
+        size_t plain = strcspn(text, "&<>\"'");
+        rc |= hp_buf_add(out, text, plain);
+        text += plain;
+        if (*text == '\0')
+            return rc;
+        rc |= hp_buf_printf(out, "&#%d;", *text++);
+    }
+}
+
+static int add_url_part(hp_buf_t *out, const char *text, bool keep_slash)
+{
+    char *encoded = hp_path_encode(text, strlen(text), keep_slash);
+    int rc = hp_buf_add_text(out, encoded);
+    free(encoded);
+    return rc;
+}
+
+/* "/files/<folder>/<name>" */
+static int add_file_url(hp_buf_t *out, const hp_guest_view_t *view, const char *name)
+{
+    int rc = hp_buf_add_text(out, "/files/");
+    if (view->folder[0] != '\0')
+        rc |= add_url_part(out, view->folder, true) | hp_buf_add_text(out, "/");
+    return rc | add_url_part(out, name, false);
+}
+
+/* "/?folder=<folder>": folder is the first length bytes. */
+static int add_folder_url(hp_buf_t *out, const char *folder, size_t length)
+{
+    if (length == 0)
+        return hp_buf_add_text(out, "/");
+    char *encoded = hp_path_encode(folder, length, true);
+    int rc = hp_buf_add_text(out, "/?folder=") | hp_buf_add_text(out, encoded);
+    free(encoded);
+    return rc;
+}
+
+static int add_size(hp_buf_t *out, uint64_t size)
+{
+    static const char *const units[] = {"kB", "MB", "GB", "TB", "PB", "EB"};
+    if (size < 1000)
+        return hp_buf_printf(out, "%u B", (unsigned)size);
+    double value = (double)size;
+    size_t unit = 0;
+    for (value /= 1000; value >= 999.5 && unit < 5; unit++)
+        value /= 1000;
+    return hp_buf_printf(out, value < 9.95 ? "%.1f %s" : "%.0f %s", value, units[unit]);
+}
+
+static int add_date(hp_buf_t *out, int64_t mtime_ms)
+{
+    char time[HP_RFC3339_SIZE];
+    hp_clock_rfc3339(mtime_ms, time);
+    return hp_buf_printf(out, "<time datetime=\"%s\">%.10s %.5s UTC</time>", time, time, time + 11);
+}
+
+/* The top and each folder on the way, as links; the last one is where we are. */
+static int add_trail(hp_buf_t *out, const hp_guest_view_t *view, const words_t *words)
+{
+    if (view->folder[0] == '\0')
+        return 0;
+    int rc = hp_buf_printf(out, "<nav><a href=\"/\">%s</a>", words->top);
+    for (const char *at = view->folder;;) {
+        size_t length = strcspn(at, "/");
+        char *name = strndup(at, length);
+        rc |= hp_buf_add_text(out, " / ");
+        if (at[length] != '\0') {
+            rc |= hp_buf_add_text(out, "<a href=\"") |
+                  add_folder_url(out, view->folder, (size_t)(at - view->folder) + length) |
+                  hp_buf_add_text(out, "\">");
+            rc |= add_escaped(out, name) | hp_buf_add_text(out, "</a>");
+        } else {
+            rc |= add_escaped(out, name);
+        }
+        free(name);
+        if (at[length] == '\0')
+            break;
+        at += length + 1;
+    }
+    return rc | hp_buf_add_text(out, "</nav>\n");
+}
+
+static int add_folder(hp_buf_t *out, const hp_guest_view_t *view, const hp_guest_entry_t *entry)
+{
+    char path[HP_PATH_MAX + 1];
+    int n =
+        snprintf(path, sizeof path, "%s%s%s", view->folder, view->folder[0] != '\0' ? "/" : "", entry->name);
+    int rc = hp_buf_add_text(out, "<li><a class=\"name\" data-icon=\"📁\" href=\"") |
+             add_folder_url(out, path, n < (int)sizeof path ? (size_t)n : sizeof path - 1) |
+             hp_buf_add_text(out, "\">");
+    return rc | add_escaped(out, entry->name) | hp_buf_add_text(out, "</a></li>\n");
+}
+
+static int add_preview(hp_buf_t *out, const hp_guest_view_t *view, const hp_guest_entry_t *entry,
+                       const words_t *words)
+{
+    const char *type = hp_path_media_type(entry->name), *open, *close;
+    if (strncmp(type, "image/", 6) == 0) {
+        open = "<img loading=\"lazy\" alt=\"\" src=\"";
+        close = "\">";
+    } else if (strncmp(type, "audio/", 6) == 0) {
+        open = "<audio controls preload=\"none\" src=\"";
+        close = "\"></audio>";
+    } else if (strncmp(type, "video/", 6) == 0) {
+        open = "<video controls preload=\"none\" src=\"";
+        close = "\"></video>";
+    } else {
+        return 0;
+    }
+    return hp_buf_printf(out, "<details><summary>%s</summary>", words->preview) | hp_buf_add_text(out, open) |
+           add_file_url(out, view, entry->name) | hp_buf_add_text(out, close) |
+           hp_buf_add_text(out, "</details>");
+}
+
+static const char *icon_of(const char *name)
+{
+    const char *type = hp_path_media_type(name);
+    return strncmp(type, "image/", 6) == 0   ? "🖼️"
+           : strncmp(type, "audio/", 6) == 0 ? "🎵"
+           : strncmp(type, "video/", 6) == 0 ? "🎬"
+                                             : "📄";
+}
+
+static int add_file(hp_buf_t *out, const hp_guest_view_t *view, const hp_guest_entry_t *entry,
+                    const words_t *words)
+{
+    int rc = hp_buf_printf(out, "<li><a class=\"name\" data-icon=\"%s\" href=\"", icon_of(entry->name)) |
+             add_file_url(out, view, entry->name) | hp_buf_add_text(out, "\">");
+    rc |= add_escaped(out, entry->name) | hp_buf_add_text(out, "</a><span class=\"facts\">");
+    rc |= add_size(out, entry->size) | hp_buf_add_text(out, " · ") | add_date(out, entry->mtime_ms);
+    rc |= hp_buf_add_text(out, "</span><a class=\"get\" download href=\"") |
+          add_file_url(out, view, entry->name);
+    rc |= hp_buf_printf(out, "\">%s</a>", words->download);
+    return rc | add_preview(out, view, entry, words) | hp_buf_add_text(out, "</li>\n");
+}
+
+/* Folders first; each kind in the order given. */
+static int add_entries(hp_buf_t *out, const hp_guest_view_t *view, const words_t *words)
+{
+    if (view->count == 0)
+        return hp_buf_printf(out, "<p class=\"empty\">%s</p>\n", words->empty);
+    int rc = hp_buf_add_text(out, "<ul>\n");
+    for (size_t i = 0; i < view->count; i++)
+        if (view->entries[i].folder)
+            rc |= add_folder(out, view, &view->entries[i]);
+    for (size_t i = 0; i < view->count; i++)
+        if (!view->entries[i].folder)
+            rc |= add_file(out, view, &view->entries[i], words);
+    return rc | hp_buf_add_text(out, "</ul>\n");
+}
+
+static int add_paging(hp_buf_t *out, const hp_guest_view_t *view, const words_t *words)
+{
+    int rc = 0;
+    if (view->next != NULL) {
+        rc |= hp_buf_add_text(out, "<p class=\"more\"><a rel=\"next\" href=\"/?folder=") |
+              add_url_part(out, view->folder, true);
+        rc |= hp_buf_add_text(out, "&amp;after=") | add_url_part(out, view->next, true);
+        rc |= hp_buf_printf(out, "\">%s</a></p>\n", words->more);
+    }
+    if (!view->first) {
+        rc |= hp_buf_add_text(out, "<p class=\"more\"><a href=\"") |
+              add_folder_url(out, view->folder, strlen(view->folder));
+        rc |= hp_buf_printf(out, "\">%s</a></p>\n", words->start);
+    }
+    return rc;
+}
+
+int hp_guest_write(const hp_guest_view_t *view, hp_buf_t *out)
+{
+    const words_t *words = view->chinese ? &chinese : &english;
+    int rc = hp_buf_printf(out,
+                           "<!doctype html>\n<html lang=\"%s\">\n<head>\n<meta charset=\"utf-8\">\n"
+                           "<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\n<title>",
+                           words->language);
+    rc |= add_escaped(out, view->host) | hp_buf_add_text(out, "</title>\n<style>") |
+          hp_buf_add_text(out, hp_guest_style);
+    rc |= hp_buf_printf(out, "</style>\n</head>\n<body>\n<main>\n<h1>%s ", words->files_of) |
+          add_escaped(out, view->host);
+    rc |= hp_buf_add_text(out, "</h1>\n") | add_trail(out, view, words) | add_entries(out, view, words);
+    rc |= add_paging(out, view, words);
+    rc |= hp_buf_printf(out, "<footer>%s %s</footer>\n</main>\n</body>\n</html>\n", words->about,
+                        view->version);
+    return rc != 0 ? HP_E_TOO_LARGE : 0;
+}
+
+/* The weight of a language in the list, 0 when it is not there; in thousandths. */
+static int weight_of(const char *list, const char *language)
+{
+    int best = 0;
+    while (*list != '\0') {
+        list += strspn(list, " \t,");
+        size_t length = strcspn(list, ",");
+        if (strncasecmp(list, language, 2) == 0 && (length == 2 || strchr("-; \t", list[2]) != NULL)) {
+            const char *q = memmem(list, length, "q=", 2);
+            int weight = q != NULL ? (int)(strtod(q + 2, NULL) * 1000) : 1000;
+            best = weight > best ? weight : best;
+        }
+        list += length;
+    }
+    return best;
+}
+
+bool hp_guest_prefers_chinese(const char *accept_language)
+{
+    return weight_of(accept_language, "zh") > weight_of(accept_language, "en");
+}

@@ -1,0 +1,42 @@
+/* The page that people without hostpair see: HTML from names that are not to be trusted. Pure; any thread. */
+#ifndef HP_PEER_GUEST_PAGE_H
+#define HP_PEER_GUEST_PAGE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+
+/* A folder or a file directly in the folder that is shown. */
+typedef struct hp_guest_entry {
+    char *name;
+    bool folder;
+    uint64_t size;
+    int64_t mtime_ms;
+} hp_guest_entry_t;
+
+typedef struct hp_guest_view {
+    const char *host;    /* its name */
+    const char *version; /* of hostpair */
+    const char *folder;  /* "" or "a/b", a valid path */
+    const char *next;    /* where the next page starts, NULL on the last one */
+    bool first;          /* the first page */
+    bool chinese;        /* simplified Chinese instead of English */
+    const hp_guest_entry_t *entries;
+    size_t count;
+} hp_guest_view_t;
+
+/* The value of the page's Content-Security-Policy: nothing but its own style, pictures, sound and video of
+ * this host. */
+extern const char hp_guest_csp[];
+/* What stands between <style> and </style>; its digest is in the policy. */
+extern const char hp_guest_style[];
+
+/* Appends the page. 0, or HP_E_TOO_LARGE. */
+int hp_guest_write(const hp_guest_view_t *view, hp_buf_t *out);
+
+/* Whether an Accept-Language field prefers Chinese to English. */
+bool hp_guest_prefers_chinese(const char *accept_language);
+
+#endif

@@ -1,0 +1,33 @@
+/* What the files of server/peer share: one function an endpoint, each of which answers the request it is
+ * given. */
+#ifndef HP_PEER_INTERNAL_H
+#define HP_PEER_INTERNAL_H
+
+#include "peer.h"
+
+struct hp_peer {
+    uv_loop_t *loop;
+    hp_share_t *share;
+    const hp_self_t *self;
+    hp_http_listener_t *listener; /* NULL once it has closed */
+    unsigned timers;              /* that are open */
+    void (*closed)(void *arg);
+    void *closed_arg;
+};
+
+/* A timer more or less; the last one lets a closing peer finish. */
+void hp_peer_timer_opened(hp_peer_t *peer);
+void hp_peer_timer_closed(hp_peer_t *peer);
+
+void hp_peer_about(hp_peer_t *peer, hp_http_request_t *request);
+void hp_peer_list(hp_peer_t *peer, hp_http_request_t *request);
+/* root: the path's last segment, still encoded. */
+void hp_peer_manifest(hp_peer_t *peer, hp_http_request_t *request, const char *root);
+/* path: still encoded, without the leading "/". */
+void hp_peer_file(hp_peer_t *peer, hp_http_request_t *request, const char *path);
+void hp_peer_guest(hp_peer_t *peer, hp_http_request_t *request);
+
+/* Answers for a share's status that is not 0. */
+void hp_peer_refuse(hp_http_request_t *request, int status);
+
+#endif

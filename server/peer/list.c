@@ -1,0 +1,181 @@
+/* GET /list: the names in the folder as text, or every file at any depth as one JSON object a line. */
+#include "internal.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/mem.h"
+#include "base/path.h"
+
+#define PAGE_ROWS 1000
+#define PAGE_MAX  (64 * 1024 * 1024) /* bytes: above PAGE_ROWS of the longest paths, each byte escaped */
+
+static const char ndjson[] = "application/x-ndjson";
+
+/* ---- text ---- */
+
+static void on_names(void *arg, int status, char *text, size_t length)
+{
+    hp_http_request_t *request = arg;
+    if (status == 0)
+        hp_http_reply_owned(request, 200, "text/plain; charset=utf-8", text, length);
+    else
+        hp_peer_refuse(request, status);
+    hp_http_release(request);
+}
+
+/* ---- NDJSON ---- */
+
+typedef struct {
+    hp_peer_t *peer;
+    hp_http_request_t *request; /* until the reply begins */
+    hp_http_stream_t *stream;   /* from then on */
+    char etag[HP_HOST_ID_SIZE + 32];
+    char *after; /* the last path that was read */
+    hp_buf_t page;
+    bool page_ready; /* the first one, read before the stream was there */
+    bool last;
+} list_t;
+
+static void destroy(list_t *self)
+{
+    free(self->after);
+    hp_buf_dispose(&self->page);
+    free(self);
+}
+
+static void on_end(void *arg)
+{
+    destroy(arg);
+}
+
+/* Paths are valid UTF-8 without control characters (hp_path_check), so two characters are left to escape. */
+static void add_string(hp_buf_t *page, const char *text)
+{
+    hp_buf_add(page, "\"", 1);
+    for (;;) {
+        size_t plain = strcspn(text, "\"\\");
+        hp_buf_add(page, text, plain);
+        text += plain;
+        if (*text == '\0')
+            break;
+        hp_buf_add(page, "\\", 1);
+        hp_buf_add(page, text++, 1);
+    }
+    hp_buf_add(page, "\"", 1);
+}
+
+static void add_row(hp_buf_t *page, const hp_share_row_t *row)
+{
+    char time[HP_RFC3339_SIZE];
+    hp_buf_add_text(page, "{\"path\":");
+    add_string(page, row->path);
+    hp_buf_printf(page, ",\"size\":%" PRIu64 ",\"mtime\":\"%s\",\"type\":\"%s\",\"root\":", row->size,
+                  hp_clock_rfc3339(row->mtime_ms, time), hp_path_media_type(hp_path_name(row->path)));
+    if (row->root[0] != '\0')
+        hp_buf_printf(page, "\"%s\"}\n", row->root);
+    else
+        hp_buf_add_text(page, "null}\n");
+}
+
+static void take_page(list_t *self, const hp_share_row_t *rows, size_t count)
+{
+    hp_buf_clear(&self->page);
+    for (size_t i = 0; i < count; i++)
+        add_row(&self->page, &rows[i]);
+    self->last = count < PAGE_ROWS;
+    if (count > 0) {
+        free(self->after);
+        self->after = hp_strdup(rows[count - 1].path);
+    }
+}
+
+static void send_page(list_t *self)
+{
+    hp_http_stream_send(self->stream, self->page.data, self->page.length,
+                        self->last ? HP_STREAM_LAST : HP_STREAM_MORE);
+}
+
+static void on_next_rows(void *arg, int status, const hp_share_row_t *rows, size_t count)
+{
+    list_t *self = arg;
+    if (status != 0) {
+        hp_http_stream_send(self->stream, NULL, 0, HP_STREAM_FAILED);
+        return;
+    }
+    take_page(self, rows, count);
+    send_page(self);
+}
+
+static void on_next(void *arg, hp_http_stream_t *stream)
+{
+    list_t *self = arg;
+    self->stream = stream;
+    if (self->page_ready) {
+        self->page_ready = false;
+        send_page(self);
+    } else {
+        hp_share_rows(self->peer->share, self->after, PAGE_ROWS, on_next_rows, self);
+    }
+}
+
+static void on_first_rows(void *arg, int status, const hp_share_row_t *rows, size_t count)
+{
+    list_t *self = arg;
+    hp_http_request_t *request = self->request;
+    if (status != 0) {
+        hp_peer_refuse(request, status);
+        destroy(self);
+    } else {
+        take_page(self, rows, count);
+        hp_http_set_header(request, "ETag", self->etag);
+        if (self->last) {
+            hp_http_reply(request, 200, ndjson, self->page.data, self->page.length);
+            destroy(self);
+        } else {
+            self->page_ready = true;
+            self->stream = hp_http_reply_stream(request, 200, ndjson, on_next, self);
+            if (self->stream != NULL)
+                hp_http_stream_on_end(self->stream, on_end);
+            else
+                destroy(self);
+        }
+    }
+    hp_http_release(request);
+}
+
+/* The tag is that of the revision before the first row was read. If the index changes meanwhile, later rows
+ * may be newer than the tag says; that is harmless, since a revision that has passed never matches again and
+ * the client fetches anew. The host's id keeps the tags of two databases apart. */
+static void list_rows(hp_peer_t *peer, hp_http_request_t *request)
+{
+    list_t *self = hp_alloc(sizeof *self);
+    self->peer = peer;
+    self->request = request;
+    hp_buf_init(&self->page, PAGE_MAX);
+    snprintf(self->etag, sizeof self->etag, "\"%s-%" PRIu64 "\"", peer->self->id,
+             hp_share_revision(peer->share));
+    if (hp_http_not_modified(request, self->etag)) {
+        hp_http_set_header(request, "ETag", self->etag);
+        hp_http_reply_empty(request, 304);
+        destroy(self);
+        return;
+    }
+    hp_http_addref(request);
+    hp_share_rows(peer->share, NULL, PAGE_ROWS, on_first_rows, self);
+}
+
+void hp_peer_list(hp_peer_t *peer, hp_http_request_t *request)
+{
+    hp_http_set_header(request, "Vary", "Accept");
+    hp_http_set_header(request, "Cache-Control", "no-cache");
+    if (hp_http_accepts(request, ndjson)) {
+        list_rows(peer, request);
+        return;
+    }
+    hp_http_addref(request);
+    hp_share_names(peer->share, on_names, request);
+}

@@ -1,0 +1,68 @@
+/* GET /manifest/<root>?chunk=N: one layer of a file's hash tree. */
+#include "internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/path.h"
+
+#define CHUNK_MIN 16384
+
+typedef struct {
+    hp_http_request_t *request;
+    char etag[96];
+} manifest_t;
+
+/* A power of two from CHUNK_MIN on, in decimal; 0 for anything else. */
+static uint64_t read_chunk(const char *text)
+{
+    uint64_t n = 0;
+    if (text == NULL || *text < '1' || *text > '9')
+        return 0;
+    for (; *text >= '0' && *text <= '9'; text++) {
+        if (n > (UINT64_MAX - 9) / 10)
+            return 0;
+        n = n * 10 + (uint64_t)(*text - '0');
+    }
+    return *text == '\0' && n >= CHUNK_MIN && (n & (n - 1)) == 0 ? n : 0;
+}
+
+static bool is_root(const char *text)
+{
+    uint8_t digest[32];
+    return strspn(text, "0123456789abcdef") == 64 && hp_hex_decode(text, digest, sizeof digest) == 0;
+}
+
+static void on_layer(void *arg, int status, uint8_t *digests, size_t count)
+{
+    manifest_t *self = arg;
+    if (status != 0) {
+        hp_peer_refuse(self->request, status == HP_E_INVALID ? HP_E_BAD_REQUEST : status);
+    } else {
+        /* The root names the bytes for ever. */
+        hp_http_set_header(self->request, "ETag", self->etag);
+        hp_http_set_header(self->request, "Cache-Control", "public, max-age=31536000, immutable");
+        hp_http_reply_owned(self->request, 200, "application/octet-stream", digests, count * 32);
+    }
+    hp_http_release(self->request);
+    free(self);
+}
+
+void hp_peer_manifest(hp_peer_t *peer, hp_http_request_t *request, const char *root)
+{
+    if (!is_root(root)) {
+        hp_peer_refuse(request, HP_E_NOT_FOUND);
+        return;
+    }
+    uint64_t chunk = read_chunk(hp_http_query(request, "chunk"));
+    if (chunk == 0) {
+        hp_http_reply_text_error(request, HP_E_BAD_REQUEST, "chunk has to be a power of two, at least 16384");
+        return;
+    }
+    manifest_t *self = hp_alloc(sizeof *self);
+    self->request = request;
+    snprintf(self->etag, sizeof self->etag, "\"%s-%llu\"", root, (unsigned long long)chunk);
+    hp_http_addref(request);
+    hp_share_layer(peer->share, root, chunk, on_layer, self);
+}

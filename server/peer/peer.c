@@ -1,0 +1,127 @@
+/* The peer's life, and which endpoint a request is for. */
+#include "internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "url_path.h"
+
+#define BODY_MAX (32 * 1024) /* bytes; no endpoint wants a body */
+
+/* First segments that never name a file: such a file is reached as /files/<path>. */
+static const char *const reserved[] = {"hostpair", "list",    "files",      "manifest",
+                                       "torrent",  "message", "favicon.ico"};
+
+static bool is_reserved(const char *segment)
+{
+    for (size_t i = 0; i < HP_COUNT(reserved); i++)
+        if (strcmp(segment, reserved[i]) == 0)
+            return true;
+    return false;
+}
+
+void hp_peer_refuse(hp_http_request_t *request, int status)
+{
+    if (status == UV_ECANCELED)
+        status = HP_E_BUSY;
+    hp_http_reply_text_error(request, status, NULL);
+}
+
+/* path: without its leading "/". */
+static void route(hp_peer_t *self, hp_http_request_t *request, const char *path)
+{
+    char first[16];
+    const char *rest;
+    if (path[0] == '\0') {
+        hp_peer_guest(self, request);
+    } else if (!hp_url_path_first(path, first, sizeof first, &rest) || !is_reserved(first)) {
+        hp_peer_file(self, request,
+                     path); /* also a first segment that cannot be decoded: 404 is its answer */
+    } else if (strcmp(first, "hostpair") == 0 && rest == NULL) {
+        hp_peer_about(self, request);
+    } else if (strcmp(first, "list") == 0 && rest == NULL) {
+        hp_peer_list(self, request);
+    } else if (strcmp(first, "files") == 0 && rest != NULL) {
+        hp_peer_file(self, request, rest);
+    } else if (strcmp(first, "manifest") == 0 && rest != NULL) {
+        hp_peer_manifest(self, request, rest);
+    } else {
+        hp_peer_refuse(request, HP_E_NOT_FOUND);
+    }
+}
+
+static void on_request(void *arg, hp_http_request_t *request)
+{
+    const char *method = hp_http_method(request);
+    if (strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0)
+        route(arg, request, hp_http_path(request) + 1);
+    else
+        hp_http_reply_method(request, "GET, HEAD");
+}
+
+int hp_peer_create(hp_peer_t **peer, uv_loop_t *loop, const hp_peer_options_t *options, hp_share_t *share,
+                   const hp_self_t *self, hp_err_t *err)
+{
+    hp_peer_t *made = hp_alloc(sizeof *made);
+    *made = (hp_peer_t){.loop = loop, .share = share, .self = self};
+    hp_http_options_t http = {
+        .name = "peer",
+        .server = "hostpair/" HP_VERSION,
+        .body_max = BODY_MAX,
+        .connections_max = options->connections_max,
+        .per_address_max = options->per_address_max != 0 ? options->per_address_max : HP_PEER_PER_ADDRESS,
+        .stuck_ms = options->stuck_ms,
+        .idle_ms = options->idle_ms,
+        .handler = on_request,
+        .arg = made,
+    };
+    int rc = hp_http_listen(&made->listener, loop, options->address, options->port, &http, err);
+    if (rc != 0) {
+        free(made);
+        return rc;
+    }
+    *peer = made;
+    return 0;
+}
+
+hp_http_listener_t *hp_peer_listener(const hp_peer_t *self)
+{
+    return self->listener;
+}
+
+static void finish(hp_peer_t *self)
+{
+    if (self->listener != NULL || self->timers > 0)
+        return;
+    void (*closed)(void *arg) = self->closed;
+    void *arg = self->closed_arg;
+    free(self);
+    if (closed != NULL)
+        closed(arg);
+}
+
+void hp_peer_timer_opened(hp_peer_t *self)
+{
+    self->timers++;
+}
+
+void hp_peer_timer_closed(hp_peer_t *self)
+{
+    self->timers--;
+    finish(self);
+}
+
+static void on_listener_closed(void *arg)
+{
+    hp_peer_t *self = arg;
+    self->listener = NULL;
+    finish(self);
+}
+
+void hp_peer_destroy(hp_peer_t *self, void (*closed)(void *arg), void *arg)
+{
+    self->closed = closed;
+    self->closed_arg = arg;
+    hp_http_destroy(self->listener, on_listener_closed, self);
+}

@@ -1,0 +1,43 @@
+/* The peer listener: what other hosts, and people with nothing but a browser, may ask of this one. GET and
+ * HEAD only; nothing here changes anything.
+ *
+ * Invariants
+ * 1. Loop thread only. The share and self outlive the peer.
+ * 2. A path is decoded once, segment by segment, and never normalised: a segment that decodes to something
+ * with a "/" or a NUL in it names nothing.
+ * 3. A file's ETag is strong only when no write could have gone unseen by it (see etag.h).
+ */
+#ifndef HP_PEER_PEER_H
+#define HP_PEER_PEER_H
+
+#include <stdint.h>
+#include <uv.h>
+
+#include "base/err.h"
+#include "discovery/hosts.h"
+#include "http/http.h"
+#include "share/share.h"
+
+typedef struct hp_peer hp_peer_t;
+
+typedef struct hp_peer_options {
+    const char *address;        /* numeric; "::" takes both families */
+    uint16_t port;              /* 0 takes a free one */
+    unsigned connections_max;   /* 0: what the descriptor limit leaves */
+    unsigned per_address_max;   /* 0: HP_PEER_PER_ADDRESS */
+    unsigned stuck_ms, idle_ms; /* 0: the defaults of http.h */
+} hp_peer_options_t;
+
+#define HP_PEER_PER_ADDRESS 1000
+
+/* Listens from the call on. UV_EADDRINUSE and others with the words in err. */
+int hp_peer_create(hp_peer_t **peer, uv_loop_t *loop, const hp_peer_options_t *options, hp_share_t *share,
+                   const hp_self_t *self, hp_err_t *err);
+
+/* Ends every connection, then calls closed. */
+void hp_peer_destroy(hp_peer_t *peer, void (*closed)(void *arg), void *arg);
+
+/* For the port, the connections, the bytes sent, the speed limit and streams that come from elsewhere. */
+hp_http_listener_t *hp_peer_listener(const hp_peer_t *peer);
+
+#endif
