@@ -646,8 +646,7 @@ export async function waitState(h, id, state, { timeout = 60_000 } = {}) {
                 throw new GiveUp(`hostpair ended: ${show(await h.exited)}\n${h.stderr().slice(-4000)}`);
             last = await getDownload(h, id);
             if (accepts(last)) return last;
-            if (states && last.state === "failed")
-                throw new GiveUp(`download ${id} failed: ${JSON.stringify(last)}`);
+            if (last.state === "failed") throw new GiveUp(`download ${id} failed: ${JSON.stringify(last)}`);
             return undefined;
         },
         {

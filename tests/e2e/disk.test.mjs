@@ -1,0 +1,209 @@
+// @ts-check
+// A full disk: downloads pause with a reason, lose nothing, and go on by themselves when there is room. On small file systems
+// that the tests mount, so only as root.
+
+import assert from "node:assert/strict";
+import { execFileSync, spawnSync } from "node:child_process";
+import { mkdirSync, statfsSync } from "node:fs";
+import { rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { describe, test } from "node:test";
+
+import {
+    MiB,
+    addHost,
+    download,
+    getDownload,
+    makeFile,
+    pathOf,
+    sha256,
+    sleep,
+    startHostpair,
+    tempDir,
+    waitFor,
+    waitState,
+} from "./harness.mjs";
+import { startLink } from "./link.mjs";
+
+const root = process.getuid?.() === 0;
+const skip = root ? false : "mounting a small disk needs root";
+
+/**
+ * A small file system of its own, unmounted when the test ends.
+ * @param {import("node:test").TestContext} t
+ * @param {number} mib
+ * @param {"tmpfs" | "ext2"} kind ext2 knows no fallocate, so that a disk is found full in the middle of a write
+ * @returns {string | undefined} undefined: this machine cannot mount it
+ */
+function smallDisk(t, mib, kind) {
+    const dir = tempDir();
+    const at = join(dir, "disk");
+    mkdirSync(at);
+    let mount;
+    if (kind === "tmpfs") mount = ["-t", "tmpfs", "-o", `size=${mib}m`, "hostpair-test", at];
+    else {
+        const image = join(dir, "image");
+        execFileSync("truncate", ["-s", `${mib}M`, image]);
+        execFileSync("/sbin/mkfs.ext2", ["-q", "-m", "0", image]);
+        mount = ["-o", "loop", image, at];
+    }
+    const done = spawnSync("mount", mount, { encoding: "utf8" });
+    const unmount = () => spawnSync("umount", ["-l", at]);
+    if (done.status !== 0) return undefined;
+    process.once("exit", unmount);
+    t.after(async () => {
+        unmount();
+        process.off("exit", unmount);
+        await rm(dir, { recursive: true, force: true });
+    });
+    return at;
+}
+
+/** @param {string} dir */
+function free(dir) {
+    const { bavail, bsize } = statfsSync(dir);
+    return bavail * bsize;
+}
+
+/** A reason that a person understands. @param {any} d */
+function assertDiskReason(d) {
+    assert.equal(d.state, "paused", JSON.stringify(d));
+    assert.match(d.reason, /disk|space|room|full/i, JSON.stringify(d));
+}
+
+describe("a full disk", { skip }, () => {
+    test("pauses a download before its first byte, which goes on when there is room", async (t) => {
+        const disk = smallDisk(t, 96, "tmpfs");
+        assert.ok(disk, "a tmpfs can be mounted");
+        const a = await startHostpair({ t, name: "a" });
+        const sum = await sha256(await makeFile(join(a.shareDir, "f.bin"), 64 * MiB, 31));
+        const ballast = await makeFile(join(disk, "ballast"), 60 * MiB, 1);
+        const b = await startHostpair({ t, name: "b", downloads: disk });
+        const host = await addHost(b, a.peerPort);
+        const { id } = await download(b, { host: host.id, path: "f.bin" });
+        assertDiskReason(await waitState(b, id, ["paused", "done"]));
+        assert.equal((await b.api("/status")).status, 200);
+        await b.restart();
+        await sleep(1000);
+        assertDiskReason(await getDownload(b, id));
+        await rm(ballast);
+        const d = await waitState(b, id, "done");
+        assert.equal(await sha256(pathOf(b, d)), sum);
+    });
+
+    test("met in the middle of a file keeps what is there", { timeout: 120_000 }, async (t) => {
+        const disk = smallDisk(t, 96, "ext2");
+        if (!disk) {
+            t.skip("no loop device here");
+            return;
+        }
+        const a = await startHostpair({ t, name: "a" });
+        const sum = await sha256(await makeFile(join(a.shareDir, "f.bin"), 64 * MiB, 32));
+        const ballast = await makeFile(join(disk, "ballast"), 60 * MiB, 1);
+        const link = await startLink({ t, to: a.peerPort });
+        const b = await startHostpair({ t, name: "b", downloads: disk });
+        const host = await addHost(b, link.port);
+        const { id } = await download(b, { host: host.id, path: "f.bin" });
+        const paused = await waitState(b, id, ["paused", "done"]);
+        assertDiskReason(paused);
+        const bystander = await sha256(ballast);
+        await sleep(500);
+        assert.ok(link.carried() < 64 * MiB, "nothing is fetched for a full disk");
+        assert.equal((await b.api("/status")).status, 200);
+        await sleep(0);
+        assert.equal(await sha256(ballast), bystander, "no other file is touched");
+        const kept = (await getDownload(b, id)).done_bytes;
+        await b.kill9();
+        await b.restart();
+        assert.ok(
+            (await getDownload(b, id)).done_bytes >= kept - 2 * MiB,
+            "chunks that were written are kept",
+        );
+        await rm(ballast);
+        const d = await waitState(b, id, "done");
+        assert.equal(await sha256(pathOf(b, d)), sum);
+        const twice = link.twice(link.requests.find((r) => r.path.endsWith("f.bin"))?.path ?? "").twice;
+        t.diagnostic(`kept ${kept / MiB} MiB, fetched twice ${(twice / MiB).toFixed(1)} MiB`);
+        assert.ok(twice <= 32 * MiB, `${twice} bytes were fetched twice`);
+    });
+
+    test(
+        "too small for two downloads finishes one, and the other one later",
+        { timeout: 120_000 },
+        async (t) => {
+            const disk = smallDisk(t, 64, "tmpfs");
+            assert.ok(disk, "a tmpfs can be mounted");
+            const a = await startHostpair({ t, name: "a" });
+            const sums = [];
+            for (const i of [0, 1])
+                sums.push(await sha256(await makeFile(join(a.shareDir, `${i}.bin`), 40 * MiB, 40 + i)));
+            const link = await startLink({ t, to: a.peerPort, rate: 40 * MiB });
+            const b = await startHostpair({ t, name: "b", downloads: disk });
+            const host = await addHost(b, link.port);
+            const ids = [];
+            for (const i of [0, 1]) ids.push((await download(b, { host: host.id, path: `${i}.bin` })).id);
+            const first = await waitFor(
+                async () => {
+                    for (const id of ids) if ((await getDownload(b, id)).state === "done") return id;
+                    return undefined;
+                },
+                {
+                    timeout: 60_000,
+                    what: "one of the two being done",
+                    detail: () => Promise.all(ids.map((id) => getDownload(b, id))),
+                },
+            );
+            const other = ids[0] === first ? ids[1] : ids[0];
+            assertDiskReason(await waitState(b, other, ["paused", "done"]));
+            const done = await getDownload(b, first);
+            assert.equal(await sha256(pathOf(b, done)), sums[ids.indexOf(first)]);
+            await rm(pathOf(b, done));
+            const d = await waitState(b, other, "done");
+            assert.equal(await sha256(pathOf(b, d)), sums[ids.indexOf(other)]);
+        },
+    );
+
+    test(
+        "under the database is survived, and orders are taken again when there is room",
+        { timeout: 120_000 },
+        async (t) => {
+            const disk = smallDisk(t, 24, "tmpfs");
+            assert.ok(disk, "a tmpfs can be mounted");
+            const a = await startHostpair({ t, name: "a" });
+            for (const i of [0, 1]) await makeFile(join(a.shareDir, `${i}.bin`), 4 * MiB, 50 + i);
+            const b = await startHostpair({ t, name: "b", data: disk });
+            const host = await addHost(b, a.peerPort);
+            const { id } = await download(b, { host: host.id, path: "0.bin" });
+            await waitState(b, id, "done");
+            const ballast = join(disk, "ballast");
+            for (let size = free(disk); size > 0; size = free(disk)) {
+                try {
+                    await writeFile(ballast, Buffer.alloc(size, 1), { flag: "a" });
+                } catch {
+                    break;
+                }
+            }
+            for (let i = 0; i < 30; i++) {
+                const reply = await b.api("/settings", {
+                    method: "PATCH",
+                    json: { name: `${"n".repeat(60)}${i}` },
+                });
+                assert.ok(reply.status === 200 || reply.status >= 500, `${reply.status} ${reply.text}`);
+            }
+            const refused = await b.api("/downloads", { json: { host: host.id, path: "1.bin" } });
+            if (refused.status >= 400) assert.match(refused.headers["content-type"] ?? "", /problem\+json/);
+            assert.equal((await b.api("/status")).status, 200);
+            await rm(ballast);
+            const d = await waitFor(
+                async () => {
+                    const reply = await b.api("/downloads", { json: { host: host.id, path: "1.bin" } });
+                    return reply.status < 300 && reply.json;
+                },
+                { what: "the order being taken", timeout: 30_000 },
+            );
+            await waitState(b, d.id, "done");
+            await b.restart();
+            assert.equal((await getDownload(b, id)).state, "done");
+        },
+    );
+});
