@@ -505,6 +505,19 @@ static int judge_complete(hp_fetch_t *fetch)
     return 0;
 }
 
+/* Whether what came first on a kept connection died with it, or is no reply: then it is the rest of an
+ * earlier one (a body after HEAD or 304), and the request deserves a connection of its own. */
+static bool is_leftover(const hp_fetch_t *fetch, CURLcode code)
+{
+    bool died = code == CURLE_SEND_ERROR || code == CURLE_RECV_ERROR || code == CURLE_GOT_NOTHING;
+    bool no_reply = code == CURLE_UNSUPPORTED_PROTOCOL || code == CURLE_WEIRD_SERVER_REPLY ||
+                    fetch->status == HP_E_PROTOCOL;
+    if (fetch->new_socket || fetch->retried || !fetch->connected)
+        return false;
+    return (died && fetch->parser.bytes == 0) ||
+           (no_reply && fetch->body == NULL && !fetch->parser.in_section && !fetch->parser.complete);
+}
+
 bool hp_fetch_ended(hp_fetch_t *fetch, CURLcode code, int *status)
 {
     if (fetch->cancel_wanted) {
@@ -515,6 +528,10 @@ bool hp_fetch_ended(hp_fetch_t *fetch, CURLcode code, int *status)
         fetch->stale_tries++;
         return send_again(fetch, status);
     }
+    if (is_leftover(fetch, code)) {
+        fetch->retried = true;
+        return send_again(fetch, status);
+    }
     if (fetch->status != 0) {
         *status = fetch->status;
         if (fetch->err.code != 0)
@@ -523,11 +540,6 @@ bool hp_fetch_ended(hp_fetch_t *fetch, CURLcode code, int *status)
     }
     if (fetch->redirected && (code == CURLE_OK || code == CURLE_WRITE_ERROR))
         return follow(fetch, status);
-    bool died = code == CURLE_SEND_ERROR || code == CURLE_RECV_ERROR || code == CURLE_GOT_NOTHING;
-    if (died && !fetch->new_socket && fetch->parser.bytes == 0 && !fetch->retried) {
-        fetch->retried = true;
-        return send_again(fetch, status);
-    }
     *status = code == CURLE_OK ? judge_complete(fetch) : judge_curl(fetch, code);
     return false;
 }
