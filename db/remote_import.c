@@ -22,6 +22,7 @@
 #define DEPTH_MAX   128          /* folders above a file; a deeper one is passed over */
 #define BLOCK_MAX   (16 << 20)   /* bytes of names that one batch can bring, with all its new folders */
 #define FILES_MAX   5000000      /* files of one list */
+#define BYTES_MAX   (INT64_C(1) << 62)
 
 _Static_assert(DEPTH_MAX + 2 < HP_REMOTE_FOLDERS_KEPT, "a whole branch is kept");
 
@@ -305,16 +306,17 @@ static int is_there(hp_db_t *db, hp_remote_import_t *import, int64_t folder, con
     return rc != 0 ? rc : hp_query_end(&q, err);
 }
 
-static int insert_file(hp_db_t *db, int64_t id, int64_t folder, const hp_remote_entry_t *entry, hp_err_t *err)
+static int insert_file(hp_db_t *db, int64_t id, int64_t folder, const hp_remote_entry_t *entry, int64_t size,
+                       hp_err_t *err)
 {
     HP_QUERY(q, db, &sql[ADD_FILE]);
     hp_query_bind_int(&q, ":id", id);
     hp_query_bind_int(&q, ":folder", folder);
     hp_query_bind_text(&q, ":name", hp_path_name(entry->path));
-    if (entry->size < 0)
+    if (size < 0)
         hp_query_bind_null(&q, ":size");
     else
-        hp_query_bind_int(&q, ":size", entry->size);
+        hp_query_bind_int(&q, ":size", size);
     if (entry->mtime == HP_REMOTE_NO_TIME)
         hp_query_bind_null(&q, ":mtime");
     else
@@ -353,13 +355,15 @@ static int add_file(hp_db_t *db, hp_remote_import_t *import, const hp_remote_ent
         return rc;
     if (import->files >= FILES_MAX)
         return hp_err_set(err, HP_E_TOO_LARGE, "the list has more than %d files", FILES_MAX);
-    hp_remote_key_t key = {.folder = HP_REMOTE_NUMBER(last->id), .size = entry->size, .mtime = entry->mtime};
+    /* A list that claims more than fits an integer is not believed: the size counts as unknown. */
+    int64_t size = entry->size <= BYTES_MAX - import->bytes ? entry->size : HP_REMOTE_NO_SIZE;
+    int64_t bytes = HP_MAX(size, 0);
+    hp_remote_key_t key = {.folder = HP_REMOTE_NUMBER(last->id), .size = size, .mtime = entry->mtime};
     const char *name = hp_path_name(entry->path);
     rc = pack(import, name, strlen(name), &key);
     if (rc != 0)
         return hp_err_set(err, rc, "the list has too many names at one place");
     uint32_t number = import->next++;
-    int64_t bytes = HP_MAX(entry->size, 0);
     import->files++;
     import->bytes += bytes;
     last->own_files++;
@@ -370,7 +374,7 @@ static int add_file(hp_db_t *db, hp_remote_import_t *import, const hp_remote_ent
     }
     if (entry->rooted)
         collect_root(&import->filling, entry->root, number);
-    return insert_file(db, HP_REMOTE_ID(import->list, number), last->id, entry, err);
+    return insert_file(db, HP_REMOTE_ID(import->list, number), last->id, entry, size, err);
 }
 
 static int write_block(hp_db_t *db, hp_remote_import_t *import, hp_err_t *err)

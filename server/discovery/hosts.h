@@ -1,10 +1,11 @@
-/* The registry: every host that was ever found, with its addresses, whether it is online, and its stored file list.
- * The three ways to find hosts (scan, beacon, by hand) all end here: hp_hosts_hint() makes a candidate, and a host exists once
- * GET /hostpair at its address has answered.
+/* The registry: every host that was ever found, with its addresses, whether it is online, and its stored file
+ * list. The three ways to find hosts (scan, beacon, by hand) all end here: hp_hosts_hint() makes a candidate,
+ * and a host exists once GET /hostpair at its address has answered.
  *
  * Invariants
  * 1. Loop thread only. Host pointers are valid until the next return to the loop.
- * 2. One id is one host, whatever the number of its addresses. A host without Hostpair-Id has the id "addr-<ip>-<port>".
+ * 2. One id is one host, whatever the number of its addresses. A host without Hostpair-Id has the id
+ * "addr-<ip>-<port>".
  * 3. All text of other hosts in here is bounded, valid UTF-8 and still untrusted.
  */
 #ifndef HP_DISCOVERY_HOSTS_H
@@ -17,7 +18,7 @@
 #include "fetch/fetch.h"
 #include "store/store.h"
 
-#define HP_HOST_ID_SIZE   80  /* 32 hex digits, or "addr-..." */
+#define HP_HOST_ID_SIZE   80 /* 32 hex digits, or "addr-..." */
 #define HP_HOST_NAME_SIZE 256
 
 typedef struct hp_hosts hp_hosts_t;
@@ -30,7 +31,14 @@ typedef struct hp_self {
     uint16_t peer_port;
 } hp_self_t;
 
-typedef enum { HP_FOUND_SCAN, HP_FOUND_BEACON, HP_FOUND_HAND, HP_FOUND_MESSAGE } hp_found_by_t;
+/* how it was found the first time, its name in the API and the database */
+#define HP_FOUND_BY(X) X(SCAN, "scan") X(BEACON, "beacon") X(HAND, "hand") X(MESSAGE, "message")
+typedef enum {
+#define X(name, text) HP_FOUND_##name,
+    HP_FOUND_BY(X)
+#undef X
+} hp_found_by_t;
+const char *hp_found_by_name(hp_found_by_t by);
 
 typedef struct hp_host_address {
     char address[64]; /* numeric, IPv6 with %zone where it needs one */
@@ -45,55 +53,101 @@ typedef struct hp_host {
     hp_host_address_t *addresses; /* the one that answered last comes first */
     size_t address_count;
     bool online;
-    double rtt_ms;              /* smallest of the last probes; < 0 unknown */
-    int64_t clock_offset_ms;    /* theirs minus ours */
+    double rtt_ms;                /* smallest of the last probes; < 0 unknown */
+    int64_t clock_offset_ms;      /* theirs minus ours */
     int64_t clock_uncertainty_ms; /* half the round trip; < 0 when the offset is unknown */
-    int64_t files, bytes;       /* what it says it offers; -1 unknown */
+    int64_t files, bytes;         /* what it says it offers; -1 unknown */
     hp_found_by_t found_by;
-    int64_t last_seen;          /* wall ms */
-    int protocol;               /* 1, or 0 for a plain web server that knows only /hostpair and /list */
-    bool listed;                /* its file list is in the store */
-    bool listing;               /* being fetched now */
-    char list_error[200];       /* why the last fetch of it failed; "" */
+    int64_t last_seen;    /* wall ms */
+    int protocol;         /* 1, or 0 for a plain web server that knows only /hostpair and /list */
+    bool listed;          /* its file list is in the store */
+    bool listing;         /* being fetched now */
+    char list_error[200]; /* why the last fetch of it failed; "" */
+    char problem[200];    /* what is wrong with it, a sentence: two hosts use its id; "" */
 } hp_host_t;
 
-typedef enum { HP_HOST_ADDED, HP_HOST_CHANGED, HP_HOST_ONLINE, HP_HOST_OFFLINE, HP_HOST_LISTED, HP_HOST_REMOVED } hp_host_event_t;
+/* A new host is ADDED and then ONLINE. An event is sent after the host has changed. */
+typedef enum {
+    HP_HOST_ADDED,
+    HP_HOST_CHANGED,
+    HP_HOST_ONLINE,
+    HP_HOST_OFFLINE,
+    HP_HOST_LISTED,
+    HP_HOST_REMOVED
+} hp_host_event_t;
 
-/* Loads the known hosts from the store (blocks; start-up). */
-int hp_hosts_create(hp_hosts_t **hosts, uv_loop_t *loop, hp_store_t *store, hp_fetcher_t *fetcher, const hp_self_t *self,
-                    hp_err_t *err);
+/* Loads the known hosts from the store (blocks; start-up); they are offline until they answer. self is read
+ * at every use and must outlive the registry. */
+int hp_hosts_create(hp_hosts_t **hosts, uv_loop_t *loop, hp_store_t *store, hp_fetcher_t *fetcher,
+                    const hp_self_t *self, hp_err_t *err);
 void hp_hosts_start(hp_hosts_t *hosts); /* probes the known ones and keeps probing */
+/* Gives up what is under way (done functions run with UV_ECANCELED), writes what changed, then calls closed.
+ * The store and the fetcher must outlive this. */
 void hp_hosts_destroy(hp_hosts_t *hosts, void (*closed)(void *arg), void *arg);
 
 /* Up to 4 listeners, called in the order they were added. */
-void hp_hosts_on_event(hp_hosts_t *hosts, void (*fn)(void *arg, hp_host_event_t event, const hp_host_t *host), void *arg);
+void hp_hosts_on_event(hp_hosts_t *hosts, void (*fn)(void *arg, hp_host_event_t event, const hp_host_t *host),
+                       void *arg);
+/* The listener is not called any more. Not from inside an event. */
+void hp_hosts_off_event(hp_hosts_t *hosts, void (*fn)(void *arg, hp_host_event_t event, const hp_host_t *host), void *arg);
 
 size_t hp_hosts_count(const hp_hosts_t *hosts);
-const hp_host_t *hp_hosts_at(const hp_hosts_t *hosts, size_t index); /* sorted by name, then id */
+const hp_host_t *hp_hosts_at(const hp_hosts_t *hosts, size_t index);     /* sorted by name, then id */
 const hp_host_t *hp_hosts_find(const hp_hosts_t *hosts, const char *id); /* NULL unknown */
 
-/* Something (beacon, scan, message) says that there may be a host at an address: it is probed unless it was just now. */
+/* Something (beacon, scan, message) says that there may be a host at an address: it is probed, unless it was
+ * just now, or belongs to a host that answered lately. */
 void hp_hosts_hint(hp_hosts_t *hosts, const char *address, uint16_t port, hp_found_by_t by);
 
-/* By hand. done runs once: 0 with the host and whether it is new; HP_E_UNREACHABLE or HP_E_NOT_A_HOST with the words in err; HP_E_INVALID for our own address. */
-typedef void (*hp_hosts_add_fn)(void *arg, int status, const hp_host_t *host, bool is_new, const hp_err_t *err);
+/* The same when there is reason to think that something changed there (a beacon with a new id or instance):
+ * only a probe of the last two seconds holds it back. */
+void hp_hosts_hint_changed(hp_hosts_t *hosts, const char *address, uint16_t port, hp_found_by_t by);
+
+/* As hp_hosts_hint, with done called once when it is over (never inside the call): status of the probe, 0
+ * also when none was needed. */
+typedef void (*hp_hosts_checked_fn)(void *arg, int status);
+void hp_hosts_check(hp_hosts_t *hosts, const char *address, uint16_t port, hp_found_by_t by,
+                    hp_hosts_checked_fn done, void *arg);
+
+/* Probes every known host now. person: somebody asked, so one failed probe shows a host offline. */
+void hp_hosts_probe_all(hp_hosts_t *hosts, bool person);
+
+/* By hand. done runs once: 0 with the host and whether it is new; HP_E_UNREACHABLE or HP_E_NOT_A_HOST with
+ * the words in err; HP_E_INVALID for our own address. */
+typedef void (*hp_hosts_add_fn)(void *arg, int status, const hp_host_t *host, bool is_new,
+                                const hp_err_t *err);
 void hp_hosts_add(hp_hosts_t *hosts, const char *address, uint16_t port, hp_hosts_add_fn done, void *arg);
 
 /* Forgets a host, its addresses and its file list. 0 or HP_E_NOT_FOUND. */
 int hp_hosts_remove(hp_hosts_t *hosts, const char *id);
 
 /* Fetches the file list now (with If-None-Match unless force). done once; 0, HP_E_NOT_FOUND or why not. */
-void hp_hosts_refresh(hp_hosts_t *hosts, const char *id, bool force, void (*done)(void *arg, int status, const hp_err_t *err), void *arg);
+void hp_hosts_refresh(hp_hosts_t *hosts, const char *id, bool force,
+                      void (*done)(void *arg, int status, const hp_err_t *err), void *arg);
 
-/* Something waits for this host: while it is offline it is probed every 10 s instead of every 60 s. Counted by kind: each caller's last word holds. */
+/* Something waits for this host: while it is offline it is probed every 10 s instead of every 60 s. Counted
+ * by kind: each caller's last word holds. */
 typedef enum { HP_WAIT_DOWNLOAD, HP_WAIT_MESSAGE } hp_wait_kind_t;
 void hp_hosts_set_waiting(hp_hosts_t *hosts, const char *id, hp_wait_kind_t kind, bool waiting);
 
-/* Another part talked to the host just now and it answered (true) or did not (false): counts as a sign of life, or makes a probe due. */
+/* Another part talked to the host just now and it answered (true) or did not (false): counts as a sign of
+ * life, or makes a probe due. */
 void hp_hosts_report(hp_hosts_t *hosts, const char *id, bool alive);
 
 /* "http://1.2.3.4:9000" or "http://[fe80::1%25eth0]:9000". */
 #define HP_HOST_URL_SIZE 128
 char *hp_host_url(const hp_host_address_t *address, char out[HP_HOST_URL_SIZE]);
+
+/* How long things take, ms. The defaults are DESIGN section 7's; tests set shorter ones before start. */
+typedef struct hp_hosts_times {
+    unsigned silent;  /* an online host is probed after so long without a sign of life: 90 s */
+    unsigned retry;   /* between the two failed probes that show it offline: 2 s */
+    unsigned offline; /* between probes of an offline host: 60 s */
+    unsigned waiting; /* the same when something waits for it: 10 s */
+    unsigned again; /* a hint about an address is heeded once in: 2 s, where nothing answered 10 s (five times
+                       as long) */
+    unsigned list;  /* between looks whether an online host's file list is still right: 300 s */
+} hp_hosts_times_t;
+void hp_hosts_set_times(hp_hosts_t *hosts, const hp_hosts_times_t *times);
 
 #endif

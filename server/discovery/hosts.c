@@ -1,0 +1,515 @@
+/* The registry itself: the hosts, in order, with their addresses, and what is kept of them over restarts. */
+#include "discovery/hosts.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/options.h"
+#include "base/utf8.h"
+#include "db/remote_file.h"
+#include "discovery/internal.h"
+
+static const hp_hosts_times_t default_times = {
+    .silent = 90000,
+    .retry = 2000,
+    .offline = 60000,
+    .waiting = 10000,
+    .again = 2000,
+    .list = 300000,
+};
+
+/* ---- names ---- */
+
+static const char *const found_by_names[] = {
+#define X(name, text) text,
+    HP_FOUND_BY(X)
+#undef X
+};
+
+const char *hp_found_by_name(hp_found_by_t by)
+{
+    return found_by_names[by];
+}
+
+static hp_found_by_t found_by_of(const char *name)
+{
+    for (size_t i = 0; i < HP_COUNT(found_by_names); i++)
+        if (strcmp(name, found_by_names[i]) == 0)
+            return (hp_found_by_t)i;
+    return HP_FOUND_HAND;
+}
+
+char *hp_host_url(const hp_host_address_t *address, char out[HP_HOST_URL_SIZE])
+{
+    if (strchr(address->address, ':') == NULL) {
+        snprintf(out, HP_HOST_URL_SIZE, "http://%s:%u", address->address, address->port);
+        return out;
+    }
+    const char *zone = strchr(address->address, '%');
+    int plain = (int)(zone != NULL ? (size_t)(zone - address->address) : strlen(address->address));
+    snprintf(out, HP_HOST_URL_SIZE, "http://[%.*s%s%s]:%u", plain, address->address,
+             zone != NULL ? "%25" : "", zone != NULL ? zone + 1 : "", address->port);
+    return out;
+}
+
+/* ---- the sorted list ---- */
+
+static int compare(const hp_host_entry_t *a, const hp_host_entry_t *b)
+{
+    int order = strcasecmp(a->pub.name, b->pub.name);
+    if (order == 0)
+        order = strcmp(a->pub.name, b->pub.name);
+    return order != 0 ? order : strcmp(a->pub.id, b->pub.id);
+}
+
+static void take_out(hp_hosts_t *hosts, const hp_host_entry_t *host)
+{
+    size_t i = 0;
+    while (hosts->items[i] != host)
+        i++;
+    hosts->count--;
+    memmove(&hosts->items[i], &hosts->items[i + 1], (hosts->count - i) * sizeof(hosts->items[0]));
+}
+
+static void put_in(hp_hosts_t *hosts, hp_host_entry_t *host)
+{
+    if (hosts->count == hosts->room) {
+        hosts->room = HP_MAX(hosts->room * 2, (size_t)16);
+        hosts->items = hp_realloc(hosts->items, hosts->room * sizeof(hosts->items[0]));
+    }
+    size_t i = hosts->count++;
+    for (; i > 0 && compare(hosts->items[i - 1], host) > 0; i--)
+        hosts->items[i] = hosts->items[i - 1];
+    hosts->items[i] = host;
+}
+
+size_t hp_hosts_count(const hp_hosts_t *hosts)
+{
+    return hosts->count;
+}
+
+const hp_host_t *hp_hosts_at(const hp_hosts_t *hosts, size_t index)
+{
+    return index < hosts->count ? &hosts->items[index]->pub : NULL;
+}
+
+hp_host_entry_t *hp_hosts_entry(const hp_hosts_t *hosts, const char *id)
+{
+    for (size_t i = 0; i < hosts->count; i++)
+        if (strcmp(hosts->items[i]->pub.id, id) == 0)
+            return hosts->items[i];
+    return NULL;
+}
+
+const hp_host_t *hp_hosts_find(const hp_hosts_t *hosts, const char *id)
+{
+    const hp_host_entry_t *host = hp_hosts_entry(hosts, id);
+    return host != NULL ? &host->pub : NULL;
+}
+
+hp_host_entry_t *hp_hosts_entry_at(const hp_hosts_t *hosts, const char *address, uint16_t port, size_t *index)
+{
+    for (size_t i = 0; i < hosts->count; i++) {
+        hp_host_entry_t *host = hosts->items[i];
+        for (size_t k = 0; k < host->pub.address_count; k++) {
+            if (host->addresses[k].port == port && strcmp(host->addresses[k].address, address) == 0) {
+                *index = k;
+                return host;
+            }
+        }
+    }
+    return NULL;
+}
+
+/* ---- addresses ---- */
+
+void hp_hosts_drop_address(hp_host_entry_t *host, size_t index)
+{
+    size_t after = --host->pub.address_count - index;
+    memmove(&host->addresses[index], &host->addresses[index + 1], after * sizeof host->addresses[0]);
+    memmove(&host->seen[index], &host->seen[index + 1], after * sizeof host->seen[0]);
+    host->dirty = true;
+}
+
+size_t hp_hosts_add_address(hp_host_entry_t *host, const char *address, uint16_t port)
+{
+    for (size_t i = 0; i < host->pub.address_count; i++)
+        if (host->addresses[i].port == port && strcmp(host->addresses[i].address, address) == 0)
+            return i;
+    if (host->pub.address_count == HP_HOST_ADDRESSES_MAX) {
+        size_t oldest = 1;
+        for (size_t i = 2; i < HP_HOST_ADDRESSES_MAX; i++)
+            if (host->addresses[i].answered_at < host->addresses[oldest].answered_at)
+                oldest = i;
+        hp_hosts_drop_address(host, oldest);
+    }
+    size_t index = host->pub.address_count++;
+    host->addresses[index] = (hp_host_address_t){.port = port};
+    snprintf(host->addresses[index].address, sizeof host->addresses[index].address, "%s", address);
+    host->seen[index] = (hp_seen_t){.since = 0};
+    host->dirty = true;
+    return index;
+}
+
+void hp_hosts_prefer_address(hp_host_entry_t *host, size_t index)
+{
+    if (index == 0)
+        return;
+    hp_host_address_t address = host->addresses[index];
+    hp_seen_t seen = host->seen[index];
+    memmove(&host->addresses[1], &host->addresses[0], index * sizeof host->addresses[0]);
+    memmove(&host->seen[1], &host->seen[0], index * sizeof host->seen[0]);
+    host->addresses[0] = address;
+    host->seen[0] = seen;
+    host->dirty = true;
+}
+
+/* ---- the store ---- */
+
+static void job_done(hp_hosts_t *hosts)
+{
+    hosts->jobs--;
+    hp_hosts_check_closed(hosts);
+}
+
+typedef struct save_job {
+    hp_hosts_t *hosts;
+    bool remove;
+    hp_host_row_t row;
+} save_job_t;
+
+static int work_save(hp_db_t *db, void *arg, hp_err_t *err)
+{
+    save_job_t *job = arg;
+    if (!job->remove)
+        return hp_host_save(db, &job->row, err);
+    int rc = hp_remote_list_forget(db, job->row.id, err);
+    return rc != 0 ? rc : hp_host_remove(db, job->row.id, err);
+}
+
+static void on_saved(void *arg, int status, const hp_err_t *err)
+{
+    save_job_t *job = arg;
+    hp_hosts_t *hosts = job->hosts;
+    if (status != 0) {
+        char id[160];
+        hp_log(HP_LOG_ERROR, "what is known of host %s could not be %s: %s",
+               hp_utf8_printable(job->row.id, strlen(job->row.id), id, sizeof id),
+               job->remove ? "removed" : "written", hp_err_text(err));
+    } else if (job->remove) {
+        hp_lists_sweep(hosts);
+    }
+    free(job);
+    job_done(hosts);
+}
+
+static void post_save(hp_hosts_t *hosts, save_job_t *job)
+{
+    job->hosts = hosts;
+    hosts->jobs++;
+    hp_store_post(hosts->store, job->remove ? HP_STORE_WRITE : HP_STORE_WRITE_LAZY, work_save, on_saved, job);
+}
+
+void hp_hosts_save(hp_hosts_t *hosts, hp_host_entry_t *host)
+{
+    host->dirty = false;
+    const hp_host_t *pub = &host->pub;
+    save_job_t *job = hp_alloc(sizeof *job);
+    hp_host_row_t *row = &job->row;
+    snprintf(row->id, sizeof row->id, "%s", pub->id);
+    snprintf(row->name, sizeof row->name, "%s", pub->name);
+    snprintf(row->instance, sizeof row->instance, "%s", pub->instance);
+    snprintf(row->found_by, sizeof row->found_by, "%s", hp_found_by_name(pub->found_by));
+    row->protocol = pub->protocol;
+    row->files = pub->files;
+    row->bytes = pub->bytes;
+    row->first_seen = host->first_seen;
+    row->last_seen = pub->last_seen;
+    row->address_count = pub->address_count;
+    for (size_t i = 0; i < pub->address_count; i++) {
+        memcpy(row->addresses[i].address, host->addresses[i].address, sizeof row->addresses[i].address);
+        row->addresses[i].port = host->addresses[i].port;
+        row->addresses[i].answered_at = host->addresses[i].answered_at;
+    }
+    post_save(hosts, job);
+}
+
+/* ---- hosts come and go ---- */
+
+void hp_hosts_emit(hp_hosts_t *hosts, hp_host_event_t event, const hp_host_entry_t *host)
+{
+    for (size_t i = 0; i < hosts->listener_count; i++)
+        hosts->listeners[i].fn(hosts->listeners[i].arg, event, &host->pub);
+}
+
+static hp_host_entry_t *make_entry(hp_hosts_t *hosts, const char *id, const char *name)
+{
+    hp_host_entry_t *host = hp_alloc(sizeof *host);
+    host->pub = (hp_host_t){
+        .addresses = host->addresses, .rtt_ms = -1, .clock_uncertainty_ms = -1, .files = -1, .bytes = -1};
+    snprintf(host->pub.id, sizeof host->pub.id, "%s", id);
+    snprintf(host->pub.name, sizeof host->pub.name, "%s", name);
+    host->probe_at = host->list_at = HP_NEVER;
+    host->list_files = host->list_bytes = -2; /* differs from unknown */
+    put_in(hosts, host);
+    return host;
+}
+
+/* A stranger can answer at any number of ports with as many ids as it likes. */
+static bool make_room(hp_hosts_t *hosts, const char *address)
+{
+    size_t same = 0;
+    hp_host_entry_t *oldest = NULL;
+    for (size_t i = 0; i < hosts->count; i++) {
+        hp_host_entry_t *host = hosts->items[i];
+        same += host->pub.address_count > 0 && strcmp(host->addresses[0].address, address) == 0;
+        bool spare = !host->pub.online && host->pub.found_by != HP_FOUND_HAND && !host->waiting[0] &&
+                     !host->waiting[1];
+        if (spare && (oldest == NULL || host->pub.last_seen < oldest->pub.last_seen))
+            oldest = host;
+    }
+    if (same >= HP_HOSTS_PER_ADDRESS)
+        return false;
+    if (hosts->count < HP_HOSTS_MAX)
+        return true;
+    if (oldest == NULL)
+        return false;
+    hp_hosts_remove_entry(hosts, oldest);
+    return true;
+}
+
+hp_host_entry_t *hp_hosts_new_entry(hp_hosts_t *hosts, const char *id, const char *name, const char *address)
+{
+    if (make_room(hosts, address))
+        return make_entry(hosts, id, name);
+    if (!hosts->full_logged)
+        hp_log(HP_LOG_WARN, "there are too many hosts at %s, or in all: the others are passed over", address);
+    hosts->full_logged = true;
+    return NULL;
+}
+
+void hp_hosts_rename(hp_hosts_t *hosts, hp_host_entry_t *host, const char *name)
+{
+    take_out(hosts, host);
+    snprintf(host->pub.name, sizeof host->pub.name, "%s", name);
+    put_in(hosts, host);
+}
+
+void hp_hosts_remove_entry(hp_hosts_t *hosts, hp_host_entry_t *host)
+{
+    take_out(hosts, host);
+    hp_lists_forget(hosts, host);
+    save_job_t *job = hp_alloc(sizeof *job);
+    job->remove = true;
+    memcpy(job->row.id, host->pub.id, sizeof job->row.id);
+    post_save(hosts, job);
+    host->pub.online = false;
+    hp_hosts_emit(hosts, HP_HOST_REMOVED, host);
+    hosts->removed = hp_realloc(hosts->removed, (hosts->removed_count + 1) * sizeof(hosts->removed[0]));
+    hosts->removed[hosts->removed_count++] = host;
+    hp_hosts_schedule(hosts);
+}
+
+int hp_hosts_remove(hp_hosts_t *hosts, const char *id)
+{
+    hp_host_entry_t *host = hp_hosts_entry(hosts, id);
+    if (host == NULL)
+        return HP_E_NOT_FOUND;
+    hp_hosts_remove_entry(hosts, host);
+    return 0;
+}
+
+static void free_removed(hp_hosts_t *hosts)
+{
+    for (size_t i = 0; i < hosts->removed_count; i++)
+        free(hosts->removed[i]);
+    hosts->removed_count = 0;
+}
+
+/* ---- the timer ---- */
+
+static void on_timer(uv_timer_t *timer)
+{
+    hp_hosts_t *hosts = timer->data;
+    uint64_t now = hp_clock_ms();
+    free_removed(hosts);
+    hp_watch_finish_decided(hosts);
+    for (size_t i = 0; hosts->started && i < hosts->count; i++) {
+        hp_host_entry_t *host = hosts->items[i];
+        hp_watch_tick(hosts, host, now);
+        hp_lists_tick(hosts, host, now);
+    }
+    hp_hosts_schedule(hosts);
+}
+
+void hp_hosts_schedule(hp_hosts_t *hosts)
+{
+    if (hosts->closing)
+        return;
+    uint64_t next = HP_NEVER, now = hp_clock_ms();
+    for (size_t i = 0; hosts->started && i < hosts->count; i++) {
+        next = HP_MIN(next, hosts->items[i]->probe_at);
+        next = HP_MIN(next, hosts->items[i]->list_at);
+    }
+    if (hosts->removed_count > 0 || hosts->decided)
+        next = now;
+    if (next == HP_NEVER)
+        uv_timer_stop(&hosts->timer);
+    else
+        uv_timer_start(&hosts->timer, on_timer, next > now ? next - now : 0, 0);
+}
+
+/* ---- start and end ---- */
+
+typedef struct load_job {
+    hp_host_row_t *rows;
+    size_t count;
+    bool *listed;
+} load_job_t;
+
+static int work_load(hp_db_t *db, void *arg, hp_err_t *err)
+{
+    load_job_t *job = arg;
+    int rc = hp_remote_list_recover(db, err);
+    if (rc == 0)
+        rc = hp_host_load(db, &job->rows, &job->count, err);
+    if (rc != 0)
+        return rc;
+    job->listed = hp_alloc_array(job->count, sizeof *job->listed);
+    for (size_t i = 0; rc == 0 && i < job->count; i++) {
+        hp_remote_list_t list;
+        rc = hp_remote_list_get(db, job->rows[i].id, &list, err);
+        job->listed[i] = rc == 0;
+        if (rc == HP_E_NOT_FOUND)
+            rc = 0;
+    }
+    return rc;
+}
+
+static void add_loaded(hp_hosts_t *hosts, const hp_host_row_t *row, bool listed)
+{
+    hp_host_entry_t *host = make_entry(hosts, row->id, row->name);
+    snprintf(host->pub.instance, sizeof host->pub.instance, "%s", row->instance);
+    host->pub.found_by = found_by_of(row->found_by);
+    host->pub.protocol = row->protocol;
+    host->pub.files = row->files;
+    host->pub.bytes = row->bytes;
+    host->pub.last_seen = row->last_seen;
+    host->pub.listed = listed;
+    host->first_seen = row->first_seen;
+    for (size_t i = 0; i < row->address_count; i++) {
+        size_t at = hp_hosts_add_address(host, row->addresses[i].address, row->addresses[i].port);
+        host->addresses[at].answered_at = row->addresses[i].answered_at;
+    }
+    host->dirty = false;
+}
+
+int hp_hosts_create(hp_hosts_t **out, uv_loop_t *loop, hp_store_t *store, hp_fetcher_t *fetcher,
+                    const hp_self_t *self, hp_err_t *err)
+{
+    load_job_t job = {0};
+    *out = NULL;
+    int rc = hp_store_run_now(store, HP_STORE_WRITE, work_load, &job, err);
+    if (rc != 0) {
+        hp_err_prefix(err, "reading the known hosts: ");
+        free(job.rows);
+        free(job.listed);
+        return rc;
+    }
+    hp_hosts_t *hosts = hp_alloc(sizeof *hosts);
+    hosts->loop = loop;
+    hosts->store = store;
+    hosts->fetcher = fetcher;
+    hosts->self = self;
+    hosts->times = default_times;
+    uv_timer_init(loop, &hosts->timer);
+    hosts->timer.data = hosts;
+    for (size_t i = 0; i < job.count; i++)
+        if (strcmp(job.rows[i].id, self->id) != 0)
+            add_loaded(hosts, &job.rows[i], job.listed[i]);
+    free(job.rows);
+    free(job.listed);
+    *out = hosts;
+    return 0;
+}
+
+void hp_hosts_set_times(hp_hosts_t *hosts, const hp_hosts_times_t *times)
+{
+    hosts->times = *times;
+}
+
+void hp_hosts_on_event(hp_hosts_t *hosts, void (*fn)(void *arg, hp_host_event_t event, const hp_host_t *host),
+                       void *arg)
+{
+    if (hosts->listener_count == HP_COUNT(hosts->listeners)) {
+        hp_log(HP_LOG_ERROR, "more than %zu parts want to hear of hosts: one does not",
+               HP_COUNT(hosts->listeners));
+        return;
+    }
+    hosts->listeners[hosts->listener_count].fn = fn;
+    hosts->listeners[hosts->listener_count++].arg = arg;
+}
+
+void hp_hosts_off_event(hp_hosts_t *hosts, void (*fn)(void *arg, hp_host_event_t event, const hp_host_t *host),
+                        void *arg)
+{
+    for (size_t i = 0; i < hosts->listener_count; i++) {
+        if (hosts->listeners[i].fn == fn && hosts->listeners[i].arg == arg) {
+            memmove(&hosts->listeners[i], &hosts->listeners[i + 1],
+                    (--hosts->listener_count - i) * sizeof hosts->listeners[0]);
+            return;
+        }
+    }
+}
+
+void hp_hosts_start(hp_hosts_t *hosts)
+{
+    hosts->started = true;
+    hp_lists_sweep(hosts);
+    hp_hosts_probe_all(hosts, false);
+    hp_hosts_schedule(hosts);
+}
+
+static void on_timer_closed(uv_handle_t *handle)
+{
+    hp_hosts_t *hosts = handle->data;
+    hosts->timer_closed = true;
+    hp_watch_finish_decided(hosts);
+    hp_hosts_check_closed(hosts);
+}
+
+void hp_hosts_check_closed(hp_hosts_t *hosts)
+{
+    if (!hosts->closing || !hosts->timer_closed || hosts->jobs > 0 || hosts->try_count > 0 ||
+        hosts->listing > 0)
+        return;
+    free_removed(hosts);
+    for (size_t i = 0; i < hosts->count; i++)
+        free(hosts->items[i]);
+    free(hosts->items);
+    free(hosts->removed);
+    void (*closed)(void *arg) = hosts->closed;
+    void *arg = hosts->closed_arg;
+    free(hosts);
+    if (closed != NULL)
+        closed(arg);
+}
+
+void hp_hosts_destroy(hp_hosts_t *hosts, void (*closed)(void *arg), void *arg)
+{
+    hosts->closing = true;
+    hosts->closed = closed;
+    hosts->closed_arg = arg;
+    hp_watch_stop(hosts);
+    for (size_t i = 0; i < hosts->count; i++) {
+        hp_lists_stop(hosts, hosts->items[i]);
+        if (hosts->items[i]->dirty || hosts->items[i]->pub.online)
+            hp_hosts_save(hosts, hosts->items[i]);
+    }
+    uv_close((uv_handle_t *)&hosts->timer, on_timer_closed);
+}

@@ -1,0 +1,184 @@
+/* What the sources of the registry share: hosts.c (the hosts themselves), watch.c (probes, who is online,
+ * which answer is whose), lists.c (when file lists are fetched). Loop thread. */
+#ifndef HP_DISCOVERY_INTERNAL_H
+#define HP_DISCOVERY_INTERNAL_H
+
+#include "base/options.h"
+#include "db/host.h"
+#include "discovery/address.h"
+#include "discovery/file_list.h"
+#include "discovery/hosts.h"
+#include "discovery/probe.h"
+
+#define HP_HOSTS_MAX          1024 /* then the one that has been offline for longest makes room */
+#define HP_HOSTS_PER_ADDRESS  16   /* hosts at one address, at different ports */
+#define HP_HOST_ADDRESSES_MAX HP_HOST_ROW_ADDRESSES
+#define HP_HOST_SAMPLES       8
+#define HP_HOSTS_RECENT       512 /* addresses without a host that were probed lately */
+#define HP_HOSTS_TRIES        64  /* probes at a time */
+#define HP_HOSTS_TRIES_QUEUED 8192
+#define HP_NEVER              UINT64_MAX
+
+/* What answered at one address of a host, and when: two instances that answer in turns are two hosts.
+ * Monotonic ms; not kept over restarts. */
+typedef struct hp_seen {
+    char instance[33];
+    uint64_t since, last; /* first and last answer of this instance here; 0 none */
+} hp_seen_t;
+
+typedef struct hp_sample {
+    double rtt_ms;
+    int64_t offset_ms, uncertainty_ms; /* uncertainty < 0: no offset */
+} hp_sample_t;
+
+typedef struct hp_list_waiter {
+    void (*done)(void *arg, int status, const hp_err_t *err);
+    void *arg;
+    struct hp_list_waiter *next;
+} hp_list_waiter_t;
+
+typedef struct hp_host_entry {
+    hp_host_t pub;
+    hp_host_address_t addresses[HP_HOST_ADDRESSES_MAX]; /* pub.addresses */
+    hp_seen_t seen[HP_HOST_ADDRESSES_MAX];              /* of the same index */
+    hp_sample_t samples[HP_HOST_SAMPLES];
+    unsigned sample_count, sample_next;
+    int64_t first_seen;
+    bool waiting[2]; /* by hp_wait_kind_t */
+    bool dirty;
+
+    /* watching (watch.c) */
+    uint64_t heard_at;   /* last sign of life, 0 never */
+    uint64_t probe_at;   /* when the next round is due */
+    uint64_t round_at;   /* when the last round began, 0 never */
+    unsigned failures;   /* rounds without an answer since the last one with */
+    unsigned round_left; /* probes of the present round that are under way; 0: no round */
+    bool round_person;   /* a person waits for its result */
+    bool round_answered;
+    bool round_all; /* all addresses are being tried, not only the first */
+    struct {
+        char address[64], instance[33];
+        uint16_t port;
+        uint64_t last; /* its last answer; 0: there is no such host */
+    } rival;           /* another host that uses the same id */
+
+    /* the file list (lists.c) */
+    hp_file_list_t *list;
+    uint64_t list_at; /* when to look again; HP_NEVER */
+    uint64_t list_started;
+    unsigned list_failures;
+    bool list_force;
+    int64_t list_files, list_bytes; /* what the host offered when the list was fetched */
+    hp_list_waiter_t *list_waiters;
+} hp_host_entry_t;
+
+typedef void (*hp_try_fn)(void *arg, int status, hp_host_entry_t *host, bool is_new, const hp_err_t *err);
+
+typedef struct hp_try_waiter {
+    hp_try_fn done;
+    void *arg;
+    struct hp_try_waiter *next;
+} hp_try_waiter_t;
+
+/* A probe of an address, for everybody who wants to know. */
+typedef struct hp_try {
+    hp_hosts_t *hosts;
+    char address[64];
+    uint16_t port;
+    hp_found_by_t by;
+    hp_probe_t *probe; /* NULL while it waits for its turn */
+    bool decided;      /* there is nothing to probe: status is the answer */
+    int status;
+    hp_err_t err;
+    hp_try_waiter_t *waiters;
+    struct hp_try *next;
+} hp_try_t;
+
+typedef struct hp_recent {
+    char address[64];
+    uint16_t port;
+    uint64_t at;
+    bool self; /* it is this host */
+} hp_recent_t;
+
+struct hp_hosts {
+    uv_loop_t *loop;
+    hp_store_t *store;
+    hp_fetcher_t *fetcher;
+    const hp_self_t *self;
+    hp_hosts_times_t times;
+    uv_timer_t timer;
+    bool started, closing, timer_closed;
+    void (*closed)(void *arg);
+    void *closed_arg;
+    unsigned jobs; /* posted to the store, not done */
+
+    struct {
+        void (*fn)(void *arg, hp_host_event_t event, const hp_host_t *host);
+        void *arg;
+    } listeners[4];
+    size_t listener_count;
+
+    hp_host_entry_t **items; /* sorted by name, then id */
+    size_t count, room;
+    hp_host_entry_t **removed; /* freed when the loop comes round */
+    size_t removed_count;
+
+    hp_try_t *tries; /* under way and waiting, oldest first */
+    unsigned try_count, trying;
+    hp_recent_t recent[HP_HOSTS_RECENT];
+    size_t recent_next;
+    bool decided;                      /* some try is, and waits for the timer */
+    char copy_logged[HP_ADDRESS_SIZE]; /* the last host with our own id that was reported */
+    bool full_logged;
+
+    unsigned listing; /* lists being fetched */
+    bool sweeping;
+};
+
+/* ---- hosts.c ---- */
+
+hp_host_entry_t *hp_hosts_entry(const hp_hosts_t *hosts, const char *id);
+/* The host that has this address, and where in its list; NULL. */
+hp_host_entry_t *hp_hosts_entry_at(const hp_hosts_t *hosts, const char *address, uint16_t port,
+                                   size_t *index);
+/* A new host without addresses; NULL when there is no room for it. */
+hp_host_entry_t *hp_hosts_new_entry(hp_hosts_t *hosts, const char *id, const char *name, const char *address);
+void hp_hosts_remove_entry(hp_hosts_t *hosts, hp_host_entry_t *host);
+void hp_hosts_rename(hp_hosts_t *hosts, hp_host_entry_t *host, const char *name);
+void hp_hosts_emit(hp_hosts_t *hosts, hp_host_event_t event, const hp_host_entry_t *host);
+void hp_hosts_save(hp_hosts_t *hosts, hp_host_entry_t *host);
+/* The index of the address in the host's list, added at the end when it is new (the oldest makes room). */
+size_t hp_hosts_add_address(hp_host_entry_t *host, const char *address, uint16_t port);
+void hp_hosts_drop_address(hp_host_entry_t *host, size_t index);
+void hp_hosts_prefer_address(hp_host_entry_t *host, size_t index);
+/* Sets the timer to what is due next. */
+void hp_hosts_schedule(hp_hosts_t *hosts);
+/* One thing less that destroy waits for. */
+void hp_hosts_check_closed(hp_hosts_t *hosts);
+
+/* ---- watch.c ---- */
+
+/* Probes an address; waits for the probe that is under way there already. done runs once, never inside the
+ * call. */
+void hp_hosts_try(hp_hosts_t *hosts, const char *address, uint16_t port, hp_found_by_t by, hp_try_fn done,
+                  void *arg);
+/* Begins a round of probes unless one is under way. */
+void hp_watch_round(hp_hosts_t *hosts, hp_host_entry_t *host, bool person);
+void hp_watch_tick(hp_hosts_t *hosts, hp_host_entry_t *host, uint64_t now);
+/* Ends the tries that need no probe. */
+void hp_watch_finish_decided(hp_hosts_t *hosts);
+/* Cancels the probes; what has not begun is decided: canceled. */
+void hp_watch_stop(hp_hosts_t *hosts);
+
+/* ---- lists.c ---- */
+
+void hp_lists_tick(hp_hosts_t *hosts, hp_host_entry_t *host, uint64_t now);
+/* The host answered a probe. */
+void hp_lists_seen(hp_hosts_t *hosts, hp_host_entry_t *host, bool came_online);
+/* The host goes: its fetch ends, its waiters are told, its rows are marked. */
+void hp_lists_forget(hp_hosts_t *hosts, hp_host_entry_t *host);
+void hp_lists_sweep(hp_hosts_t *hosts);
+void hp_lists_stop(hp_hosts_t *hosts, hp_host_entry_t *host);
+
+#endif

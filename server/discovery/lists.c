@@ -1,0 +1,229 @@
+/* When file lists are fetched: after a host came online, when it offers another number of files or bytes than
+ * before, every few minutes to be sure (a 304 as a rule), and when somebody asks. At most LISTING of them at
+ * a time. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "discovery/internal.h"
+
+#define LISTING      4
+#define RETRY_MS     5000 /* after the first failure; doubles */
+#define RETRY_MAX_MS 300000
+#define SOON_MS      2000 /* at the earliest after the last fetch, when the host says that something changed */
+#define PAUSE_FACTOR 10   /* a list that took long is not fetched again before so many times as long */
+
+typedef struct sweep_job {
+    hp_hosts_t *hosts;
+    bool more;
+} sweep_job_t;
+
+static int work_sweep(hp_db_t *db, void *arg, hp_err_t *err)
+{
+    sweep_job_t *job = arg;
+    return hp_remote_sweep(db, &job->more, err);
+}
+
+static void on_swept(void *arg, int status, const hp_err_t *err)
+{
+    sweep_job_t *job = arg;
+    hp_hosts_t *hosts = job->hosts;
+    bool more = status == 0 && job->more && !hosts->closing;
+    if (status != 0)
+        hp_log(HP_LOG_WARN, "old file lists could not be removed: %s", hp_err_text(err));
+    free(job);
+    hosts->jobs--;
+    hosts->sweeping = false;
+    if (more)
+        hp_lists_sweep(hosts);
+    hp_hosts_check_closed(hosts);
+}
+
+void hp_lists_sweep(hp_hosts_t *hosts)
+{
+    if (hosts->sweeping || hosts->closing)
+        return;
+    sweep_job_t *job = hp_alloc(sizeof *job);
+    job->hosts = hosts;
+    hosts->sweeping = true;
+    hosts->jobs++;
+    hp_store_post(hosts->store, HP_STORE_WRITE, work_sweep, on_swept, job);
+}
+
+/* ---- fetching ---- */
+
+typedef struct listing {
+    hp_hosts_t *hosts;
+    char id[HP_HOST_ID_SIZE];
+    hp_file_list_t *list;
+    int64_t files, bytes; /* what the host offered when it began */
+    hp_list_waiter_t *waiters;
+} listing_t;
+
+static void tell(hp_list_waiter_t *waiters, int status, const hp_err_t *err)
+{
+    while (waiters != NULL) {
+        hp_list_waiter_t *waiter = waiters;
+        waiters = waiter->next;
+        if (waiter->done != NULL)
+            waiter->done(waiter->arg, status, err);
+        free(waiter);
+    }
+}
+
+static void note_failure(hp_hosts_t *hosts, hp_host_entry_t *host, const hp_err_t *err, uint64_t now)
+{
+    unsigned shift = HP_MIN(host->list_failures, 8u);
+    host->list_failures++;
+    host->list_at =
+        host->pub.online ? now + HP_MIN((uint64_t)RETRY_MS << shift, (uint64_t)RETRY_MAX_MS) : HP_NEVER;
+    if (strcmp(host->pub.list_error, hp_err_text(err)) != 0)
+        hp_log(HP_LOG_WARN, "the file list of host %.8s was not fetched: %s", host->pub.id, hp_err_text(err));
+    snprintf(host->pub.list_error, sizeof host->pub.list_error, "%s", hp_err_text(err));
+    hp_hosts_emit(hosts, HP_HOST_CHANGED, host);
+}
+
+static void note_success(hp_hosts_t *hosts, hp_host_entry_t *host, const listing_t *listing,
+                         const hp_file_list_result_t *result, uint64_t now)
+{
+    host->list_failures = 0;
+    host->pub.list_error[0] = '\0';
+    host->list_files = listing->files;
+    host->list_bytes = listing->bytes;
+    host->list_at = host->pub.online
+                        ? now + HP_MAX(hosts->times.list, (now - host->list_started) * PAUSE_FACTOR)
+                        : HP_NEVER;
+    bool first = !host->pub.listed;
+    host->pub.listed = true;
+    if (!result->unchanged)
+        hp_log(HP_LOG_INFO, "host %.8s lists %lld files", host->pub.id, (long long)result->files);
+    hp_hosts_emit(hosts, result->unchanged && !first ? HP_HOST_CHANGED : HP_HOST_LISTED, host);
+}
+
+static void on_listed(void *arg, int status, const hp_file_list_result_t *result, const hp_err_t *err)
+{
+    listing_t *listing = arg;
+    hp_hosts_t *hosts = listing->hosts;
+    hp_host_entry_t *host = hp_hosts_entry(hosts, listing->id);
+    hosts->listing--;
+    uint64_t now = hp_clock_ms();
+    if (host != NULL && host->list == listing->list) {
+        host->list = NULL;
+        host->pub.listing = false;
+        if (status == 0)
+            note_success(hosts, host, listing, result, now);
+        else if (status != UV_ECANCELED)
+            note_failure(hosts, host, err, now);
+        if (status == HP_E_UNREACHABLE && host->pub.online)
+            hp_watch_round(hosts, host, false);
+        if (host->list_waiters != NULL)
+            host->list_at = now; /* asked for again meanwhile */
+    }
+    tell(listing->waiters, status, err);
+    free(listing);
+    hp_lists_sweep(hosts);
+    hp_hosts_schedule(hosts);
+    hp_hosts_check_closed(hosts);
+}
+
+static void start(hp_hosts_t *hosts, hp_host_entry_t *host, uint64_t now)
+{
+    char url[HP_HOST_URL_SIZE];
+    listing_t *listing = hp_alloc(sizeof *listing);
+    listing->hosts = hosts;
+    memcpy(listing->id, host->pub.id, sizeof listing->id);
+    listing->files = host->pub.files;
+    listing->bytes = host->pub.bytes;
+    listing->waiters = host->list_waiters;
+    host->list_waiters = NULL;
+    host->list_at = HP_NEVER;
+    host->list_started = now;
+    hosts->listing++;
+    host->pub.listing = true;
+    host->list =
+        hp_file_list_start(hosts->store, hosts->fetcher, host->pub.id, hp_host_url(&host->addresses[0], url),
+                           host->list_force, on_listed, listing);
+    listing->list = host->list;
+    host->list_force = false;
+    hp_hosts_emit(hosts, HP_HOST_CHANGED, host);
+}
+
+void hp_lists_tick(hp_hosts_t *hosts, hp_host_entry_t *host, uint64_t now)
+{
+    if (now < host->list_at || hosts->closing)
+        return;
+    if (host->list != NULL) {
+        host->list_at = HP_NEVER;
+    } else if (host->pub.address_count == 0) {
+        hp_err_t err = {0};
+        hp_list_waiter_t *waiters = host->list_waiters;
+        hp_err_set(&err, HP_E_UNREACHABLE, "no address of that host is known any more");
+        host->list_at = HP_NEVER;
+        host->list_waiters = NULL;
+        tell(waiters, HP_E_UNREACHABLE, &err);
+    } else if (hosts->listing >= LISTING)
+        host->list_at = now + SOON_MS;
+    else
+        start(hosts, host, now);
+}
+
+void hp_lists_seen(hp_hosts_t *hosts, hp_host_entry_t *host, bool came_online)
+{
+    uint64_t now = hp_clock_ms(), at = HP_NEVER;
+    if (came_online) {
+        host->list_failures = 0;
+        at = now;
+    } else if ((host->pub.files != host->list_files || host->pub.bytes != host->list_bytes) &&
+               host->list_failures == 0) {
+        at = HP_MAX(now, host->list_started + SOON_MS);
+    }
+    if (host->list == NULL && at < host->list_at) {
+        host->list_at = at;
+        hp_hosts_schedule(hosts);
+    }
+}
+
+void hp_hosts_refresh(hp_hosts_t *hosts, const char *id, bool force,
+                      void (*done)(void *arg, int status, const hp_err_t *err), void *arg)
+{
+    hp_host_entry_t *host = hp_hosts_entry(hosts, id);
+    if (host == NULL) {
+        hp_err_t err = {0};
+        hp_err_set(&err, HP_E_NOT_FOUND, "there is no host with that id");
+        if (done != NULL)
+            done(arg, HP_E_NOT_FOUND, &err);
+        return;
+    }
+    hp_list_waiter_t *waiter = hp_alloc(sizeof *waiter);
+    waiter->done = done;
+    waiter->arg = arg;
+    waiter->next = host->list_waiters;
+    host->list_waiters = waiter;
+    host->list_force |= force;
+    if (host->list == NULL) {
+        host->list_at = hp_clock_ms();
+        hp_hosts_schedule(hosts);
+    }
+}
+
+void hp_lists_stop(hp_hosts_t *hosts, hp_host_entry_t *host)
+{
+    (void)hosts;
+    hp_err_t err = {0};
+    hp_err_set(&err, UV_ECANCELED, "the host is not known any more, or hostpair is being stopped");
+    hp_list_waiter_t *waiters = host->list_waiters;
+    host->list_waiters = NULL;
+    host->list_at = HP_NEVER;
+    if (host->list != NULL)
+        hp_file_list_cancel(host->list);
+    tell(waiters, UV_ECANCELED, &err);
+}
+
+void hp_lists_forget(hp_hosts_t *hosts, hp_host_entry_t *host)
+{
+    hp_lists_stop(hosts, host);
+    host->list = NULL; /* its end finds no host any more */
+}

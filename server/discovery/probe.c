@@ -1,0 +1,197 @@
+#include "discovery/probe.h"
+
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "base/options.h"
+#include "base/path.h"
+#include "base/utf8.h"
+
+#define CONNECT_MS 2000 /* hosts on the same network */
+#define TOTAL_MS   5000
+
+struct hp_probe {
+    hp_fetch_t *fetch;
+    char address[64];
+    uint16_t port;
+    hp_probe_fn done;
+    void *arg;
+};
+
+bool hp_probe_is_id(const char *text)
+{
+    return strspn(text, "0123456789abcdef") == 32 && text[32] == '\0';
+}
+
+/* Controls, and the characters that change the direction of the text around them (Unicode UAX 9). */
+static bool is_unwanted(const unsigned char *p, size_t n)
+{
+    if (p[0] < 0x20 || p[0] == 0x7f)
+        return true;
+    if (n == 2)
+        return p[0] == 0xc2 && p[1] < 0xa0;
+    if (n != 3 || p[0] != 0xe2)
+        return false;
+    return (p[1] == 0x80 && (p[2] == 0x8e || p[2] == 0x8f || (p[2] >= 0xa8 && p[2] <= 0xae))) ||
+           (p[1] == 0x81 && p[2] >= 0xa6 && p[2] <= 0xa9);
+}
+
+void hp_probe_clean_name(const char *text, size_t length, char out[HP_HOST_NAME_SIZE])
+{
+    static const char replacement[] = "\xef\xbf\xbd";
+    size_t used = 0;
+    for (size_t i = 0; i < length;) {
+        size_t n = 1;
+        while (n < 4 && i + n < length && ((unsigned char)text[i + n] & 0xc0) == 0x80)
+            n++;
+        bool keep = hp_utf8_valid(text + i, n) && !is_unwanted((const unsigned char *)text + i, n);
+        const char *piece = keep ? text + i : replacement;
+        size_t size = keep ? n : 3;
+        if (used + size >= HP_HOST_NAME_SIZE)
+            break;
+        memcpy(out + used, piece, size);
+        used += size;
+        i += n;
+    }
+    out[used] = '\0';
+}
+
+static int64_t count_of(const json_t *object, const char *name)
+{
+    const json_t *value = json_object_get(object, name);
+    return json_is_integer(value) && json_integer_value(value) >= 0 ? json_integer_value(value) : -1;
+}
+
+static void read_fields(const json_t *object, hp_probe_answer_t *answer)
+{
+    const json_t *name = json_object_get(object, "name"), *instance = json_object_get(object, "instance");
+    const json_t *at = json_object_get(object, "time");
+    if (json_is_string(name))
+        hp_probe_clean_name(json_string_value(name), json_string_length(name), answer->name);
+    if (json_is_string(instance) && hp_probe_is_id(json_string_value(instance)))
+        memcpy(answer->instance, json_string_value(instance), sizeof answer->instance);
+    if (!json_is_string(at) || hp_clock_parse_rfc3339(json_string_value(at), &answer->time) != 0)
+        answer->time = -1;
+    answer->files = count_of(object, "files");
+    answer->bytes = count_of(object, "bytes");
+}
+
+static int parse_json(const char *body, size_t length, hp_probe_answer_t *answer, hp_err_t *err)
+{
+    json_t *object = json_loadb(body, length, JSON_REJECT_DUPLICATES, NULL);
+    const json_t *id = json_object_get(object, "id"), *protocol = json_object_get(object, "protocol");
+    int rc = 0;
+    if (!json_is_object(object))
+        rc = hp_err_set(err, HP_E_NOT_A_HOST, "what it says is neither empty nor JSON");
+    else if (!json_is_string(id) || !hp_probe_is_id(json_string_value(id)))
+        rc = hp_err_set(err, HP_E_NOT_A_HOST, "its JSON has no host id of 32 hex digits");
+    else if (!json_is_integer(protocol) || json_integer_value(protocol) < 1 ||
+             json_integer_value(protocol) > 1000000)
+        rc = hp_err_set(err, HP_E_NOT_A_HOST, "its JSON names no protocol version");
+    if (rc == 0) {
+        snprintf(answer->id, sizeof answer->id, "%s", json_string_value(id));
+        answer->protocol = (int)json_integer_value(protocol);
+        read_fields(object, answer);
+    }
+    json_decref(object);
+    return rc;
+}
+
+int hp_probe_parse(const char *body, size_t length, const char *id_header, const char *name_header,
+                   const char *address, uint16_t port, hp_probe_answer_t *answer, hp_err_t *err)
+{
+    *answer =
+        (hp_probe_answer_t){.files = -1, .bytes = -1, .time = -1, .rtt_ms = -1, .clock_uncertainty_ms = -1};
+    if (length > 0)
+        return parse_json(body, length, answer, err);
+    char name[3 * HP_HOST_NAME_SIZE];
+    size_t name_length;
+    if (hp_path_decode(name_header, strlen(name_header), name, sizeof name, &name_length) == 0)
+        hp_probe_clean_name(name, name_length, answer->name);
+    if (hp_probe_is_id(id_header))
+        snprintf(answer->id, sizeof answer->id, "%s", id_header);
+    else
+        snprintf(answer->id, sizeof answer->id, "addr-%s-%u", address, port);
+    return 0;
+}
+
+/* The clock's offset from `time` and the round trip: the host read its clock somewhere between the request
+ * and the reply. */
+static void measure_clock(hp_probe_answer_t *answer, uint32_t wait_us)
+{
+    answer->rtt_ms = wait_us / 1000.0;
+    if (answer->time < 0)
+        return;
+    int64_t half_ms = (int64_t)(wait_us / 2 + 500) / 1000;
+    answer->clock_offset_ms = answer->time - (hp_clock_wall_ms() - half_ms);
+    answer->clock_uncertainty_ms = (int64_t)(wait_us / 2 + 999) / 1000;
+}
+
+static bool is_silence(int status)
+{
+    return status > HP_E_BASE || status == HP_E_UNREACHABLE || status == HP_E_STALLED ||
+           status == HP_E_TIMEOUT;
+}
+
+static void on_reply(void *arg, int status, const hp_fetch_reply_t *reply, const hp_err_t *why)
+{
+    hp_probe_t *self = arg;
+    hp_probe_answer_t answer;
+    hp_err_t err = {0};
+    char where[HP_ADDRESS_SIZE];
+    hp_address_format(self->address, self->port, where);
+    if (status == UV_ECANCELED)
+        hp_err_set(&err, status, "the probe of %s was given up", where);
+    else if (status != 0 && is_silence(status))
+        status = hp_err_set(&err, HP_E_UNREACHABLE, "%s does not answer: %s", where, hp_err_text(why));
+    else if (status != 0)
+        status = hp_err_set(&err, HP_E_NOT_A_HOST, "what answers at %s is not hostpair: %s", where,
+                            hp_err_text(why));
+    else if (reply->head.status != 200)
+        status = hp_err_set(&err, HP_E_NOT_A_HOST,
+                            "what answers at %s is not hostpair: it says %d to GET /hostpair", where,
+                            reply->head.status);
+    else {
+        status = hp_probe_parse(reply->body, reply->length, reply->head.hostpair_id,
+                                reply->head.hostpair_name, self->address, self->port, &answer, &err);
+        if (status == 0)
+            measure_clock(&answer, reply->head.wait_us);
+        else
+            hp_err_prefix(&err, "what answers at %s is not hostpair: ", where);
+    }
+    self->done(self->arg, status, status == 0 ? &answer : NULL, &err);
+    free(self);
+}
+
+hp_probe_t *hp_probe_start(hp_fetcher_t *fetcher, const char *address, uint16_t port, hp_probe_fn done,
+                           void *arg)
+{
+    hp_probe_t *self = hp_alloc(sizeof *self);
+    snprintf(self->address, sizeof self->address, "%s", address);
+    self->port = port;
+    self->done = done;
+    self->arg = arg;
+    hp_host_address_t at = {.port = port};
+    snprintf(at.address, sizeof at.address, "%s", address);
+    char base[HP_HOST_URL_SIZE], url[HP_HOST_URL_SIZE + 16];
+    snprintf(url, sizeof url, "%s/hostpair", hp_host_url(&at, base));
+    hp_fetch_options_t options = {
+        .url = url,
+        .accept = "application/json",
+        .peer = true,
+        .fresh = true, /* a connection that was kept says nothing about the address now */
+        .body_max = HP_PROBE_BODY_MAX,
+        .connect_ms = CONNECT_MS,
+        .total_ms = TOTAL_MS};
+    self->fetch = hp_fetch_get(fetcher, &options, on_reply, self);
+    return self;
+}
+
+void hp_probe_cancel(hp_probe_t *probe)
+{
+    hp_fetch_cancel(probe->fetch);
+}

@@ -1,0 +1,51 @@
+/* A probe: GET /hostpair at one address, and what the answer says. Loop thread; the parsing is pure.
+ *
+ * Three kinds of answer make a host: JSON (protocol 1); an empty body with Hostpair-Id; an empty body and
+ * nothing else, the oldest protocol, whose host has no id but its address. Everything else is HP_E_NOT_A_HOST
+ * with a sentence, and no answer is HP_E_UNREACHABLE. */
+#ifndef HP_DISCOVERY_PROBE_H
+#define HP_DISCOVERY_PROBE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "discovery/hosts.h"
+#include "fetch/fetch.h"
+
+typedef struct hp_probe_answer {
+    char id[HP_HOST_ID_SIZE];
+    char name[HP_HOST_NAME_SIZE]; /* "" when it gave none */
+    char instance[33];            /* "" when it gave none */
+    int protocol;
+    int64_t files, bytes; /* -1 unknown */
+    int64_t time;         /* its clock, wall ms; -1 unknown */
+    double rtt_ms;
+    int64_t clock_offset_ms; /* theirs minus ours; valid when clock_uncertainty_ms >= 0 */
+    int64_t clock_uncertainty_ms;
+} hp_probe_answer_t;
+
+#define HP_PROBE_BODY_MAX (64 * 1024)
+
+/* Reads the body (with NUL) and the two headers of a 200; address and port give the id of a host without one.
+ * Sets neither the round trip nor the clock's offset. 0 or HP_E_NOT_A_HOST. */
+int hp_probe_parse(const char *body, size_t length, const char *id_header, const char *name_header,
+                   const char *address, uint16_t port, hp_probe_answer_t *answer, hp_err_t *err);
+
+/* A name as it may be shown: valid UTF-8, cut at 255 bytes, control characters and those that turn the text's
+ * direction replaced by U+FFFD. */
+void hp_probe_clean_name(const char *text, size_t length, char out[HP_HOST_NAME_SIZE]);
+
+/* 32 lower-case hex digits. */
+bool hp_probe_is_id(const char *text);
+
+/* done runs once, never inside the call; answer is NULL unless status is 0. */
+typedef void (*hp_probe_fn)(void *arg, int status, const hp_probe_answer_t *answer, const hp_err_t *err);
+typedef struct hp_probe hp_probe_t;
+hp_probe_t *hp_probe_start(hp_fetcher_t *fetcher, const char *address, uint16_t port, hp_probe_fn done,
+                           void *arg);
+
+/* done runs with UV_ECANCELED. */
+void hp_probe_cancel(hp_probe_t *probe);
+
+#endif
