@@ -1,0 +1,52 @@
+/* Finding hosts without being told: the interfaces, the scan and the beacon, feeding the registry (hosts.h).
+ * Loop thread only.
+ *
+ *     hp_hosts_create      the registry
+ *     hp_discovery_create  opens nothing yet
+ *     ... both listeners listen: self->peer_port is known ...
+ *     hp_hosts_start
+ *     hp_discovery_start
+ *     ...
+ *     hp_discovery_destroy, then hp_hosts_destroy, each waiting for closed
+ */
+#ifndef HP_DISCOVERY_DISCOVERY_H
+#define HP_DISCOVERY_DISCOVERY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <uv.h>
+
+#include "base/err.h"
+#include "base/options.h"
+#include "discovery/hosts.h"
+
+typedef struct hp_discovery hp_discovery_t;
+
+typedef struct hp_discovery_options {
+    bool scan;                 /* timed scans: at start, every 5 minutes, when the network changes */
+    bool beacon;               /* UDP announcements, sent and received */
+    const char *advertise;     /* NULL or "ADDR[:PORT]": what others are told instead of our own */
+    const hp_strings_t *hosts; /* NULL or "ADDR[:PORT]"s that are tried until each has answered once, then are
+                                  hosts like others */
+} hp_discovery_options_t;
+
+/* The options are copied; self is read at every use. HP_E_INVALID naming the option that is no address. */
+int hp_discovery_create(hp_discovery_t **discovery, uv_loop_t *loop, hp_hosts_t *hosts, const hp_self_t *self,
+                        const hp_discovery_options_t *options, hp_err_t *err);
+void hp_discovery_start(hp_discovery_t *discovery);
+void hp_discovery_destroy(hp_discovery_t *discovery, void (*closed)(void *arg), void *arg);
+
+/* Switches timed scans and the beacon while running. A scan that is under way goes on. */
+void hp_discovery_set(hp_discovery_t *discovery, bool scan, bool beacon);
+
+/* A person asks: probes every known host and scans all networks, also when timed scans are off. While a scan
+ * runs, the one asked for starts after it. */
+void hp_discovery_scan(hp_discovery_t *discovery);
+
+typedef struct hp_scan_progress {
+    bool running;
+    size_t done, total; /* addresses of the present or the last scan */
+} hp_scan_progress_t;
+hp_scan_progress_t hp_discovery_scan_progress(const hp_discovery_t *discovery);
+
+#endif
