@@ -140,6 +140,7 @@ describe("a full disk", { skip }, () => {
             const link = await startLink({ t, to: a.peerPort, rate: 40 * MiB });
             const b = await startHostpair({ t, name: "b", downloads: disk });
             const host = await addHost(b, link.port);
+            /** @type {number[]} */
             const ids = [];
             for (const i of [0, 1]) ids.push((await download(b, { host: host.id, path: `${i}.bin` })).id);
             const first = await waitFor(

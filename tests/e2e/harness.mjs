@@ -72,7 +72,7 @@ const SANITIZER =
  * @template T
  * @param {() => T | Promise<T>} fn an exception counts as "not yet" and is shown when the time is over
  * @param {{ timeout?: number, interval?: number, what?: string, detail?: () => unknown }} [options]
- * @returns {Promise<NonNullable<T>>}
+ * @returns {Promise<Exclude<NonNullable<T>, false | 0 | "">>}
  */
 export async function waitFor(fn, { timeout = 10_000, interval = 25, what = "a condition", detail } = {}) {
     const end = performance.now() + timeout;
@@ -81,7 +81,7 @@ export async function waitFor(fn, { timeout = 10_000, interval = 25, what = "a c
     for (;;) {
         try {
             const value = await fn();
-            if (value) return value;
+            if (value) return /** @type {Exclude<NonNullable<T>, false | 0 | "">} */ (value);
             last = value;
         } catch (error) {
             if (error instanceof GiveUp) throw error;
