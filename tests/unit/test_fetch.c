@@ -290,9 +290,7 @@ static void serve_slowly(server_t *server, int fd, int number)
 {
     const script_t *script = server->script;
     char request[8192];
-    int one = 1;
     (void)number;
-    setsockopt(fd, IPPROTO_TCP, 1 /* TCP_NODELAY */, &one, sizeof one);
     if (!read_request(server, fd, request, sizeof request))
         return;
     size_t length = script->length != 0 ? script->length : strlen(script->reply);

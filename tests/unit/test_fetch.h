@@ -7,6 +7,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -75,6 +76,9 @@ static void *accept_thread(void *arg)
         int fd = accept4(server->listener, NULL, NULL, SOCK_CLOEXEC);
         if (fd < 0)
             return NULL; /* shut down */
+        int one = 1;
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one,
+                   sizeof one); /* a reply in two parts must not wait 40 ms between them */
         int number = server->connections;
         if (number >= CONNECTIONS_MAX) {
             close(fd);
