@@ -1,0 +1,195 @@
+#include "api/api.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/internal.h"
+#include "base/clock.h"
+#include "base/mem.h"
+
+#define BODY_MAX (8 * 1024 * 1024) /* bytes: a piece of an upload */
+
+static void release(hp_api_t *api)
+{
+    if (--api->references == 0)
+        free(api);
+}
+
+void *hp_api_op_create(size_t size, hp_api_t *api, hp_http_request_t *request)
+{
+    hp_api_op_t *op = hp_alloc(size);
+    op->api = api;
+    op->request = request;
+    api->references++;
+    if (request != NULL)
+        hp_http_addref(request);
+    return op;
+}
+
+void hp_api_op_destroy(void *arg)
+{
+    hp_api_op_t *op = arg;
+    if (op->request != NULL)
+        hp_http_release(op->request);
+    release(op->api);
+    free(op);
+}
+
+bool hp_api_is_closing(const hp_api_t *api)
+{
+    return api->closing;
+}
+
+void hp_api_reply_text(hp_http_request_t *request, int status, char *json)
+{
+    hp_http_reply_owned(request, status, "application/json", json, strlen(json));
+}
+
+/* ---- requests ---- */
+
+static void set_common_headers(hp_http_request_t *request)
+{
+    hp_http_set_header(request, "X-Content-Type-Options", "nosniff");
+    hp_http_set_header(request, "X-Frame-Options", "DENY");
+    hp_http_set_header(request, "Cross-Origin-Resource-Policy", "same-origin");
+    hp_http_set_header(request, "Referrer-Policy", "no-referrer");
+}
+
+static bool is_api_path(const char *path)
+{
+    return strncmp(path, "/api/", 5) == 0 || strcmp(path, "/api") == 0 || strcmp(path, "/metrics") == 0;
+}
+
+static int check_caller(hp_api_t *api, hp_http_request_t *request, bool open, hp_err_t *err)
+{
+    hp_guard_request_t fields = {
+        .method = hp_http_method(request),
+        .host = hp_http_header(request, "Host"),
+        .origin = hp_http_header(request, "Origin"),
+        .fetch_site = hp_http_header(request, "Sec-Fetch-Site"),
+        .authorization = hp_http_header(request, "Authorization"),
+        .cookie = hp_http_header(request, "Cookie"),
+        .open = open,
+    };
+    int rc = hp_guard_check(&api->guard, &fields, err);
+    if (rc == HP_E_UNAUTHORIZED)
+        hp_http_set_header(request, "WWW-Authenticate", "Bearer");
+    return rc;
+}
+
+static void on_request(void *arg, hp_http_request_t *request)
+{
+    hp_api_t *api = arg;
+    hp_route_match_t match;
+    hp_err_t err = {0};
+    const char *path = hp_http_path(request);
+    set_common_headers(request);
+    int found = hp_route_find(hp_api_routes, hp_api_routes_count, hp_http_method(request), path, &match);
+    bool page = !is_api_path(path);
+    bool open = page || (found == 0 && match.route->handler == hp_api_post_session);
+    int rc = check_caller(api, request, open, &err);
+    if (rc != 0) {
+        hp_http_reply_problem(request, rc, &err);
+        return;
+    }
+    if (page) {
+        hp_api_serve_asset(api, request);
+        return;
+    }
+    hp_http_set_header(request, "Cache-Control", "no-store");
+    if (found == 0)
+        match.route->handler(api, request, match.arg);
+    else if (found == HP_E_METHOD)
+        hp_http_reply_method(request, match.allow);
+    else
+        hp_http_reply_problem(request, found, NULL);
+}
+
+void hp_api_post_session(hp_api_t *api, hp_http_request_t *request, const char *arg)
+{
+    (void)arg;
+    static const char *const known[] = {"token", NULL};
+    hp_err_t err = {0};
+    json_t *body = NULL;
+    const char *token = NULL;
+    char cookie[HP_GUARD_COOKIE_SIZE];
+    int rc = hp_json_read_body(request, known, &body, &err);
+    if (rc == 0)
+        rc = hp_json_get_text(body, "token", &token, &err);
+    if (rc == 0 && token == NULL)
+        rc = hp_err_set(&err, HP_E_INVALID, "token: is missing");
+    if (rc == 0 && !hp_guard_token_matches(&api->guard, token))
+        rc = hp_err_set(&err, HP_E_UNAUTHORIZED, "that is not the token that hostpair was started with");
+    if (rc == 0) {
+        if (api->guard.has_token)
+            hp_http_set_header(request, "Set-Cookie", hp_guard_set_cookie(&api->guard, cookie));
+        hp_http_reply_empty(request, 204);
+    } else {
+        hp_http_reply_problem(request, rc, &err);
+    }
+    json_decref(body);
+}
+
+/* ---- life ---- */
+
+int hp_api_create(hp_api_t **out, const hp_api_deps_t *deps, const char *address, uint16_t port,
+                  hp_err_t *err)
+{
+    hp_api_t *api = hp_alloc(sizeof *api);
+    *api = (hp_api_t){
+        .deps = *deps, .references = 1, .started_at = hp_clock_wall_ms(), .started_ms = hp_clock_ms()};
+    hp_http_options_t options = {
+        .name = "dashboard",
+        .server = "hostpair/" HP_VERSION,
+        .body_max = BODY_MAX,
+        .problem_json = true,
+        .handler = on_request,
+        .arg = api,
+    };
+    *out = NULL;
+    int rc = hp_http_listen(&api->listener, deps->loop, address, port, &options, err);
+    if (rc != 0) {
+        free(api);
+        return rc;
+    }
+    const char *token = deps->options->dashboard_token;
+    hp_guard_init(&api->guard, deps->options->dashboard_listen.address, hp_http_port(api->listener),
+                  &deps->options->allow_hosts, token);
+    api->traffic = hp_traffic_create(api);
+    api->events = hp_events_create(api);
+    hp_http_set_limit(deps->peer, deps->settings->up_limit_bps);
+    *out = api;
+    return 0;
+}
+
+static void on_part_closed(void *arg)
+{
+    hp_api_t *api = arg;
+    if (--api->parts > 0)
+        return;
+    void (*on_closed)(void *) = api->on_closed;
+    void *on_closed_arg = api->on_closed_arg;
+    release(api);
+    on_closed(on_closed_arg);
+}
+
+static void on_listener_closed(void *arg)
+{
+    hp_api_t *api = arg;
+    api->parts = 2;
+    hp_events_destroy(api->events, on_part_closed, api);
+    hp_traffic_destroy(api->traffic, on_part_closed, api);
+}
+
+void hp_api_destroy(hp_api_t *api, void (*closed)(void *arg), void *arg)
+{
+    api->closing = true;
+    api->on_closed = closed;
+    api->on_closed_arg = arg;
+    hp_http_destroy(api->listener, on_listener_closed, api);
+}
+
+uint16_t hp_api_port(const hp_api_t *api)
+{
+    return hp_http_port(api->listener);
+}

@@ -1,0 +1,51 @@
+/* The dashboard's side of hostpair: a listener that serves the embedded page and the REST API below /api/v1,
+ * and the event hub that tells every open page what happens.
+ *
+ * Invariants
+ * 1. Loop thread only; SQL runs in the store's thread, disk work in the pool.
+ * 2. The parts in hp_api_deps_t outlive the API: it is created last and destroyed first. What it asked of
+ * them may still call back after that; such a call only lets go of memory.
+ */
+#ifndef HP_API_API_H
+#define HP_API_API_H
+
+#include <uv.h>
+
+#include "api/settings.h"
+#include "base/options.h"
+#include "discovery/discovery.h"
+#include "http/http.h"
+#include "share/share.h"
+#include "store/store.h"
+#include "transfer/transfer.h"
+
+typedef struct hp_api hp_api_t;
+
+typedef struct hp_api_deps {
+    uv_loop_t *loop;
+    hp_store_t *store;
+    hp_share_t *share;
+    hp_discovery_t *discovery;
+    hp_hosts_t *hosts;
+    hp_transfer_t *transfer;
+    hp_http_listener_t *peer; /* for connections, bytes sent and the upload limit */
+    const hp_options_t *options;
+    hp_settings_t *settings; /* in effect; changed here alone */
+    hp_self_t *self;         /* the name follows the settings */
+} hp_api_deps_t;
+
+/* Listens on address:port (see hp_http_listen) and subscribes to what the parts tell. An error code with the
+ * words in err. */
+int hp_api_create(hp_api_t **api, const hp_api_deps_t *deps, const char *address, uint16_t port,
+                  hp_err_t *err);
+
+/* Ends all connections and event streams, then calls closed. */
+void hp_api_destroy(hp_api_t *api, void (*closed)(void *arg), void *arg);
+
+uint16_t hp_api_port(const hp_api_t *api);
+
+/* For hp_transfer_hooks_t, which has one taker only. */
+void hp_api_download_changed(hp_api_t *api, int64_t id);
+void hp_api_download_removed(hp_api_t *api, int64_t id);
+
+#endif

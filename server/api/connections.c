@@ -1,0 +1,22 @@
+/* GET /api/v1/connections: who is connected to the peer listener. */
+#include <stdlib.h>
+
+#include "api/internal.h"
+#include "base/mem.h"
+
+#define CONNECTIONS_MAX 1000 /* listed; there may be more, which total tells */
+
+void hp_api_get_connections(hp_api_t *api, hp_http_request_t *request, const char *arg)
+{
+    (void)arg;
+    hp_http_connection_t *connections = hp_alloc_array(CONNECTIONS_MAX, sizeof *connections);
+    size_t total = hp_http_connections(api->deps.peer, connections, CONNECTIONS_MAX);
+    json_t *json = json_object(), *list = json_array();
+    for (size_t i = 0; i < HP_MIN(total, (size_t)CONNECTIONS_MAX); i++)
+        json_array_append_new(
+            list, hp_json_connection(&connections[i], hp_api_host_of(api, connections[i].address)));
+    free(connections);
+    json_object_set_new(json, "connections", list);
+    json_object_set_new(json, "total", hp_json_count(total));
+    hp_http_reply_json(request, 200, json);
+}

@@ -1,0 +1,372 @@
+/* Downloads: /api/v1/downloads and what stands below it. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/internal.h"
+#include "base/buf.h"
+#include "base/mem.h"
+
+#define PIECE_DOWNLOADS 100 /* of the list, made at one go */
+
+/* The id in the path; one that no download can have is answered here, and gives false. */
+static bool read_id(hp_http_request_t *request, const char *arg, int64_t *id)
+{
+    char *end;
+    long long value = strtoll(arg, &end, 10);
+    size_t length = strlen(arg);
+    if (length > 0 && length <= 18 && strspn(arg, "0123456789") == length && *end == '\0') {
+        *id = value;
+        return true;
+    }
+    hp_http_reply_problem(request, HP_E_NOT_FOUND, NULL);
+    return false;
+}
+
+static void reply_download(hp_api_t *api, hp_http_request_t *request, int status, int64_t id)
+{
+    hp_download_info_t info;
+    hp_err_t err;
+    int rc = hp_transfer_get(api->deps.transfer, id, &info);
+    if (rc == 0) {
+        hp_http_reply_json(request, status, hp_json_download(&info));
+        return;
+    }
+    hp_err_set(&err, rc, "there is no download %lld", (long long)id);
+    hp_http_reply_problem(request, rc, &err);
+}
+
+/* ---- the list, made in pieces: there may be ten thousand ---- */
+
+typedef struct {
+    hp_api_op_t op;
+    int64_t *ids;
+    size_t count, next;
+    bool any; /* one was written already */
+} list_op_t;
+
+static void on_list_end(void *arg)
+{
+    list_op_t *list = arg;
+    free(list->ids);
+    hp_api_op_destroy(list);
+}
+
+static void next_piece(void *arg, hp_http_stream_t *stream)
+{
+    list_op_t *list = arg;
+    hp_buf_t piece;
+    hp_buf_init(&piece, SIZE_MAX / 2);
+    if (list->next == 0)
+        hp_buf_add_text(&piece, "{\"downloads\":[");
+    bool closing = hp_api_is_closing(list->op.api);
+    size_t end = HP_MIN(list->count, list->next + PIECE_DOWNLOADS);
+    for (; !closing && list->next < end; list->next++) {
+        hp_download_info_t info;
+        if (hp_transfer_get(list->op.api->deps.transfer, list->ids[list->next], &info) != 0)
+            continue; /* removed since the list was begun */
+        char *text = hp_json_dump(hp_json_download(&info));
+        hp_buf_add_text(&piece, list->any ? "," : "");
+        hp_buf_add_text(&piece, text);
+        list->any = true;
+        free(text);
+    }
+    bool last = list->next >= list->count;
+    if (last)
+        hp_buf_add_text(&piece, "]}");
+    hp_http_stream_send(stream, piece.data, piece.length,
+                        closing ? HP_STREAM_FAILED
+                        : last  ? HP_STREAM_LAST
+                                : HP_STREAM_MORE);
+    hp_buf_dispose(&piece);
+}
+
+void hp_api_get_downloads(hp_api_t *api, hp_http_request_t *request, const char *arg)
+{
+    (void)arg;
+    list_op_t *list = hp_api_op_create(sizeof *list, api, request);
+    size_t count = hp_transfer_count(api->deps.transfer);
+    list->ids = hp_alloc_array(count, sizeof *list->ids);
+    for (size_t i = 0; i < count; i++) {
+        hp_download_info_t info;
+        if (hp_transfer_get_at(api->deps.transfer, i, &info) == 0)
+            list->ids[list->count++] = info.id;
+    }
+    hp_http_stream_t *stream = hp_http_reply_stream(request, 200, "application/json", next_piece, list);
+    if (stream != NULL)
+        hp_http_stream_on_end(stream, on_list_end);
+    else
+        on_list_end(list);
+}
+
+void hp_api_get_download(hp_api_t *api, hp_http_request_t *request, const char *arg)
+{
+    int64_t id;
+    if (read_id(request, arg, &id))
+        reply_download(api, request, 200, id);
+}
+
+/* ---- orders ---- */
+
+static void on_ordered(void *arg, int status, int64_t id, bool existing, const hp_err_t *err)
+{
+    hp_api_op_t *op = arg;
+    if (status != 0 || hp_api_is_closing(op->api)) {
+        hp_http_reply_problem(op->request, status != 0 ? status : HP_E_BUSY, err);
+    } else {
+        char location[64];
+        snprintf(location, sizeof location, "/api/v1/downloads/%lld", (long long)id);
+        if (!existing)
+            hp_http_set_header(op->request, "Location", location);
+        reply_download(op->api, op->request, existing ? 200 : 201, id);
+    }
+    hp_api_op_destroy(op);
+}
+
+/* Which of the four kinds of order it is, and that it is only one of them. */
+static int check_kind(const hp_download_order_t *order, hp_err_t *err)
+{
+    bool of_host = order->path != NULL || order->folder != NULL;
+    int kinds =
+        (order->path != NULL) + (order->folder != NULL) + (order->root != NULL) + (order->url != NULL);
+    if (kinds != 1)
+        return hp_err_set(err, HP_E_INVALID, "give one of host and path, host and folder, root, or url");
+    if (of_host && order->host == NULL)
+        return hp_err_set(err, HP_E_INVALID, "host: is missing");
+    if (!of_host && order->host != NULL)
+        return hp_err_set(err, HP_E_INVALID, "host: stands only beside path or folder");
+    if (order->root != NULL) {
+        uint8_t digest[32];
+        if (hp_hex_decode(order->root, digest, sizeof digest) != 0)
+            return hp_err_set(err, HP_E_INVALID, "root: is not 64 hex digits");
+    }
+    return 0;
+}
+
+static int read_order(json_t *body, hp_download_order_t *order, hp_err_t *err)
+{
+    const struct {
+        const char *name;
+        const char **value;
+    } texts[] = {{"host", &order->host}, {"path", &order->path}, {"folder", &order->folder},
+                 {"root", &order->root}, {"url", &order->url},   {"to", &order->to}};
+    int64_t priority = 0, limit = 0;
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < HP_COUNT(texts); i++)
+        rc = hp_json_get_text(body, texts[i].name, texts[i].value, err);
+    if (rc == 0)
+        rc = hp_json_get_int(body, "priority", -1, 1, &priority, NULL, err);
+    if (rc == 0)
+        rc = hp_json_get_int(body, "limit_bps", 0, INT64_MAX, &limit, NULL, err);
+    if (rc == 0)
+        rc = check_kind(order, err);
+    if (order->to != NULL && order->to[0] == '\0')
+        order->to = NULL;
+    if (rc == 0 && order->to != NULL && (rc = hp_path_check(order->to, strlen(order->to), err)) != 0)
+        hp_err_prefix(err, "to: ");
+    order->priority = (int)priority;
+    order->limit_bps = (uint64_t)limit;
+    return rc;
+}
+
+void hp_api_post_downloads(hp_api_t *api, hp_http_request_t *request, const char *arg)
+{
+    (void)arg;
+    static const char *const known[] = {"host", "path",     "folder",    "root", "url",
+                                        "to",   "priority", "limit_bps", NULL};
+    hp_err_t err = {0};
+    hp_download_order_t order = {0};
+    json_t *body = NULL;
+    int rc = hp_json_read_body(request, known, &body, &err);
+    if (rc == 0)
+        rc = read_order(body, &order, &err);
+    if (rc == 0)
+        hp_transfer_add(api->deps.transfer, &order, on_ordered,
+                        hp_api_op_create(sizeof(hp_api_op_t), api, request));
+    else
+        hp_http_reply_problem(request, rc, &err);
+    json_decref(body);
+}
+
+/* ---- changes ---- */
+
+typedef struct {
+    hp_api_op_t op;
+    int64_t id;
+    int status; /* of the reply: 200, or 202 for started work */
+    enum { STATE_AS_IT_IS, STATE_PAUSED, STATE_QUEUED } state;
+    bool change_priority, change_limit;
+    int priority;
+    uint64_t limit_bps;
+} change_op_t;
+
+static void on_changed(void *arg, int status, int64_t id, bool existing, const hp_err_t *err)
+{
+    (void)id, (void)existing;
+    change_op_t *change = arg;
+    if (status == 0 && hp_api_is_closing(change->op.api))
+        status = HP_E_BUSY;
+    if (status != 0)
+        hp_http_reply_problem(change->op.request, status, err);
+    else
+        reply_download(change->op.api, change->op.request, change->status, change->id);
+    hp_api_op_destroy(change);
+}
+
+/* The state comes last: a download is paused or goes on with its new priority and limit. */
+static void on_numbers_changed(void *arg, int status, int64_t id, bool existing, const hp_err_t *err)
+{
+    change_op_t *change = arg;
+    hp_transfer_t *transfer = change->op.api->deps.transfer;
+    if (status != 0 || hp_api_is_closing(change->op.api) || change->state == STATE_AS_IT_IS)
+        on_changed(change, status, id, existing, err);
+    else if (change->state == STATE_PAUSED)
+        hp_transfer_pause(transfer, change->id, on_changed, change);
+    else
+        hp_transfer_resume(transfer, change->id, on_changed, change);
+}
+
+static int read_change(json_t *body, change_op_t *change, hp_err_t *err)
+{
+    const char *state = NULL;
+    int64_t priority = 0, limit = 0;
+    int rc = hp_json_get_text(body, "state", &state, err);
+    if (rc == 0)
+        rc = hp_json_get_int(body, "priority", -1, 1, &priority, &change->change_priority, err);
+    if (rc == 0)
+        rc = hp_json_get_int(body, "limit_bps", 0, INT64_MAX, &limit, &change->change_limit, err);
+    if (rc != 0)
+        return rc;
+    change->priority = (int)priority;
+    change->limit_bps = (uint64_t)limit;
+    if (state == NULL)
+        return 0;
+    if (strcmp(state, "paused") == 0)
+        change->state = STATE_PAUSED;
+    else if (strcmp(state, "queued") == 0)
+        change->state = STATE_QUEUED;
+    else
+        return hp_err_set(err, HP_E_INVALID, "state: is neither paused nor queued");
+    return 0;
+}
+
+void hp_api_patch_download(hp_api_t *api, hp_http_request_t *request, const char *arg)
+{
+    static const char *const known[] = {"state", "priority", "limit_bps", NULL};
+    hp_err_t err = {0};
+    json_t *body = NULL;
+    int64_t id;
+    if (!read_id(request, arg, &id))
+        return;
+    change_op_t *change = hp_api_op_create(sizeof *change, api, request);
+    change->id = id;
+    change->status = 200;
+    int rc = hp_json_read_body(request, known, &body, &err);
+    if (rc == 0)
+        rc = read_change(body, change, &err);
+    json_decref(body);
+    if (rc != 0) {
+        hp_http_reply_problem(request, rc, &err);
+        hp_api_op_destroy(change);
+    } else if (change->change_priority || change->change_limit) {
+        hp_transfer_change(api->deps.transfer, id, change->change_priority ? &change->priority : NULL,
+                           change->change_limit ? &change->limit_bps : NULL, on_numbers_changed, change);
+    } else {
+        on_numbers_changed(change, 0, id, true, NULL);
+    }
+}
+
+typedef void (*transfer_call_fn)(hp_transfer_t *transfer, int64_t id, hp_download_fn done, void *arg);
+
+static void start_work(hp_api_t *api, hp_http_request_t *request, const char *arg, transfer_call_fn call)
+{
+    int64_t id;
+    if (!read_id(request, arg, &id))
+        return;
+    change_op_t *change = hp_api_op_create(sizeof *change, api, request);
+    change->id = id;
+    change->status = 202;
+    call(api->deps.transfer, id, on_changed, change);
+}
+
+void hp_api_post_download_retry(hp_api_t *api, hp_http_request_t *request, const char *arg)
+{
+    start_work(api, request, arg, hp_transfer_retry);
+}
+
+void hp_api_post_download_recheck(hp_api_t *api, hp_http_request_t *request, const char *arg)
+{
+    start_work(api, request, arg, hp_transfer_recheck);
+}
+
+void hp_api_post_downloads_pause(hp_api_t *api, hp_http_request_t *request, const char *arg)
+{
+    (void)arg;
+    hp_transfer_pause_all(api->deps.transfer);
+    hp_http_reply_empty(request, 202);
+}
+
+void hp_api_post_downloads_resume(hp_api_t *api, hp_http_request_t *request, const char *arg)
+{
+    (void)arg;
+    hp_transfer_resume_all(api->deps.transfer);
+    hp_http_reply_empty(request, 202);
+}
+
+static void on_removed(void *arg, int status, int64_t id, bool existing, const hp_err_t *err)
+{
+    (void)id, (void)existing;
+    hp_api_op_t *op = arg;
+    if (status == 0)
+        hp_http_reply_empty(op->request, 204);
+    else
+        hp_http_reply_problem(op->request, status, err);
+    hp_api_op_destroy(op);
+}
+
+void hp_api_delete_download(hp_api_t *api, hp_http_request_t *request, const char *arg)
+{
+    static const char *const words[] = {"keep", "remove", NULL};
+    hp_err_t err = {0};
+    int64_t id;
+    int data = 0;
+    if (!read_id(request, arg, &id))
+        return;
+    int rc = hp_param_get_word(request, "data", words, &data, &err);
+    if (rc != 0)
+        hp_http_reply_problem(request, rc, &err);
+    else
+        hp_transfer_remove(api->deps.transfer, id, data == 0, on_removed,
+                           hp_api_op_create(sizeof(hp_api_op_t), api, request));
+}
+
+/* ---- the chunk map ---- */
+
+void hp_api_get_download_chunks(hp_api_t *api, hp_http_request_t *request, const char *arg)
+{
+    static const char *const states[] = {"missing", "active", "done"};
+    uint64_t chunk_size, total;
+    hp_chunk_run_t *runs;
+    size_t count;
+    int64_t id;
+    if (!read_id(request, arg, &id))
+        return;
+    int rc = hp_transfer_chunks(api->deps.transfer, id, &chunk_size, &total, &runs, &count);
+    if (rc != 0) {
+        hp_http_reply_problem(request, rc, NULL);
+        return;
+    }
+    json_t *json = json_object(), *list = json_array();
+    for (size_t i = 0; i < count; i++) {
+        json_t *run = json_array();
+        json_array_append_new(run, hp_json_count(runs[i].first));
+        json_array_append_new(run, hp_json_count(runs[i].count));
+        json_array_append_new(run, json_string(states[runs[i].state]));
+        json_array_append_new(run, hp_json_text_or_null(runs[i].source));
+        json_array_append_new(list, run);
+    }
+    free(runs);
+    json_object_set_new(json, "chunk_size", hp_json_count(chunk_size));
+    json_object_set_new(json, "total", hp_json_count(total));
+    json_object_set_new(json, "runs", list);
+    hp_http_reply_json(request, 200, json);
+}

@@ -1,0 +1,388 @@
+/* GET /api/v1/events: what the parts tell, through the hub, to every open page.
+ *
+ * Hosts, downloads, the share and the log call back when they change. Connections, the scan and the speeds
+ * change all the time and are looked at once a second, and only while somebody listens. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/internal.h"
+#include "base/clock.h"
+#include "base/mem.h"
+
+#define TICK_MS         50    /* how exactly the spacing of events is kept */
+#define LOOK_MS         1000  /* between looks at what does not call back */
+#define COMMENT_MS      15000 /* between two comments that keep a stream alive */
+#define CONNECTIONS_MAX 200   /* of those looked at */
+#define LOG_LINES_MAX   100   /* told a second */
+
+typedef struct client {
+    struct client *next;
+    hp_hub_listener_t *listener;
+    hp_http_events_t *stream; /* NULL once the client has gone */
+} client_t;
+
+struct hp_events {
+    hp_api_t *api;
+    hp_hub_t *hub;
+    uv_timer_t tick, look, comment;
+    uv_async_t logged; /* a line was logged, on any thread */
+    unsigned open_handles;
+    client_t *clients;
+    uint64_t log_told; /* number of the last line that was */
+    uint64_t log_second;
+    int log_count;                     /* lines told since log_second */
+    char *status, *scan;               /* as they were last told */
+    hp_http_connection_t *connections; /* as they were when last looked at */
+    size_t connection_count;
+    void (*closed)(void *arg);
+    void *closed_arg;
+};
+
+/* ---- rendering ---- */
+
+static char *render_host(hp_events_t *self, const char *id)
+{
+    const hp_host_t *host = hp_hosts_find(self->api->deps.hosts, id);
+    return host != NULL ? hp_json_dump(hp_json_host(host)) : NULL;
+}
+
+static char *render_download(hp_events_t *self, const char *id)
+{
+    hp_download_info_t info;
+    if (hp_transfer_get(self->api->deps.transfer, strtoll(id, NULL, 10), &info) != 0)
+        return NULL;
+    return hp_json_dump(hp_json_download(&info));
+}
+
+static char *render_connection(hp_events_t *self, const char *id)
+{
+    uint64_t number = strtoull(id, NULL, 10);
+    for (size_t i = 0; i < self->connection_count; i++) {
+        const hp_http_connection_t *connection = &self->connections[i];
+        if (connection->id == number)
+            return hp_json_dump(
+                hp_json_connection(connection, hp_api_host_of(self->api, connection->address)));
+    }
+    return NULL;
+}
+
+static char *render(void *arg, hp_topic_t topic, const char *key)
+{
+    hp_events_t *self = arg;
+    switch (topic) {
+    case HP_TOPIC_STATUS:
+        return hp_json_dump(hp_api_status_json(self->api));
+    case HP_TOPIC_HOST:
+        return render_host(self, key);
+    case HP_TOPIC_SCAN:
+        return hp_json_dump(hp_api_scan_json(self->api));
+    case HP_TOPIC_DOWNLOAD:
+        return render_download(self, key);
+    case HP_TOPIC_SHARE:
+        return hp_json_dump(hp_api_share_json(self->api));
+    case HP_TOPIC_CONNECTION:
+        return render_connection(self, key);
+    case HP_TOPIC_MESSAGE:
+    case HP_TOPIC_LOG:
+        break; /* only ever published */
+    }
+    return NULL;
+}
+
+/* ---- what changed ---- */
+
+static void on_tick(uv_timer_t *timer)
+{
+    hp_events_t *self = timer->data;
+    if (!hp_hub_tick(self->hub, hp_clock_ms()))
+        uv_timer_stop(timer);
+}
+
+/* Something may wait in the hub from now on. */
+static void keep_ticking(hp_events_t *self)
+{
+    if (!uv_is_active((uv_handle_t *)&self->tick))
+        uv_timer_start(&self->tick, on_tick, TICK_MS, TICK_MS);
+}
+
+void hp_events_touch(hp_events_t *self, hp_topic_t topic, const char *key)
+{
+    hp_hub_touch(self->hub, topic, key, hp_clock_ms());
+    keep_ticking(self);
+}
+
+static void publish(hp_events_t *self, hp_topic_t topic, const char *key, json_t *json)
+{
+    char *text = hp_json_dump(json);
+    hp_hub_publish(self->hub, topic, key, text, hp_clock_ms());
+    free(text);
+}
+
+void hp_events_removed(hp_events_t *self, hp_topic_t topic, const char *key, json_t *id)
+{
+    json_t *json = json_object();
+    json_object_set_new(json, "id", id);
+    json_object_set_new(json, "removed", json_true());
+    publish(self, topic, key, json);
+}
+
+static void on_host_event(void *arg, hp_host_event_t event, const hp_host_t *host)
+{
+    hp_api_t *api = arg;
+    if (hp_api_is_closing(api))
+        return;
+    if (event == HP_HOST_REMOVED)
+        hp_events_removed(api->events, HP_TOPIC_HOST, host->id, hp_json_text(host->id));
+    else
+        hp_events_touch(api->events, HP_TOPIC_HOST, host->id);
+}
+
+static void on_share_change(void *arg)
+{
+    hp_api_t *api = arg;
+    if (!hp_api_is_closing(api))
+        hp_events_touch(api->events, HP_TOPIC_SHARE, "");
+}
+
+static char *download_key(int64_t id, char out[24])
+{
+    snprintf(out, 24, "%lld", (long long)id);
+    return out;
+}
+
+void hp_api_download_changed(hp_api_t *api, int64_t id)
+{
+    char key[24];
+    if (!hp_api_is_closing(api))
+        hp_events_touch(api->events, HP_TOPIC_DOWNLOAD, download_key(id, key));
+}
+
+void hp_api_download_removed(hp_api_t *api, int64_t id)
+{
+    char key[24];
+    if (!hp_api_is_closing(api))
+        hp_events_removed(api->events, HP_TOPIC_DOWNLOAD, download_key(id, key), json_integer(id));
+}
+
+/* ---- the log ---- */
+
+/* On whichever thread logged. */
+static void on_line(void *arg)
+{
+    hp_events_t *self = arg;
+    uv_async_send(&self->logged);
+}
+
+static uint64_t last_line(void)
+{
+    hp_log_entry_t *entries = hp_alloc_array(HP_LOG_KEPT, sizeof *entries);
+    int count = hp_log_read(0, entries, HP_LOG_KEPT);
+    uint64_t number = count > 0 ? entries[count - 1].number : 0;
+    free(entries);
+    return number;
+}
+
+/* At most LOG_LINES_MAX a second; what waits is told later, or is left to GET /log. */
+static void tell_log(hp_events_t *self)
+{
+    uint64_t now = hp_clock_ms();
+    if (now - self->log_second >= 1000) {
+        self->log_second = now;
+        self->log_count = 0;
+    }
+    int room = LOG_LINES_MAX - self->log_count;
+    if (room == 0 || !hp_hub_awake(self->hub, now))
+        return;
+    hp_log_entry_t *entries = hp_alloc_array((size_t)room, sizeof *entries);
+    int count = hp_log_read(self->log_told, entries, room);
+    for (int i = 0; i < count; i++)
+        publish(self, HP_TOPIC_LOG, "", hp_json_log_entry(&entries[i]));
+    if (count > 0)
+        self->log_told = entries[count - 1].number;
+    self->log_count += count;
+    free(entries);
+}
+
+static void on_logged(uv_async_t *async)
+{
+    tell_log(async->data);
+}
+
+/* ---- clients that left ---- */
+
+/* May run inside a send, so the client is only marked: the hub is walking its listeners. */
+static void on_client_gone(void *arg)
+{
+    client_t *client = arg;
+    client->stream = NULL;
+}
+
+static void on_event(void *arg, uint64_t id, const char *event, const char *data)
+{
+    client_t *client = arg;
+    if (client->stream != NULL)
+        hp_http_events_send(client->stream, id, event, data);
+}
+
+static void sweep(hp_events_t *self)
+{
+    for (client_t **link = &self->clients, *client; (client = *link) != NULL;) {
+        if (client->stream != NULL) {
+            link = &client->next;
+            continue;
+        }
+        *link = client->next;
+        hp_hub_leave(self->hub, client->listener, hp_clock_ms());
+        free(client);
+    }
+}
+
+/* ---- what is looked at ---- */
+
+static void look_at_connections(hp_events_t *self)
+{
+    hp_http_connection_t *now = hp_alloc_array(CONNECTIONS_MAX, sizeof *now), *old = self->connections;
+    size_t count =
+        HP_MIN(hp_http_connections(self->api->deps.peer, now, CONNECTIONS_MAX), (size_t)CONNECTIONS_MAX);
+    size_t old_count = self->connection_count;
+    self->connections = now;
+    self->connection_count = count;
+    char key[24];
+    for (size_t i = 0; i < count; i++) {
+        size_t k = 0;
+        while (k < old_count && old[k].id != now[i].id)
+            k++;
+        if (k == old_count || old[k].requests != now[i].requests || old[k].bytes_sent != now[i].bytes_sent ||
+            old[k].speed_bps != now[i].speed_bps || old[k].active != now[i].active)
+            hp_events_touch(self, HP_TOPIC_CONNECTION, download_key((int64_t)now[i].id, key));
+    }
+    for (size_t i = 0; i < old_count; i++) {
+        size_t k = 0;
+        while (k < count && now[k].id != old[i].id)
+            k++;
+        if (k == count)
+            hp_events_removed(self, HP_TOPIC_CONNECTION, download_key((int64_t)old[i].id, key),
+                              hp_json_count(old[i].id));
+    }
+    free(old);
+}
+
+/* Tells the thing when it is not as it was last time; what only counts on with the clock is left out of that.
+ */
+static void look_at(hp_events_t *self, hp_topic_t topic, char **last, json_t *json)
+{
+    json_object_del(json, "time");
+    json_object_del(json, "uptime_s");
+    char *now = hp_json_dump(json);
+    if (*last == NULL || strcmp(*last, now) != 0)
+        hp_events_touch(self, topic, "");
+    free(*last);
+    *last = now;
+}
+
+static void on_look(uv_timer_t *timer)
+{
+    hp_events_t *self = timer->data;
+    sweep(self);
+    if (!hp_hub_awake(self->hub, hp_clock_ms())) {
+        uv_timer_stop(timer);
+        return;
+    }
+    tell_log(self);
+    look_at(self, HP_TOPIC_SCAN, &self->scan, hp_api_scan_json(self->api));
+    look_at(self, HP_TOPIC_STATUS, &self->status, hp_api_status_json(self->api));
+    look_at_connections(self);
+}
+
+/* ---- clients ---- */
+
+static void on_comment(uv_timer_t *timer)
+{
+    hp_events_t *self = timer->data;
+    for (client_t *client = self->clients; client != NULL; client = client->next)
+        if (client->stream != NULL)
+            hp_http_events_comment(client->stream);
+}
+
+void hp_api_get_events(hp_api_t *api, hp_http_request_t *request, const char *arg)
+{
+    (void)arg;
+    hp_events_t *self = api->events;
+    uint64_t now = hp_clock_ms();
+    client_t *client = hp_alloc(sizeof *client);
+    client->stream = hp_http_reply_events(request, on_client_gone, client);
+    if (client->stream == NULL) {
+        free(client);
+        return;
+    }
+    if (!hp_hub_awake(self->hub, now))
+        self->log_told = last_line();
+    hp_http_events_comment(client->stream); /* the first byte tells the client that it is connected */
+    client->next = self->clients;
+    self->clients = client;
+    client->listener =
+        hp_hub_listen(self->hub, hp_http_header(request, "Last-Event-ID"), on_event, client, now);
+    if (!uv_is_active((uv_handle_t *)&self->look))
+        uv_timer_start(&self->look, on_look, LOOK_MS, LOOK_MS);
+    keep_ticking(self);
+}
+
+/* ---- life ---- */
+
+hp_events_t *hp_events_create(hp_api_t *api)
+{
+    hp_events_t *self = hp_alloc(sizeof *self);
+    uv_loop_t *loop = api->deps.loop;
+    self->api = api;
+    /* Above every id of an earlier run, as long as that had less than a million events a second. */
+    self->hub = hp_hub_create((uint64_t)(hp_clock_wall_ms() / 1000) << 20, render, self);
+    uv_timer_t *const timers[] = {&self->tick, &self->look, &self->comment};
+    for (size_t i = 0; i < HP_COUNT(timers); i++) {
+        uv_timer_init(loop, timers[i]);
+        timers[i]->data = self;
+    }
+    uv_timer_start(&self->comment, on_comment, COMMENT_MS, COMMENT_MS);
+    self->logged.data = self;
+    if (uv_async_init(loop, &self->logged, on_logged) != 0)
+        abort(); /* no descriptors left at start-up */
+    self->open_handles = (unsigned)HP_COUNT(timers) + 1;
+    hp_hosts_on_event(api->deps.hosts, on_host_event, api);
+    hp_share_on_change(api->deps.share, on_share_change, api);
+    hp_log_set_listener(on_line, self);
+    return self;
+}
+
+static void on_handle_closed(uv_handle_t *handle)
+{
+    hp_events_t *self = handle->data;
+    if (--self->open_handles > 0)
+        return;
+    hp_hub_destroy(self->hub);
+    free(self->status);
+    free(self->scan);
+    free(self->connections);
+    void (*closed)(void *) = self->closed;
+    void *arg = self->closed_arg;
+    free(self);
+    closed(arg);
+}
+
+/* The listener is gone, and every client with it. */
+void hp_events_destroy(hp_events_t *self, void (*closed)(void *arg), void *arg)
+{
+    sweep(self);
+    self->closed = closed;
+    self->closed_arg = arg;
+    hp_log_set_listener(NULL, NULL);
+    hp_share_on_change(self->api->deps.share, NULL, NULL);
+    hp_hosts_off_event(self->api->deps.hosts, on_host_event, self->api);
+    uv_handle_t *const handles[] = {(uv_handle_t *)&self->tick, (uv_handle_t *)&self->look,
+                                    (uv_handle_t *)&self->comment, (uv_handle_t *)&self->logged};
+    for (size_t i = 0; i < HP_COUNT(handles); i++)
+        uv_close(handles[i], on_handle_closed);
+}
+
+size_t hp_events_listeners(const hp_events_t *self)
+{
+    return hp_hub_listeners(self->hub);
+}

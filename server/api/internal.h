@@ -1,0 +1,109 @@
+/* What the files of this folder share: the API's state, the handlers of the route table, and how an answer
+ * that comes later holds on to its request. */
+#ifndef HP_API_INTERNAL_H
+#define HP_API_INTERNAL_H
+
+#include "api/api.h"
+#include "api/guard.h"
+#include "api/hub.h"
+#include "api/json.h"
+#include "api/route.h"
+
+typedef struct hp_events hp_events_t;   /* events.c */
+typedef struct hp_traffic hp_traffic_t; /* traffic.c */
+typedef struct hp_digests hp_digests_t; /* digest.c */
+
+struct hp_api {
+    hp_api_deps_t deps;
+    hp_http_listener_t *listener;
+    hp_guard_t guard;
+    hp_events_t *events;
+    hp_traffic_t *traffic;
+    hp_digests_t *digests;
+    int64_t started_at; /* wall ms */
+    uint64_t started_ms;
+    unsigned references; /* one for the owner, one for every answer under way */
+    bool closing;
+    unsigned parts; /* that still have to close */
+    void (*on_closed)(void *arg);
+    void *on_closed_arg;
+};
+
+/* ---- answers that come later ---- */
+
+/* The first member of the struct that goes with a job, a pool work or a module's callback: keeps the API and
+ * the request until it is destroyed. */
+typedef struct hp_api_op {
+    hp_api_t *api;
+    hp_http_request_t *request;
+} hp_api_op_t;
+
+/* Zeroed memory of size bytes that starts with an hp_api_op_t. request may be NULL. */
+void *hp_api_op_create(size_t size, hp_api_t *api, hp_http_request_t *request);
+void hp_api_op_destroy(void *op); /* frees it too */
+
+/* The parts of the API may not be asked any more. */
+bool hp_api_is_closing(const hp_api_t *api);
+
+/* ---- replies ---- */
+
+/* A 200 or other status with JSON text, malloced, which is taken. */
+void hp_api_reply_text(hp_http_request_t *request, int status, char *json);
+
+/* ---- parts ---- */
+
+hp_events_t *hp_events_create(hp_api_t *api);
+void hp_events_destroy(hp_events_t *events, void (*closed)(void *arg), void *arg);
+void hp_events_touch(hp_events_t *events, hp_topic_t topic, const char *key);
+void hp_events_removed(hp_events_t *events, hp_topic_t topic, const char *key, json_t *id);
+size_t hp_events_listeners(const hp_events_t *events);
+
+hp_traffic_t *hp_traffic_create(hp_api_t *api);
+void hp_traffic_destroy(hp_traffic_t *traffic, void (*closed)(void *arg), void *arg);
+uint64_t hp_traffic_up_bps(const hp_traffic_t *traffic); /* over the last seconds */
+
+/* ---- things as JSON that need more than one module ---- */
+
+json_t *hp_api_status_json(hp_api_t *api);
+json_t *hp_api_scan_json(hp_api_t *api);
+json_t *hp_api_share_json(hp_api_t *api);
+const char *hp_api_host_of(hp_api_t *api,
+                           const char *address); /* the id of the host with this address; NULL */
+
+/* ---- what is not in the table: the page's own files ---- */
+
+void hp_api_serve_asset(hp_api_t *api, hp_http_request_t *request);
+
+/* ---- handlers, one file a resource ---- */
+
+#define HP_HANDLER(name) void hp_api_##name(hp_api_t *api, hp_http_request_t *request, const char *arg)
+HP_HANDLER(get_status);
+HP_HANDLER(post_session);
+HP_HANDLER(get_hosts);
+HP_HANDLER(post_hosts);
+HP_HANDLER(get_host);
+HP_HANDLER(delete_host);
+HP_HANDLER(post_scan);
+HP_HANDLER(get_host_files);
+HP_HANDLER(post_host_files_refresh);
+HP_HANDLER(get_search);
+HP_HANDLER(get_downloads);
+HP_HANDLER(post_downloads);
+HP_HANDLER(post_downloads_pause);
+HP_HANDLER(post_downloads_resume);
+HP_HANDLER(get_download);
+HP_HANDLER(patch_download);
+HP_HANDLER(delete_download);
+HP_HANDLER(post_download_retry);
+HP_HANDLER(post_download_recheck);
+HP_HANDLER(get_download_chunks);
+HP_HANDLER(get_connections);
+HP_HANDLER(get_settings);
+HP_HANDLER(patch_settings);
+HP_HANDLER(get_traffic);
+HP_HANDLER(get_events);
+HP_HANDLER(get_log);
+HP_HANDLER(get_openapi);
+HP_HANDLER(get_metrics);
+
+#endif

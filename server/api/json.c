@@ -1,0 +1,279 @@
+#include "api/json.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "base/options.h"
+#include "base/utf8.h"
+
+#define BODY_MAX (256 * 1024) /* bytes of a JSON body; the listener takes more for uploads */
+
+/* ---- out ---- */
+
+json_t *hp_json_text(const char *text)
+{
+    size_t length = strlen(text);
+    if (hp_utf8_valid(text, length))
+        return json_stringn_nocheck(text, length);
+    char *printable = hp_alloc(4 * length + 1);
+    hp_utf8_printable(text, length, printable, 4 * length + 1);
+    json_t *json = json_string(printable);
+    free(printable);
+    return json;
+}
+
+json_t *hp_json_text_or_null(const char *text)
+{
+    return text == NULL || text[0] == '\0' ? json_null() : hp_json_text(text);
+}
+
+json_t *hp_json_count(uint64_t value)
+{
+    return json_integer((json_int_t)HP_MIN(value, (uint64_t)INT64_MAX));
+}
+
+json_t *hp_json_count_or_null(int64_t value)
+{
+    return value < 0 ? json_null() : json_integer(value);
+}
+
+json_t *hp_json_time(int64_t wall_ms)
+{
+    char text[HP_RFC3339_SIZE];
+    return json_string(hp_clock_rfc3339(wall_ms, text));
+}
+
+json_t *hp_json_time_or_null(int64_t wall_ms)
+{
+    return wall_ms <= 0 ? json_null() : hp_json_time(wall_ms);
+}
+
+json_t *hp_json_host(const hp_host_t *host)
+{
+    json_t *addresses = json_array(), *json = json_object();
+    for (size_t i = 0; i < host->address_count; i++) {
+        char text[HP_ADDRESS_SIZE];
+        json_array_append_new(addresses, json_string(hp_address_format(host->addresses[i].address,
+                                                                       host->addresses[i].port, text)));
+    }
+    json_object_set_new(json, "id", hp_json_text(host->id));
+    json_object_set_new(json, "name", hp_json_text(host->name));
+    json_object_set_new(json, "addresses", addresses);
+    json_object_set_new(json, "state", json_string(host->online ? "online" : "offline"));
+    json_object_set_new(json, "rtt_ms", host->rtt_ms < 0 ? json_null() : json_real(host->rtt_ms));
+    json_object_set_new(json, "clock_offset_ms",
+                        host->clock_uncertainty_ms < 0 ? json_null() : json_integer(host->clock_offset_ms));
+    json_object_set_new(json, "files", hp_json_count_or_null(host->files));
+    json_object_set_new(json, "bytes", hp_json_count_or_null(host->bytes));
+    json_object_set_new(json, "found_by", json_string(hp_found_by_name(host->found_by)));
+    json_object_set_new(json, "last_seen", hp_json_time_or_null(host->last_seen));
+    json_object_set_new(json, "protocol", json_integer(host->protocol));
+    json_object_set_new(json, "listed", json_boolean(host->listed));
+    json_object_set_new(json, "listing", json_boolean(host->listing));
+    json_object_set_new(json, "list_error", hp_json_text_or_null(host->list_error));
+    json_object_set_new(json, "problem", hp_json_text_or_null(host->problem));
+    return json;
+}
+
+static json_t *source_json(const hp_source_info_t *source)
+{
+    json_t *json = json_object();
+    json_object_set_new(json, "host", hp_json_text_or_null(source->host));
+    json_object_set_new(json, "address", hp_json_text(source->address));
+    json_object_set_new(json, "state", json_string(hp_source_state_name(source->state)));
+    json_object_set_new(json, "bytes", hp_json_count(source->bytes));
+    json_object_set_new(json, "speed_bps", hp_json_count(source->speed_bps));
+    json_object_set_new(json, "error", hp_json_text_or_null(source->error));
+    return json;
+}
+
+static json_t *error_json(const hp_download_info_t *info)
+{
+    if (info->error_code == 0)
+        return json_null();
+    const char *detail = info->error_detail;
+    json_t *json = json_object();
+    json_object_set_new(json, "code", json_string(hp_err_slug(info->error_code)));
+    json_object_set_new(
+        json, "detail",
+        hp_json_text(detail != NULL && detail[0] != '\0' ? detail : hp_err_sentence(info->error_code)));
+    return json;
+}
+
+json_t *hp_json_download(const hp_download_info_t *info)
+{
+    json_t *sources = json_array(), *json = json_object();
+    for (size_t i = 0; i < info->source_count; i++)
+        json_array_append_new(sources, source_json(&info->sources[i]));
+    json_object_set_new(json, "id", json_integer(info->id));
+    json_object_set_new(json, "name", hp_json_text(info->name));
+    json_object_set_new(json, "path", hp_json_text(info->path));
+    json_object_set_new(json, "state", json_string(hp_download_state_name(info->state)));
+    json_object_set_new(json, "reason", hp_json_text_or_null(info->reason));
+    json_object_set_new(json, "size", info->size_known ? hp_json_count(info->size) : json_null());
+    json_object_set_new(json, "done_bytes", hp_json_count(info->done_bytes));
+    json_object_set_new(json, "chunk_size",
+                        info->chunk_size > 0 ? hp_json_count(info->chunk_size) : json_null());
+    json_object_set_new(json, "chunks_total", hp_json_count(info->chunks_total));
+    json_object_set_new(json, "chunks_done", hp_json_count(info->chunks_done));
+    json_object_set_new(json, "files_total", hp_json_count(info->files_total));
+    json_object_set_new(json, "files_done", hp_json_count(info->files_done));
+    json_object_set_new(json, "speed_bps", hp_json_count(info->speed_bps));
+    json_object_set_new(json, "eta_s", hp_json_count_or_null(info->eta_s));
+    json_object_set_new(json, "root", hp_json_text_or_null(info->root));
+    json_object_set_new(json, "verified", json_boolean(info->verified));
+    json_object_set_new(json, "priority", json_integer(info->priority));
+    json_object_set_new(json, "limit_bps", hp_json_count(info->limit_bps));
+    json_object_set_new(json, "error", error_json(info));
+    json_object_set_new(json, "sources", sources);
+    json_object_set_new(json, "created_at", hp_json_time(info->created_at));
+    json_object_set_new(json, "finished_at", hp_json_time_or_null(info->finished_at));
+    return json;
+}
+
+json_t *hp_json_connection(const hp_http_connection_t *connection, const char *host)
+{
+    json_t *json = json_object();
+    json_object_set_new(json, "id", hp_json_count(connection->id));
+    json_object_set_new(json, "address", hp_json_text(connection->address));
+    json_object_set_new(json, "port", json_integer(connection->port));
+    json_object_set_new(json, "host", hp_json_text_or_null(host));
+    json_object_set_new(json, "since", hp_json_time(connection->since));
+    json_object_set_new(json, "requests", hp_json_count(connection->requests));
+    json_object_set_new(json, "bytes_sent", hp_json_count(connection->bytes_sent));
+    json_object_set_new(json, "speed_bps", hp_json_count(connection->speed_bps));
+    json_object_set_new(json, "path", hp_json_text_or_null(connection->path));
+    json_object_set_new(json, "user_agent", hp_json_text_or_null(connection->user_agent));
+    return json;
+}
+
+json_t *hp_json_log_entry(const hp_log_entry_t *entry)
+{
+    json_t *json = json_object();
+    json_object_set_new(json, "number", hp_json_count(entry->number));
+    json_object_set_new(json, "at", hp_json_time(entry->at));
+    json_object_set_new(json, "level", json_string(hp_log_level_name(entry->level)));
+    json_object_set_new(json, "text", hp_json_text(entry->text));
+    return json;
+}
+
+char *hp_json_dump(json_t *json)
+{
+    char *text = json_dumps(json, JSON_COMPACT);
+    json_decref(json);
+    return text != NULL ? text : hp_strdup("null");
+}
+
+/* ---- in ---- */
+
+static int refuse_unknown(json_t *body, const char *const *known, hp_err_t *err)
+{
+    const char *field;
+    json_t *value;
+    json_object_foreach(body, field, value)
+    {
+        bool found = false;
+        for (const char *const *name = known; *name != NULL && !found; name++)
+            found = strcmp(*name, field) == 0;
+        if (!found) {
+            char shown[100];
+            hp_utf8_printable(field, strlen(field), shown, sizeof shown);
+            return hp_err_set(err, HP_E_INVALID, "%s: there is no such field", shown);
+        }
+    }
+    return 0;
+}
+
+int hp_json_read_body(hp_http_request_t *request, const char *const *known, json_t **body, hp_err_t *err)
+{
+    size_t length;
+    hp_http_body(request, &length);
+    if (length > BODY_MAX)
+        return hp_err_set(err, HP_E_TOO_LARGE, "a JSON body has at most %d bytes", BODY_MAX);
+    int rc = hp_http_json(request, body, err);
+    if (rc != 0)
+        return rc;
+    rc = json_is_object(*body) ? refuse_unknown(*body, known, err)
+                               : hp_err_set(err, HP_E_INVALID, "the body is not a JSON object");
+    if (rc != 0)
+        json_decref(*body);
+    return rc;
+}
+
+int hp_json_get_text(const json_t *body, const char *field, const char **out, hp_err_t *err)
+{
+    const json_t *value = json_object_get(body, field);
+    if (value == NULL || json_is_null(value))
+        return 0;
+    if (!json_is_string(value))
+        return hp_err_set(err, HP_E_INVALID, "%s: is not text", field);
+    if (strlen(json_string_value(value)) != json_string_length(value))
+        return hp_err_set(err, HP_E_INVALID, "%s: holds a NUL", field);
+    *out = json_string_value(value);
+    return 0;
+}
+
+int hp_json_get_int(const json_t *body, const char *field, int64_t min, int64_t max, int64_t *out,
+                    bool *given, hp_err_t *err)
+{
+    const json_t *value = json_object_get(body, field);
+    if (value == NULL || json_is_null(value))
+        return 0;
+    if (!json_is_integer(value) || json_integer_value(value) < min || json_integer_value(value) > max)
+        return hp_err_set(err, HP_E_INVALID, "%s: is not a whole number from %lld to %lld", field,
+                          (long long)min, (long long)max);
+    *out = json_integer_value(value);
+    if (given != NULL)
+        *given = true;
+    return 0;
+}
+
+int hp_json_get_bool(const json_t *body, const char *field, bool *out, bool *given, hp_err_t *err)
+{
+    const json_t *value = json_object_get(body, field);
+    if (value == NULL || json_is_null(value))
+        return 0;
+    if (!json_is_boolean(value))
+        return hp_err_set(err, HP_E_INVALID, "%s: is neither true nor false", field);
+    *out = json_is_true(value);
+    if (given != NULL)
+        *given = true;
+    return 0;
+}
+
+int hp_param_get_int(hp_http_request_t *request, const char *name, int64_t min, int64_t max, int64_t *out,
+                     hp_err_t *err)
+{
+    const char *text = hp_http_query(request, name);
+    if (text == NULL)
+        return 0;
+    char *end;
+    size_t length = strlen(text);
+    long long value = strtoll(text, &end, 10);
+    if (length == 0 || length > 18 || strspn(text, "-0123456789") != length || *end != '\0' || value < min ||
+        value > max)
+        return hp_err_set(err, HP_E_INVALID, "%s: is not a whole number from %lld to %lld", name,
+                          (long long)min, (long long)max);
+    *out = value;
+    return 0;
+}
+
+int hp_param_get_word(hp_http_request_t *request, const char *name, const char *const *words, int *out,
+                      hp_err_t *err)
+{
+    const char *text = hp_http_query(request, name);
+    char all[128] = "";
+    if (text == NULL)
+        return 0;
+    for (int i = 0; words[i] != NULL; i++) {
+        if (strcmp(text, words[i]) == 0) {
+            *out = i;
+            return 0;
+        }
+        size_t used = strlen(all);
+        snprintf(all + used, sizeof all - used, "%s%s", i > 0 ? ", " : "", words[i]);
+    }
+    return hp_err_set(err, HP_E_INVALID, "%s: is not one of %s", name, all);
+}

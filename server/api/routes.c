@@ -1,0 +1,39 @@
+/* The calls of the API: what is routed, what Allow says, and what a test holds against openapi.yaml. Literal
+ * segments stand before {id}. */
+#include "api/internal.h"
+#include "base/mem.h"
+
+const hp_route_t hp_api_routes[] = {
+    {"GET", "/api/v1/status", hp_api_get_status},
+    {"POST", "/api/v1/session", hp_api_post_session},
+
+    {"GET", "/api/v1/hosts", hp_api_get_hosts},
+    {"POST", "/api/v1/hosts", hp_api_post_hosts},
+    {"GET", "/api/v1/hosts/{id}", hp_api_get_host},
+    {"DELETE", "/api/v1/hosts/{id}", hp_api_delete_host},
+    {"GET", "/api/v1/hosts/{id}/files", hp_api_get_host_files},
+    {"POST", "/api/v1/hosts/{id}/files/refresh", hp_api_post_host_files_refresh},
+    {"POST", "/api/v1/scan", hp_api_post_scan},
+    {"GET", "/api/v1/search", hp_api_get_search},
+
+    {"GET", "/api/v1/downloads", hp_api_get_downloads},
+    {"POST", "/api/v1/downloads", hp_api_post_downloads},
+    {"POST", "/api/v1/downloads/pause", hp_api_post_downloads_pause},
+    {"POST", "/api/v1/downloads/resume", hp_api_post_downloads_resume},
+    {"GET", "/api/v1/downloads/{id}", hp_api_get_download},
+    {"PATCH", "/api/v1/downloads/{id}", hp_api_patch_download},
+    {"DELETE", "/api/v1/downloads/{id}", hp_api_delete_download},
+    {"POST", "/api/v1/downloads/{id}/retry", hp_api_post_download_retry},
+    {"POST", "/api/v1/downloads/{id}/recheck", hp_api_post_download_recheck},
+    {"GET", "/api/v1/downloads/{id}/chunks", hp_api_get_download_chunks},
+
+    {"GET", "/api/v1/connections", hp_api_get_connections},
+    {"GET", "/api/v1/settings", hp_api_get_settings},
+    {"PATCH", "/api/v1/settings", hp_api_patch_settings},
+    {"GET", "/api/v1/traffic", hp_api_get_traffic},
+    {"GET", "/api/v1/events", hp_api_get_events},
+    {"GET", "/api/v1/log", hp_api_get_log},
+    {"GET", "/api/v1/openapi.yaml", hp_api_get_openapi},
+    {"GET", "/metrics", hp_api_get_metrics},
+};
+const size_t hp_api_routes_count = HP_COUNT(hp_api_routes);

@@ -1,0 +1,100 @@
+/* GET /api/v1/status, and the parts of it that are events of their own. */
+#include <netinet/in.h>
+#include <string.h>
+
+#include "api/internal.h"
+#include "base/clock.h"
+#include "base/mem.h"
+
+/* Addresses that others cannot use: loopback, and link-local ones, which mean another thing on every host. */
+static bool is_useful(const uv_interface_address_t *interface)
+{
+    if (interface->is_internal)
+        return false;
+    if (interface->address.address4.sin_family == AF_INET)
+        return (ntohl(interface->address.address4.sin_addr.s_addr) >> 16) != 0xa9fe;
+    return !IN6_IS_ADDR_LINKLOCAL(&interface->address.address6.sin6_addr);
+}
+
+static void add_address(json_t *list, const char *address, uint16_t port)
+{
+    char text[HP_ADDRESS_SIZE];
+    json_array_append_new(list, hp_json_text(hp_address_format(address, port, text)));
+}
+
+/* Where other hosts reach this one, the most likely one first. */
+static json_t *addresses_json(hp_api_t *api)
+{
+    const hp_options_t *options = api->deps.options;
+    uint16_t port = hp_http_port(api->deps.peer);
+    json_t *list = json_array();
+    if (options->advertise != NULL) {
+        char address[64];
+        if (hp_address_parse(options->advertise, port, address, &port, NULL) == 0)
+            add_address(list, address, port);
+        return list;
+    }
+    const char *listen = options->peer_listen.address;
+    if (strcmp(listen, "::") != 0 && strcmp(listen, "0.0.0.0") != 0) {
+        add_address(list, listen, port);
+        return list;
+    }
+    uv_interface_address_t *interfaces;
+    int count;
+    if (uv_interface_addresses(&interfaces, &count) != 0)
+        return list;
+    for (int v6 = 0; v6 < 2; v6++) {
+        for (int i = 0; i < count; i++) {
+            char address[64];
+            bool is_v6 = interfaces[i].address.address4.sin_family == AF_INET6;
+            if (is_v6 != (v6 == 1) || !is_useful(&interfaces[i]) || (is_v6 && strcmp(listen, "0.0.0.0") == 0))
+                continue;
+            int rc = is_v6 ? uv_ip6_name(&interfaces[i].address.address6, address, sizeof address)
+                           : uv_ip4_name(&interfaces[i].address.address4, address, sizeof address);
+            if (rc == 0)
+                add_address(list, address, port);
+        }
+    }
+    uv_free_interface_addresses(interfaces, count);
+    return list;
+}
+
+json_t *hp_api_share_json(hp_api_t *api)
+{
+    hp_share_stats_t stats;
+    hp_share_get_stats(api->deps.share, &stats);
+    json_t *json = json_object();
+    json_object_set_new(json, "folder", hp_json_text(hp_share_folder(api->deps.share)));
+    json_object_set_new(json, "files", hp_json_count(stats.files));
+    json_object_set_new(json, "bytes", hp_json_count(stats.bytes));
+    json_object_set_new(json, "hashed_bytes", hp_json_count(stats.hashed_bytes));
+    json_object_set_new(json, "scanning", json_boolean(stats.scanning));
+    return json;
+}
+
+json_t *hp_api_status_json(hp_api_t *api)
+{
+    json_t *json = json_object(), *speed = json_object();
+    json_object_set_new(speed, "down_bps", hp_json_count(hp_transfer_speed_bps(api->deps.transfer)));
+    json_object_set_new(speed, "up_bps", hp_json_count(hp_traffic_up_bps(api->traffic)));
+    json_object_set_new(json, "id", hp_json_text(api->deps.self->id));
+    json_object_set_new(json, "name", hp_json_text(api->deps.self->name));
+    json_object_set_new(json, "version", json_string(HP_VERSION));
+    json_object_set_new(json, "time", hp_json_time(hp_clock_wall_ms()));
+    json_object_set_new(json, "uptime_s", hp_json_count((hp_clock_ms() - api->started_ms) / 1000));
+    json_object_set_new(json, "peer_port", json_integer(hp_http_port(api->deps.peer)));
+    json_object_set_new(json, "dashboard_port", json_integer(hp_http_port(api->listener)));
+    json_object_set_new(json, "addresses", addresses_json(api));
+    json_object_set_new(json, "share", hp_api_share_json(api));
+    json_object_set_new(json, "downloads_folder", hp_json_text(api->deps.settings->downloads_folder));
+    json_object_set_new(json, "speed", speed);
+    json_object_set_new(json, "free_bytes", hp_json_count(hp_transfer_free_bytes(api->deps.transfer)));
+    json_object_set_new(json, "scan", hp_api_scan_json(api));
+    return json;
+}
+
+void hp_api_get_status(hp_api_t *api, hp_http_request_t *request, const char *arg)
+{
+    (void)arg;
+    hp_http_reply_json(request, 200, hp_api_status_json(api));
+}
