@@ -1,12 +1,13 @@
 /* One queue in, one queue out. The loop appends jobs to `posted`; the store thread takes them one by one, and
  * puts them into `finished`, from where an async handle brings them back to the loop.
  *
- * Writes are gathered in a group: one transaction, begun by the first of them, that is committed when it is
- * due. Due is
- *   - at once, when the queue is empty and somebody waits for a write that is not lazy;
- *   - HP_STORE_WRITE_MS after such a write ran, when the queue does not become empty;
- *   - COMMIT_EARLY_MS before the oldest lazy write's time is up, busy or not.
- * The writes of a group are finished together after the commit; reads are finished as soon as they ran, and
+ * Writes are gathered in a group: one transaction, begun by the first of them. It is committed at once when
+ * the queue is empty and somebody waits for a write that is not lazy; HP_STORE_WRITE_MS after such a write
+ * ran when the queue does not become empty; and COMMIT_EARLY_MS before the oldest lazy write's time is up,
+ * busy or not. Where the queue is longer than that time, writes are late already when they run: they still
+ * share commits, of GROUP_MIN_MS, or the queue would only become longer.
+ *
+ * The writes of a group are finished together after the commit. Reads are finished as soon as they ran; they
  * run inside the open transaction, on the same connection, so they see the writes before them.
  *
  * What ends a group other than a commit: a commit that fails, or a statement that makes SQLite roll back the
@@ -28,8 +29,9 @@
 #include "base/mem.h"
 #include "store/lock.h"
 
-#define COMMIT_EARLY_MS 50   /* kept of a lazy write's time for the commit itself */
-#define GROUP_MAX       8192 /* writes in one transaction */
+#define COMMIT_EARLY_MS 50                /* kept of a lazy write's time for the commit itself */
+#define GROUP_MIN_MS    HP_STORE_WRITE_MS /* while jobs wait, a transaction gathers at least so long */
+#define GROUP_MAX       8192              /* writes in one transaction */
 
 typedef struct job {
     struct job *next;
@@ -67,8 +69,9 @@ struct hp_store {
 
     hp_db_t *db; /* from here on the store thread's, once it runs */
     list_t group;
-    uint64_t due; /* when the group must be committed */
-    bool awaited; /* the group has a write that is not lazy */
+    uint64_t begun; /* the group, hp_clock_ms */
+    uint64_t due;   /* when the group must be committed */
+    bool awaited;   /* the group has a write that is not lazy */
     int lock_fd;
 };
 
@@ -194,6 +197,7 @@ static void run_write(hp_store_t *self, job_t *job)
             return;
         }
         self->awaited = false;
+        self->begun = hp_clock_ms();
         self->due = UINT64_MAX;
     }
     run_in_part(self, job);
@@ -210,6 +214,13 @@ static void run_write(hp_store_t *self, job_t *job)
     self->due = HP_MIN(self->due, job->due);
 }
 
+static bool is_commit_due(const hp_store_t *self, uint64_t now)
+{
+    if (self->group.count >= GROUP_MAX)
+        return true;
+    return now >= self->due && (self->posted.first == NULL || now >= self->begun + GROUP_MIN_MS);
+}
+
 /* The next job, or NULL when the group is to be committed or (with no group) the thread is to end. */
 static job_t *next_job(hp_store_t *self)
 {
@@ -218,7 +229,7 @@ static job_t *next_job(hp_store_t *self)
     while (true) {
         bool gathering = self->group.first != NULL;
         uint64_t now = gathering ? hp_clock_ms() : 0;
-        if (gathering && (now >= self->due || self->group.count >= GROUP_MAX))
+        if (gathering && is_commit_due(self, now))
             break;
         job = take_first(&self->posted);
         if (job != NULL || self->ending || (gathering && self->awaited))

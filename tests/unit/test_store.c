@@ -242,16 +242,57 @@ static void writes_are_committed_in_time_while_the_queue_is_never_empty(void **s
     }
 }
 
+static int count_commit(void *arg)
+{
+    ++*(int *)arg; /* store thread; read after it has finished the writes */
+    return 0;
+}
+
+static int watch_commits(hp_db_t *db, void *arg, hp_err_t *err)
+{
+    (void)err;
+    sqlite3_commit_hook(hp_db_handle(db), count_commit, arg);
+    return 0;
+}
+
 static void lazy_writes_share_a_commit(void **state)
 {
     fixture_t *f = *state;
     task_t tasks[100] = {{0}};
+    int commits = 0;
     open_store(f);
+    assert_int_equal(hp_store_run_now(f->store, HP_STORE_READ, watch_commits, &commits, NULL), 0);
     for (int i = 0; i < 100; i++)
         post_write(f, &tasks[i], HP_STORE_WRITE_LAZY, i);
     run_until(f, &tasks[0].done);
     for (int i = 0; i < 100; i++)
         assert_true(tasks[i].done);
+    assert_int_equal(commits, 1);
+}
+
+/* Longer than a lazy write has. */
+static int hold_up(hp_db_t *db, void *arg, hp_err_t *err)
+{
+    (void)db, (void)arg, (void)err;
+    usleep((HP_STORE_LAZY_MS + 50) * 1000);
+    return 0;
+}
+
+static void writes_that_are_late_already_still_share_commits(void **state)
+{
+    fixture_t *f = *state;
+    static task_t tasks[1000];
+    memset(tasks, 0, sizeof tasks);
+    int commits = 0;
+    open_store(f);
+    assert_int_equal(hp_store_run_now(f->store, HP_STORE_READ, watch_commits, &commits, NULL), 0);
+    hp_store_post(f->store, HP_STORE_READ, hold_up, NULL, NULL);
+    for (int i = 0; i < 1000; i++)
+        post_write(f, &tasks[i], HP_STORE_WRITE_LAZY, i);
+    run_until(f, &tasks[999].done);
+    uint64_t took = tasks[999].done_ms - tasks[0].posted_ms;
+    if (commits > 2 + (int)(took / HP_STORE_WRITE_MS))
+        fail_msg("%d commits in %d ms", commits, (int)took);
 }
 
 /* ---- failures ---- */
@@ -735,6 +776,7 @@ int main(void)
         TEST(a_write_takes_the_lazy_ones_before_it_along),
         TEST(writes_are_committed_in_time_while_the_queue_is_never_empty),
         TEST(lazy_writes_share_a_commit),
+        TEST(writes_that_are_late_already_still_share_commits),
         TEST(a_write_that_fails_leaves_the_others_alone),
         TEST(a_commit_that_fails_fails_every_write_in_it_and_the_next_one_works),
         TEST(a_database_that_may_not_grow_reports_the_truth),
