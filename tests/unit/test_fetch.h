@@ -376,4 +376,82 @@ static inline uint8_t pattern(size_t i)
     return (uint8_t)(i * 31 + (i >> 8) * 7 + (i >> 16) * 13);
 }
 
+/* ---- bodies of any size, made of the pattern ---- */
+
+static inline bool send_pattern(int fd, size_t from, size_t end)
+{
+    char piece[65536];
+    while (from < end) {
+        size_t n = HP_MIN(sizeof piece, end - from);
+        for (size_t i = 0; i < n; i++)
+            piece[i] = (char)pattern(from + i);
+        if (!send_all(fd, piece, n))
+            return false;
+        from += n;
+    }
+    return true;
+}
+
+/* "GET /<size>" gives that many bytes; with "c" before the size in chunks. */
+static inline void serve_pattern(server_t *server, int fd, int number)
+{
+    char request[8192], head[200];
+    (void)number;
+    while (read_request(server, fd, request, sizeof request)) {
+        bool chunked = strncmp(request, "GET /c", 6) == 0;
+        size_t size = strtoul(request + (chunked ? 6 : 5), NULL, 10);
+        if (!chunked) {
+            snprintf(head, sizeof head, "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\n\r\n", size);
+            if (!send_text(fd, head) || !send_pattern(fd, 0, size))
+                return;
+            continue;
+        }
+        bool ok = send_text(fd, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+        for (size_t at = 0, n; ok && at < size; at += n) {
+            n = HP_MIN((size_t)(1 + (at * 7919) % 70000), size - at);
+            snprintf(head, sizeof head, "%zx\r\n", n);
+            ok = send_text(fd, head) && send_pattern(fd, at, at + n) && send_text(fd, "\r\n");
+        }
+        if (!ok || !send_text(fd, "0\r\n\r\n"))
+            return;
+    }
+}
+
+static inline void assert_pattern(const outcome_t *outcome, size_t size)
+{
+    assert_int_equal(outcome->status, 0);
+    assert_int_equal(outcome->length, size);
+    for (size_t i = 0; i < size; i++)
+        if ((uint8_t)outcome->body[i] != pattern(i))
+            fail_msg("byte %zu is %d, expected %d", i, (uint8_t)outcome->body[i], pattern(i));
+}
+
+/* ---- waiting and holding ---- */
+
+static inline bool is_holding(void *arg)
+{
+    return ((outcome_t *)arg)->holding;
+}
+
+static inline bool holds_always(void *arg)
+{
+    (void)arg;
+    return true;
+}
+
+static inline void run_for(client_t *client, unsigned ms)
+{
+    bool over = false;
+    uv_timer_t timer;
+    uv_update_time(&client->loop);
+    uv_timer_init(&client->loop, &timer);
+    timer.data = &over;
+    uv_timer_start(&timer, on_patience_over, ms, 0);
+    while (!over)
+        uv_run(&client->loop, UV_RUN_ONCE);
+    uv_close((uv_handle_t *)&timer, on_patience_closed);
+    while (timer.data != NULL)
+        uv_run(&client->loop, UV_RUN_NOWAIT);
+}
+
 #endif

@@ -32,7 +32,7 @@ void hp_fetch_parser_init(hp_fetch_parser_t *self, bool head_request, const hp_r
     *self = (hp_fetch_parser_t){.head_request = head_request, .ranged = range != NULL};
     if (range != NULL)
         self->range = *range;
-    hp_buf_init(&self->buffer, HP_FETCH_HEAD_MAX * 2);
+    hp_buf_init(&self->buffer, (size_t)HP_FETCH_HEAD_MAX * 2);
     forget_section(self);
 }
 

@@ -27,8 +27,10 @@ static int read_url(const char *url, bool peer, char **where, char **origin, hp_
 {
     char *scheme = NULL, *host = NULL, *port = NULL;
     const char *slashes = strstr(url, "://");
-    if (slashes == NULL || slashes[3] == '/') /* curl takes one to three slashes */
-        return hp_err_set(err, HP_E_INVALID, "the URL does not start with http:// or https:// and a host");
+    if (slashes == NULL || slashes[3] == '/') { /* curl takes one to three slashes */
+        hp_err_set(err, HP_E_INVALID, "the URL does not start with http:// or https:// and a host");
+        return HP_E_INVALID;
+    }
     CURLU *parts = curl_url();
     CURLUcode rc = curl_url_set(parts, CURLUPART_URL, url, peer ? CURLU_DISALLOW_USER : 0);
     if (rc == CURLUE_OK)
@@ -37,16 +39,16 @@ static int read_url(const char *url, bool peer, char **where, char **origin, hp_
         rc = curl_url_get(parts, CURLUPART_HOST, &host, 0);
     if (rc == CURLUE_OK)
         rc = curl_url_get(parts, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT);
-    int status = 0;
-    if (rc == CURLUE_UNSUPPORTED_SCHEME)
-        status = hp_err_set(err, HP_E_INVALID, "only http:// and https:// can be fetched");
-    else if (rc != CURLUE_OK)
-        status = hp_err_set(err, HP_E_INVALID, "the URL is not valid: %s", curl_url_strerror(rc));
-    else if (strcmp(scheme, "http") != 0 && (peer || strcmp(scheme, "https") != 0))
-        status =
-            hp_err_set(err, HP_E_INVALID,
-                       peer ? "hosts are asked by http:// only" : "only http:// and https:// can be fetched");
-    if (status == 0) {
+    int status = HP_E_INVALID;
+    if (rc == CURLUE_UNSUPPORTED_SCHEME) {
+        hp_err_set(err, status, "only http:// and https:// can be fetched");
+    } else if (rc != CURLUE_OK) {
+        hp_err_set(err, status, "the URL is not valid: %s", curl_url_strerror(rc));
+    } else if (strcmp(scheme, "http") != 0 && (peer || strcmp(scheme, "https") != 0)) {
+        hp_err_set(err, status,
+                   peer ? "hosts are asked by http:// only" : "only http:// and https:// can be fetched");
+    } else {
+        status = 0;
         *where = hp_sprintf("%s:%s", host, port);
         *origin = hp_sprintf("%s://%s:%s", scheme, host, port);
     }
