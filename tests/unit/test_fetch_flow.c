@@ -372,12 +372,12 @@ static void a_held_transfer_does_not_stall_and_reads_nothing(void **state)
     outcome_init(&outcome);
     outcome.hold = holds_once;
     outcome.hold_arg = &calls;
-    hp_fetch_options_t options = {.url = url_of(&server, "/20000000"), .peer = true, .stall_ms = 100};
+    hp_fetch_options_t options = {.url = url_of(&server, "/20000000"), .peer = true, .stall_ms = 1000};
     begin(&client, &options, &outcome);
     assert_true(run_until(&client, is_holding, &outcome));
     struct rusage before, after;
     getrusage(RUSAGE_THREAD, &before);
-    run_for(&client, 400);
+    run_for(&client, 1500);
     getrusage(RUSAGE_THREAD, &after);
     assert_int_equal(outcome.dones, 0);
     assert_int_equal(outcome.length, 0);
