@@ -44,6 +44,8 @@ const SANITIZER =
  * @property {string} [downloads] --downloads; default: a new folder
  * @property {string} [data] --data; default: a new folder
  * @property {string[]} [args] further arguments; --peer-listen and --dashboard-listen replace the default ones
+ * @property {boolean} [defaultPorts] give no --peer-listen and no --dashboard-listen: only in a network of its own
+ * @property {boolean} [defaultFolders] give no --share, --downloads, --data: they are then below the home folder
  * @property {Record<string, string | undefined>} [env] further environment variables; undefined removes one
  * @property {string} [bin] the program; default: HOSTPAIR_BIN
  * @property {string[]} [wrap] a command that runs the program, such as ["prlimit", "--nofile=64"]; it must exec it
@@ -249,14 +251,26 @@ export function runHostpair(args, { env, bin = defaultBin, timeout = 20_000, hom
  * @param {StartOptions} [options]
  */
 export async function startHostpair(options = {}) {
-    const { t, name, args = [], env = {}, bin = defaultBin, wrap = [] } = options;
+    const {
+        t,
+        name,
+        args = [],
+        env = {},
+        bin = defaultBin,
+        wrap = [],
+        defaultFolders,
+        defaultPorts,
+    } = options;
     if (!existsSync(bin)) throw new Error(`there is no program ${bin}: build it, or set HOSTPAIR_BIN`);
     const root = tempDir();
-    const shareDir = options.share ?? join(root, "share");
-    const downloadsDir = options.downloads ?? join(root, "downloads");
-    const dataDir = options.data ?? join(root, "data");
     const home = join(root, "home");
-    for (const dir of [shareDir, downloadsDir, dataDir, home]) await mkdir(dir, { recursive: true });
+    await mkdir(home);
+    const inHome = (/** @type {string} */ path) => (defaultFolders ? join(home, path) : undefined);
+    const shareDir = inHome("hostpair/shared") ?? options.share ?? join(root, "share");
+    const downloadsDir = inHome("hostpair/downloads") ?? options.downloads ?? join(root, "downloads");
+    const dataDir = inHome(".local/state/hostpair") ?? options.data ?? join(root, "data");
+    if (!defaultFolders)
+        for (const dir of [shareDir, downloadsDir, dataDir]) await mkdir(dir, { recursive: true });
     const portFile = join(root, "ports.json");
     const given = (/** @type {string} */ flag) => args.some((a) => a === flag || a.startsWith(`${flag}=`));
 
@@ -319,10 +333,12 @@ export async function startHostpair(options = {}) {
     async function start() {
         rmSync(portFile, { force: true });
         const command = [...wrap, bin];
-        if (!given("--peer-listen")) command.push("--peer-listen", `127.0.0.1:${self.peerPort}`);
-        if (!given("--dashboard-listen"))
+        if (!defaultPorts && !given("--peer-listen"))
+            command.push("--peer-listen", `127.0.0.1:${self.peerPort}`);
+        if (!defaultPorts && !given("--dashboard-listen"))
             command.push("--dashboard-listen", `127.0.0.1:${self.dashboardPort}`);
-        command.push("--share", shareDir, "--downloads", downloadsDir, "--data", dataDir);
+        if (!defaultFolders)
+            command.push("--share", shareDir, "--downloads", downloadsDir, "--data", dataDir);
         command.push("--port-file", portFile, "--no-scan", "--no-beacon");
         if (name !== undefined) command.push("--name", name);
         command.push(...args);
