@@ -455,8 +455,8 @@ void hp_hosts_on_event(hp_hosts_t *hosts, void (*fn)(void *arg, hp_host_event_t 
     hosts->listeners[hosts->listener_count++].arg = arg;
 }
 
-void hp_hosts_off_event(hp_hosts_t *hosts, void (*fn)(void *arg, hp_host_event_t event, const hp_host_t *host),
-                        void *arg)
+void hp_hosts_off_event(hp_hosts_t *hosts,
+                        void (*fn)(void *arg, hp_host_event_t event, const hp_host_t *host), void *arg)
 {
     for (size_t i = 0; i < hosts->listener_count; i++) {
         if (hosts->listeners[i].fn == fn && hosts->listeners[i].arg == arg) {

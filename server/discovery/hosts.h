@@ -89,7 +89,8 @@ void hp_hosts_destroy(hp_hosts_t *hosts, void (*closed)(void *arg), void *arg);
 void hp_hosts_on_event(hp_hosts_t *hosts, void (*fn)(void *arg, hp_host_event_t event, const hp_host_t *host),
                        void *arg);
 /* The listener is not called any more. Not from inside an event. */
-void hp_hosts_off_event(hp_hosts_t *hosts, void (*fn)(void *arg, hp_host_event_t event, const hp_host_t *host), void *arg);
+void hp_hosts_off_event(hp_hosts_t *hosts,
+                        void (*fn)(void *arg, hp_host_event_t event, const hp_host_t *host), void *arg);
 
 size_t hp_hosts_count(const hp_hosts_t *hosts);
 const hp_host_t *hp_hosts_at(const hp_hosts_t *hosts, size_t index);     /* sorted by name, then id */

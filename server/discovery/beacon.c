@@ -1,0 +1,368 @@
+#include "discovery/beacon.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "discovery/address.h"
+
+#define EVERY_MS       30000
+#define NEW_MS         5000 /* how long an instance counts as new */
+#define KNOWN          1024 /* ids whose instance is remembered */
+#define DATAGRAMS      32   /* read with one call */
+#define READS_PER_TURN 8
+
+static const unsigned burst_ms[] = {0, 500, 2000}; /* after the start; then every EVERY_MS */
+
+typedef struct known {
+    char id[33], instance[33];
+    uint64_t since, at; /* first and last beacon of this instance; at 0: free */
+} known_t;
+
+typedef struct beacon_socket {
+    hp_beacon_t *beacon;
+    uv_poll_t *poll; /* NULL: closed */
+    int fd, family;
+    bool failed; /* logged */
+} beacon_socket_t;
+
+struct hp_beacon {
+    uv_loop_t *loop;
+    hp_hosts_t *hosts;
+    const hp_self_t *self;
+    char advertise_address[HP_ADDRESS_TEXT];
+    uint16_t advertise_port;
+    uv_timer_t timer;
+    unsigned handles; /* that are not closed */
+    bool closing;
+    void (*closed)(void *arg);
+    void *closed_arg;
+    beacon_socket_t sockets[2];
+    hp_interface_t interfaces[HP_INTERFACES_MAX];
+    size_t interface_count;
+    size_t burst; /* next of burst_ms */
+    uint64_t started_at;
+    hp_beacon_limit_t *limit;
+    known_t known[KNOWN];
+};
+
+/* ---- sending ---- */
+
+static size_t write_datagram(const hp_beacon_t *self, bool reply, char out[HP_BEACON_MAX + 1])
+{
+    hp_beacon_message_t message = {
+        .reply = reply, .port = self->advertise_port != 0 ? self->advertise_port : self->self->peer_port};
+    snprintf(message.id, sizeof message.id, "%s", self->self->id);
+    snprintf(message.name, sizeof message.name, "%s", self->self->name);
+    memcpy(message.instance, self->self->instance, sizeof message.instance);
+    memcpy(message.address, self->advertise_address, sizeof message.address);
+    return hp_beacon_format(&message, out);
+}
+
+/* One datagram, from one interface if index is not 0. A network that does not take it is none of our
+ * business: there are others, and the next time. */
+static void send_from(const beacon_socket_t *socket, const hp_interface_t *from, const hp_sockaddr_t *to,
+                      const char *data, size_t length)
+{
+    union {
+        struct cmsghdr header;
+        char room[CMSG_SPACE(sizeof(struct in6_pktinfo))];
+    } control = {0};
+    struct iovec part = {.iov_base = (void *)(uintptr_t)data, .iov_len = length};
+    struct msghdr message = {.msg_name = (void *)(uintptr_t)&to->any,
+                             .msg_namelen = hp_sockaddr_length(to),
+                             .msg_iov = &part,
+                             .msg_iovlen = 1};
+    if (from != NULL && socket->family == AF_INET) {
+        struct in_pktinfo info = {.ipi_ifindex = (int)from->index,
+                                  .ipi_spec_dst.s_addr = htonl(from->address)};
+        control.header = (struct cmsghdr){
+            .cmsg_level = IPPROTO_IP, .cmsg_type = IP_PKTINFO, .cmsg_len = CMSG_LEN(sizeof info)};
+        memcpy(CMSG_DATA(&control.header), &info, sizeof info);
+        message.msg_control = &control;
+        message.msg_controllen = CMSG_SPACE(sizeof info);
+    }
+    sendmsg(socket->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+static void announce(hp_beacon_t *self)
+{
+    char data[HP_BEACON_MAX + 1];
+    size_t length = write_datagram(self, false, data);
+    for (size_t i = 0; i < self->interface_count; i++) {
+        const hp_interface_t *interface = &self->interfaces[i];
+        const beacon_socket_t *socket = &self->sockets[interface->v6];
+        hp_sockaddr_t to = {0};
+        if (socket->poll == NULL)
+            continue;
+        if (interface->v6) {
+            hp_address_to_sockaddr(HP_BEACON_GROUP6, HP_BEACON_PORT, &to);
+            to.v6.sin6_scope_id = interface->index;
+            send_from(socket, interface, &to, data, length);
+            continue;
+        }
+        hp_address_to_sockaddr(HP_BEACON_GROUP4, HP_BEACON_PORT, &to);
+        if (interface->multicast)
+            send_from(socket, interface, &to, data, length);
+        to.v4.sin_addr.s_addr = htonl(interface->broadcast);
+        if (interface->broadcast != 0)
+            send_from(socket, interface, &to, data, length);
+    }
+}
+
+static void on_time(uv_timer_t *timer)
+{
+    hp_beacon_t *self = timer->data;
+    announce(self);
+    self->burst++;
+    uint64_t now = hp_clock_ms();
+    uint64_t next =
+        self->burst < HP_COUNT(burst_ms) ? self->started_at + burst_ms[self->burst] : now + EVERY_MS;
+    uv_timer_start(&self->timer, on_time, next > now ? next - now : 0, 0);
+}
+
+/* ---- receiving ---- */
+
+/* Whether this instance of this id has not been there for long. */
+static bool note(hp_beacon_t *self, const hp_beacon_message_t *message, uint64_t now, bool *first)
+{
+    known_t *place = &self->known[0];
+    for (size_t i = 0; i < KNOWN; i++) {
+        if (strcmp(self->known[i].id, message->id) == 0) {
+            place = &self->known[i];
+            break;
+        }
+        if (self->known[i].at < place->at)
+            place = &self->known[i];
+    }
+    *first = strcmp(place->id, message->id) != 0 || strcmp(place->instance, message->instance) != 0;
+    if (*first) {
+        memcpy(place->id, message->id, sizeof place->id);
+        memcpy(place->instance, message->instance, sizeof place->instance);
+        place->since = now;
+    }
+    place->at = now;
+    return now - place->since < NEW_MS;
+}
+
+static void take(hp_beacon_t *self, const beacon_socket_t *socket, const hp_sockaddr_t *from,
+                 const uint8_t *data, size_t length)
+{
+    hp_beacon_message_t message;
+    bool first;
+    if (hp_beacon_parse(data, length, &message) != 0)
+        return;
+    /* Our own, come back. One with our id and another instance is a copy of us: the registry finds out. */
+    if (strcmp(message.id, self->self->id) == 0 && strcmp(message.instance, self->self->instance) == 0)
+        return;
+    bool is_new = note(self, &message, hp_clock_ms(), &first);
+    if (is_new && !message.reply) {
+        char reply[HP_BEACON_MAX + 1];
+        size_t reply_length = write_datagram(self, true, reply);
+        send_from(socket, NULL, from, reply, reply_length);
+    }
+    char address[HP_ADDRESS_TEXT];
+    uint16_t port;
+    hp_address_from_sockaddr(from, address, &port);
+    const char *where = message.address[0] != '\0' ? message.address : address;
+    if (first)
+        hp_hosts_hint_changed(self->hosts, where, message.port, HP_FOUND_BEACON);
+    else
+        hp_hosts_hint(self->hosts, where, message.port, HP_FOUND_BEACON);
+}
+
+static void limit_key(const hp_sockaddr_t *from, uint8_t key[16])
+{
+    memset(key, 0, 16);
+    if (from->any.sa_family == AF_INET)
+        memcpy(key, &from->v4.sin_addr, 4);
+    else
+        memcpy(key, &from->v6.sin6_addr, 16);
+}
+
+static void on_readable(uv_poll_t *poll, int status, int events)
+{
+    const beacon_socket_t *socket = poll->data;
+    hp_beacon_t *self = socket->beacon;
+    static uint8_t data[DATAGRAMS][HP_BEACON_MAX + 1]; /* one byte more, to tell one that is too long */
+    hp_sockaddr_t from[DATAGRAMS];
+    struct iovec parts[DATAGRAMS];
+    struct mmsghdr messages[DATAGRAMS];
+    (void)status, (void)events;
+    for (int reads = 0; reads < READS_PER_TURN; reads++) {
+        for (int i = 0; i < DATAGRAMS; i++) {
+            parts[i] = (struct iovec){.iov_base = data[i], .iov_len = sizeof data[i]};
+            messages[i] = (struct mmsghdr){.msg_hdr = {
+                                               .msg_name = &from[i],
+                                               .msg_namelen = sizeof from[i],
+                                               .msg_iov = &parts[i],
+                                               .msg_iovlen = 1,
+                                           }};
+        }
+        int count = recvmmsg(socket->fd, messages, DATAGRAMS, MSG_DONTWAIT, NULL);
+        uint64_t now = hp_clock_ms();
+        for (int i = 0; i < count; i++) {
+            uint8_t key[16];
+            limit_key(&from[i], key);
+            if (hp_beacon_limit_allow(self->limit, key, now))
+                take(self, socket, &from[i], data[i], messages[i].msg_len);
+        }
+        if (count < DATAGRAMS)
+            return;
+    }
+}
+
+/* ---- sockets ---- */
+
+static int open_socket(int family)
+{
+    int fd = socket(family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), on = 1, off = 0, hops = 1;
+    if (fd < 0)
+        return -errno;
+    hp_sockaddr_t any = {0};
+    any.any.sa_family = (sa_family_t)family;
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on); /* several hostpairs on one machine */
+    if (family == AF_INET) {
+        any.v4.sin_port = htons(HP_BEACON_PORT);
+        setsockopt(fd, SOL_SOCKET, SO_BROADCAST, &on, sizeof on);
+        setsockopt(fd, IPPROTO_IP, IP_MULTICAST_TTL, &hops, sizeof hops);
+        setsockopt(fd, IPPROTO_IP, IP_MULTICAST_ALL, &off, sizeof off);
+    } else {
+        any.v6.sin6_port = htons(HP_BEACON_PORT);
+        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
+        setsockopt(fd, IPPROTO_IPV6, IPV6_MULTICAST_HOPS, &hops, sizeof hops);
+    }
+    if (bind(fd, &any.any, hp_sockaddr_length(&any)) != 0) {
+        int rc = -errno;
+        close(fd);
+        return rc;
+    }
+    return fd;
+}
+
+static void start_socket(hp_beacon_t *self, int family)
+{
+    beacon_socket_t *socket = &self->sockets[family == AF_INET6];
+    if (socket->poll != NULL)
+        return;
+    int fd = open_socket(family);
+    if (fd < 0) {
+        if (!socket->failed && fd != -EAFNOSUPPORT && fd != -EADDRNOTAVAIL)
+            hp_log(HP_LOG_WARN, "no beacon over %s: UDP port %d: %s", family == AF_INET ? "IPv4" : "IPv6",
+                   HP_BEACON_PORT, strerror(-fd));
+        socket->failed = true;
+        return;
+    }
+    socket->beacon = self;
+    socket->family = family;
+    socket->fd = fd;
+    socket->failed = false;
+    socket->poll = hp_alloc(sizeof *socket->poll);
+    socket->poll->data = socket;
+    self->handles++;
+    uv_poll_init(self->loop, socket->poll, fd);
+    uv_poll_start(socket->poll, UV_READABLE, on_readable);
+}
+
+static void join(const hp_beacon_t *self, const hp_interface_t *interface)
+{
+    const beacon_socket_t *socket = &self->sockets[interface->v6];
+    int rc;
+    if (socket->poll == NULL || !interface->multicast)
+        return;
+    if (interface->v6) {
+        struct ipv6_mreq group = {.ipv6mr_interface = interface->index};
+        inet_pton(AF_INET6, HP_BEACON_GROUP6, &group.ipv6mr_multiaddr);
+        rc = setsockopt(socket->fd, IPPROTO_IPV6, IPV6_JOIN_GROUP, &group, sizeof group);
+    } else {
+        struct ip_mreqn group = {.imr_ifindex = (int)interface->index};
+        inet_pton(AF_INET, HP_BEACON_GROUP4, &group.imr_multiaddr);
+        rc = setsockopt(socket->fd, IPPROTO_IP, IP_ADD_MEMBERSHIP, &group, sizeof group);
+    }
+    if (rc != 0 && errno != EADDRINUSE) /* joined before */
+        hp_log(HP_LOG_DEBUG, "the beacon's group cannot be joined on %s: %s", interface->name,
+               strerror(errno));
+}
+
+void hp_beacon_start(hp_beacon_t *self, const hp_interface_t *interfaces, size_t count)
+{
+    start_socket(self, AF_INET);
+    start_socket(self, AF_INET6);
+    self->interface_count = HP_MIN(count, (size_t)HP_INTERFACES_MAX);
+    memcpy(self->interfaces, interfaces, self->interface_count * sizeof *interfaces);
+    for (size_t i = 0; i < self->interface_count; i++)
+        join(self, &self->interfaces[i]);
+    self->burst = 0;
+    self->started_at = hp_clock_ms();
+    uv_timer_start(&self->timer, on_time, burst_ms[0], 0);
+}
+
+static void check_closed(hp_beacon_t *self)
+{
+    if (!self->closing || self->handles > 0)
+        return;
+    void (*closed)(void *arg) = self->closed;
+    void *arg = self->closed_arg;
+    hp_beacon_limit_destroy(self->limit);
+    free(self);
+    closed(arg);
+}
+
+static void on_poll_closed(uv_handle_t *handle)
+{
+    beacon_socket_t *socket = handle->data;
+    hp_beacon_t *self = socket->beacon;
+    free(handle);
+    self->handles--;
+    check_closed(self);
+}
+
+static void on_timer_closed(uv_handle_t *handle)
+{
+    hp_beacon_t *self = handle->data;
+    self->handles--;
+    check_closed(self);
+}
+
+void hp_beacon_stop(hp_beacon_t *self)
+{
+    uv_timer_stop(&self->timer);
+    for (size_t i = 0; i < HP_COUNT(self->sockets); i++) {
+        if (self->sockets[i].poll == NULL)
+            continue;
+        uv_close((uv_handle_t *)self->sockets[i].poll, on_poll_closed);
+        close(self->sockets[i].fd);
+        self->sockets[i].poll = NULL;
+    }
+}
+
+hp_beacon_t *hp_beacon_create(uv_loop_t *loop, hp_hosts_t *hosts, const hp_self_t *self,
+                              const char *advertise_address, uint16_t advertise_port)
+{
+    hp_beacon_t *beacon = hp_alloc(sizeof *beacon);
+    beacon->loop = loop;
+    beacon->hosts = hosts;
+    beacon->self = self;
+    snprintf(beacon->advertise_address, sizeof beacon->advertise_address, "%s", advertise_address);
+    beacon->advertise_port = advertise_port;
+    beacon->limit = hp_beacon_limit_create();
+    beacon->handles = 1;
+    uv_timer_init(loop, &beacon->timer);
+    beacon->timer.data = beacon;
+    return beacon;
+}
+
+void hp_beacon_destroy(hp_beacon_t *self, void (*closed)(void *arg), void *arg)
+{
+    self->closing = true;
+    self->closed = closed;
+    self->closed_arg = arg;
+    hp_beacon_stop(self);
+    uv_close((uv_handle_t *)&self->timer, on_timer_closed);
+}

@@ -1,0 +1,275 @@
+#include "discovery/discovery.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "discovery/address.h"
+#include "discovery/beacon.h"
+#include "discovery/interfaces.h"
+#include "discovery/scan.h"
+
+#define SCAN_EVERY_MS   300000
+#define WANTED_EVERY_MS 60000 /* between tries of --host addresses that have not answered yet */
+
+/* A host that was named at the start. */
+typedef struct wanted {
+    hp_discovery_t *discovery; /* NULL: it has gone, and the one that is under way frees this */
+    char address[64];
+    uint16_t port;
+    bool found, under_way;
+} wanted_t;
+
+struct hp_discovery {
+    uv_loop_t *loop;
+    hp_hosts_t *hosts;
+    bool scan_on, beacon_on, started, closing;
+    bool scan_wanted, scan_person; /* when the present one has ended */
+    hp_interfaces_t *interfaces;
+    hp_scan_t *scan;
+    hp_beacon_t *beacon;
+    uv_timer_t scan_timer, wanted_timer;
+    wanted_t **wanted;
+    size_t wanted_count;
+    unsigned parts; /* that are not closed */
+    void (*closed)(void *arg);
+    void *closed_arg;
+};
+
+/* ---- the scan ---- */
+
+static void scan_now(hp_discovery_t *self, bool person)
+{
+    size_t count;
+    if (hp_scan_running(self->scan)) {
+        self->scan_wanted = true;
+        self->scan_person |= person;
+        return;
+    }
+    const hp_interface_t *interfaces = hp_interfaces_list(self->interfaces, &count);
+    hp_scan_begin(self->scan, interfaces, count, person);
+}
+
+static void on_scan_finished(void *arg)
+{
+    hp_discovery_t *self = arg;
+    bool person = self->scan_person;
+    if (!self->scan_wanted || self->closing)
+        return;
+    self->scan_wanted = self->scan_person = false;
+    scan_now(self, person);
+}
+
+static void on_scan_time(uv_timer_t *timer)
+{
+    scan_now(timer->data, false);
+}
+
+static void set_scan(hp_discovery_t *self, bool on)
+{
+    self->scan_on = on;
+    if (!on) {
+        uv_timer_stop(&self->scan_timer);
+        self->scan_wanted = self->scan_person; /* what a person asked for stays */
+        return;
+    }
+    uv_timer_start(&self->scan_timer, on_scan_time, SCAN_EVERY_MS, SCAN_EVERY_MS);
+    scan_now(self, false);
+}
+
+void hp_discovery_scan(hp_discovery_t *discovery)
+{
+    if (discovery->started && !discovery->closing)
+        scan_now(discovery, true);
+}
+
+hp_scan_progress_t hp_discovery_scan_progress(const hp_discovery_t *discovery)
+{
+    return hp_scan_progress(discovery->scan);
+}
+
+/* ---- the beacon ---- */
+
+static void set_beacon(hp_discovery_t *self, bool on)
+{
+    size_t count;
+    self->beacon_on = on;
+    if (!on) {
+        hp_beacon_stop(self->beacon);
+        return;
+    }
+    const hp_interface_t *interfaces = hp_interfaces_list(self->interfaces, &count);
+    hp_beacon_start(self->beacon, interfaces, count);
+}
+
+/* ---- the network changes ---- */
+
+static void on_interfaces_changed(void *arg)
+{
+    hp_discovery_t *self = arg;
+    if (!self->started || self->closing)
+        return;
+    hp_log(HP_LOG_INFO, "the network interfaces have changed");
+    if (self->beacon_on)
+        set_beacon(self, true);
+    if (self->scan_on)
+        scan_now(self, false); /* probes the known hosts as well */
+    else
+        hp_hosts_probe_all(self->hosts, false);
+}
+
+/* ---- hosts that were named at the start ---- */
+
+static void on_wanted_added(void *arg, int status, const hp_host_t *host, bool is_new, const hp_err_t *err)
+{
+    wanted_t *wanted = arg;
+    (void)host, (void)is_new;
+    wanted->under_way = false;
+    if (wanted->discovery == NULL) {
+        free(wanted);
+        return;
+    }
+    wanted->found = status == 0 || status == HP_E_INVALID;
+    if (status != 0 && status != UV_ECANCELED)
+        hp_log(HP_LOG_WARN, "--host: %s%s", hp_err_text(err),
+               wanted->found ? "" : "; it is tried again every minute");
+}
+
+static void on_wanted_time(uv_timer_t *timer)
+{
+    hp_discovery_t *self = timer->data;
+    bool all = true;
+    for (size_t i = 0; i < self->wanted_count; i++) {
+        wanted_t *wanted = self->wanted[i];
+        all &= wanted->found;
+        if (wanted->found || wanted->under_way)
+            continue;
+        wanted->under_way = true;
+        hp_hosts_add(self->hosts, wanted->address, wanted->port, on_wanted_added, wanted);
+    }
+    if (all)
+        uv_timer_stop(timer);
+}
+
+static void free_wanted(hp_discovery_t *self)
+{
+    for (size_t i = 0; i < self->wanted_count; i++) {
+        self->wanted[i]->discovery = NULL;
+        if (!self->wanted[i]->under_way)
+            free(self->wanted[i]);
+    }
+    free(self->wanted);
+    self->wanted = NULL;
+    self->wanted_count = 0;
+}
+
+static int read_wanted(hp_discovery_t *self, const hp_strings_t *texts, hp_err_t *err)
+{
+    self->wanted = hp_alloc_array(texts->count, sizeof *self->wanted);
+    for (size_t i = 0; i < texts->count; i++) {
+        wanted_t *wanted = hp_alloc(sizeof *wanted);
+        wanted->discovery = self;
+        self->wanted[self->wanted_count++] = wanted;
+        int rc = hp_address_parse(texts->items[i], HP_DEFAULT_PEER_PORT, wanted->address, &wanted->port, err);
+        if (rc != 0) {
+            hp_err_prefix(err, "--host: ");
+            return rc;
+        }
+    }
+    return 0;
+}
+
+/* ---- start and end ---- */
+
+int hp_discovery_create(hp_discovery_t **out, uv_loop_t *loop, hp_hosts_t *hosts, const hp_self_t *self,
+                        const hp_discovery_options_t *options, hp_err_t *err)
+{
+    char address[64] = "";
+    uint16_t port = 0;
+    *out = NULL;
+    if (options->advertise != NULL) {
+        int rc = hp_address_parse(options->advertise, 0, address, &port, err);
+        if (rc != 0) {
+            hp_err_prefix(err, "--advertise: ");
+            return rc;
+        }
+    }
+    hp_discovery_t *discovery = hp_alloc(sizeof *discovery);
+    int rc = options->hosts != NULL ? read_wanted(discovery, options->hosts, err) : 0;
+    if (rc == 0)
+        rc = hp_interfaces_create(&discovery->interfaces, loop, on_interfaces_changed, discovery, err);
+    if (rc != 0) {
+        free_wanted(discovery);
+        free(discovery);
+        return rc;
+    }
+    discovery->loop = loop;
+    discovery->hosts = hosts;
+    discovery->scan_on = options->scan;
+    discovery->beacon_on = options->beacon;
+    discovery->scan = hp_scan_create(loop, hosts, HP_DEFAULT_PEER_PORT, on_scan_finished, discovery);
+    discovery->beacon = hp_beacon_create(loop, hosts, self, address, port);
+    uv_timer_init(loop, &discovery->scan_timer);
+    uv_timer_init(loop, &discovery->wanted_timer);
+    discovery->scan_timer.data = discovery->wanted_timer.data = discovery;
+    *out = discovery;
+    return 0;
+}
+
+void hp_discovery_start(hp_discovery_t *discovery)
+{
+    discovery->started = true;
+    if (discovery->beacon_on)
+        set_beacon(discovery, true);
+    if (discovery->scan_on)
+        set_scan(discovery, true);
+    if (discovery->wanted_count > 0)
+        uv_timer_start(&discovery->wanted_timer, on_wanted_time, 0, WANTED_EVERY_MS);
+}
+
+void hp_discovery_set(hp_discovery_t *discovery, bool scan, bool beacon)
+{
+    if (!discovery->started || discovery->closing) {
+        discovery->scan_on = scan;
+        discovery->beacon_on = beacon;
+        return;
+    }
+    if (scan != discovery->scan_on)
+        set_scan(discovery, scan);
+    if (beacon != discovery->beacon_on)
+        set_beacon(discovery, beacon);
+}
+
+static void part_closed(void *arg)
+{
+    hp_discovery_t *self = arg;
+    self->parts--;
+    if (!self->closing || self->parts > 0)
+        return;
+    void (*closed)(void *arg) = self->closed;
+    void *closed_arg = self->closed_arg;
+    free(self);
+    if (closed != NULL)
+        closed(closed_arg);
+}
+
+static void on_handle_closed(uv_handle_t *handle)
+{
+    part_closed(handle->data);
+}
+
+void hp_discovery_destroy(hp_discovery_t *self, void (*closed)(void *arg), void *arg)
+{
+    self->closing = true;
+    self->closed = closed;
+    self->closed_arg = arg;
+    self->parts = 5;
+    free_wanted(self);
+    uv_close((uv_handle_t *)&self->scan_timer, on_handle_closed);
+    uv_close((uv_handle_t *)&self->wanted_timer, on_handle_closed);
+    hp_scan_destroy(self->scan, part_closed, self);
+    hp_beacon_destroy(self->beacon, part_closed, self);
+    hp_interfaces_destroy(self->interfaces, part_closed, self);
+}

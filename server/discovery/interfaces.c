@@ -1,0 +1,162 @@
+#include "discovery/interfaces.h"
+
+#include <errno.h>
+#include <ifaddrs.h>
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+
+#define SETTLE_MS 200 /* an interface that comes up changes several times */
+
+struct hp_interfaces {
+    uv_poll_t poll;
+    uv_timer_t timer;
+    int fd;
+    unsigned open_handles;
+    void (*changed)(void *arg);
+    void *arg;
+    void (*closed)(void *arg);
+    void *closed_arg;
+    hp_interface_t list[HP_INTERFACES_MAX];
+    size_t count;
+};
+
+static uint32_t v4_of(const struct sockaddr *address)
+{
+    return address != NULL ? ntohl(((const struct sockaddr_in *)address)->sin_addr.s_addr) : 0;
+}
+
+static bool take(const struct ifaddrs *entry, hp_interface_t *out)
+{
+    if (entry->ifa_addr == NULL || (entry->ifa_flags & IFF_LOOPBACK) != 0 ||
+        (entry->ifa_flags & IFF_UP) == 0 || (entry->ifa_flags & IFF_RUNNING) == 0)
+        return false;
+    *out = (hp_interface_t){.index = if_nametoindex(entry->ifa_name),
+                            .multicast = (entry->ifa_flags & IFF_MULTICAST) != 0,
+                            .point_to_point = (entry->ifa_flags & IFF_POINTOPOINT) != 0};
+    snprintf(out->name, sizeof out->name, "%s", entry->ifa_name);
+    if (out->index == 0)
+        return false; /* it has just gone */
+    if (entry->ifa_addr->sa_family == AF_INET) {
+        out->address = v4_of(entry->ifa_addr);
+        out->mask = v4_of(entry->ifa_netmask);
+        if ((entry->ifa_flags & IFF_BROADCAST) != 0 && !out->point_to_point)
+            out->broadcast = v4_of(entry->ifa_broadaddr);
+        return out->address != 0;
+    }
+    if (entry->ifa_addr->sa_family != AF_INET6)
+        return false;
+    out->v6 = true;
+    out->address6 = ((const struct sockaddr_in6 *)entry->ifa_addr)->sin6_addr;
+    return IN6_IS_ADDR_LINKLOCAL(&out->address6);
+}
+
+static size_t read_list(hp_interface_t *list)
+{
+    struct ifaddrs *all = NULL;
+    size_t count = 0;
+    if (getifaddrs(&all) != 0) {
+        hp_log(HP_LOG_WARN, "the network interfaces cannot be read: %s", strerror(errno));
+        return 0;
+    }
+    for (const struct ifaddrs *entry = all; entry != NULL && count < HP_INTERFACES_MAX;
+         entry = entry->ifa_next)
+        count += take(entry, &list[count]);
+    freeifaddrs(all);
+    return count;
+}
+
+static void on_settled(uv_timer_t *timer)
+{
+    hp_interfaces_t *self = timer->data;
+    hp_interface_t *list = hp_alloc_array(HP_INTERFACES_MAX, sizeof *list);
+    size_t count = read_list(list);
+    bool same = count == self->count && memcmp(list, self->list, count * sizeof *list) == 0;
+    memcpy(self->list, list, count * sizeof *list);
+    self->count = count;
+    free(list);
+    if (!same)
+        self->changed(self->arg);
+}
+
+static void on_message(uv_poll_t *poll, int status, int events)
+{
+    hp_interfaces_t *self = poll->data;
+    char buffer[16384];
+    (void)status, (void)events;
+    /* What changed does not matter: the whole list is read again. A lost message (ENOBUFS) is a change, too.
+     */
+    while (recv(self->fd, buffer, sizeof buffer, MSG_DONTWAIT) > 0)
+        continue;
+    if (!uv_is_active((uv_handle_t *)&self->timer))
+        uv_timer_start(&self->timer, on_settled, SETTLE_MS, 0);
+}
+
+static int open_socket(void)
+{
+    int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
+    struct sockaddr_nl address = {.nl_family = AF_NETLINK,
+                                  .nl_groups = RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR};
+    if (fd < 0)
+        return -errno;
+    if (bind(fd, (struct sockaddr *)&address, sizeof address) != 0) {
+        int rc = -errno;
+        close(fd);
+        return rc;
+    }
+    return fd;
+}
+
+int hp_interfaces_create(hp_interfaces_t **out, uv_loop_t *loop, void (*changed)(void *arg), void *arg,
+                         hp_err_t *err)
+{
+    *out = NULL;
+    int fd = open_socket();
+    if (fd < 0)
+        return hp_err_set(err, fd, "the network interfaces cannot be watched: %s", hp_err_sentence(fd));
+    hp_interfaces_t *self = hp_alloc(sizeof *self);
+    self->fd = fd;
+    self->changed = changed;
+    self->arg = arg;
+    self->count = read_list(self->list);
+    self->open_handles = 2;
+    self->poll.data = self->timer.data = self;
+    uv_timer_init(loop, &self->timer);
+    uv_poll_init(loop, &self->poll, fd);
+    uv_poll_start(&self->poll, UV_READABLE, on_message);
+    *out = self;
+    return 0;
+}
+
+const hp_interface_t *hp_interfaces_list(const hp_interfaces_t *interfaces, size_t *count)
+{
+    *count = interfaces->count;
+    return interfaces->list;
+}
+
+static void on_closed(uv_handle_t *handle)
+{
+    hp_interfaces_t *self = handle->data;
+    if (--self->open_handles > 0)
+        return;
+    void (*closed)(void *arg) = self->closed;
+    void *arg = self->closed_arg;
+    free(self);
+    closed(arg);
+}
+
+void hp_interfaces_destroy(hp_interfaces_t *self, void (*closed)(void *arg), void *arg)
+{
+    self->closed = closed;
+    self->closed_arg = arg;
+    uv_close((uv_handle_t *)&self->poll, on_closed);
+    uv_close((uv_handle_t *)&self->timer, on_closed);
+    close(self->fd);
+}

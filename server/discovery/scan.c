@@ -1,0 +1,382 @@
+#include "discovery/scan.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "discovery/address.h"
+#include "discovery/neighbours.h"
+
+#define TICK_MS        20
+#define BEGIN_PER_TURN 64 /* connections begun without letting the loop do something else */
+#define NEIGHBOURS_MAX 1024
+#define STARVED_MS     5000 /* without a free descriptor: given up */
+#define SPARE_FILES    64   /* descriptors that a scan leaves to the rest of the process, at least */
+
+/* One connection attempt. Freed in its close callback. */
+typedef struct attempt {
+    uv_poll_t poll;
+    hp_scan_t *scan;
+    int fd;
+    hp_sockaddr_t address;
+    uint64_t deadline;
+    struct attempt *next; /* begun after this one */
+} attempt_t;
+
+/* A probe that the registry makes for us; it may outlive the scan. */
+typedef struct check {
+    hp_scan_t *scan; /* NULL: the scan has gone */
+    struct check *next;
+} check_t;
+
+struct hp_scan {
+    uv_loop_t *loop;
+    hp_hosts_t *hosts;
+    uint16_t port;
+    void (*finished)(void *arg);
+    void *arg;
+    uv_timer_t timer;
+    bool running, closing, timer_closed;
+    void (*closed)(void *arg);
+    void *closed_arg;
+
+    hp_sockaddr_t *first; /* neighbours */
+    size_t first_count, first_next;
+    hp_subnet_t ranges[HP_INTERFACES_MAX];
+    size_t range_count, range_next;
+    uint32_t next; /* in ranges[range_next] */
+    uint32_t own[HP_INTERFACES_MAX];
+    size_t own_count;
+
+    attempt_t *oldest, *newest; /* under way, by deadline */
+    unsigned flight, flight_max;
+    unsigned handles; /* attempts whose handle is not closed yet */
+    check_t *checks;
+    unsigned starved; /* ticks without a single free descriptor */
+    size_t done, total;
+    uint64_t began;
+};
+
+static void go_on(hp_scan_t *self);
+
+static void check_closed(hp_scan_t *self)
+{
+    if (!self->closing || !self->timer_closed || self->handles > 0)
+        return;
+    void (*closed)(void *arg) = self->closed;
+    void *arg = self->closed_arg;
+    free(self->first);
+    free(self);
+    closed(arg);
+}
+
+/* ---- one connection ---- */
+
+static void on_attempt_closed(uv_handle_t *handle)
+{
+    attempt_t *attempt = handle->data;
+    hp_scan_t *self = attempt->scan;
+    free(attempt);
+    self->handles--;
+    check_closed(self);
+}
+
+static void end_attempt(attempt_t *attempt)
+{
+    hp_scan_t *self = attempt->scan;
+    attempt_t *before = NULL;
+    for (attempt_t *a = self->oldest; a != attempt; a = a->next)
+        before = a;
+    if (before != NULL)
+        before->next = attempt->next;
+    else
+        self->oldest = attempt->next;
+    if (self->newest == attempt)
+        self->newest = before;
+    self->flight--;
+    self->done++;
+    uv_close((uv_handle_t *)&attempt->poll, on_attempt_closed);
+    close(attempt->fd);
+}
+
+static void on_checked(void *arg, int status)
+{
+    check_t *check = arg;
+    hp_scan_t *self = check->scan;
+    (void)status; /* the registry has told who needs to know */
+    if (self != NULL) {
+        check_t **at = &self->checks;
+        while (*at != check)
+            at = &(*at)->next;
+        *at = check->next;
+        go_on(self);
+    }
+    free(check);
+}
+
+static void check_host(hp_scan_t *self, const hp_sockaddr_t *address)
+{
+    char text[HP_ADDRESS_TEXT];
+    uint16_t port;
+    check_t *check = hp_alloc(sizeof *check);
+    check->scan = self;
+    check->next = self->checks;
+    self->checks = check;
+    hp_address_from_sockaddr(address, text, &port);
+    hp_hosts_check(self->hosts, text, port, HP_FOUND_SCAN, on_checked, check);
+}
+
+static void on_writable(uv_poll_t *poll, int status, int events)
+{
+    attempt_t *attempt = poll->data;
+    hp_scan_t *self = attempt->scan;
+    (void)status, (void)events;
+    int error = 0;
+    socklen_t size = sizeof error;
+    bool accepted = getsockopt(attempt->fd, SOL_SOCKET, SO_ERROR, &error, &size) == 0 && error == 0;
+    hp_sockaddr_t address = attempt->address;
+    end_attempt(attempt);
+    if (accepted)
+        check_host(self, &address);
+    go_on(self);
+}
+
+/* 0; -1: not now, there is no descriptor left; 1: nobody can be there. */
+static int begin_attempt(hp_scan_t *self, const hp_sockaddr_t *address)
+{
+    int fd = socket(address->any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM ? -1 : 1;
+    /* A connection that was only to be tried leaves no TIME_WAIT behind: closing it resets it. */
+    struct linger reset = {.l_onoff = 1, .l_linger = 0};
+    setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+    if (connect(fd, &address->any, hp_sockaddr_length(address)) != 0 && errno != EINPROGRESS) {
+        close(fd);
+        return 1;
+    }
+    attempt_t *attempt = hp_alloc(sizeof *attempt);
+    attempt->scan = self;
+    attempt->fd = fd;
+    attempt->address = *address;
+    attempt->deadline = hp_clock_ms() + HP_SCAN_CONNECT_MS;
+    attempt->poll.data = attempt;
+    uv_poll_init(self->loop, &attempt->poll, fd);
+    uv_poll_start(&attempt->poll, UV_WRITABLE, on_writable);
+    if (self->newest != NULL)
+        self->newest->next = attempt;
+    else
+        self->oldest = attempt;
+    self->newest = attempt;
+    self->flight++;
+    self->handles++;
+    return 0;
+}
+
+/* ---- which address is next ---- */
+
+static bool is_own(const hp_scan_t *self, uint32_t address)
+{
+    for (size_t i = 0; i < self->own_count; i++)
+        if (self->own[i] == address)
+            return true;
+    return false;
+}
+
+static bool was_first(const hp_scan_t *self, uint32_t address)
+{
+    for (size_t i = 0; i < self->first_count; i++)
+        if (self->first[i].any.sa_family == AF_INET && ntohl(self->first[i].v4.sin_addr.s_addr) == address)
+            return true;
+    return false;
+}
+
+/* The address that is to be tried now; advance() goes on to the one after it. */
+static bool peek(hp_scan_t *self, hp_sockaddr_t *address)
+{
+    if (self->first_next < self->first_count) {
+        *address = self->first[self->first_next];
+        return true;
+    }
+    if (self->range_next == self->range_count)
+        return false;
+    *address = (hp_sockaddr_t){0};
+    address->v4.sin_family = AF_INET;
+    address->v4.sin_addr.s_addr = htonl(self->next);
+    address->v4.sin_port = htons(self->port);
+    return true;
+}
+
+static void advance(hp_scan_t *self)
+{
+    if (self->first_next < self->first_count) {
+        self->first_next++;
+    } else if (self->next == self->ranges[self->range_next].last) {
+        self->range_next++;
+        if (self->range_next < self->range_count)
+            self->next = self->ranges[self->range_next].first;
+    } else {
+        self->next++;
+    }
+}
+
+static bool to_be_skipped(const hp_scan_t *self, const hp_sockaddr_t *address)
+{
+    if (self->first_next < self->first_count)
+        return false;
+    uint32_t ip = ntohl(address->v4.sin_addr.s_addr);
+    return is_own(self, ip) || was_first(self, ip);
+}
+
+/* ---- the run ---- */
+
+static void end(hp_scan_t *self)
+{
+    self->running = false;
+    uv_timer_stop(&self->timer);
+    free(self->first);
+    self->first = NULL;
+    self->first_count = self->first_next = 0;
+    hp_log(HP_LOG_DEBUG, "scanned %zu addresses in %llu ms", self->total,
+           (unsigned long long)(hp_clock_ms() - self->began));
+    if (self->finished != NULL)
+        self->finished(self->arg);
+}
+
+static void go_on(hp_scan_t *self)
+{
+    hp_sockaddr_t address;
+    for (unsigned begun = 0; self->running && self->flight < self->flight_max && begun < BEGIN_PER_TURN;
+         begun++) {
+        if (!peek(self, &address))
+            break;
+        int rc = to_be_skipped(self, &address) ? 1 : begin_attempt(self, &address);
+        if (rc == 0)
+            self->starved = 0;
+        if (rc < 0) {
+            self->flight_max = HP_MAX(self->flight / 2, 1u);
+            break;
+        }
+        advance(self);
+        self->done += rc > 0;
+    }
+}
+
+static void on_tick(uv_timer_t *timer)
+{
+    hp_scan_t *self = timer->data;
+    hp_sockaddr_t address;
+    uint64_t now = hp_clock_ms();
+    while (self->oldest != NULL && self->oldest->deadline <= now)
+        end_attempt(self->oldest);
+    go_on(self);
+    if (self->flight > 0 || self->checks != NULL)
+        return;
+    if (!peek(self, &address)) {
+        end(self);
+    } else if (++self->starved * TICK_MS >= STARVED_MS) {
+        hp_log(HP_LOG_WARN, "the scan is given up: there are no free file descriptors");
+        end(self);
+    }
+}
+
+static void add_range(hp_scan_t *self, hp_subnet_t range)
+{
+    if (range.first > range.last)
+        return;
+    for (size_t i = 0; i < self->range_count; i++)
+        if (self->ranges[i].first == range.first && self->ranges[i].last == range.last)
+            return; /* two addresses in one network */
+    self->ranges[self->range_count++] = range;
+    self->total += range.last - range.first + 1;
+}
+
+/* What the scan may use of the descriptors that are left. */
+static unsigned flight_of(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= 4 * HP_SCAN_FLIGHT)
+        return HP_SCAN_FLIGHT;
+    return limit.rlim_cur > 2 * SPARE_FILES ? (unsigned)HP_MIN(limit.rlim_cur / 2, (rlim_t)HP_SCAN_FLIGHT)
+                                            : SPARE_FILES / 2;
+}
+
+void hp_scan_begin(hp_scan_t *self, const hp_interface_t *interfaces, size_t count, bool person)
+{
+    hp_hosts_probe_all(self->hosts, person);
+    self->running = true;
+    self->began = hp_clock_ms();
+    self->done = self->total = 0;
+    self->starved = 0;
+    self->range_count = self->range_next = self->own_count = 0;
+    self->flight_max = flight_of();
+    for (size_t i = 0; i < count && i < HP_INTERFACES_MAX; i++) {
+        if (interfaces[i].v6)
+            continue;
+        self->own[self->own_count++] = interfaces[i].address;
+        if (!interfaces[i].point_to_point)
+            add_range(self, hp_subnet_hosts(interfaces[i].address, interfaces[i].mask, false));
+    }
+    if (self->range_count > 0)
+        self->next = self->ranges[0].first;
+    self->first = hp_alloc_array(NEIGHBOURS_MAX, sizeof *self->first);
+    self->first_count = hp_neighbours_read(self->first, NEIGHBOURS_MAX);
+    self->first_next = 0;
+    for (size_t i = 0; i < self->first_count; i++) {
+        if (self->first[i].any.sa_family == AF_INET)
+            self->first[i].v4.sin_port = htons(self->port);
+        else
+            self->first[i].v6.sin6_port = htons(self->port);
+    }
+    self->total += self->first_count;
+    go_on(self);
+    uv_timer_start(&self->timer, on_tick, TICK_MS, TICK_MS);
+}
+
+bool hp_scan_running(const hp_scan_t *scan)
+{
+    return scan->running;
+}
+
+hp_scan_progress_t hp_scan_progress(const hp_scan_t *scan)
+{
+    return (hp_scan_progress_t){.running = scan->running, .done = scan->done, .total = scan->total};
+}
+
+hp_scan_t *hp_scan_create(uv_loop_t *loop, hp_hosts_t *hosts, uint16_t port, void (*finished)(void *arg),
+                          void *arg)
+{
+    hp_scan_t *self = hp_alloc(sizeof *self);
+    self->loop = loop;
+    self->hosts = hosts;
+    self->port = port;
+    self->finished = finished;
+    self->arg = arg;
+    uv_timer_init(loop, &self->timer);
+    self->timer.data = self;
+    return self;
+}
+
+static void on_timer_closed(uv_handle_t *handle)
+{
+    hp_scan_t *self = handle->data;
+    self->timer_closed = true;
+    check_closed(self);
+}
+
+void hp_scan_destroy(hp_scan_t *self, void (*closed)(void *arg), void *arg)
+{
+    self->closing = true;
+    self->running = false;
+    self->closed = closed;
+    self->closed_arg = arg;
+    while (self->oldest != NULL)
+        end_attempt(self->oldest);
+    for (; self->checks != NULL; self->checks = self->checks->next)
+        self->checks->scan = NULL;
+    uv_close((uv_handle_t *)&self->timer, on_timer_closed);
+}
