@@ -28,14 +28,17 @@
 #include "db/schema.h"
 #include "db/statement.h"
 
-#define CACHE_KIB        8192     /* pages kept in memory */
-#define JOURNAL_LIMIT    16777216 /* bytes that the WAL keeps on disk after a checkpoint */
-#define CHECKPOINT_PAGES 1000     /* the WAL goes back into the file when it has so many pages (4 KiB each) */
-#define BUSY_MS          5000     /* how long to wait for a person's sqlite3 that holds the database */
+#define CACHE_KIB       8192     /* pages kept in memory */
+#define JOURNAL_LIMIT   16777216 /* bytes that the WAL keeps on disk after a checkpoint */
+#define TIDY_PAGES      1000     /* pages in the WAL (4 KiB each) at which it goes back into the file */
+#define TIDY_PAGES_BUSY 8000     /* the same while others wait */
+#define BUSY_MS         5000     /* how long to wait for a person's sqlite3 that holds the database */
 
 struct hp_db {
     sqlite3 *handle;
     hp_prepared_t *prepared[HP_SQL_LIST_COUNT];
+    int journal_pages; /* in the WAL after the last commit */
+    int tidied_pages;  /* in the WAL at the last attempt to tidy it; 0 since it began anew */
 };
 
 sqlite3 *hp_db_handle(const hp_db_t *db)
@@ -155,6 +158,16 @@ static int check_header(hp_db_t *db, const hp_schema_t *schema, hp_err_t *err)
     return check_identity((int32_t)big_endian(header + 68), (int32_t)big_endian(header + 60), schema, err);
 }
 
+static int on_commit(void *arg, sqlite3 *handle, const char *name, int pages)
+{
+    hp_db_t *db = arg;
+    (void)handle, (void)name;
+    if (pages < db->journal_pages)
+        db->tidied_pages = 0;
+    db->journal_pages = pages;
+    return SQLITE_OK;
+}
+
 static int configure(hp_db_t *db, hp_err_t *err)
 {
     char sql[600];
@@ -163,9 +176,10 @@ static int configure(hp_db_t *db, hp_err_t *err)
              "PRAGMA synchronous = NORMAL;"
              "PRAGMA temp_store = MEMORY;"
              "PRAGMA cache_size = -%d;"
-             "PRAGMA journal_size_limit = %d;"
-             "PRAGMA wal_autocheckpoint = %d;",
-             CACHE_KIB, JOURNAL_LIMIT, CHECKPOINT_PAGES);
+             "PRAGMA journal_size_limit = %d;",
+             CACHE_KIB, JOURNAL_LIMIT);
+    sqlite3_wal_hook(db->handle, on_commit,
+                     db); /* in place of SQLite's checkpoint, which is a part of the commit */
     return hp_db_script(db, sql, "setting it up", err);
 }
 
@@ -192,7 +206,7 @@ static int take_file(hp_db_t *db, const hp_schema_t *schema, hp_err_t *err)
     if (sqlite3_db_readonly(db->handle, "main") == 1) /* immutable, or its rights have changed just now */
         return hp_err_set(err, HP_E_DB, "it cannot be written");
 
-    int64_t pages, application = 0, version = 0;
+    int64_t pages = 0, application = 0, version = 0;
     sqlite3_db_config(db->handle, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
     rc = pragma_int(db, "PRAGMA page_count", &pages, err);
     if (rc == 0 && pages > 0)
@@ -358,6 +372,17 @@ void hp_db_revert(hp_db_t *db)
     /* Nothing to take back where SQLite has rolled back the whole transaction. */
     if (hp_db_in_transaction(db))
         sqlite3_exec(db->handle, "ROLLBACK TO part; RELEASE part", NULL, NULL, NULL);
+}
+
+int hp_db_tidy(hp_db_t *db, bool busy, hp_err_t *err)
+{
+    /* Where it did not succeed (full disk, a reader of another process) it is not tried again at every
+     * commit. */
+    if (db->journal_pages - db->tidied_pages < (busy ? TIDY_PAGES_BUSY : TIDY_PAGES))
+        return 0;
+    db->tidied_pages = db->journal_pages;
+    int rc = sqlite3_wal_checkpoint_v2(db->handle, "main", SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+    return rc == SQLITE_OK ? 0 : hp_db_fail(db, rc, "checkpoint", err);
 }
 
 int hp_db_checkpoint(hp_db_t *db, hp_err_t *err)

@@ -54,6 +54,11 @@ void hp_db_revert(hp_db_t *db);
 /* Rows that this connection has changed since it was opened: a reader that raises it was no reader. */
 int64_t hp_db_total_changes(const hp_db_t *db);
 
+/* Writes the journal back into the file when it has grown to 4 MiB, or while busy to 32 MiB, and syncs both.
+ * That may take long on a slow disk, so it is no part of a commit: call it after each one, once what was
+ * committed is reported. A failure loses nothing. */
+int hp_db_tidy(hp_db_t *db, bool busy, hp_err_t *err);
+
 /* Writes the whole journal back into the file and syncs it. Outside of a transaction only. */
 int hp_db_checkpoint(hp_db_t *db, hp_err_t *err);
 

@@ -146,16 +146,26 @@ static void fail_group(hp_store_t *self, int status, const hp_err_t *err)
     finish(self, &self->group);
 }
 
+static bool is_busy(hp_store_t *self)
+{
+    uv_mutex_lock(&self->mutex);
+    bool busy = self->posted.first != NULL;
+    uv_mutex_unlock(&self->mutex);
+    return busy;
+}
+
 static void commit_group(hp_store_t *self)
 {
     hp_err_t err = {0};
-    int rc = hp_db_in_transaction(self->db) ? hp_db_commit(self->db, &err) : 0;
-    if (rc == 0) {
-        finish(self, &self->group);
+    int rc = hp_db_commit(self->db, &err);
+    if (rc != 0) {
+        hp_db_rollback(self->db);
+        fail_group(self, rc, &err);
         return;
     }
-    hp_db_rollback(self->db);
-    fail_group(self, rc, &err);
+    finish(self, &self->group);
+    if (hp_db_tidy(self->db, is_busy(self), &err) != 0)
+        hp_log(HP_LOG_WARN, "database: its journal grows: %s", hp_err_text(&err));
 }
 
 static void run_read(hp_store_t *self, job_t *job)

@@ -373,6 +373,71 @@ static void a_second_connection_that_writes_is_waited_for(void **state)
     hp_db_close(db);
 }
 
+static off_t size_of(const char *path)
+{
+    struct stat st;
+    assert_int_equal(stat(path, &st), 0);
+    return st.st_size;
+}
+
+/* Commits about 100 KiB. */
+static void commit_pages(hp_db_t *db, int number_of_it)
+{
+    static char value[100000];
+    char name[20];
+    memset(value, 'v', sizeof value - 1);
+    snprintf(name, sizeof name, "%d", number_of_it % 10);
+    set(db, name, "");
+    set(db, name, value);
+}
+
+static void a_long_journal_goes_back_into_the_file(void **state)
+{
+    char path[PATH_SIZE], wal[PATH_SIZE];
+    hp_db_t *db = open_ok(path_in(*state, "long.db", path));
+    path_in(*state, "long.db-wal", wal);
+    hp_err_t err = {0};
+    for (int i = 0; i < 60; i++) {
+        commit_pages(db, i);
+        assert_int_equal(hp_db_tidy(db, true, &err), 0);
+    }
+    assert_in_range(size_of(wal), 5 << 20, 9 << 20); /* grows while others wait */
+    off_t before = size_of(wal);
+    for (int i = 0; i < 200; i++) {
+        commit_pages(db, i);
+        assert_int_equal(hp_db_tidy(db, false, &err), 0);
+    }
+    assert_in_range(size_of(wal), 1, before + 300000); /* and begins anew when they do not */
+    for (int i = 0; i < 900; i++) {
+        commit_pages(db, i);
+        assert_int_equal(hp_db_tidy(db, true, &err), 0);
+    }
+    assert_in_range(size_of(wal), 1, 40 << 20);
+    hp_db_close(db);
+}
+
+static void a_journal_that_another_process_reads_is_kept(void **state)
+{
+    char path[PATH_SIZE];
+    hp_db_t *db = open_ok(path_in(*state, "read.db", path));
+    set(db, "first", "row");
+    sqlite3 *other;
+    assert_int_equal(sqlite3_open(path, &other), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(other, "BEGIN; SELECT * FROM setting", NULL, NULL, NULL), SQLITE_OK);
+    hp_err_t err = {0};
+    for (int i = 0; i < 100; i++) {
+        commit_pages(db, i);
+        assert_int_equal(hp_db_tidy(db, false, &err), 0);
+    }
+    assert_int_equal(sqlite3_exec(other, "COMMIT", NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(other);
+    assert_int_equal(hp_db_checkpoint(db, &err), 0);
+    char wal[PATH_SIZE];
+    assert_int_equal(size_of(path_in(*state, "read.db-wal", wal)), 0);
+    assert_setting(db, "first", "row");
+    hp_db_close(db);
+}
+
 /* ---- mistakes in the code abort ---- */
 
 static const hp_sql_t *setting_get(void)
@@ -478,6 +543,8 @@ int main(void)
         TEST(a_full_disk_is_told_as_such),
         TEST(a_broken_rule_of_a_table_is_told_with_the_statement),
         TEST(a_second_connection_that_writes_is_waited_for),
+        TEST(a_long_journal_goes_back_into_the_file),
+        TEST(a_journal_that_another_process_reads_is_kept),
         TEST(mistakes_in_the_code_abort_with_the_statements_name),
         TEST(a_query_that_is_left_early_can_be_used_again),
     };

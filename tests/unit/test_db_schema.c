@@ -108,20 +108,20 @@ static void add_collations(lines_t *lines, sqlite3 *handle)
 static lines_t describe(hp_db_t *db)
 {
     static const char *const queries[] = {
-        "SELECT format('table %s: %s%s%s', name, type, iif(strict, ', strict', ''), iif(wr, ', without "
+        "SELECT printf('table %s: %s%s%s', name, type, iif(strict, ', strict', ''), iif(wr, ', without "
         "rowid', ''))"
         " FROM pragma_table_list WHERE schema = 'main'",
-        "SELECT format('column %s.%s: %s%s%s%s', t.name, c.name, c.type, iif(c.\"notnull\", ' not null', ''),"
+        "SELECT printf('column %s.%s: %s%s%s%s', t.name, c.name, c.type, iif(c.\"notnull\", ' not null', ''),"
         " iif(c.dflt_value IS NULL, '', ' default ' || c.dflt_value), iif(c.pk, ' key ' || c.pk, ''))"
         " FROM pragma_table_list AS t, pragma_table_xinfo(t.name) AS c WHERE t.schema = 'main'",
         /* Indices that SQLite makes by itself are numbered in the order of the constraints: they go by their
            columns. */
-        "SELECT format('index on %s(%s): %s%s%s', t.name,"
+        "SELECT printf('index on %s(%s): %s%s%s', t.name,"
         " (SELECT group_concat(coalesce(x.name, '?') || ' ' || x.coll || iif(x.\"desc\", ' desc', ''))"
         "  FROM pragma_index_xinfo(i.name) AS x WHERE x.key),"
         " iif(i.\"unique\", 'unique ', ''), i.origin, iif(i.partial, ' partial', ''))"
         " FROM pragma_table_list AS t, pragma_index_list(t.name) AS i WHERE t.schema = 'main'",
-        "SELECT format('reference %s.%s: %s.%s on delete %s on update %s', t.name, f.\"from\", f.\"table\","
+        "SELECT printf('reference %s.%s: %s.%s on delete %s on update %s', t.name, f.\"from\", f.\"table\","
         " coalesce(f.\"to\", 'key'), f.on_delete, f.on_update)"
         " FROM pragma_table_list AS t, pragma_foreign_key_list(t.name) AS f WHERE t.schema = 'main'",
     };
