@@ -1,0 +1,76 @@
+// @ts-check
+// The examples of README.md, run as printed. Only the two addresses in them are replaced: that of this host's dashboard by the
+// one that the test started, and that of the other host by a second one.
+
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+
+import { MiB, checkout, makeFile, sha256, startHostpair, tempDir, waitFor, waitState } from "./harness.mjs";
+
+const OTHER = "192.168.1.20";
+const readme = readFileSync(join(checkout, "README.md"), "utf8");
+
+/** @param {string} command @param {string} cwd */
+function run(command, cwd) {
+    return new Promise((done) => {
+        const child = spawn("bash", ["-c", command], { cwd, stdio: ["ignore", "pipe", "pipe"] });
+        let output = "";
+        let errors = "";
+        child.stdout.on("data", (part) => (output += part));
+        child.stderr.on("data", (part) => (errors += part));
+        child.on("close", (code) => done({ code, output, errors }));
+    });
+}
+
+test("the curl examples work as printed", { timeout: 60_000 }, async (t) => {
+    const section = /^## From the command line\n([^]*?)^## /m.exec(readme)?.[1] ?? "";
+    const commands = [...section.matchAll(/^```sh\n([^]*?)^```$/gm)].flatMap(([, block]) =>
+        block
+            .replace(/\\\n\s*/g, " ")
+            .trim()
+            .split("\n")
+            .filter((line) => !line.startsWith("#")),
+    );
+    assert.ok(commands.length >= 8, `${commands.length} examples`);
+
+    const other = await startHostpair({ t, name: "other" });
+    await makeFile(join(other.shareDir, "holiday.mp4"), 2 * MiB + 5, 1);
+    await makeFile(join(other.shareDir, "photos/beach.jpg"), 5000, 2);
+    const { id } = (await other.api("/status")).json;
+    const own = await startHostpair({ t, name: "own" });
+    await waitFor(
+        async () => {
+            const { share } = (await other.api("/status")).json;
+            return share.files === 2 && share.hashed_bytes === share.bytes;
+        },
+        { what: "the share being hashed" },
+    );
+    const cwd = tempDir(t);
+    for (const printed of commands) {
+        const command = printed
+            .replaceAll("http://localhost:9001", own.dashboardUrl)
+            .replaceAll(`http://${OTHER}:9000`, other.peerUrl)
+            .replaceAll(`"${OTHER}"`, `"127.0.0.1:${other.peerPort}"`)
+            .replaceAll("0123456789abcdef0123456789abcdef", id);
+        assert.doesNotMatch(command, /192\.168|:900[01]/, "no address is left that is not the test's own");
+        const { code, output, errors } = await run(command, cwd);
+        assert.equal(code, 0, `${printed}\n${output}\n${errors}`);
+        assert.doesNotMatch(output, /"status": ?[45]\d\d/, `${printed}\n${output}`);
+        if (/downloads'? -d|"folder"/.test(printed)) {
+            const { downloads } = (await own.api("/downloads")).json;
+            for (const d of downloads) await waitState(own, d.id, ["done", "paused"]);
+        }
+    }
+    assert.equal(await sha256(join(cwd, "holiday.mp4")), await sha256(join(other.shareDir, "holiday.mp4")));
+    for (const path of ["holiday.mp4", "photos/beach.jpg"])
+        assert.ok(existsSync(join(own.downloadsDir, path)), `${path} was downloaded`);
+});
+
+test("every folder that README.md names is there", () => {
+    const rows = [...readme.matchAll(/^\| `([a-z][\w./-]*)` \|/gm)].map((m) => m[1]);
+    assert.ok(rows.length >= 10, `${rows.length} rows`);
+    for (const path of rows) assert.ok(existsSync(join(checkout, path)), path);
+});
