@@ -42,14 +42,15 @@ enum {
 #define DOWNLOAD_COLUMNS                                                                                     \
     "d.id, d.base, d.path, d.folder, d.order_host, d.order_path, d.order_root, d.order_url, d.state, "       \
     "d.reason,"                                                                                              \
-    " d.error_code, d.error_detail, d.disk_wait, d.priority, d.limit_bps, d.verified, d.created_at, "        \
+    " d.error_code, d.error_detail, d.disk_wait, d.priority, d.limit_bps, total(f.verified), d.created_at, " \
     "d.finished_at,"                                                                                         \
     " count(f.id), total(f.state = 'done'), total(f.state = 'failed'), total(f.size IS NULL), "              \
     "total(f.size),"                                                                                         \
     " total(" DONE_OF_FILE "), total(CASE WHEN f.chunk_size > 0 THEN " CHUNKS_OF_FILE " ELSE 0 END),"        \
     " total(f.chunks_done), max(f.chunk_size), CASE WHEN d.folder THEN NULL ELSE max(f.root) END"
 #define FILE_COLUMNS                                                                                         \
-    "id, download, path, source_path, state, error, size, root, chunk_size, chunks_done, part, device, "     \
+    "id, download, path, source_path, state, error, size, root, chunk_size, chunks_done, verified, part, "   \
+    "device, "                                                                                               \
     "inode, boot_id"
 
 static const hp_sql_t sql[] = {
@@ -57,15 +58,15 @@ static const hp_sql_t sql[] = {
         {"download.insert",
          "INSERT INTO download (base, path, folder, order_host, order_path, order_root, order_url, state, "
          "reason,"
-         " error_code, error_detail, disk_wait, priority, limit_bps, verified, created_at, finished_at)"
+         " error_code, error_detail, disk_wait, priority, limit_bps, created_at, finished_at)"
          " VALUES (:base, :path, :folder, :order_host, :order_path, :order_root, :order_url, :state, :reason,"
-         " 0, '', 0, :priority, :limit_bps, 0, :created_at, 0)"},
+         " 0, '', 0, :priority, :limit_bps, :created_at, 0)"},
     [UPDATE] =
         {"download.update",
          "UPDATE download SET path = :path, state = :state, reason = :reason, error_code = :error_code,"
          " error_detail = :error_detail, disk_wait = :disk_wait, priority = :priority, limit_bps = "
          ":limit_bps,"
-         " verified = :verified, finished_at = :finished_at WHERE id = :id"},
+         " finished_at = :finished_at WHERE id = :id"},
     [REMOVE] = {"download.remove", "DELETE FROM download WHERE id = :id"},
     [EACH] = {"download.each",
               "SELECT " DOWNLOAD_COLUMNS " FROM download d LEFT JOIN download_file f ON f.download = d.id"
@@ -95,14 +96,15 @@ static const hp_sql_t sql[] = {
                     " JOIN download_file f ON f.id = s.file JOIN download d ON d.id = f.download"
                     " WHERE s.host = :host AND s.path = :path AND f.state <> 'failed'"
                     " AND d.state NOT IN ('cancelled', 'failed')"},
-    [FILE_INSERT] =
-        {"download_file.insert",
-         "INSERT INTO download_file (download, path, source_path, state, error, size, root, chunk_size,"
-         " chunks_done) VALUES (:download, :path, :source_path, :state, '', :size, :root, :chunk_size, 0)"},
+    [FILE_INSERT] = {"download_file.insert", "INSERT INTO download_file (download, path, source_path, state, "
+                                             "error, size, root, verified, chunk_size,"
+                                             " chunks_done) VALUES (:download, :path, :source_path, :state, "
+                                             "'', :size, :root, 0, :chunk_size, 0)"},
     [FILE_UPDATE] =
         {"download_file.update",
          "UPDATE download_file SET path = :path, state = :state, error = :error, size = :size, root = :root,"
-         " chunk_size = :chunk_size, part = :part, device = :device, inode = :inode, boot_id = :boot_id"
+         " chunk_size = :chunk_size, verified = :verified, part = :part, device = :device, inode = :inode, "
+         "boot_id = :boot_id"
          " WHERE id = :id"},
     [FILE_NEXT] = {"download_file.next",
                    "SELECT " FILE_COLUMNS " FROM download_file WHERE download = :download"
@@ -203,7 +205,6 @@ int hp_db_download_update(hp_db_t *db, const hp_download_row_t *row, hp_err_t *e
     hp_query_bind_int(&q, ":disk_wait", row->disk_wait);
     hp_query_bind_int(&q, ":priority", row->priority);
     hp_query_bind_int(&q, ":limit_bps", row->limit_bps);
-    hp_query_bind_int(&q, ":verified", row->verified);
     hp_query_bind_int(&q, ":finished_at", row->finished_at);
     return hp_query_run(&q, err);
 }
@@ -233,13 +234,14 @@ static void read_download(hp_query_t *q, hp_download_row_t *row)
         .disk_wait = hp_query_int(q, 12) != 0,
         .priority = (int)hp_query_int(q, 13),
         .limit_bps = hp_query_int(q, 14),
-        .verified = hp_query_int(q, 15) != 0,
+        .files_verified = hp_query_int(q, 15),
         .created_at = hp_query_int(q, 16),
         .finished_at = hp_query_int(q, 17),
         .files_total = hp_query_int(q, 18),
         .files_done = hp_query_int(q, 19),
         .files_failed = hp_query_int(q, 20),
-        .size = hp_query_int(q, 21) > 0 ? HP_DB_SIZE_UNKNOWN : hp_query_int(q, 22),
+        .sizes_unknown = hp_query_int(q, 21),
+        .size = hp_query_int(q, 22),
         .done_bytes = hp_query_int(q, 23),
         .chunks_total = hp_query_int(q, 24),
         .chunks_done = hp_query_int(q, 25),
@@ -367,6 +369,7 @@ int hp_db_download_file_update(hp_db_t *db, const hp_download_file_row_t *row, h
     bind_size(&q, row->size);
     hp_query_bind_text(&q, ":root", row->root);
     hp_query_bind_int(&q, ":chunk_size", row->chunk_size);
+    hp_query_bind_int(&q, ":verified", row->verified);
     hp_query_bind_text(&q, ":part", row->part);
     if (row->part != NULL) {
         hp_query_bind_int(&q, ":device", (int64_t)row->device);
@@ -392,10 +395,11 @@ static void read_file(hp_query_t *q, hp_download_file_row_t *row)
         .root = copy(hp_query_text(q, 7)),
         .chunk_size = hp_query_int(q, 8),
         .chunks_done = hp_query_int(q, 9),
-        .part = copy(hp_query_text(q, 10)),
-        .device = (uint64_t)hp_query_int(q, 11),
-        .inode = (uint64_t)hp_query_int(q, 12),
-        .boot_id = copy(hp_query_text(q, 13)),
+        .verified = hp_query_int(q, 10) != 0,
+        .part = copy(hp_query_text(q, 11)),
+        .device = (uint64_t)hp_query_int(q, 12),
+        .inode = (uint64_t)hp_query_int(q, 13),
+        .boot_id = copy(hp_query_text(q, 14)),
     };
 }
 

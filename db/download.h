@@ -25,11 +25,11 @@ typedef struct hp_download_row {
     bool disk_wait;
     int priority;
     int64_t limit_bps;
-    bool verified;
     int64_t created_at, finished_at;
     /* Sums over its files; read only. */
     int64_t files_total, files_done, files_failed;
-    int64_t size; /* HP_DB_SIZE_UNKNOWN when one file's is not known */
+    int64_t files_verified, sizes_unknown;
+    int64_t size; /* of the files whose size is known */
     int64_t done_bytes, chunks_total, chunks_done, chunk_size;
     char *root; /* of a single file; NULL */
 } hp_download_row_t;
@@ -43,6 +43,7 @@ typedef struct hp_download_file_row {
     int64_t size; /* HP_DB_SIZE_UNKNOWN */
     char *root;   /* NULL unknown */
     int64_t chunk_size, chunks_done;
+    bool verified;
     char *part; /* NULL: no part file yet */
     uint64_t device, inode;
     char *boot_id; /* NULL while there is no part */
@@ -55,7 +56,7 @@ void hp_download_file_row_dispose(hp_download_file_row_t *row);
 int hp_db_download_insert(hp_db_t *db, hp_download_row_t *row, hp_err_t *err);
 /* Sets row->id. */
 int hp_db_download_file_insert(hp_db_t *db, hp_download_file_row_t *row, hp_err_t *err);
-/* Everything of the row that can change: path, state, reason, error, disk_wait, priority, limit, verified,
+/* Everything of the row that can change: path, state, reason, error, disk_wait, priority, limit,
  * finished_at. */
 int hp_db_download_update(hp_db_t *db, const hp_download_row_t *row, hp_err_t *err);
 /* With its files, sources and chunks. */

@@ -16,7 +16,6 @@ CREATE TABLE download (
     disk_wait INTEGER NOT NULL CHECK (disk_wait IN (0, 1)), -- 1: paused by a full disk, goes on by itself
     priority INTEGER NOT NULL CHECK (priority BETWEEN -1 AND 1),
     limit_bps INTEGER NOT NULL, -- bytes a second; 0: no limit
-    verified INTEGER NOT NULL CHECK (verified IN (0, 1)), -- 1: every chunk agrees with the root that was announced
     created_at INTEGER NOT NULL, -- wall clock, ms
     finished_at INTEGER NOT NULL -- wall clock, ms; 0: not finished
 ) STRICT;
@@ -33,6 +32,7 @@ CREATE TABLE download_file (
     root TEXT, -- 64 hex digits; announced by a source, or computed when it is done; NULL unknown
     chunk_size INTEGER NOT NULL, -- bytes; 0 until the size is known
     chunks_done INTEGER NOT NULL, -- rows in chunk, all of them when it is done
+    verified INTEGER NOT NULL CHECK (verified IN (0, 1)), -- 1: every chunk agrees with the root that was announced
     part TEXT, -- name of the part file, beside path; NULL before there is one
     device INTEGER, -- st_dev of the part file
     inode INTEGER, -- st_ino of the part file

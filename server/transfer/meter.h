@@ -18,8 +18,8 @@ typedef struct hp_meter {
 void hp_meter_add(hp_meter_t *self, uint64_t bytes, uint64_t now_ms);
 uint64_t hp_meter_bps(hp_meter_t *self, uint64_t now_ms);
 
-/* Rate in bytes a second, 0: no limit. A piece may be taken while the bucket is not empty, and may overdraw it, so that
- * pieces need no cutting; the average is exact. */
+/* Rate in bytes a second, 0: no limit. A piece may be taken while the bucket is not empty, and may overdraw
+ * it, so that pieces need no cutting; the average is exact. */
 typedef struct hp_bucket {
     uint64_t rate;
     double tokens;

@@ -20,8 +20,8 @@ static int fail(hp_err_t *err, int code, const char *verb, const char *path)
 {
     char shown[256];
     snprintf(shown, sizeof shown, "%.*s%s", 200, path, strlen(path) > 200 ? "..." : "");
-    return hp_err_set(err, code == -ENOSPC || code == -EDQUOT ? HP_E_NO_SPACE : code, "%s %s: %s", verb, shown,
-                      hp_err_sentence(code));
+    return hp_err_set(err, code == -ENOSPC || code == -EDQUOT ? HP_E_NO_SPACE : code, "%s %s: %s", verb,
+                      shown, hp_err_sentence(code));
 }
 
 static int open_base(const char *base, hp_err_t *err)
@@ -147,8 +147,9 @@ static int find_final(int folder, const char *path, const hp_part_identity_t *id
     return 0;
 }
 
-int hp_part_open(const char *base, const char *path, const char *name, const hp_part_identity_t *identity, uint64_t size,
-                 hp_part_found_t *found, int *fd, char final_name[HP_NAME_MAX + 1], hp_err_t *err)
+int hp_part_open(const char *base, const char *path, const char *name, const hp_part_identity_t *identity,
+                 uint64_t size, hp_part_found_t *found, int *fd, char final_name[HP_NAME_MAX + 1],
+                 hp_err_t *err)
 {
     *found = HP_PART_MISSING;
     *fd = -1;
@@ -185,7 +186,8 @@ int hp_part_open(const char *base, const char *path, const char *name, const hp_
 }
 
 /* Renames or links to the first free candidate; from is a name in folder, or NULL to link the unnamed fd. */
-static int take_name(int folder, int fd, const char *from, const char *path, char final_name[HP_NAME_MAX + 1], hp_err_t *err)
+static int take_name(int folder, int fd, const char *from, const char *path, char final_name[HP_NAME_MAX + 1],
+                     hp_err_t *err)
 {
     char self[64];
     snprintf(self, sizeof self, "/proc/self/fd/%d", fd);
@@ -211,8 +213,8 @@ static int take_name(int folder, int fd, const char *from, const char *path, cha
     return fail(err, -EEXIST, "finding a free name for", path);
 }
 
-int hp_part_finish(int fd, const char *base, const char *path, const char *name, char final_name[HP_NAME_MAX + 1],
-                   hp_err_t *err)
+int hp_part_finish(int fd, const char *base, const char *path, const char *name,
+                   char final_name[HP_NAME_MAX + 1], hp_err_t *err)
 {
     if (fdatasync(fd) != 0)
         return fail(err, -errno, "writing to the disk", path);
@@ -284,7 +286,8 @@ int hp_part_is_free(const char *base, const char *path, bool *is_free, hp_err_t 
     return rc == 0 || rc == -ENOENT ? 0 : fail(err, rc, "looking for", path);
 }
 
-int hp_part_remove(const char *base, const char *path, const char *name, const hp_part_identity_t *identity, hp_err_t *err)
+int hp_part_remove(const char *base, const char *path, const char *name, const hp_part_identity_t *identity,
+                   hp_err_t *err)
 {
     hp_err_t ignored = {0};
     int folder = open_folder(base, path, false, &ignored);

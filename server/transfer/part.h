@@ -1,8 +1,8 @@
-/* Part files and final files: the blocking steps that a file goes through on the disk, from its empty part file to its
- * final name. Everything is opened below the downloads folder, through no link (rule 11).
+/* Part files and final files: the blocking steps that a file goes through on the disk, from its empty part
+ * file to its final name. Everything is opened below the downloads folder, through no link (rule 11).
  *
- * Pool threads only. Each step may be repeated after a crash. Nothing here deletes, truncates or overwrites what is
- * not empty (rule 12), but for hp_part_remove, which a person asked for.
+ * Pool threads only. Each step may be repeated after a crash. Nothing here deletes, truncates or overwrites
+ * what is not empty (rule 12), but for hp_part_remove, which a person asked for.
  *
  *   create   makes the folders and an empty part file, syncs the folder; its identity is then committed
  *   reserve  sets the size: fallocate(2), or a sparse file where the file system has none
@@ -22,9 +22,9 @@ typedef struct hp_part_identity {
     uint64_t device, inode;
 } hp_part_identity_t;
 
-/* base: absolute folder, made if missing. path: the final file below it. name gets the part file's name, which stands beside
- * path. An empty file of that name is taken up; one that is not empty is left alone and a numbered name is used. The
- * descriptor for reading and writing, or a negative code. */
+/* base: absolute folder, made if missing. path: the final file below it. name gets the part file's name,
+ * which stands beside path. An empty file of that name is taken up; one that is not empty is left alone and a
+ * numbered name is used. The descriptor for reading and writing, or a negative code. */
 int hp_part_create(const char *base, const char *path, int64_t download_id, char name[HP_NAME_MAX + 1],
                    hp_part_identity_t *identity, hp_err_t *err);
 
@@ -34,20 +34,23 @@ int hp_part_reserve(int fd, uint64_t size, hp_err_t *err);
 typedef enum {
     HP_PART_OPENED,  /* it is the recorded one, with the recorded size */
     HP_PART_MISSING, /* not there, or another file: its map is empty */
-    HP_PART_FINAL,   /* the part is gone and the recorded file stands under the final name, or a candidate of it */
+    HP_PART_FINAL, /* the part is gone and the recorded file stands under the final name, or a candidate of it
+                    */
 } hp_part_found_t;
 
-/* Opens the part file beside path. OPENED gives *fd; FINAL gives the candidate's name in final_name. 0 or a negative code, when the
- * disk does not answer the question. */
-int hp_part_open(const char *base, const char *path, const char *name, const hp_part_identity_t *identity, uint64_t size,
-                 hp_part_found_t *found, int *fd, char final_name[HP_NAME_MAX + 1], hp_err_t *err);
+/* Opens the part file beside path. OPENED gives *fd; FINAL gives the candidate's name in final_name. 0 or a
+ * negative code, when the disk does not answer the question. */
+int hp_part_open(const char *base, const char *path, const char *name, const hp_part_identity_t *identity,
+                 uint64_t size, hp_part_found_t *found, int *fd, char final_name[HP_NAME_MAX + 1],
+                 hp_err_t *err);
 
 /* final_name gets the name that it has now: the last segment of path, or the next free candidate. */
-int hp_part_finish(int fd, const char *base, const char *path, const char *name, char final_name[HP_NAME_MAX + 1],
-                   hp_err_t *err);
+int hp_part_finish(int fd, const char *base, const char *path, const char *name,
+                   char final_name[HP_NAME_MAX + 1], hp_err_t *err);
 
-/* A small file in one step: an unnamed file is written, synced and linked to its final name, so that a crash leaves nothing.
- * -EOPNOTSUPP where the file system has no O_TMPFILE: use the steps above. length 0 makes an empty file. */
+/* A small file in one step: an unnamed file is written, synced and linked to its final name, so that a crash
+ * leaves nothing. -EOPNOTSUPP where the file system has no O_TMPFILE: use the steps above. length 0 makes an
+ * empty file. */
 int hp_part_write_small(const char *base, const char *path, const void *data, size_t length,
                         char final_name[HP_NAME_MAX + 1], hp_err_t *err);
 
@@ -55,12 +58,14 @@ int hp_part_write_small(const char *base, const char *path, const void *data, si
 int hp_part_is_free(const char *base, const char *path, bool *is_free, hp_err_t *err);
 
 /* Removes the part file if it is the recorded one. A missing one is no error. */
-int hp_part_remove(const char *base, const char *path, const char *name, const hp_part_identity_t *identity, hp_err_t *err);
+int hp_part_remove(const char *base, const char *path, const char *name, const hp_part_identity_t *identity,
+                   hp_err_t *err);
 
 /* Opens a finished file for reading; the descriptor or a negative code. */
 int hp_part_open_final(const char *base, const char *path, hp_err_t *err);
 
-/* Free bytes on base's file system, for unprivileged users, and its st_dev. base or its nearest existing parent. */
+/* Free bytes on base's file system, for unprivileged users, and its st_dev. base or its nearest existing
+ * parent. */
 int hp_part_free_bytes(const char *base, uint64_t *bytes, uint64_t *device);
 
 #endif

@@ -21,13 +21,13 @@
 typedef struct hp_transfer hp_transfer_t;
 
 /* state, its name in the API and the database */
-#define HP_DOWNLOAD_STATES(X)                                                                                          \
-    X(QUEUED, "queued")                                                                                                \
-    X(RUNNING, "running")                                                                                              \
-    X(PAUSED, "paused")                                                                                                \
-    X(VERIFYING, "verifying")                                                                                          \
-    X(DONE, "done")                                                                                                    \
-    X(FAILED, "failed")                                                                                                \
+#define HP_DOWNLOAD_STATES(X)                                                                                \
+    X(QUEUED, "queued")                                                                                      \
+    X(RUNNING, "running")                                                                                    \
+    X(PAUSED, "paused")                                                                                      \
+    X(VERIFYING, "verifying")                                                                                \
+    X(DONE, "done")                                                                                          \
+    X(FAILED, "failed")                                                                                      \
     X(CANCELLED, "cancelled")
 typedef enum {
 #define X(name, text) HP_DOWNLOAD_##name,
@@ -36,12 +36,12 @@ typedef enum {
 } hp_download_state_t;
 const char *hp_download_state_name(hp_download_state_t state);
 
-#define HP_SOURCE_STATES(X)                                                                                            \
-    X(CONNECTING, "connecting")                                                                                        \
-    X(ACTIVE, "active")                                                                                                \
-    X(IDLE, "idle")                                                                                                    \
-    X(WAITING, "waiting")                                                                                              \
-    X(FAILED, "failed")                                                                                                \
+#define HP_SOURCE_STATES(X)                                                                                  \
+    X(CONNECTING, "connecting")                                                                              \
+    X(ACTIVE, "active")                                                                                      \
+    X(IDLE, "idle")                                                                                          \
+    X(WAITING, "waiting")                                                                                    \
+    X(FAILED, "failed")                                                                                      \
     X(BANNED, "banned")
 typedef enum {
 #define X(name, text) HP_SOURCE_##name,
@@ -53,8 +53,8 @@ const char *hp_source_state_name(hp_source_state_t state);
 /* What a person ordered. Exactly one of path (with host), folder (with host), root, url is set. Copied. */
 typedef struct hp_download_order {
     const char *host, *path, *folder, *root, *url;
-    const char *to;    /* a folder below the downloads folder, or NULL */
-    int priority;      /* -1, 0, 1 */
+    const char *to;     /* a folder below the downloads folder, or NULL */
+    int priority;       /* -1, 0, 1 */
     uint64_t limit_bps; /* 0: none */
 } hp_download_order_t;
 
@@ -79,7 +79,7 @@ typedef struct hp_download_info {
     uint64_t chunks_total, chunks_done;
     uint64_t files_total, files_done;
     uint64_t speed_bps;
-    int64_t eta_s; /* -1 unknown */
+    int64_t eta_s;    /* -1 unknown */
     const char *root; /* "" unknown or a folder */
     bool verified;
     int priority;
@@ -95,21 +95,24 @@ typedef struct hp_transfer_settings {
     const char *downloads_folder; /* absolute; made if missing */
     unsigned running_downloads;   /* at a time, default 3 */
     unsigned connections_per_source;
-    uint64_t down_limit_bps;      /* 0: none */
+    uint64_t down_limit_bps; /* 0: none */
 } hp_transfer_settings_t;
 
 /* Loads what is unfinished from the store (blocks; start-up). Nothing runs before start. */
-int hp_transfer_create(hp_transfer_t **transfer, uv_loop_t *loop, hp_store_t *store, hp_fetcher_t *fetcher, hp_share_t *share,
-                       const hp_transfer_settings_t *settings, hp_err_t *err);
+int hp_transfer_create(hp_transfer_t **transfer, uv_loop_t *loop, hp_store_t *store, hp_fetcher_t *fetcher,
+                       hp_share_t *share, const hp_transfer_settings_t *settings, hp_err_t *err);
 void hp_transfer_start(hp_transfer_t *transfer);
-/* Ends leases, waits for pool writes, commits the last chunks, then calls closed. The store must outlive this. */
+/* Ends leases, waits for pool writes, commits the last chunks, then calls closed. The store must outlive
+ * this. */
 void hp_transfer_destroy(hp_transfer_t *transfer, void (*closed)(void *arg), void *arg);
 int hp_transfer_set(hp_transfer_t *transfer, const hp_transfer_settings_t *settings, hp_err_t *err);
 
 /* ---- what the rest of hostpair tells it about hosts ---- */
 
-/* A host's present base URLs (best first); online false: none of them answers now. Called at every change, and for every known host before start. */
-void hp_transfer_host(hp_transfer_t *transfer, const char *host, const char *name, const char *const *urls, size_t count, bool online);
+/* A host's present base URLs (best first); online false: none of them answers now. Called at every change,
+ * and for every known host before start. */
+void hp_transfer_host(hp_transfer_t *transfer, const char *host, const char *name, const char *const *urls,
+                      size_t count, bool online);
 /* The stored file list of a host changed. */
 void hp_transfer_host_listed(hp_transfer_t *transfer, const char *host);
 void hp_transfer_host_removed(hp_transfer_t *transfer, const char *host);
@@ -125,18 +128,23 @@ void hp_transfer_set_hooks(hp_transfer_t *transfer, const hp_transfer_hooks_t *h
 
 /* ---- what people do ---- */
 
-/* done runs once, on the loop, after the order is committed: 0 with id; existing when the same content was there or on its way. HP_E_INVALID, HP_E_BAD_NAME,
- * HP_E_NOT_FOUND (unknown host, root nobody has), disk errors. Runs never inside the call. */
+/* done runs once, on the loop, after the order is committed: 0 with id; existing when the same content was
+ * there or on its way. HP_E_INVALID, HP_E_BAD_NAME, HP_E_NOT_FOUND (unknown host, root nobody has), disk
+ * errors. Runs never inside the call. */
 typedef void (*hp_download_fn)(void *arg, int status, int64_t id, bool existing, const hp_err_t *err);
-void hp_transfer_add(hp_transfer_t *transfer, const hp_download_order_t *order, hp_download_fn done, void *arg);
+void hp_transfer_add(hp_transfer_t *transfer, const hp_download_order_t *order, hp_download_fn done,
+                     void *arg);
 
-/* Each answers through done after the change is committed: HP_E_NOT_FOUND, or HP_E_CONFLICT where the state does not allow it. */
+/* Each answers through done after the change is committed: HP_E_NOT_FOUND, or HP_E_CONFLICT where the state
+ * does not allow it. */
 void hp_transfer_pause(hp_transfer_t *transfer, int64_t id, hp_download_fn done, void *arg);
 void hp_transfer_resume(hp_transfer_t *transfer, int64_t id, hp_download_fn done, void *arg);
 void hp_transfer_retry(hp_transfer_t *transfer, int64_t id, hp_download_fn done, void *arg);
 void hp_transfer_recheck(hp_transfer_t *transfer, int64_t id, hp_download_fn done, void *arg);
-void hp_transfer_change(hp_transfer_t *transfer, int64_t id, const int *priority, const uint64_t *limit_bps, hp_download_fn done, void *arg);
-/* Forgets the download; keep_data leaves an unfinished part file where it is. A finished file always stays. */
+void hp_transfer_change(hp_transfer_t *transfer, int64_t id, const int *priority, const uint64_t *limit_bps,
+                        hp_download_fn done, void *arg);
+/* Forgets the download; keep_data leaves an unfinished part file where it is. A finished file always stays.
+ */
 void hp_transfer_remove(hp_transfer_t *transfer, int64_t id, bool keep_data, hp_download_fn done, void *arg);
 void hp_transfer_pause_all(hp_transfer_t *transfer);
 void hp_transfer_resume_all(hp_transfer_t *transfer);
@@ -154,8 +162,10 @@ typedef struct hp_chunk_run {
     hp_chunks_state_t state;
     const char *source; /* host id or "" */
 } hp_chunk_run_t;
-/* The chunk map as runs, for the caller to free(). A folder's files follow each other. 0 or HP_E_NOT_FOUND. */
-int hp_transfer_chunks(hp_transfer_t *transfer, int64_t id, uint64_t *chunk_size, uint64_t *total, hp_chunk_run_t **runs, size_t *count);
+/* The chunk map as runs, for the caller to free(). A folder's files follow each other. 0 or HP_E_NOT_FOUND.
+ */
+int hp_transfer_chunks(hp_transfer_t *transfer, int64_t id, uint64_t *chunk_size, uint64_t *total,
+                       hp_chunk_run_t **runs, size_t *count);
 
 /* Body bytes received since the start, and the speed over the last seconds. */
 uint64_t hp_transfer_bytes(const hp_transfer_t *transfer);

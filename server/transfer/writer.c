@@ -40,6 +40,15 @@ void hp_writer_destroy(hp_writer_t *self)
     free(self);
 }
 
+static hp_chunk_buffer_t *new_buffer(hp_writer_t *self, uint64_t chunk_size)
+{
+    /* Not hp_alloc: the pages need not be zeroed. */
+    hp_chunk_buffer_t *buffer = hp_realloc(NULL, sizeof *buffer + chunk_size);
+    *buffer = (hp_chunk_buffer_t){.capacity = chunk_size};
+    self->bytes += chunk_size;
+    return buffer;
+}
+
 hp_chunk_buffer_t *hp_writer_take(hp_writer_t *self, uint64_t chunk_size)
 {
     if (self->stock_size != chunk_size && self->stock != NULL)
@@ -52,19 +61,20 @@ hp_chunk_buffer_t *hp_writer_take(hp_writer_t *self, uint64_t chunk_size)
     }
     if (self->bytes + chunk_size > HP_MAX((uint64_t)HP_WRITER_BYTES, 2 * chunk_size))
         return NULL;
-    hp_chunk_buffer_t *buffer = malloc(sizeof *buffer + chunk_size);
-    if (buffer == NULL)
-        return NULL; /* as if others had them all: the next one that comes back will do */
-    *buffer = (hp_chunk_buffer_t){.capacity = chunk_size};
-    self->bytes += chunk_size;
-    return buffer;
+    return new_buffer(self, chunk_size);
+}
+
+hp_chunk_buffer_t *hp_writer_take_over(hp_writer_t *self, uint64_t chunk_size)
+{
+    hp_chunk_buffer_t *buffer = hp_writer_take(self, chunk_size);
+    return buffer != NULL ? buffer : new_buffer(self, chunk_size);
 }
 
 void hp_writer_give_back(hp_writer_t *self, hp_chunk_buffer_t *buffer)
 {
     if (self->stock == NULL)
         self->stock_size = buffer->capacity;
-    if (buffer->capacity == self->stock_size) {
+    if (buffer->capacity == self->stock_size && self->bytes <= HP_WRITER_BYTES) {
         buffer->next = self->stock;
         self->stock = buffer;
     } else {

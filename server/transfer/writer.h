@@ -1,12 +1,13 @@
 /* Chunk buffers, and the pool jobs that hash and write them.
  *
- * A chunk's way: hp_writer_take() gives an empty buffer; the lease fills it; hp_writer_put() hands it to a pool thread,
- * which computes the tree node over it, compares it with the expected digest if there is one, writes it with one pwrite
- * and comes back on the loop with the result. The buffer returns to the stock by itself.
+ * A chunk's way: hp_writer_take() gives an empty buffer; the lease fills it; hp_writer_put() hands it to a
+ * pool thread, which computes the tree node over it, compares it with the expected digest if there is one,
+ * writes it with one pwrite and comes back on the loop with the result. The buffer returns to the stock by
+ * itself.
  *
  * Invariants
- * 1. Loop thread only. Buffers together take at most HP_WRITER_BYTES, or two of the largest chunk: when take() gives NULL the
- *    caller stops reading its socket until the room callback runs.
+ * 1. Loop thread only. Buffers together take at most HP_WRITER_BYTES, or two of the largest chunk: when
+ * take() gives NULL the caller stops reading its socket until the room callback runs.
  * 2. done runs exactly once for every put, also at teardown.
  * 3. A chunk whose digest is wrong is not written.
  */
@@ -48,6 +49,9 @@ hp_writer_t *hp_writer_create(uv_loop_t *loop, void (*room)(void *arg), void *ar
 void hp_writer_destroy(hp_writer_t *writer);
 
 hp_chunk_buffer_t *hp_writer_take(hp_writer_t *writer, uint64_t chunk_size);
+/* The same, beyond the limit where it must be: for the few bytes that stand over the end of a chunk. Never
+ * NULL. */
+hp_chunk_buffer_t *hp_writer_take_over(hp_writer_t *writer, uint64_t chunk_size);
 void hp_writer_give_back(hp_writer_t *writer, hp_chunk_buffer_t *buffer);
 
 /* job is the caller's, zeroed but for its first fields; it must live until done. */

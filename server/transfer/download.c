@@ -1,0 +1,499 @@
+/* One order: its state, and the files of it that are under way.
+ *
+ *   QUEUED -> RUNNING -> DONE | FAILED
+ *   QUEUED | RUNNING | VERIFYING -> PAUSED -> QUEUED
+ *   any but RUNNING -> VERIFYING -> RUNNING | DONE | FAILED      (recheck)
+ *
+ * hp_download_set_state is the only writer of the state. A state in which nothing runs is entered at once;
+ * the items end in the background, and what is to come next (a new run, a removal) waits in
+ * hp_download_settle until they are gone. */
+#include "transfer/internal.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+const char *hp_download_state_name(hp_download_state_t state)
+{
+    static const char *const names[] = {
+#define X(name, text) text,
+        HP_DOWNLOAD_STATES(X)
+#undef X
+    };
+    return names[state];
+}
+
+bool hp_download_active(const download_t *self)
+{
+    return self->state == HP_DOWNLOAD_RUNNING || self->state == HP_DOWNLOAD_VERIFYING;
+}
+
+void hp_download_changed(download_t *self)
+{
+    const hp_transfer_hooks_t *hooks = &self->transfer->hooks;
+    if (hooks->changed != NULL && !self->removing)
+        hooks->changed(hooks->arg, self->row.id);
+}
+
+/* ---- rows ---- */
+
+typedef struct save_download {
+    download_t *download;
+    hp_download_row_t row;
+    hp_download_fn done;
+    void *arg;
+} save_download_t;
+
+static int work_save(hp_db_t *db, void *arg, hp_err_t *err)
+{
+    return hp_db_download_update(db, &((save_download_t *)arg)->row, err);
+}
+
+static void on_saved(void *arg, int status, const hp_err_t *err)
+{
+    save_download_t *job = arg;
+    download_t *self = job->download;
+    self->jobs--;
+    if (status != 0)
+        hp_log(HP_LOG_ERROR, "download %lld: recording its state: %s", (long long)self->row.id,
+               hp_err_text(err));
+    if (job->done != NULL)
+        job->done(job->arg, status, self->row.id, false, err);
+    free(job->row.path);
+    free(job->row.state);
+    free(job->row.reason);
+    free(job->row.error_detail);
+    hp_transfer_wake(self->transfer);
+    free(job);
+}
+
+void hp_download_save(download_t *self, hp_download_fn done, void *arg)
+{
+    save_download_t *job = hp_alloc(sizeof *job);
+    *job = (save_download_t){.download = self, .row = self->row, .done = done, .arg = arg};
+    job->row.path = hp_strdup(self->row.path);
+    job->row.state = hp_strdup(hp_download_state_name(self->state));
+    job->row.reason = hp_strdup(self->row.reason);
+    job->row.error_detail = hp_strdup(self->row.error_detail);
+    self->jobs++;
+    hp_store_post(self->transfer->store, HP_STORE_WRITE, work_save, on_saved, job);
+}
+
+static void set_text(char **text, const char *value)
+{
+    char *copy = hp_strdup(value); /* value may be *text */
+    free(*text);
+    *text = copy;
+}
+
+void hp_download_set_state(download_t *self, hp_download_state_t state, const char *reason, int error_code,
+                           const char *error_detail)
+{
+    hp_log(HP_LOG_INFO, "download %lld (%s): %s -> %s%s%s", (long long)self->row.id, self->name,
+           hp_download_state_name(self->state), hp_download_state_name(state), reason[0] != '\0' ? ": " : "",
+           reason);
+    bool final = state == HP_DOWNLOAD_DONE || state == HP_DOWNLOAD_FAILED || state == HP_DOWNLOAD_CANCELLED;
+    self->state = state;
+    self->waits = false;
+    self->row.finished_at = final ? hp_clock_wall_ms() : 0;
+    self->row.error_code = error_code;
+    set_text(&self->row.reason, reason);
+    set_text(&self->row.error_detail, error_detail);
+    hp_download_save(self, NULL, NULL);
+    hp_download_changed(self);
+}
+
+void hp_download_set_reason(download_t *self, const char *reason)
+{
+    set_text(&self->row.reason, reason);
+    hp_download_save(self, NULL, NULL);
+    hp_download_changed(self);
+}
+
+/* ---- the sums ---- */
+
+typedef struct share {
+    int64_t size, unknown, done_bytes, chunks_total, chunks_done, done, failed, verified;
+} share_t;
+
+static share_t share_of(const hp_download_file_row_t *row, int64_t chunks_done)
+{
+    bool done = strcmp(row->state, "done") == 0;
+    share_t share = {.unknown = row->size < 0,
+                     .size = HP_MAX(row->size, (int64_t)0),
+                     .chunks_done = chunks_done,
+                     .done = done,
+                     .failed = strcmp(row->state, "failed") == 0,
+                     .verified = row->verified};
+    if (row->chunk_size > 0 && row->size >= 0)
+        share.chunks_total = (row->size + row->chunk_size - 1) / row->chunk_size;
+    share.done_bytes = done ? share.size : HP_MIN(chunks_done * row->chunk_size, share.size);
+    return share;
+}
+
+static void add_share(hp_download_row_t *row, const share_t *share, int64_t sign)
+{
+    row->size += sign * share->size;
+    row->sizes_unknown += sign * share->unknown;
+    row->done_bytes += sign * share->done_bytes;
+    row->chunks_total += sign * share->chunks_total;
+    row->chunks_done += sign * share->chunks_done;
+    row->files_done += sign * share->done;
+    row->files_failed += sign * share->failed;
+    row->files_verified += sign * share->verified;
+}
+
+/* ---- files ---- */
+
+typedef struct load_files {
+    download_t *download;
+    int64_t id, after;
+    bool all; /* done ones as well: a recheck */
+    size_t max, count;
+    hp_download_file_row_t rows[ITEMS_MAX];
+} load_files_t;
+
+static int work_files(hp_db_t *db, void *arg, hp_err_t *err)
+{
+    load_files_t *job = arg;
+    if (job->all)
+        return hp_db_download_file_page(db, job->id, job->after, job->rows, job->max, &job->count, err);
+    return hp_db_download_file_next(db, job->id, job->after, job->rows, job->max, &job->count, err);
+}
+
+static void on_files(void *arg, int status, const hp_err_t *err)
+{
+    load_files_t *job = arg;
+    download_t *self = job->download;
+    self->jobs--;
+    self->files_loading = false;
+    if (status != 0)
+        hp_download_disk_failed(self, status, err);
+    bool wanted = status == 0 && hp_download_active(self) && !self->removing && !self->transfer->stopping;
+    for (size_t i = 0; i < job->count; i++) {
+        hp_download_file_row_t *row = &job->rows[i];
+        if (wanted) {
+            share_t share = share_of(row, row->chunks_done);
+            add_share(&self->row, &share, -1);
+            self->file_after = row->id;
+            item_t *item = hp_item_create(self, row);
+            item_t **end = &self->items;
+            while (*end != NULL)
+                end = &(*end)->next;
+            *end = item;
+            self->item_count++;
+            hp_item_start(item);
+        }
+        hp_download_file_row_dispose(row);
+    }
+    self->files_ended = wanted && job->count < job->max;
+    hp_transfer_wake(self->transfer);
+    free(job);
+}
+
+static void load_files(download_t *self)
+{
+    load_files_t *job = hp_alloc(sizeof *job);
+    *job = (load_files_t){.download = self,
+                          .id = self->row.id,
+                          .after = self->file_after,
+                          .all = self->recheck,
+                          .max = ITEMS_MAX - self->item_count};
+    self->files_loading = true;
+    self->jobs++;
+    hp_store_post(self->transfer->store, HP_STORE_READ, work_files, on_files, job);
+}
+
+static void end_run(download_t *self)
+{
+    if (self->row.files_failed > 0 || self->row.error_code != 0) {
+        char reason[500];
+        const char *detail = self->row.error_detail[0] != '\0' ? self->row.error_detail
+                                                               : hp_err_sentence(self->row.error_code);
+        if (self->row.folder)
+            snprintf(reason, sizeof reason, "%lld of %lld files failed; the last: %s",
+                     (long long)self->row.files_failed, (long long)self->row.files_total, detail);
+        else
+            snprintf(reason, sizeof reason, "%s", detail);
+        hp_download_set_state(self, HP_DOWNLOAD_FAILED, reason, self->row.error_code, detail);
+    } else {
+        hp_download_set_state(self, HP_DOWNLOAD_DONE, "", 0, "");
+    }
+}
+
+static bool checks(const download_t *self)
+{
+    if (self->files_loading)
+        return true;
+    for (const item_t *item = self->items; item != NULL; item = item->next)
+        if (item->phase == ITEM_LOADING || item->phase == ITEM_OPENING || item->phase == ITEM_CHECKING)
+            return true;
+    return false;
+}
+
+static void set_waits(download_t *self, bool waits)
+{
+    if (self->waits == waits)
+        return;
+    self->waits = waits;
+    hp_log(HP_LOG_INFO, "download %lld (%s): %s", (long long)self->row.id, self->name,
+           waits ? "waiting for a source" : "has a source again");
+    hp_download_changed(self);
+}
+
+void hp_download_schedule(download_t *self)
+{
+    if (!hp_download_active(self) || self->removing)
+        return;
+    if (!self->files_loading && !self->files_ended && self->item_count < ITEMS_MAX / 2 + 1)
+        load_files(self);
+    bool works = self->files_loading;
+    for (item_t *item = self->items; item != NULL && hp_download_active(self); item = item->next)
+        works |= hp_item_schedule(item);
+    if (!hp_download_active(self))
+        return;
+    if (self->state == HP_DOWNLOAD_VERIFYING && !checks(self) && self->items != NULL) {
+        self->recheck = false;
+        hp_download_set_state(self, HP_DOWNLOAD_RUNNING, self->row.reason, self->row.error_code,
+                              self->row.error_detail);
+    } else if (self->state == HP_DOWNLOAD_RUNNING && checks(self) && self->items != NULL) {
+        for (const item_t *item = self->items; item != NULL; item = item->next)
+            if (item->phase == ITEM_CHECKING) {
+                hp_download_set_state(self, HP_DOWNLOAD_VERIFYING, self->row.reason, 0, "");
+                break;
+            }
+    }
+    if (self->items == NULL && self->files_ended) {
+        self->recheck = false;
+        end_run(self);
+        return;
+    }
+    bool ending = false; /* items that are through, but not yet gone */
+    for (const item_t *item = self->items; item != NULL; item = item->next)
+        ending |= item->phase >= ITEM_DONE;
+    set_waits(self, !works && !ending && self->items != NULL);
+}
+
+void hp_download_run(download_t *self)
+{
+    self->file_after = 0;
+    self->files_ended = false;
+    hp_download_set_state(self, self->recheck ? HP_DOWNLOAD_VERIFYING : HP_DOWNLOAD_RUNNING, "", 0, "");
+    hp_download_schedule(self);
+}
+
+/* ---- the end of a run ---- */
+
+void hp_download_stop(download_t *self, hp_download_state_t state, const char *reason, int error_code,
+                      const char *error_detail)
+{
+    for (item_t *item = self->items; item != NULL; item = item->next)
+        hp_item_stop(item);
+    self->recheck = false;
+    hp_download_set_state(self, state, reason, error_code, error_detail);
+    hp_transfer_wake(self->transfer);
+}
+
+void hp_download_item_done(download_t *self, item_t *item)
+{
+    if (!self->row.folder && strcmp(self->row.path, item->row.path) != 0) {
+        set_text(&self->row.path, item->row.path);
+        set_text(&self->name, hp_path_name(self->row.path));
+    }
+    if (!self->row.folder && item->row.root != NULL)
+        self->row.root = (free(self->row.root), hp_strdup(item->row.root));
+    hp_download_changed(self);
+}
+
+void hp_download_item_failed(download_t *self, item_t *item, int code, const char *detail)
+{
+    hp_log(HP_LOG_WARN, "download %lld: %s failed: %s", (long long)self->row.id, item->row.path, detail);
+    self->row.error_code = code;
+    set_text(&self->row.error_detail, detail);
+    hp_download_changed(self);
+}
+
+void hp_download_disk_failed(download_t *self, int code, const hp_err_t *err)
+{
+    if (!hp_download_active(self))
+        return;
+    self->disk_need = 0;
+    for (const item_t *item = self->items; item != NULL; item = item->next)
+        if (item->size_known && item->phase < ITEM_DONE)
+            self->disk_need += item->ready && item->row.part != NULL ? 0 : item->size;
+    bool full = code == HP_E_NO_SPACE || code == -ENOSPC || code == -EDQUOT;
+    char reason[500];
+    snprintf(reason, sizeof reason, "%s (%s)%s", full ? "The disk is full" : "The disk does not work",
+             hp_err_text(err), full ? "; it goes on by itself when there is room" : "");
+    self->row.disk_wait = full;
+    hp_download_stop(self, HP_DOWNLOAD_PAUSED, reason, full ? HP_E_NO_SPACE : HP_E_DISK, hp_err_text(err));
+    if (self->device != 0)
+        hp_transfer_disk_full(self->transfer, self, full, err);
+}
+
+void hp_download_settle(download_t *self)
+{
+    for (item_t **link = &self->items; *link != NULL;) {
+        item_t *item = *link;
+        if (item->phase < ITEM_DONE || item->busy > 0) {
+            link = &item->next;
+            continue;
+        }
+        *link = item->next;
+        self->item_count--;
+        share_t share = share_of(&item->row, (int64_t)item->done.count);
+        if (item->chunks == 0 && item->row.chunks_done > 0)
+            share = share_of(&item->row, item->row.chunks_done); /* it went before its rows were read */
+        add_share(&self->row, &share, 1);
+        if (item->row.chunk_size > self->row.chunk_size)
+            self->row.chunk_size = item->row.chunk_size;
+        hp_item_free(item);
+        hp_download_changed(self);
+    }
+}
+
+void hp_download_free(download_t *self)
+{
+    while (self->peers != NULL) {
+        peer_t *peer = self->peers;
+        self->peers = peer->next;
+        free(peer);
+    }
+    hp_download_row_dispose(&self->row);
+    free(self->name);
+    free(self->source_infos);
+    free(self);
+}
+
+/* ---- removal: rows of parts are read, the parts removed in the pool, then the rows ---- */
+
+typedef struct removal {
+    download_t *download;
+    int64_t id, after;
+    uv_work_t work;
+    char *base;
+    size_t count;
+    hp_download_file_row_t rows[ITEMS_MAX];
+    int status;
+    hp_err_t err;
+} removal_t;
+
+static void next_parts(removal_t *job);
+
+static int work_remove(hp_db_t *db, void *arg, hp_err_t *err)
+{
+    return hp_db_download_remove(db, ((removal_t *)arg)->id, err);
+}
+
+static void on_removed(void *arg, int status, const hp_err_t *err)
+{
+    removal_t *job = arg;
+    download_t *self = job->download;
+    hp_transfer_t *transfer = self->transfer;
+    self->jobs--;
+    int64_t id = self->row.id;
+    hp_download_fn done = self->removed;
+    void *done_arg = self->removed_arg;
+    if (status == 0) {
+        hp_log(HP_LOG_INFO, "download %lld (%s): removed", (long long)id, self->name);
+        hp_transfer_unlink(transfer, self);
+        hp_download_free(self);
+        if (transfer->hooks.removed != NULL)
+            transfer->hooks.removed(transfer->hooks.arg, id);
+    } else {
+        self->removing = false;
+        hp_log(HP_LOG_ERROR, "download %lld: removing it: %s", (long long)id, hp_err_text(err));
+    }
+    if (done != NULL)
+        done(done_arg, status, id, false, err);
+    free(job->base);
+    free(job);
+    hp_transfer_wake(transfer);
+}
+
+static void remove_rows(removal_t *job)
+{
+    job->download->jobs++;
+    hp_store_post(job->download->transfer->store, HP_STORE_WRITE, work_remove, on_removed, job);
+}
+
+static void on_parts_work(uv_work_t *work)
+{
+    removal_t *job = HP_CONTAINER(work, removal_t, work);
+    for (size_t i = 0; i < job->count; i++) {
+        const hp_download_file_row_t *row = &job->rows[i];
+        hp_part_identity_t identity = {.device = row->device, .inode = row->inode};
+        if (row->part != NULL && hp_part_remove(job->base, row->path, row->part, &identity, &job->err) != 0)
+            hp_log(HP_LOG_WARN, "download %lld: %s", (long long)job->id, hp_err_text(&job->err));
+    }
+}
+
+static void on_parts_removed(uv_work_t *work, int status)
+{
+    removal_t *job = HP_CONTAINER(work, removal_t, work);
+    (void)status; /* never cancelled */
+    job->download->jobs--;
+    size_t count = job->count;
+    for (size_t i = 0; i < count; i++) {
+        job->after = job->rows[i].id;
+        hp_download_file_row_dispose(&job->rows[i]);
+    }
+    if (count < ITEMS_MAX)
+        remove_rows(job);
+    else
+        next_parts(job);
+}
+
+static int work_parts(hp_db_t *db, void *arg, hp_err_t *err)
+{
+    removal_t *job = arg;
+    return hp_db_download_file_next(db, job->id, job->after, job->rows, ITEMS_MAX, &job->count, err);
+}
+
+static void on_parts(void *arg, int status, const hp_err_t *err)
+{
+    removal_t *job = arg;
+    job->download->jobs--;
+    if (status != 0) {
+        job->download->jobs++;
+        on_removed(job, status, err);
+        return;
+    }
+    job->download->jobs++;
+    uv_queue_work(job->download->transfer->loop, &job->work, on_parts_work, on_parts_removed);
+}
+
+static void next_parts(removal_t *job)
+{
+    job->download->jobs++;
+    hp_store_post(job->download->transfer->store, HP_STORE_READ, work_parts, on_parts, job);
+}
+
+/* Called by the transfer when its items are gone and no job points at it. */
+static void begin_removal(download_t *self)
+{
+    removal_t *job = hp_alloc(sizeof *job);
+    *job = (removal_t){.download = self, .id = self->row.id, .base = hp_strdup(self->row.base)};
+    if (self->keep_data)
+        remove_rows(job);
+    else
+        next_parts(job);
+}
+
+void hp_download_remove(download_t *self, bool keep_data, hp_download_fn done, void *arg)
+{
+    self->keep_data = keep_data;
+    self->removed = done;
+    self->removed_arg = arg;
+    if (self->state != HP_DOWNLOAD_DONE && self->state != HP_DOWNLOAD_CANCELLED)
+        hp_download_stop(self, HP_DOWNLOAD_CANCELLED, "", 0, "");
+    self->removing = true;
+    hp_transfer_wake(self->transfer);
+}
+
+void hp_download_continue_removal(download_t *self)
+{
+    if (self->removing && self->items == NULL && self->jobs == 0)
+        begin_removal(self);
+}

@@ -1,0 +1,459 @@
+/* The steps of a file on the disk, run in the pool one after the other: make, open, finish. The item is busy
+ * meanwhile; every step checks on its return whether the item was stopped. */
+#include "transfer/internal.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+typedef struct step step_t;
+struct step {
+    uv_work_t work;
+    item_t *item;
+    void (*run)(step_t *step);                 /* pool */
+    void (*after)(item_t *item, step_t *step); /* loop */
+    int status;
+    hp_err_t err;
+    char *base, *path, *part;
+    int64_t download;
+    int fd;
+    uint64_t size, chunk_size;
+    hp_part_identity_t identity;
+    hp_part_found_t found;
+    char name[HP_NAME_MAX + 1];
+    const uint8_t *digests; /* the item's, which lets them be while it is busy finishing */
+    uint64_t count;
+    uint8_t digest[HP_SHA256_SIZE];
+    bool has_expected;
+    uint8_t expected[HP_SHA256_SIZE];
+    hp_chunk_buffer_t *buffer;
+    source_t *source;
+};
+
+static void on_work(uv_work_t *work)
+{
+    step_t *step = HP_CONTAINER(work, step_t, work);
+    step->run(step);
+}
+
+static void on_after(uv_work_t *work, int status)
+{
+    step_t *step = HP_CONTAINER(work, step_t, work);
+    item_t *item = step->item;
+    if (status != 0)
+        step->status = hp_err_set(&step->err, status, "%s", uv_strerror(status));
+    item->busy--;
+    step->after(item, step);
+    hp_transfer_wake(item->download->transfer);
+    free(step->base);
+    free(step->path);
+    free(step->part);
+    free(step);
+}
+
+static step_t *new_step(item_t *item, void (*run)(step_t *), void (*after)(item_t *, step_t *))
+{
+    step_t *step = hp_alloc(sizeof *step);
+    *step = (step_t){
+        .item = item,
+        .run = run,
+        .after = after,
+        .base = hp_strdup(item->download->row.base),
+        .path = hp_strdup(item->row.path),
+        .part = item->row.part != NULL ? hp_strdup(item->row.part) : NULL,
+        .download = item->row.download,
+        .fd = item->fd,
+        .size = item->size,
+        .chunk_size = item->chunk_size,
+        .identity = {.device = item->row.device, .inode = item->row.inode},
+    };
+    return step;
+}
+
+static void queue(step_t *step)
+{
+    step->item->busy++;
+    uv_queue_work(step->item->download->transfer->loop, &step->work, on_work, on_after);
+}
+
+/* Trouble of the disk pauses (rule 4); a name that cannot be made is a failure of this file. */
+static bool failed(item_t *item, const step_t *step)
+{
+    if (step->status == 0)
+        return false;
+    if (step->status == HP_E_NO_SPACE || step->status == -EIO || step->status == -EROFS)
+        hp_download_disk_failed(item->download, step->status, &step->err);
+    else
+        hp_item_fail(item, step->status, hp_err_text(&step->err));
+    return true;
+}
+
+static void set_text(char **text, const char *value)
+{
+    free(*text);
+    *text = hp_strdup(value);
+}
+
+/* A committed row, then the next step. */
+typedef struct commit {
+    item_t *item;
+    int64_t file;
+    hp_download_file_row_t row;
+    void (*after)(item_t *item);
+} commit_t;
+
+static int work_commit(hp_db_t *db, void *arg, hp_err_t *err)
+{
+    return hp_db_download_file_update(db, &((commit_t *)arg)->row, err);
+}
+
+static void on_commit(void *arg, int status, const hp_err_t *err)
+{
+    commit_t *commit = arg;
+    item_t *item = commit->item;
+    item->busy--;
+    if (status != 0)
+        hp_download_disk_failed(item->download, status, err);
+    else
+        commit->after(item);
+    hp_download_file_row_dispose(&commit->row);
+    hp_transfer_wake(item->download->transfer);
+    free(commit);
+}
+
+static void commit_row(item_t *item, void (*after)(item_t *item))
+{
+    commit_t *commit = hp_alloc(sizeof *commit);
+    const hp_download_file_row_t *row = &item->row;
+    *commit = (commit_t){.item = item, .row = *row, .after = after};
+    commit->row.path = hp_strdup(row->path);
+    commit->row.source_path = hp_strdup(row->source_path);
+    commit->row.state = hp_strdup(row->state);
+    commit->row.error = hp_strdup(row->error);
+    commit->row.root = row->root != NULL ? hp_strdup(row->root) : NULL;
+    commit->row.part = row->part != NULL ? hp_strdup(row->part) : NULL;
+    commit->row.boot_id = row->boot_id != NULL ? hp_strdup(row->boot_id) : NULL;
+    item->busy++;
+    hp_store_post(item->download->transfer->store, HP_STORE_WRITE, work_commit, on_commit, commit);
+}
+
+/* ---- make: an empty part file, its identity committed, its size reserved ---- */
+
+static void run_reserve(step_t *step)
+{
+    step->status = hp_part_reserve(step->fd, step->size, &step->err);
+}
+
+static void after_reserve(item_t *item, step_t *step)
+{
+    if (item->phase != ITEM_MAKING || failed(item, step))
+        return;
+    item->ready = true;
+    hp_item_set_phase(item, ITEM_FETCHING);
+    hp_transfer_resume_held(item->download->transfer);
+}
+
+static void after_identity(item_t *item)
+{
+    if (item->phase == ITEM_MAKING)
+        queue(new_step(item, run_reserve, after_reserve));
+}
+
+static void run_make(step_t *step)
+{
+    step->fd =
+        hp_part_create(step->base, step->path, step->download, step->name, &step->identity, &step->err);
+    step->status = step->fd < 0 ? step->fd : 0;
+}
+
+static void after_make(item_t *item, step_t *step)
+{
+    if (item->phase != ITEM_MAKING) {
+        if (step->fd >= 0)
+            close(step->fd); /* empty: it is taken up again under its name */
+        return;
+    }
+    if (failed(item, step))
+        return;
+    item->fd = step->fd;
+    set_text(&item->row.part, step->name);
+    set_text(&item->row.boot_id, item->download->transfer->boot_id);
+    item->row.device = step->identity.device;
+    item->row.inode = step->identity.inode;
+    commit_row(item, after_identity);
+}
+
+void hp_item_make(item_t *self)
+{
+    queue(new_step(self, run_make, after_make));
+}
+
+/* ---- open: take up a part file on record ---- */
+
+static void run_open(step_t *step)
+{
+    step->status = hp_part_open(step->base, step->path, step->part, &step->identity, step->size, &step->found,
+                                &step->fd, step->name, &step->err);
+    if (step->status == 0 && step->found == HP_PART_OPENED) {
+        step->status =
+            hp_part_reserve(step->fd, step->size, &step->err); /* the crash may have come before it */
+        if (step->status != 0) {
+            close(step->fd);
+            step->fd = -1;
+        }
+    }
+}
+
+static void set_final_name(item_t *item, const char *name);
+static void after_done_commit(item_t *item);
+
+static void adopt(item_t *item, const char *name)
+{
+    hp_log(HP_LOG_INFO, "download %lld: %s was complete before the stop", (long long)item->row.download,
+           item->row.path);
+    set_final_name(item, name);
+    set_text(&item->row.state, "done");
+    hp_item_set_phase(item, ITEM_FINISHING);
+    commit_row(item, after_done_commit);
+}
+
+static void after_open(item_t *item, step_t *step)
+{
+    if (item->phase != ITEM_OPENING) {
+        if (step->fd >= 0)
+            close(step->fd);
+        return;
+    }
+    if (failed(item, step))
+        return;
+    if (step->found == HP_PART_FINAL && strcmp(item->row.state, "finishing") == 0) {
+        adopt(item, step->name);
+        return;
+    }
+    if (step->found != HP_PART_OPENED) {
+        if (item->done.count > 0)
+            hp_log(HP_LOG_WARN, "download %lld: the part file of %s is gone; it starts again",
+                   (long long)item->row.download, item->row.path);
+        item->restart_why = hp_strdup("The part file is gone");
+        hp_item_set_phase(item, ITEM_FETCHING);
+        return;
+    }
+    item->fd = step->fd;
+    bool other_boot =
+        item->row.boot_id == NULL || strcmp(item->row.boot_id, item->download->transfer->boot_id) != 0;
+    if (item->done.count > 0 && (other_boot || item->download->recheck)) {
+        hp_item_set_phase(item, ITEM_CHECKING);
+        hp_item_check(item);
+        return;
+    }
+    if (other_boot) {
+        set_text(&item->row.boot_id, item->download->transfer->boot_id);
+        hp_item_save(item, HP_STORE_WRITE);
+    }
+    item->ready = true;
+    hp_item_set_phase(item, ITEM_FETCHING);
+}
+
+/* A finished file that a person wants checked. */
+static void run_open_final(step_t *step)
+{
+    step->fd = hp_part_open_final(step->base, step->path, &step->err);
+    step->status = step->fd < 0 ? step->fd : 0;
+}
+
+static void after_open_final(item_t *item, step_t *step)
+{
+    if (item->phase != ITEM_OPENING) {
+        if (step->fd >= 0)
+            close(step->fd);
+        return;
+    }
+    if (step->status != 0) {
+        hp_item_fail(item, step->status, hp_err_text(&step->err));
+        return;
+    }
+    item->fd = step->fd;
+    hp_item_set_phase(item, ITEM_CHECKING);
+    hp_item_check(item);
+}
+
+void hp_item_open(item_t *self)
+{
+    if (strcmp(self->row.state, "done") == 0)
+        queue(new_step(self, run_open_final, after_open_final));
+    else
+        queue(new_step(self, run_open, after_open));
+}
+
+/* ---- finish ---- */
+
+static void set_final_name(item_t *item, const char *name)
+{
+    const char *old = hp_path_name(item->row.path);
+    char *path = hp_sprintf("%.*s%s", (int)(old - item->row.path), item->row.path, name);
+    free(item->row.path);
+    item->row.path = path;
+}
+
+static void after_done_commit(item_t *item)
+{
+    if (item->fd >= 0)
+        close(item->fd);
+    item->fd = -1;
+    hp_item_set_phase(item, ITEM_DONE);
+    hp_download_item_done(item->download, item);
+}
+
+static void run_finish(step_t *step)
+{
+    step->status = hp_part_finish(step->fd, step->base, step->path, step->part, step->name, &step->err);
+}
+
+static void after_finish(item_t *item, step_t *step)
+{
+    if (step->status != 0) {
+        if (item->phase == ITEM_FINISHING)
+            failed(item, step);
+        return;
+    }
+    set_final_name(item, step->name);
+    set_text(&item->row.state, "done");
+    commit_row(item, after_done_commit); /* also when it was stopped meanwhile: it is done */
+}
+
+static void after_finishing_commit(item_t *item)
+{
+    if (item->phase == ITEM_FINISHING)
+        queue(new_step(item, run_finish, after_finish));
+}
+
+static void run_root(step_t *step)
+{
+    step->status =
+        hp_merkle_root_from_layer(step->digests, step->count, step->chunk_size, step->size, step->digest);
+}
+
+static void after_root(item_t *item, step_t *step)
+{
+    if (item->phase != ITEM_FINISHING || failed(item, step))
+        return;
+    char root[65];
+    hp_hex_encode(step->digest, sizeof step->digest, root);
+    if (item->row.root != NULL && strcmp(item->row.root, root) != 0) {
+        hp_item_fail(
+            item, HP_E_WRONG_DIGEST,
+            "All bytes have arrived, but they are not the content that was announced (another hash)");
+        return;
+    }
+    item->row.verified = item->row.root != NULL;
+    set_text(&item->row.root, root);
+    set_text(&item->row.state, "finishing");
+    commit_row(item, after_finishing_commit);
+}
+
+void hp_item_finish(item_t *self)
+{
+    for (lease_t *lease = self->leases; lease != NULL; lease = lease->next)
+        hp_lease_cancel(lease);
+    hp_item_set_phase(self, ITEM_FINISHING);
+    step_t *step = new_step(self, run_root, after_root);
+    step->digests = self->digests;
+    step->count = self->chunks;
+    queue(step);
+}
+
+/* ---- a file of one chunk ---- */
+
+/* The file system has no unnamed files: the long way, in one go. */
+static int write_by_part(step_t *step)
+{
+    char part[HP_NAME_MAX + 1];
+    hp_part_identity_t identity;
+    int fd = hp_part_create(step->base, step->path, step->download, part, &identity, &step->err);
+    if (fd < 0)
+        return fd;
+    int rc = 0;
+    for (size_t done = 0; step->buffer != NULL && rc == 0 && done < step->buffer->length;) {
+        ssize_t n = pwrite(fd, step->buffer->data + done, step->buffer->length - done, (off_t)done);
+        if (n < 0 && errno != EINTR)
+            rc = hp_err_set(&step->err, errno == ENOSPC || errno == EDQUOT ? HP_E_NO_SPACE : -errno,
+                            "writing %s: %s", step->path, hp_err_sentence(-errno));
+        done += n > 0 ? (size_t)n : 0;
+    }
+    if (rc == 0)
+        rc = hp_part_finish(fd, step->base, step->path, part, step->name, &step->err);
+    close(fd);
+    if (rc != 0)
+        hp_part_remove(step->base, step->path, part, &identity,
+                       NULL); /* made here a moment ago, on no record */
+    return rc;
+}
+
+static void run_small(step_t *step)
+{
+    size_t length = step->buffer != NULL ? step->buffer->length : 0;
+    if (length > 0)
+        hp_merkle_chunk_digest(step->buffer->data, length, step->chunk_size, step->size, step->digest);
+    if (step->has_expected && memcmp(step->expected, step->digest, HP_SHA256_SIZE) != 0) {
+        step->status = HP_E_WRONG_DIGEST;
+        return;
+    }
+    const void *data = length > 0 ? (const void *)step->buffer->data : "";
+    step->status = hp_part_write_small(step->base, step->path, data, length, step->name, &step->err);
+    if (step->status == -EOPNOTSUPP)
+        step->status = write_by_part(step);
+}
+
+static void after_small(item_t *item, step_t *step)
+{
+    hp_transfer_t *transfer = item->download->transfer;
+    if (step->buffer != NULL)
+        hp_writer_give_back(transfer->writer, step->buffer);
+    if (item->chunks > 0) {
+        hp_bitmap_clear(&item->writing, 0);
+        hp_bitmap_clear(&item->taken, 0);
+    }
+    if (step->status == HP_E_WRONG_DIGEST) {
+        if (item->phase != ITEM_FINISHING)
+            return;
+        step->source->peer->banned = true;
+        hp_source_set_aside(step->source, HP_E_WRONG_DIGEST, "It sent bytes with a wrong hash (chunk 0)");
+        hp_item_set_phase(item, ITEM_FETCHING);
+        return;
+    }
+    if (step->status != 0) {
+        if (item->phase == ITEM_FINISHING) {
+            hp_item_set_phase(item, ITEM_FETCHING);
+            failed(item, step);
+        }
+        return;
+    }
+    item->row.verified = item->size == 0 || step->has_expected;
+    if (item->size > 0) {
+        char root[65];
+        hp_hex_encode(step->digest, sizeof step->digest, root);
+        set_text(&item->row.root, root);
+        memcpy(item->digests, step->digest, HP_SHA256_SIZE);
+        item->chunk_sources[0] = step->source != NULL ? step->source->id : 0;
+        hp_bitmap_set(&item->done, 0);
+        item->done_bytes = item->size;
+        step->source->peer->failures = 0;
+        step->source->peer->error[0] = '\0';
+    }
+    set_final_name(item, step->name);
+    set_text(&item->row.state, "done");
+    commit_row(item, after_done_commit);
+}
+
+void hp_item_finish_small(item_t *self, hp_chunk_buffer_t *buffer, source_t *source)
+{
+    hp_item_set_phase(self, ITEM_FINISHING);
+    step_t *step = new_step(self, run_small, after_small);
+    step->buffer = buffer;
+    step->source = source;
+    step->has_expected = buffer != NULL && self->row.root != NULL &&
+                         hp_hex_decode(self->row.root, step->expected, sizeof step->expected) == 0;
+    queue(step);
+}

@@ -1,0 +1,335 @@
+/* The parts of hp_transfer and how they hang together. For the sources of server/transfer alone.
+ *
+ *   hp_transfer_t   the queue (transfer.c): all downloads, what is known of hosts, limits, the tick
+ *   download_t      one order (download.c): its state, its peers, its files that are under way
+ *   item_t          one file under way (item.c): from its rows in the store to its final name
+ *   peer_t          one host or web server that a download fetches from (source.c)
+ *   source_t        where one file is at one peer, with its validator (source.c)
+ *   lease_t         one request for a run of chunks of an item from a source (lease.c)
+ *
+ * Which way calls go: transfer -> download -> item -> lease. Upwards only through the few functions
+ * named at the end, which never free what their caller stands on: disposal happens in
+ * hp_download_settle(), from the loop's own turn.
+ *
+ * Ownership
+ * 1. The transfer owns downloads; a download its items and peers; an item its sources and leases.
+ * 2. A lease lives from hp_fetch_start to on_done. An item lives until its leases, its chunk jobs, its pool
+ *    step and its store jobs are all gone (item_t.busy == 0).
+ * 3. A chunk is in exactly one of: done, writing, leased (to one lease, or to two at the very end), free.
+ */
+#ifndef HP_TRANSFER_INTERNAL_H
+#define HP_TRANSFER_INTERNAL_H
+
+#include <uv.h>
+
+#include "base/bitmap.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/path.h"
+#include "base/utf8.h"
+#include "db/download.h"
+#include "share/merkle.h"
+#include "transfer/meter.h"
+#include "transfer/part.h"
+#include "transfer/transfer.h"
+#include "transfer/writer.h"
+
+/* What a person may want to tune. */
+#define TICK_MS          250 /* meters, retries, schedule */
+#define BACKOFF_FIRST_MS 500 /* doubles with each failure in a row, with jitter */
+#define BACKOFF_MAX_MS   30000
+#define DISK_LOOK_MS     1000 /* free space is measured so often */
+#define DISK_MARGIN                                                                                          \
+    (4u * 1024 * 1024) /* bytes that must be free beyond what is missing, to go on by itself */
+#define LEASE_BYTES_MAX  (256u * 1024 * 1024)
+#define FIRST_LOOK_BYTES (4u * 1024 * 1024) /* asked for before the size is known */
+#define ITEMS_MAX        64                 /* files of one folder download under way at a time */
+#define STARTS_OVER_MAX  5                  /* versions of a file, without one finished, before giving up */
+#define UNKNOWN_CHUNK    (4u * 1024 * 1024) /* chunk size while nobody says how long the file is */
+#define STEAL_BYTES_MIN  (4u * 1024 * 1024) /* a tail shorter than this is not taken over but fetched twice  \
+                                             */
+
+typedef struct download download_t;
+typedef struct item item_t;
+typedef struct peer peer_t;
+typedef struct source source_t;
+typedef struct lease lease_t;
+
+#define STEAL_MS_MIN   200 /* nor one that its owner will have in so many ms */
+#define TWICE_AFTER_MS 500 /* a lease is doubled when it has run for so long */
+
+/* ---- hosts, as the registry tells of them ---- */
+
+typedef struct known_host {
+    struct known_host *next;
+    char id[80];
+    char name[256];
+    char **urls; /* base URLs, the best first */
+    size_t url_count;
+    bool online;
+    bool waited; /* the hooks were told that something waits for it */
+} known_host_t;
+
+/* ---- one host as a source of one download ---- */
+
+struct peer {
+    peer_t *next;
+    download_t *download;
+    char id[80];      /* host id; origin for a URL */
+    bool web;         /* an ordinary web server: redirects, proxies, TLS */
+    char address[80]; /* that answered last */
+    size_t url_index; /* of known_host_t.urls: the next after a failed connection */
+    unsigned lease_count;
+    unsigned failures; /* in a row, without a chunk in between */
+    uint64_t retry_at; /* ms; not asked before */
+    bool connected;    /* a reply came on the last try */
+    char error[200];   /* of the last failure; "" after a chunk */
+    bool banned;       /* sent wrong bytes */
+    uint64_t bytes;
+    hp_meter_t meter;
+};
+
+/* ---- one file at one peer ---- */
+
+struct source {
+    source_t *next;
+    item_t *item;
+    peer_t *peer;
+    int64_t id;           /* in download_source; 0 until the store has given one */
+    char *path;           /* there; a URL for a web server */
+    char *etag;           /* strong; NULL none seen */
+    bool asked;           /* a reply to a request for this file was accepted */
+    char *set_aside;      /* why it is not used for this file any more; NULL */
+    int code;             /* why, HP_E_* */
+    bool manifest_failed; /* it has no manifest for this root */
+};
+
+/* ---- one request ---- */
+
+struct lease {
+    lease_t *next;
+    item_t *item;
+    source_t *source;
+    hp_fetch_t *fetch;
+    uint64_t first, end;       /* chunks; end shrinks when the tail is taken over */
+    uint64_t at;               /* the chunk that is being filled */
+    uint64_t offset;           /* byte of the file that comes next */
+    uint64_t asked_end;        /* byte */
+    hp_chunk_buffer_t *buffer; /* of chunk `at`; NULL between chunks */
+    bool whole;                /* no Range: the body from byte 0 to its end */
+    bool accepted;             /* the head passed */
+    bool held;                 /* on_data said HP_FETCH_HOLD */
+    bool cancelled;            /* by us: what on_done says does not count */
+    bool twice;                /* its chunks are leased to another as well */
+    int refusal;               /* why on_head ended it; with words */
+    hp_err_t refused;
+    uint64_t started_at; /* ms */
+    int retry_after_s;   /* of the head, -1 none */
+    uint64_t got;        /* bytes */
+    hp_meter_t meter;
+};
+
+/* ---- one file under way ---- */
+
+/* phase, what happens in it */
+#define ITEM_PHASES(X)                                                                                       \
+    X(LOADING)   /* chunk and source rows are being read */                                                  \
+    X(OPENING)   /* the part file is being opened */                                                         \
+    X(CHECKING)  /* recorded chunks are being hashed again */                                                \
+    X(FETCHING)  /* leases run; without a part file yet: the first look */                                   \
+    X(MAKING)    /* size known: the part file is being made, committed and reserved; leases hold */          \
+    X(FINISHING) /* complete: state committed, renamed, committed */                                         \
+    X(DONE)                                                                                                  \
+    X(FAILED)                                                                                                \
+    X(STOPPED) /* no new work; goes when busy is 0 */
+typedef enum {
+#define X(name) ITEM_##name,
+    ITEM_PHASES(X)
+#undef X
+} item_phase_t;
+
+struct item {
+    item_t *next;
+    download_t *download;
+    hp_download_file_row_t row; /* its texts are owned */
+    item_phase_t phase;
+    unsigned busy; /* leases, chunk jobs, pool steps and store jobs that point here */
+    int fd;        /* part file, -1 none */
+    bool size_known;
+    bool ready; /* part file open and reserved: chunks may be written */
+    bool whole; /* no validator or no ranges: one connection, from byte 0 */
+    uint64_t size, chunk_size, chunks;
+    bool endless;                     /* size unknown until the end of the body */
+    hp_bitmap_t done, taken, writing; /* taken: leased or being written */
+    uint8_t *digests;                 /* of done chunks, 32 bytes each */
+    int64_t *chunk_sources;           /* source id of done chunks */
+    uint8_t *manifest;                /* the layer, verified against row.root; NULL none */
+    bool manifest_wanted;             /* it has a root and more than one chunk */
+    hp_fetch_t *manifest_fetch;
+    source_t *manifest_source;
+    uint64_t done_bytes;
+    uint64_t wanted; /* chunk that somebody waits for; fetched from here on first */
+    unsigned starts_over;
+    char *restart_why; /* another version was met: begin again when nothing is being written */
+    source_t *sources;
+    lease_t *leases;
+    uint64_t unsaved; /* chunk rows on their way to the store */
+};
+
+/* ---- one order ---- */
+
+struct download {
+    download_t *next; /* newest first */
+    hp_transfer_t *transfer;
+    hp_download_row_t row; /* texts owned; sums as of the load, kept up to date here */
+    hp_download_state_t state;
+    peer_t *peers;
+    item_t *items;
+    size_t item_count;
+    int64_t file_after; /* id of the last file row that was taken up */
+    bool files_loading; /* the next rows are being read */
+    bool files_ended;   /* there are no more open ones */
+    bool removing, keep_data;
+    bool recheck;           /* a recheck runs; state is VERIFYING */
+    bool waits;             /* running, but no source can be asked now */
+    bool dirty;             /* people see something new */
+    unsigned jobs;          /* store and pool jobs that point here */
+    uint64_t disk_need;     /* bytes that must be free before it goes on after a full disk */
+    hp_download_fn removed; /* told when a removal is complete */
+    void *removed_arg;
+    hp_bucket_t bucket;
+    hp_meter_t meter;
+    uint64_t device; /* of base, 0 unknown */
+    char *name;
+    hp_source_info_t *source_infos; /* of the last view */
+};
+
+struct hp_transfer {
+    uv_loop_t *loop;
+    hp_store_t *store;
+    hp_fetcher_t *fetcher;
+    hp_share_t *share;
+    hp_writer_t *writer;
+    hp_transfer_hooks_t hooks;
+    char *folder; /* downloads folder, absolute */
+    unsigned running_max, connections;
+    download_t *downloads;
+    size_t count;
+    known_host_t *hosts;
+    char boot_id[HP_BOOT_ID_SIZE];
+    uv_timer_t tick, throttle;
+    uv_idle_t turn; /* runs hp_transfer_schedule once, from the loop's own turn */
+    bool turn_wanted, started, stopping;
+    hp_bucket_t bucket;
+    hp_meter_t meter;
+    uint64_t bytes, received, free_bytes, disk_looked_at;
+    bool disk_looking;
+    unsigned jobs; /* store and pool jobs that point here */
+    unsigned handles;
+    void (*closed)(void *arg);
+    void *closed_arg;
+};
+
+/* ---- transfer.c ---- */
+void hp_transfer_wake(hp_transfer_t *self); /* schedule in this turn of the loop */
+download_t *hp_transfer_find(const hp_transfer_t *self, int64_t id);
+known_host_t *hp_transfer_known(const hp_transfer_t *self, const char *id); /* NULL unknown */
+void hp_transfer_resume_held(hp_transfer_t *self); /* leases that waited for a buffer or a limit */
+void hp_transfer_throttle(hp_transfer_t *self);    /* a lease waits for a limit: look again soon */
+void hp_transfer_unlink(hp_transfer_t *self, download_t *download); /* the caller frees it */
+void hp_transfer_maybe_closed(hp_transfer_t *self);
+/* Rule 4: pauses the others on the same file system. */
+void hp_transfer_disk_full(hp_transfer_t *self, const download_t *first, bool full, const hp_err_t *err);
+
+/* ---- order.c ---- */
+void hp_transfer_refuse(hp_transfer_t *transfer, const hp_err_t *err, hp_download_fn done, void *arg);
+download_t *hp_download_from_row(hp_transfer_t *transfer, const hp_download_row_t *row);
+
+/* ---- download.c ---- */
+/* The one place where a state changes; logs, posts the row, tells people. done may be NULL, else runs after
+ * the commit. */
+void hp_download_set_state(download_t *self, hp_download_state_t state, const char *reason, int error_code,
+                           const char *error_detail);
+/* The same bookkeeping for a message that is worth keeping over a restart. */
+void hp_download_set_reason(download_t *self, const char *reason);
+void hp_download_save(download_t *self, hp_download_fn done, void *arg);
+void hp_download_run(download_t *self); /* QUEUED -> RUNNING; its items are gone */
+/* When its items and jobs are gone: removes the part files, then the rows, then itself. */
+void hp_download_continue_removal(download_t *self);
+void hp_download_remove(download_t *self, bool keep_data, hp_download_fn done, void *arg);
+void hp_download_schedule(download_t *self); /* takes up files, starts leases */
+/* To a state in which nothing runs. Its items end in the background. */
+void hp_download_stop(download_t *self, hp_download_state_t state, const char *reason, int error_code,
+                      const char *error_detail);
+void hp_download_settle(
+    download_t *self); /* frees items that are through, and goes on with what waited for that */
+void hp_download_free(download_t *self);
+bool hp_download_active(const download_t *self); /* RUNNING or VERIFYING */
+void hp_download_changed(download_t *self);
+/* Sums over items are kept apart from the rows': a file's share leaves the row when it is taken up and
+ * returns when its item goes. */
+/* From items. */
+void hp_download_item_done(download_t *self, item_t *item);
+void hp_download_item_failed(download_t *self, item_t *item, int code, const char *detail);
+void hp_download_disk_failed(download_t *self, int code, const hp_err_t *err);
+
+/* ---- item.c ---- */
+item_t *hp_item_create(download_t *download, hp_download_file_row_t *row); /* takes the row's texts */
+void hp_item_start(item_t *self);
+void hp_item_stop(item_t *self); /* cancels leases, goes to STOPPED */
+void hp_item_free(item_t *self);
+void hp_item_set_phase(item_t *self, item_phase_t phase);
+/* A source has told the size; root: hex or NULL. Begins the part file. */
+void hp_item_set_size(item_t *self, uint64_t size);
+/* The source will not say it: chunks of a fixed size until the end is seen. */
+void hp_item_set_endless(item_t *self);
+/* The end of such a body: the lease's last, short chunk is complete. */
+void hp_item_end_seen(item_t *self, lease_t *lease);
+void hp_item_save(item_t *self, hp_store_kind_t kind);
+void hp_item_start_over(item_t *self, const char *why); /* another version: a new part file */
+void hp_item_chunk_ready(item_t *self, lease_t *lease); /* the lease's buffer is full */
+void hp_item_check_complete(item_t *self);
+void hp_item_fail(item_t *self, int code, const char *detail);
+void hp_item_clear_chunks(item_t *self); /* when nothing is being written */
+void hp_item_restart(item_t *self);      /* what start_over asked for, when nothing is being written */
+uint64_t hp_item_chunk_bytes(const item_t *self, uint64_t chunk);
+/* finish.c, check.c: steps of an item's life that run in the pool. */
+void hp_item_open(item_t *self);
+void hp_item_make(item_t *self);
+void hp_item_finish(item_t *self);
+void hp_item_finish_small(item_t *self, hp_chunk_buffer_t *buffer, source_t *source); /* takes the buffer */
+void hp_item_check(item_t *self);
+
+/* ---- manifest.c ---- */
+/* Whether leases may start: false while a manifest is being fetched. */
+bool hp_manifest_settled(item_t *item);
+void hp_manifest_cancel(item_t *item);
+
+/* ---- source.c ---- */
+peer_t *hp_peer_get(download_t *download, const char *id, bool web);
+source_t *hp_source_get(item_t *item, const char *host, const char *path, bool web);
+void hp_source_free(source_t *source);
+/* Whether it can be asked now. */
+bool hp_source_usable(const source_t *source, uint64_t now_ms);
+/* Whether it could be asked later: neither set aside nor banned. */
+bool hp_source_hopeful(const source_t *source);
+void hp_source_set_aside(source_t *source, int code, const char *why);
+void hp_source_save(source_t *source);
+char *hp_source_url(const source_t *source); /* malloced; NULL when no address is known */
+void hp_peer_failed(peer_t *peer, const char *error, int retry_after_s);
+hp_source_state_t hp_peer_state(const peer_t *peer, uint64_t now_ms);
+void hp_item_find_sources(item_t *item); /* what the order and the lists of other hosts say */
+
+/* ---- lease.c ---- */
+void hp_lease_start(item_t *item, source_t *source, uint64_t first, uint64_t end, bool twice);
+void hp_lease_cancel(lease_t *lease);
+void hp_lease_release_chunks(lease_t *lease); /* what it did not fill is free again */
+void hp_lease_resume(lease_t *lease);
+
+/* ---- schedule.c ---- */
+/* Starts as many leases as sources, limits and free chunks allow. Whether the item has work going or can have
+ * it at once. */
+bool hp_item_schedule(item_t *item);
+
+#endif

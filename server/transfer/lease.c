@@ -1,0 +1,437 @@
+/* One request for a run of chunks.
+ *
+ * Life: hp_lease_start -> on_head (accepted, or refused with words) -> on_data ... -> on_done, always. A
+ * lease fills one chunk buffer after the other and hands each full one to the item. What it leaves unfilled
+ * when it ends is free again for others. hp_lease_cancel gives its chunks back at once; the lease itself
+ * lives on until on_done.
+ *
+ * on_head is the judge of rule 5 (the fetcher has already checked that the reply keeps the HTTP rules, rule
+ * 6):
+ *
+ *   206 that agrees       data flows
+ *   206, another version  total, ETag or root differs: the source is set aside, or the download starts over
+ *   200 to the first look the server knows no ranges: this body is the whole download
+ *   200 later             the If-Range failed: another version
+ *   416 "bytes * /0"      the file is empty
+ *   404 403 410 401 3xx   the source has no such file for us: set aside
+ *   other                 asked again later (Retry-After is obeyed)
+ */
+#include "transfer/internal.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int refuse(lease_t *self, int code, const char *format, ...) __attribute__((format(printf, 3, 4)));
+static int refuse(lease_t *self, int code, const char *format, ...)
+{
+    char text[300];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    self->refusal = code;
+    return hp_err_set(&self->refused, code, "%s", text);
+}
+
+/* ---- the head ---- */
+
+static int judge_status(lease_t *self, const hp_fetch_head_t *head)
+{
+    self->retry_after_s = head->retry_after_s;
+    switch (head->status) {
+    case 401:
+    case 403:
+        return refuse(self, HP_E_FORBIDDEN, "The source refuses to give the file (HTTP %d)", head->status);
+    case 404:
+    case 410:
+        return refuse(self, HP_E_NOT_FOUND, "The source has no such file any more (HTTP %d)", head->status);
+    case 416:
+        return refuse(self, HP_E_BAD_RANGE,
+                      "The source says that the range lies outside the file (HTTP 416)");
+    default:
+        if (head->status >= 300 && head->status < 400)
+            return refuse(self, HP_E_REDIRECT, "The source answers with a redirect (HTTP %d)", head->status);
+        return refuse(self, HP_E_STATUS, "The source answers with HTTP status %d", head->status);
+    }
+}
+
+/* Whether the head names another content than the one that is being downloaded. */
+static int judge_version(lease_t *self, const hp_fetch_head_t *head, uint64_t total)
+{
+    const item_t *item = self->item;
+    const source_t *source = self->source;
+    if (item->size_known && total != item->size)
+        return refuse(self, HP_E_OTHER_VERSION, "The file at the source is now %llu bytes long, it was %llu",
+                      (unsigned long long)total, (unsigned long long)item->size);
+    if (source->etag != NULL && strcmp(source->etag, head->etag) != 0)
+        return refuse(self, HP_E_OTHER_VERSION, "The file at the source has changed (another ETag)");
+    if (item->row.root != NULL && strlen(head->hostpair_root) == 64 &&
+        strcmp(item->row.root, head->hostpair_root) != 0)
+        return refuse(self, HP_E_OTHER_VERSION, "The file at the source has changed (another hash)");
+    return 0;
+}
+
+static bool proven_by_hash(const item_t *item)
+{
+    return item->manifest != NULL ||
+           (item->row.root != NULL && item->size_known && item->size <= item->chunk_size);
+}
+
+/* What the first accepted reply tells of the file: its size, its validator, its root. */
+static void learn(lease_t *self, const hp_fetch_head_t *head, uint64_t total)
+{
+    item_t *item = self->item;
+    source_t *source = self->source;
+    bool first = !source->asked;
+    source->asked = true;
+    if (source->etag == NULL && head->etag_strong && !item->whole) {
+        source->etag = hp_strdup(head->etag);
+        hp_source_save(source);
+    } else if (first) {
+        hp_source_save(source);
+    }
+    uint8_t root[HP_SHA256_SIZE];
+    if (item->row.root == NULL && hp_hex_decode(head->hostpair_root, root, sizeof root) == 0 &&
+        strlen(head->hostpair_root) == 64) {
+        item->row.root = hp_strdup(head->hostpair_root);
+        item->manifest_wanted = true;
+        hp_item_find_sources(item);
+    }
+    snprintf(source->peer->address, sizeof source->peer->address,
+             strchr(head->address, ':') ? "[%s]:%u" : "%s:%u", head->address, head->port);
+    source->peer->connected = true;
+    if (!item->size_known && total != HP_RANGE_UNKNOWN)
+        hp_item_set_size(item, total);
+}
+
+/* The lease is for the chunks [at, end) from now on: takes what it had not, lets go of what it will not get.
+ */
+static int claim(lease_t *self, uint64_t end)
+{
+    item_t *item = self->item;
+    for (uint64_t i = self->at; i < end; i++)
+        hp_bitmap_set(&item->taken, (uint32_t)i);
+    for (uint64_t i = end; i < self->end && i < item->taken.size; i++)
+        hp_bitmap_clear(&item->taken, (uint32_t)i);
+    self->end = end;
+    if (end <= self->at && item->chunks > 0)
+        return refuse(self, HP_E_PROTOCOL, "The source sends a shorter range than it was asked for");
+    return 0;
+}
+
+static int judge_part(lease_t *self, const hp_fetch_head_t *head)
+{
+    item_t *item = self->item;
+    source_t *source = self->source;
+    if (head->total == HP_RANGE_UNKNOWN)
+        return refuse(self, HP_E_PROTOCOL, "The source does not say how long the file is");
+    int rc = judge_version(self, head, head->total);
+    if (rc != 0)
+        return rc;
+    uint64_t end = HP_MIN(self->asked_end, head->total);
+    if (head->range.end > end)
+        return refuse(self, HP_E_PROTOCOL, "The source sends another range than it was asked for");
+    bool everything = head->range.first == 0 && head->range.end == head->total;
+    if (source->etag == NULL && !head->etag_strong && !everything && !proven_by_hash(item)) {
+        if (item->row.root == NULL && strlen(head->hostpair_root) != 64)
+            return refuse(self, HP_E_NO_RANGES, "The source gives no strong ETag");
+    }
+    learn(self, head, head->total);
+    self->offset = head->range.first;
+    self->asked_end = head->range.end;
+    return claim(self, head->range.end == item->size ? item->chunks : head->range.end / item->chunk_size);
+}
+
+static int judge_whole(lease_t *self, const hp_fetch_head_t *head)
+{
+    item_t *item = self->item;
+    if (head->ends_by_close)
+        return refuse(self, HP_E_PROTOCOL, "The source does not say where the file ends");
+    if (!self->whole && self->source->etag != NULL)
+        return refuse(self, HP_E_OTHER_VERSION, "The file at the source has changed");
+    uint64_t total = head->content_length;
+    if (total != HP_RANGE_UNKNOWN) {
+        int rc = judge_version(self, head, total);
+        if (rc != 0)
+            return rc;
+    } else if (item->size_known) {
+        return refuse(self, HP_E_OTHER_VERSION, "The source does not say how long the file is any more");
+    }
+    if (!self->whole) {
+        /* The first look was answered with everything. Fine when nothing else runs; then this is the
+         * download. */
+        if (self->first != 0 || item->done.count > 0 || item->leases->next != NULL)
+            return refuse(self, HP_E_NO_RANGES, "The source cannot serve a part of the file");
+        item->whole = true;
+        self->whole = true;
+    }
+    learn(self, head, total);
+    if (total == HP_RANGE_UNKNOWN)
+        hp_item_set_endless(item);
+    self->offset = 0;
+    self->asked_end = total;
+    return claim(self, item->chunks);
+}
+
+static int on_head(void *arg, const hp_fetch_head_t *head)
+{
+    lease_t *self = arg;
+    item_t *item = self->item;
+    int rc;
+    if (head->status == 416 && head->total == 0 && !self->whole)
+        rc = judge_version(self, head, 0) != 0 ? self->refusal : (learn(self, head, 0), 0);
+    else if (head->status == 206 && head->ranged)
+        rc = judge_part(self, head);
+    else if (head->status == 200)
+        rc = judge_whole(self, head);
+    else
+        rc = judge_status(self, head);
+    if (rc == 0) {
+        self->accepted = true;
+        hp_download_changed(item->download);
+        hp_transfer_wake(item->download->transfer); /* others may join now */
+    }
+    return rc;
+}
+
+/* ---- the body ---- */
+
+static bool may_take(lease_t *self)
+{
+    item_t *item = self->item;
+    hp_transfer_t *transfer = item->download->transfer;
+    if (!item->ready || !hp_manifest_settled(item))
+        return false;
+    if (!hp_bucket_open(&transfer->bucket) || !hp_bucket_open(&item->download->bucket)) {
+        hp_transfer_throttle(transfer);
+        return false;
+    }
+    if (self->buffer == NULL)
+        self->buffer = hp_writer_take(transfer->writer, item->chunk_size);
+    return self->buffer != NULL;
+}
+
+static void count_bytes(lease_t *self, uint64_t bytes)
+{
+    download_t *download = self->item->download;
+    hp_transfer_t *transfer = download->transfer;
+    uint64_t now = uv_now(transfer->loop);
+    hp_bucket_take(&transfer->bucket, bytes);
+    hp_bucket_take(&download->bucket, bytes);
+    hp_meter_add(&transfer->meter, bytes, now);
+    hp_meter_add(&download->meter, bytes, now);
+    hp_meter_add(&self->source->peer->meter, bytes, now);
+    hp_meter_add(&self->meter, bytes, now);
+    self->got += bytes;
+    self->source->peer->bytes += bytes;
+    transfer->received += bytes;
+}
+
+/* The lease has all it is for: it was cut short, or the rest is done by another. */
+static bool is_over(const lease_t *self)
+{
+    return self->at >= self->end;
+}
+
+static int on_data(void *arg, const uint8_t *data, size_t length)
+{
+    lease_t *self = arg;
+    item_t *item = self->item;
+    if (!self->accepted)
+        return HP_E_INTERNAL;
+    if (item->size_known && item->size == 0)
+        return length == 0 || self->asked_end != HP_RANGE_UNKNOWN
+                   ? 0
+                   : HP_E_OTHER_VERSION; /* the body of a 416 */
+    if (self->held)
+        return HP_FETCH_HOLD;
+    if (!may_take(self)) {
+        self->held = true;
+        return HP_FETCH_HOLD;
+    }
+    size_t total = length;
+    while (length > 0) {
+        if (self->buffer == NULL)
+            self->buffer = hp_writer_take_over(item->download->transfer->writer, item->chunk_size);
+        uint64_t want = hp_item_chunk_bytes(item, self->at);
+        size_t n = (size_t)HP_MIN((uint64_t)length, want - self->buffer->length);
+        memcpy(self->buffer->data + self->buffer->length, data, n);
+        self->buffer->length += n;
+        self->offset += n;
+        data += n;
+        length -= n;
+        if (self->buffer->length == want) {
+            hp_item_chunk_ready(item, self);
+            self->at++;
+            if (is_over(self) && length > 0 && !self->whole)
+                break;
+            if (self->whole && self->at >= item->chunks && length > 0)
+                return refuse(self, HP_E_TOO_LARGE,
+                              "The source does not say how long the file is, and it is too long for that");
+        }
+    }
+    count_bytes(self, total - length);
+    if (is_over(self) && self->offset < self->asked_end && !self->whole)
+        return UV_ECANCELED; /* its tail was taken over */
+    return 0;
+}
+
+/* ---- the end ---- */
+
+void hp_lease_release_chunks(lease_t *self)
+{
+    item_t *item = self->item;
+    if (self->buffer != NULL) {
+        hp_writer_give_back(item->download->transfer->writer, self->buffer);
+        self->buffer = NULL;
+    }
+    for (uint64_t i = self->at; i < self->end && i < item->taken.size; i++) {
+        bool other = false;
+        for (const lease_t *l = item->leases; l != NULL && !other; l = l->next)
+            other = l != self && !l->cancelled && i >= l->at && i < l->end;
+        if (!other)
+            hp_bitmap_clear(&item->taken, (uint32_t)i);
+    }
+    self->end = self->at;
+}
+
+/* A transport failure says nothing of the content: it is tried again, later and later. */
+static void failed(lease_t *self, int status, const hp_err_t *err)
+{
+    item_t *item = self->item;
+    source_t *source = self->source;
+    peer_t *peer = source->peer;
+    hp_transfer_t *transfer = item->download->transfer;
+    const char *words = hp_err_text(self->refusal != 0 ? &self->refused : err);
+    if (status == HP_E_UNREACHABLE && !peer->web && transfer->hooks.seen != NULL)
+        transfer->hooks.seen(transfer->hooks.arg, peer->id, false);
+    hp_log(HP_LOG_INFO, "download %lld: %s: %s", (long long)item->row.download, peer->id, words);
+    bool others = false;
+    for (const source_t *other = item->sources; other != NULL; other = other->next)
+        others |= other != source && hp_source_hopeful(other);
+    switch (status) {
+    case HP_E_OTHER_VERSION:
+    case HP_E_BAD_RANGE:
+        if (others)
+            hp_source_set_aside(source, status, words);
+        else
+            hp_item_start_over(item, words);
+        break;
+    case HP_E_NO_RANGES:
+        /* Rule 5: one connection for the whole body; with other sources, do without this one. */
+        if (others)
+            hp_source_set_aside(source, status, words);
+        else
+            item->whole = true;
+        break;
+    case HP_E_PROTOCOL:
+    case HP_E_TLS:
+    case HP_E_TOO_LARGE:
+    case HP_E_INVALID:
+    case HP_E_NOT_FOUND:
+    case HP_E_FORBIDDEN:
+    case HP_E_REDIRECT:
+        hp_source_set_aside(source, status, words);
+        break;
+    default:
+        hp_peer_failed(peer, words, self->retry_after_s);
+    }
+}
+
+static void unlink_lease(lease_t *self)
+{
+    for (lease_t **l = &self->item->leases; *l != NULL; l = &(*l)->next)
+        if (*l == self) {
+            *l = self->next;
+            return;
+        }
+}
+
+static void on_done(void *arg, int status, const hp_err_t *err)
+{
+    lease_t *self = arg;
+    item_t *item = self->item;
+    hp_transfer_t *transfer = item->download->transfer;
+    self->fetch = NULL;
+    bool finished_whole = status == 0 && self->whole && !self->cancelled;
+    if (finished_whole && !item->size_known)
+        hp_item_end_seen(item, self);
+    hp_lease_release_chunks(self);
+    unlink_lease(self);
+    self->source->peer->lease_count--;
+    if (self->cancelled || (status == UV_ECANCELED && self->refusal == 0)) {
+        /* Ours; nothing to say of the source. */
+    } else if (status != 0) {
+        failed(self, self->refusal != 0 ? self->refusal : status, err);
+    } else if (!self->whole && self->got == 0 && item->size > 0) {
+        hp_peer_failed(self->source->peer, "The source sent nothing", -1);
+    } else if (transfer->hooks.seen != NULL && !self->source->peer->web) {
+        transfer->hooks.seen(transfer->hooks.arg, self->source->peer->id, true);
+    }
+    free(self);
+    item->busy--;
+    hp_item_check_complete(item);
+    hp_download_changed(item->download);
+    hp_transfer_wake(transfer);
+}
+
+static const hp_fetch_callbacks_t callbacks = {.on_head = on_head, .on_data = on_data, .on_done = on_done};
+
+void hp_lease_start(item_t *item, source_t *source, uint64_t first, uint64_t end, bool twice)
+{
+    char *url = hp_source_url(source);
+    if (url == NULL)
+        return;
+    lease_t *self = hp_alloc(sizeof *self);
+    *self = (lease_t){
+        .item = item,
+        .source = source,
+        .first = first,
+        .end = end,
+        .at = first,
+        .offset = first * item->chunk_size,
+        .asked_end = item->size_known ? HP_MIN(end * item->chunk_size, item->size) : FIRST_LOOK_BYTES,
+        .whole = item->whole,
+        .twice = twice,
+        .retry_after_s = -1,
+        .started_at = uv_now(item->download->transfer->loop),
+        .next = item->leases,
+    };
+    item->leases = self;
+    item->busy++;
+    source->peer->lease_count++;
+    for (uint64_t i = first; i < end && i < item->taken.size; i++)
+        hp_bitmap_set(&item->taken, (uint32_t)i);
+    hp_fetch_options_t options = {
+        .url = url,
+        .peer = !source->peer->web,
+        .ranged = !self->whole && !(item->size_known && item->size == 0),
+        .range = {.first = self->offset, .end = self->asked_end},
+        .if_range = self->whole ? NULL : source->etag,
+    };
+    self->fetch = hp_fetch_start(item->download->transfer->fetcher, &options, &callbacks, self);
+    free(url);
+    hp_download_changed(item->download);
+}
+
+void hp_lease_cancel(lease_t *self)
+{
+    if (self->cancelled)
+        return;
+    self->cancelled = true;
+    hp_lease_release_chunks(self);
+    if (self->fetch != NULL)
+        hp_fetch_cancel(self->fetch);
+}
+
+void hp_lease_resume(lease_t *self)
+{
+    if (!self->held || self->cancelled || self->fetch == NULL)
+        return;
+    if (!may_take(self) && !(self->item->size_known && self->item->size == 0))
+        return;
+    self->held = false;
+    hp_fetch_resume(self->fetch);
+}

@@ -1,0 +1,133 @@
+/* The manifest of a file: the layer of its hash tree at the chunk size, asked for at one source after the
+ * other, and trusted only when it folds up to the root (design section 5). */
+#include "transfer/internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MANIFEST_STALL_MS 5000
+
+typedef struct verify {
+    uv_work_t work;
+    item_t *item;
+    source_t *source;
+    uint8_t *layer;
+    uint64_t count, chunk_size, size;
+    uint8_t root[HP_SHA256_SIZE];
+    bool right;
+} verify_t;
+
+static void set_failed(item_t *item, source_t *source, const char *why)
+{
+    source->manifest_failed = true;
+    hp_log(HP_LOG_INFO, "download %lld: no manifest of %s from %s: %s", (long long)item->row.download,
+           item->row.path, source->peer->id, why);
+}
+
+/* Chunks that are here already and are not what the manifest says were of another content. */
+static void compare(item_t *item)
+{
+    for (uint32_t n = hp_bitmap_next_set(&item->done, 0); n < item->done.size;
+         n = hp_bitmap_next_set(&item->done, n + 1)) {
+        if (memcmp(item->digests + (size_t)n * HP_SHA256_SIZE, item->manifest + (size_t)n * HP_SHA256_SIZE,
+                   HP_SHA256_SIZE) != 0) {
+            hp_bitmap_clear(&item->done, n);
+            item->done_bytes -= hp_item_chunk_bytes(item, n);
+        }
+    }
+}
+
+static void on_verify(uv_work_t *work)
+{
+    verify_t *self = HP_CONTAINER(work, verify_t, work);
+    uint8_t root[HP_SHA256_SIZE];
+    self->right =
+        hp_merkle_root_from_layer(self->layer, self->count, self->chunk_size, self->size, root) == 0 &&
+        memcmp(root, self->root, sizeof root) == 0;
+}
+
+static void on_verified(uv_work_t *work, int status)
+{
+    verify_t *self = HP_CONTAINER(work, verify_t, work);
+    item_t *item = self->item;
+    item->busy--;
+    item->manifest_source = NULL;
+    char root[65];
+    hp_hex_encode(self->root, sizeof self->root, root);
+    bool wanted = item->manifest == NULL && item->row.root != NULL && strcmp(item->row.root, root) == 0 &&
+                  item->restart_why == NULL && item->size == self->size;
+    if (status == 0 && self->right && wanted) {
+        item->manifest = self->layer;
+        self->layer = NULL;
+        compare(item);
+        hp_transfer_resume_held(item->download->transfer);
+    } else if (!self->right) {
+        set_failed(item, self->source, "it does not fit the root");
+        hp_source_set_aside(self->source, HP_E_WRONG_DIGEST,
+                            "It sent a hash tree that does not fit its root");
+    }
+    free(self->layer);
+    hp_transfer_wake(item->download->transfer);
+    free(self);
+}
+
+static void on_reply(void *arg, int status, const hp_fetch_reply_t *reply, const hp_err_t *err)
+{
+    item_t *item = arg;
+    source_t *source = item->manifest_source;
+    item->manifest_fetch = NULL;
+    item->busy--;
+    uint64_t count = item->chunks;
+    if (status != 0 || reply->head.status != 200 || reply->length != count * HP_SHA256_SIZE) {
+        item->manifest_source = NULL;
+        if (status != UV_ECANCELED)
+            set_failed(item, source, status != 0 ? hp_err_text(err) : "the answer is not a layer of it");
+        hp_transfer_resume_held(item->download->transfer);
+        hp_transfer_wake(item->download->transfer);
+        return;
+    }
+    verify_t *self = hp_alloc(sizeof *self);
+    *self = (verify_t){
+        .item = item, .source = source, .count = count, .chunk_size = item->chunk_size, .size = item->size};
+    self->layer = hp_alloc(reply->length);
+    memcpy(self->layer, reply->body, reply->length);
+    hp_hex_decode(item->row.root, self->root, sizeof self->root);
+    item->busy++;
+    uv_queue_work(item->download->transfer->loop, &self->work, on_verify, on_verified);
+}
+
+bool hp_manifest_settled(item_t *item)
+{
+    if (!item->manifest_wanted || item->manifest != NULL)
+        return true;
+    if (item->manifest_source != NULL)
+        return false;
+    const hp_transfer_t *transfer = item->download->transfer;
+    for (source_t *s = item->sources; s != NULL; s = s->next) {
+        const known_host_t *host = hp_transfer_known(transfer, s->peer->id);
+        if (s->peer->web || s->manifest_failed || !hp_source_hopeful(s) || host == NULL || !host->online ||
+            host->url_count == 0)
+            continue;
+        char *url = hp_sprintf("%s/manifest/%s?chunk=%llu", host->urls[s->peer->url_index % host->url_count],
+                               item->row.root, (unsigned long long)item->chunk_size);
+        item->manifest_source = s;
+        item->busy++;
+        item->manifest_fetch =
+            hp_fetch_get(transfer->fetcher,
+                         &(hp_fetch_options_t){.url = url,
+                                               .peer = true,
+                                               .stall_ms = MANIFEST_STALL_MS,
+                                               .body_max = (uint64_t)HP_CHUNKS_MAX * HP_SHA256_SIZE},
+                         on_reply, item);
+        free(url);
+        return false;
+    }
+    return true;
+}
+
+void hp_manifest_cancel(item_t *item)
+{
+    if (item->manifest_fetch != NULL)
+        hp_fetch_cancel(item->manifest_fetch);
+}

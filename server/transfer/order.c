@@ -1,0 +1,419 @@
+/* From what a person ordered to a committed download: the content is looked up, the name reserved, the rows
+ * written.
+ *
+ * All of it is one job of the store thread, so that two orders cannot reserve the same name; the only disk
+ * access there is to look whether a name is free. */
+#include "transfer/internal.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "db/remote_file.h"
+
+#define CANDIDATES_MAX 10000
+#define FOLDER_PAGE    1000
+
+typedef struct order {
+    hp_transfer_t *transfer;
+    hp_download_fn done;
+    void *arg;
+    char *host, *path, *folder, *root, *url, *to;
+    char *base;
+    int priority;
+    int64_t limit_bps;
+    bool existing;
+    int64_t id;
+    hp_download_row_t row; /* read back */
+} order_t;
+
+static void order_free(order_t *self)
+{
+    char *texts[] = {self->host, self->path, self->folder, self->root, self->url, self->to, self->base};
+    for (size_t i = 0; i < HP_COUNT(texts); i++)
+        free(texts[i]);
+    hp_download_row_dispose(&self->row);
+    free(self);
+}
+
+/* ---- store thread ---- */
+
+/* A free name below base: neither on the disk nor held by another order. */
+static int reserve_name(hp_db_t *db, const order_t *self, const char *name, char **path, hp_err_t *err)
+{
+    for (unsigned n = 0; n < CANDIDATES_MAX; n++) {
+        char candidate[HP_NAME_MAX + 1];
+        hp_path_candidate(name, n, candidate);
+        char *full = self->to != NULL ? hp_sprintf("%s/%s", self->to, candidate) : hp_strdup(candidate);
+        bool taken = false, is_free = false;
+        int rc = hp_path_check(full, strlen(full), err);
+        if (rc == 0)
+            rc = hp_db_download_path_taken(db, self->base, full, &taken, err);
+        if (rc == 0 && !taken)
+            rc = hp_part_is_free(self->base, full, &is_free, err);
+        if (rc == 0 && !taken && is_free) {
+            *path = full;
+            return 0;
+        }
+        free(full);
+        if (rc != 0)
+            return rc;
+    }
+    return hp_err_set(err, HP_E_EXISTS, "No free name for %s", name);
+}
+
+/* The download that has this content already or will have it; a finished one only while its file is there. */
+static int find_existing(hp_db_t *db, order_t *self, const char *root, hp_err_t *err)
+{
+    int64_t id = 0;
+    int rc = hp_db_download_find(db, root, self->host, self->folder != NULL ? self->folder : self->path,
+                                 self->url, self->folder != NULL, &id, err);
+    if (rc != 0)
+        return rc == HP_E_NOT_FOUND ? 0 : rc;
+    hp_download_row_t row;
+    rc = hp_db_download_get(db, id, &row, err);
+    if (rc != 0)
+        return rc == HP_E_NOT_FOUND ? 0 : rc;
+    bool gone = false;
+    if (strcmp(row.state, "done") == 0)
+        rc = hp_part_is_free(row.base, row.path, &gone, err);
+    hp_download_row_dispose(&row);
+    if (rc == 0 && !gone) {
+        self->existing = true;
+        self->id = id;
+    }
+    return rc;
+}
+
+static int insert_download(hp_db_t *db, order_t *self, char *path, hp_err_t *err)
+{
+    hp_download_row_t row = {
+        .base = self->base,
+        .path = path,
+        .folder = self->folder != NULL,
+        .order_host = self->host,
+        .order_path = self->folder != NULL ? self->folder : self->path,
+        .order_root = self->root,
+        .order_url = self->url,
+        .state = (char *)"queued",
+        .reason = (char *)"",
+        .priority = self->priority,
+        .limit_bps = self->limit_bps,
+        .created_at = hp_clock_wall_ms(),
+    };
+    int rc = hp_db_download_insert(db, &row, err);
+    self->id = row.id;
+    return rc;
+}
+
+static int insert_file(hp_db_t *db, int64_t download, const char *path, const char *source_path, int64_t size,
+                       const char *root, hp_err_t *err)
+{
+    hp_download_file_row_t row = {
+        .download = download,
+        .path = (char *)path,
+        .source_path = (char *)source_path,
+        .state = (char *)"open",
+        .size = size,
+        .root = root != NULL && root[0] != '\0' ? (char *)root : NULL,
+    };
+    return hp_db_download_file_insert(db, &row, err);
+}
+
+static int add_file(hp_db_t *db, order_t *self, const char *name, const char *source_path, int64_t size,
+                    const char *root, hp_err_t *err)
+{
+    char *path = NULL;
+    int rc = reserve_name(db, self, name, &path, err);
+    if (rc == 0)
+        rc = insert_download(db, self, path, err);
+    if (rc == 0)
+        rc = insert_file(db, self->id, path, source_path, size, root, err);
+    free(path);
+    return rc;
+}
+
+static int insert_page(hp_db_t *db, order_t *self, const char *path, size_t skip,
+                       const hp_remote_files_t *files, hp_err_t *err)
+{
+    for (size_t i = 0; i < files->count; i++) {
+        const hp_remote_file_t *file = &files->items[i];
+        char *full = hp_sprintf("%s/%s", path, file->path + skip);
+        int rc = hp_path_check(full, strlen(full), err);
+        if (rc == 0)
+            rc = insert_file(db, self->id, full, file->path, file->size, file->root, err);
+        free(full);
+        if (rc != 0)
+            return rc;
+    }
+    return 0;
+}
+
+static int add_folder(hp_db_t *db, order_t *self, hp_err_t *err)
+{
+    const char *host_name = "files";
+    char *path = NULL, *after = NULL;
+    const char *name = self->folder[0] != '\0' ? hp_path_name(self->folder) : host_name;
+    size_t skip = self->folder[0] != '\0' ? strlen(self->folder) + 1 : 0;
+    hp_remote_files_t files = {0};
+    int rc = hp_remote_file_below(db, self->host, self->folder, NULL, FOLDER_PAGE, &files, err);
+    if (rc == 0 && files.count == 0)
+        rc = hp_err_set(err, HP_E_NOT_FOUND, "The host lists no files in the folder \"%s\"", self->folder);
+    if (rc == 0)
+        rc = reserve_name(db, self, name, &path, err);
+    if (rc == 0)
+        rc = insert_download(db, self, path, err);
+    while (rc == 0 && files.count > 0) {
+        rc = insert_page(db, self, path, skip, &files, err);
+        free(after);
+        after = hp_strdup(files.items[files.count - 1].path);
+        bool last = files.count < FOLDER_PAGE;
+        hp_remote_files_dispose(&files);
+        files = (hp_remote_files_t){0};
+        if (rc == 0 && !last)
+            rc = hp_remote_file_below(db, self->host, self->folder, after, FOLDER_PAGE, &files, err);
+    }
+    hp_remote_files_dispose(&files);
+    free(after);
+    free(path);
+    return rc;
+}
+
+static int add_root(hp_db_t *db, order_t *self, hp_err_t *err)
+{
+    hp_remote_files_t files = {0};
+    int rc = hp_remote_file_by_root(db, self->root, 1, &files, err);
+    if (rc == 0 && files.count == 0)
+        rc = hp_err_set(err, HP_E_NOT_FOUND, "No known host has a file with this root");
+    if (rc == 0)
+        rc = add_file(db, self, files.items[0].name, "", files.items[0].size, self->root, err);
+    hp_remote_files_dispose(&files);
+    return rc;
+}
+
+static int add_path(hp_db_t *db, order_t *self, hp_err_t *err)
+{
+    hp_remote_file_t file = {0};
+    int rc = hp_remote_file_find(db, self->host, self->path, &file, err);
+    bool listed = rc == 0;
+    if (rc != 0 && rc != HP_E_NOT_FOUND)
+        return rc;
+    rc = listed && file.root[0] != '\0' ? find_existing(db, self, file.root, err) : 0;
+    if (rc == 0 && !self->existing)
+        rc = add_file(db, self, hp_path_name(self->path), self->path, listed ? file.size : HP_DB_SIZE_UNKNOWN,
+                      listed ? file.root : NULL, err);
+    if (listed)
+        hp_remote_file_dispose(&file);
+    return rc;
+}
+
+/* The last segment of the URL's path, decoded; "download" when there is none that can be a name. */
+static void name_of_url(const char *url, char out[HP_NAME_MAX + 1])
+{
+    const char *path = strstr(url, "://");
+    path = path != NULL ? path + 3 : url;
+    path += strcspn(path, "/?#");
+    size_t length = strcspn(path, "?#"), start = length, used = 0;
+    while (start > 0 && path[start - 1] != '/')
+        start--;
+    char decoded[HP_PATH_MAX + 1];
+    snprintf(out, HP_NAME_MAX + 1, "download");
+    if (hp_path_decode(path + start, length - start, decoded, sizeof decoded, &used) != 0 || used == 0 ||
+        strlen(decoded) != used || strchr(decoded, '/') != NULL)
+        return;
+    decoded[hp_utf8_prefix(decoded, used, HP_NAME_MAX)] = '\0';
+    if (hp_path_check(decoded, strlen(decoded), NULL) == 0)
+        snprintf(out, HP_NAME_MAX + 1, "%s", decoded);
+}
+
+static int work_order(hp_db_t *db, void *arg, hp_err_t *err)
+{
+    order_t *self = arg;
+    int rc = find_existing(db, self, self->root, err);
+    if (rc == 0 && !self->existing) {
+        char name[HP_NAME_MAX + 1];
+        if (self->url != NULL) {
+            name_of_url(self->url, name);
+            rc = add_file(db, self, name, "", HP_DB_SIZE_UNKNOWN, NULL, err);
+        } else if (self->root != NULL) {
+            rc = add_root(db, self, err);
+        } else if (self->folder != NULL) {
+            rc = add_folder(db, self, err);
+        } else {
+            rc = add_path(db, self, err);
+        }
+    }
+    if (rc == 0)
+        rc = hp_db_download_get(db, self->id, &self->row, err);
+    return rc;
+}
+
+/* ---- loop ---- */
+
+static int parse_state(const char *name, hp_download_state_t *state)
+{
+    for (int i = HP_DOWNLOAD_QUEUED; i <= HP_DOWNLOAD_CANCELLED; i++)
+        if (strcmp(name, hp_download_state_name((hp_download_state_t)i)) == 0) {
+            *state = (hp_download_state_t)i;
+            return 0;
+        }
+    return HP_E_INVALID;
+}
+
+static char *copy(const char *text)
+{
+    return text != NULL ? hp_strdup(text) : NULL;
+}
+
+download_t *hp_download_from_row(hp_transfer_t *transfer, const hp_download_row_t *row)
+{
+    download_t *self = hp_alloc(sizeof *self);
+    self->transfer = transfer;
+    self->row = *row;
+    char **texts[] = {&self->row.base,       &self->row.path,       &self->row.order_host,
+                      &self->row.order_path, &self->row.order_root, &self->row.order_url,
+                      &self->row.state,      &self->row.reason,     &self->row.error_detail,
+                      &self->row.root};
+    for (size_t i = 0; i < HP_COUNT(texts); i++)
+        *texts[i] = copy(*texts[i]);
+    self->name = hp_strdup(hp_path_name(row->path));
+    if (parse_state(row->state, &self->state) != 0)
+        self->state = HP_DOWNLOAD_PAUSED;
+    /* What ran when the process ended goes on by itself. */
+    if (hp_download_active(self))
+        self->state = HP_DOWNLOAD_QUEUED;
+    hp_bucket_set(&self->bucket, (uint64_t)row->limit_bps);
+    self->next = transfer->downloads;
+    transfer->downloads = self;
+    transfer->count++;
+    return self;
+}
+
+static void on_ordered(void *arg, int status, const hp_err_t *err)
+{
+    order_t *self = arg;
+    hp_transfer_t *transfer = self->transfer;
+    transfer->jobs--;
+    if (status == 0 && hp_transfer_find(transfer, self->id) == NULL) {
+        download_t *download = hp_download_from_row(transfer, &self->row);
+        hp_log(HP_LOG_INFO, "download %lld (%s): ordered", (long long)self->id, download->name);
+        hp_download_changed(download);
+    }
+    if (self->done != NULL)
+        self->done(self->arg, status, self->id, self->existing, err);
+    order_free(self);
+    hp_transfer_wake(transfer);
+}
+
+/* For failures that need no store: told from the loop's own turn, never inside the call. */
+typedef struct refusal {
+    uv_timer_t timer;
+    hp_transfer_t *transfer;
+    hp_download_fn done;
+    void *arg;
+    hp_err_t err;
+} refusal_t;
+
+static void on_refusal_closed(uv_handle_t *handle)
+{
+    refusal_t *self = HP_CONTAINER((uv_timer_t *)handle, refusal_t, timer);
+    hp_transfer_t *transfer = self->transfer;
+    transfer->jobs--;
+    hp_transfer_wake(transfer);
+    free(self);
+}
+
+static void on_refusal(uv_timer_t *timer)
+{
+    refusal_t *self = HP_CONTAINER(timer, refusal_t, timer);
+    self->done(self->arg, self->err.code, 0, false, &self->err);
+    uv_close((uv_handle_t *)timer, on_refusal_closed);
+}
+
+void hp_transfer_refuse(hp_transfer_t *transfer, const hp_err_t *err, hp_download_fn done, void *arg)
+{
+    if (done == NULL)
+        return;
+    refusal_t *self = hp_alloc(sizeof *self);
+    *self = (refusal_t){.transfer = transfer, .done = done, .arg = arg, .err = *err};
+    transfer->jobs++;
+    uv_timer_init(transfer->loop, &self->timer);
+    uv_timer_start(&self->timer, on_refusal, 0, 0);
+}
+
+static int check_url(const char *url, hp_err_t *err)
+{
+    size_t scheme = strncasecmp(url, "http://", 7) == 0 ? 7 : strncasecmp(url, "https://", 8) == 0 ? 8 : 0;
+    if (scheme == 0)
+        return hp_err_set(err, HP_E_INVALID, "url: only http:// and https:// can be downloaded");
+    if (url[scheme] == '\0' || url[scheme] == '/' || strlen(url) > 8000)
+        return hp_err_set(err, HP_E_INVALID, "url: there is no host in it, or it is too long");
+    for (const char *p = url; *p != '\0'; p++)
+        if ((unsigned char)*p <= ' ' || *p == 0x7f)
+            return hp_err_set(err, HP_E_INVALID, "url: there is a space or a control character in it");
+    return 0;
+}
+
+static int check_order(const hp_transfer_t *transfer, const hp_download_order_t *order, hp_err_t *err)
+{
+    int wanted =
+        (order->path != NULL) + (order->folder != NULL) + (order->root != NULL) + (order->url != NULL);
+    if (wanted != 1)
+        return hp_err_set(err, HP_E_INVALID,
+                          "Give exactly one of path (with host), folder (with host), root, url");
+    if ((order->path != NULL || order->folder != NULL) && order->host == NULL)
+        return hp_err_set(err, HP_E_INVALID, "host: missing");
+    if (order->host != NULL && hp_transfer_known(transfer, order->host) == NULL)
+        return hp_err_set(err, HP_E_NOT_FOUND, "host: no host with the id %s is known", order->host);
+    if (order->priority < -1 || order->priority > 1)
+        return hp_err_set(err, HP_E_INVALID, "priority: -1, 0 or 1");
+    if (order->limit_bps > INT64_MAX)
+        return hp_err_set(err, HP_E_INVALID, "limit_bps: too large");
+    uint8_t root[HP_SHA256_SIZE];
+    int rc = 0;
+    if (order->root != NULL &&
+        (strlen(order->root) != 64 || hp_hex_decode(order->root, root, sizeof root) != 0))
+        return hp_err_set(err, HP_E_INVALID, "root: 64 hex digits");
+    if (order->url != NULL)
+        rc = check_url(order->url, err);
+    if (rc == 0 && order->path != NULL && (rc = hp_path_check(order->path, strlen(order->path), err)) != 0)
+        hp_err_prefix(err, "path: ");
+    if (rc == 0 && order->folder != NULL && order->folder[0] != '\0' &&
+        (rc = hp_path_check(order->folder, strlen(order->folder), err)) != 0)
+        hp_err_prefix(err, "folder: ");
+    if (rc == 0 && order->to != NULL && order->to[0] != '\0' &&
+        (rc = hp_path_check(order->to, strlen(order->to), err)) != 0)
+        hp_err_prefix(err, "to: ");
+    return rc;
+}
+
+void hp_transfer_add(hp_transfer_t *transfer, const hp_download_order_t *order, hp_download_fn done,
+                     void *arg)
+{
+    hp_err_t err = {0};
+    if (check_order(transfer, order, &err) != 0) {
+        hp_transfer_refuse(transfer, &err, done, arg);
+        return;
+    }
+    order_t *self = hp_alloc(sizeof *self);
+    *self = (order_t){
+        .transfer = transfer,
+        .done = done,
+        .arg = arg,
+        .host = copy(order->host),
+        .path = copy(order->path),
+        .folder = copy(order->folder),
+        .root = copy(order->root),
+        .url = copy(order->url),
+        .to = order->to != NULL && order->to[0] != '\0' ? hp_strdup(order->to) : NULL,
+        .base = hp_strdup(transfer->folder),
+        .priority = order->priority,
+        .limit_bps = (int64_t)order->limit_bps,
+    };
+    for (char *p = self->root; p != NULL && *p != '\0'; p++)
+        *p = (char)tolower((unsigned char)*p);
+    transfer->jobs++;
+    hp_store_post(transfer->store, HP_STORE_WRITE, work_order, on_ordered, self);
+}

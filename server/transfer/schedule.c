@@ -1,0 +1,182 @@
+/* Which source gets which chunks (rule 8): a free connection takes a run of the chunks that nobody has, long
+ * at the start and short near the end; when none is free it takes over the tail of a slower lease; the last
+ * chunks are asked from two sources, and the first whole one wins. */
+#include "transfer/internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Without a manifest a file comes from one source only (rule 7): the one whose validator its chunks carry. */
+static const source_t *only_source(const item_t *item)
+{
+    if (item->manifest != NULL ||
+        (item->row.root != NULL && item->size_known && item->size <= item->chunk_size))
+        return NULL;
+    const source_t *first = NULL;
+    for (const source_t *s = item->sources; s != NULL; s = s->next) {
+        if (s->asked && hp_source_hopeful(s))
+            return s;
+        if (s->etag != NULL && item->done.count > 0)
+            return s; /* also while it is offline: its chunks are here */
+        if (first == NULL && hp_source_hopeful(s))
+            first = s;
+    }
+    return first;
+}
+
+/* Chunks that a new lease may take from the first free one on. */
+static uint64_t run_length(const item_t *item, uint64_t first)
+{
+    uint64_t end = first;
+    while (end < item->chunks && !hp_bitmap_get(&item->done, (uint32_t)end) &&
+           !hp_bitmap_get(&item->taken, (uint32_t)end))
+        end++;
+    unsigned connections = 0;
+    for (const source_t *s = item->sources; s != NULL; s = s->next)
+        connections += hp_source_hopeful(s) ? item->download->transfer->connections : 0;
+    uint64_t missing = item->chunks - item->done.count;
+    uint64_t share = HP_MAX(missing / (2 * HP_MAX(connections, 1u)), (uint64_t)1);
+    uint64_t max = HP_MAX(LEASE_BYTES_MAX / item->chunk_size, (uint64_t)1);
+    return HP_MIN(end - first, HP_MIN(share, max));
+}
+
+static uint64_t first_free(const item_t *item, uint64_t from)
+{
+    uint32_t n = (uint32_t)from;
+    while ((n = hp_bitmap_next_clear(&item->done, n)) < item->chunks && hp_bitmap_get(&item->taken, n))
+        n++;
+    return n < item->chunks ? n : item->chunks;
+}
+
+/* Milliseconds that the lease still needs at its speed; a lease that stands still needs long. */
+static uint64_t time_left(lease_t *lease, uint64_t now)
+{
+    uint64_t bytes = (lease->end - lease->at) * lease->item->chunk_size;
+    return bytes * 1000 / HP_MAX(hp_meter_bps(&lease->meter, now), (uint64_t)1);
+}
+
+static bool steal(item_t *item, source_t *source, uint64_t now)
+{
+    lease_t *victim = NULL;
+    uint64_t most = 0;
+    for (lease_t *l = item->leases; l != NULL; l = l->next) {
+        if (l->cancelled || l->whole || l->end <= l->at)
+            continue;
+        uint64_t left = time_left(l, now);
+        if (left > most && left > STEAL_MS_MIN &&
+            (l->end - l->at - 1) * item->chunk_size >= STEAL_BYTES_MIN) {
+            most = left;
+            victim = l;
+        }
+    }
+    if (victim == NULL)
+        return false;
+    uint64_t tail = (victim->end - victim->at) / 2, mid = victim->end - tail;
+    for (uint64_t i = mid; i < victim->end; i++)
+        hp_bitmap_clear(&item->taken, (uint32_t)i);
+    uint64_t end = victim->end;
+    victim->end = mid;
+    hp_lease_start(item, source, mid, end, false);
+    return true;
+}
+
+static bool fetch_twice(item_t *item, source_t *source, uint64_t now)
+{
+    lease_t *slowest = NULL;
+    for (lease_t *l = item->leases; l != NULL; l = l->next)
+        if (!l->cancelled && !l->twice && !l->whole && now - l->started_at > TWICE_AFTER_MS &&
+            l->end > l->at && l->source->peer != source->peer &&
+            (slowest == NULL || time_left(l, now) > time_left(slowest, now)))
+            slowest = l;
+    if (slowest == NULL)
+        return false;
+    slowest->twice = true;
+    hp_lease_start(item, source, slowest->at, slowest->end, true);
+    return true;
+}
+
+static bool take_run(item_t *item, source_t *source)
+{
+    uint64_t first = first_free(item, HP_MIN(item->wanted, item->chunks));
+    if (first >= item->chunks && item->wanted > 0)
+        first = first_free(item, 0);
+    if (first < item->chunks) {
+        hp_lease_start(item, source, first, first + run_length(item, first), false);
+        return true;
+    }
+    uint64_t now = uv_now(item->download->transfer->loop);
+    return steal(item, source, now) || fetch_twice(item, source, now);
+}
+
+/* The whole body over one connection, from byte 0 (rule 5). */
+static void schedule_whole(item_t *item, source_t *source)
+{
+    if (item->leases != NULL || item->writing.count > 0 || item->unsaved > 0)
+        return;
+    if (item->done.count > 0)
+        hp_item_clear_chunks(item);
+    hp_lease_start(item, source, 0, HP_MAX(item->chunks, (uint64_t)1), false);
+}
+
+/* Of the sources that can be asked now and have a connection left, the one with the fewest leases. */
+static source_t *next_source(item_t *item, const source_t *only, uint64_t now)
+{
+    source_t *best = NULL;
+    unsigned max = item->whole ? 1 : item->download->transfer->connections;
+    for (source_t *s = item->sources; s != NULL; s = s->next) {
+        if ((only != NULL && s != only) || !hp_source_usable(s, now) || s->peer->lease_count >= max)
+            continue;
+        if (s->peer->failures > 0 && s->peer->lease_count > 0)
+            continue; /* one connection at a time finds out whether it is back */
+        if (best == NULL || s->peer->lease_count < best->peer->lease_count)
+            best = s;
+    }
+    return best;
+}
+
+/* No source is left that a retry could help: the file fails with the words of the last one. */
+static bool fail_without_hope(item_t *item)
+{
+    const source_t *last = NULL;
+    for (const source_t *s = item->sources; s != NULL; s = s->next) {
+        if (hp_source_hopeful(s))
+            return false;
+        last = s;
+    }
+    if (last == NULL || item->leases != NULL || item->busy > 0)
+        return false;
+    hp_item_fail(item, last->code != 0 ? last->code : HP_E_NO_SOURCE,
+                 last->set_aside != NULL ? last->set_aside : last->peer->error);
+    return true;
+}
+
+bool hp_item_schedule(item_t *item)
+{
+    if (item->phase != ITEM_FETCHING)
+        return item->phase != ITEM_DONE && item->phase != ITEM_FAILED && item->phase != ITEM_STOPPED;
+    if (item->restart_why != NULL) {
+        if (item->leases == NULL && item->writing.count == 0)
+            hp_item_restart(item);
+        return true;
+    }
+    hp_item_check_complete(item);
+    if (item->phase != ITEM_FETCHING)
+        return true;
+    if (fail_without_hope(item))
+        return true;
+    uint64_t now = hp_clock_ms();
+    const source_t *only = only_source(item);
+    if (!item->size_known || item->whole) {
+        source_t *source = item->leases == NULL ? next_source(item, only, now) : NULL;
+        if (source != NULL && item->whole)
+            schedule_whole(item, source);
+        else if (source != NULL)
+            hp_lease_start(item, source, 0, 0, false);
+    } else if (item->ready && hp_manifest_settled(item)) {
+        source_t *source;
+        while ((source = next_source(item, only_source(item), now)) != NULL && take_run(item, source))
+            ;
+    }
+    return item->leases != NULL || item->writing.count > 0 || item->manifest_source != NULL ||
+           item->unsaved > 0;
+}

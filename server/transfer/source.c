@@ -1,0 +1,253 @@
+/* Where bytes can come from: hosts as the registry tells of them, the peers of a download, and one file's
+ * place at each. */
+#include "transfer/internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "db/remote_file.h"
+
+#define SOURCES_MAX 64 /* hosts asked for one content */
+
+static const char *const reserved[] = {"hostpair", "list",    "files",      "manifest",
+                                       "torrent",  "message", "favicon.ico"};
+
+const char *hp_source_state_name(hp_source_state_t state)
+{
+    static const char *const names[] = {
+#define X(name, text) text,
+        HP_SOURCE_STATES(X)
+#undef X
+    };
+    return names[state];
+}
+
+peer_t *hp_peer_get(download_t *download, const char *id, bool web)
+{
+    peer_t **end = &download->peers;
+    for (; *end != NULL; end = &(*end)->next)
+        if (strcmp((*end)->id, id) == 0)
+            return *end;
+    peer_t *peer = hp_alloc(sizeof *peer);
+    peer->download = download;
+    peer->web = web;
+    snprintf(peer->id, sizeof peer->id, "%s", id);
+    *end = peer;
+    return peer;
+}
+
+source_t *hp_source_get(item_t *item, const char *host, const char *path, bool web)
+{
+    source_t **end = &item->sources;
+    for (; *end != NULL; end = &(*end)->next)
+        if (strcmp((*end)->peer->id, host) == 0 && strcmp((*end)->path, path) == 0)
+            return *end;
+    source_t *source = hp_alloc(sizeof *source);
+    source->item = item;
+    source->peer = hp_peer_get(item->download, host, web);
+    source->path = hp_strdup(path);
+    *end = source;
+    return source;
+}
+
+void hp_source_free(source_t *self)
+{
+    free(self->path);
+    free(self->etag);
+    free(self->set_aside);
+    free(self);
+}
+
+bool hp_source_hopeful(const source_t *self)
+{
+    return self->set_aside == NULL && !self->peer->banned;
+}
+
+bool hp_source_usable(const source_t *self, uint64_t now_ms)
+{
+    if (!hp_source_hopeful(self) || now_ms < self->peer->retry_at)
+        return false;
+    if (self->peer->web)
+        return true;
+    const known_host_t *host = hp_transfer_known(self->item->download->transfer, self->peer->id);
+    return host != NULL && host->online && host->url_count > 0;
+}
+
+typedef struct save_source {
+    item_t *item;
+    source_t *source; /* NULL when it went meanwhile: items free their sources only when busy is 0, so it does
+                         not */
+    hp_download_source_row_t row;
+} save_source_t;
+
+static int work_save(hp_db_t *db, void *arg, hp_err_t *err)
+{
+    return hp_db_download_source_put(db, &((save_source_t *)arg)->row, err);
+}
+
+static void on_saved(void *arg, int status, const hp_err_t *err)
+{
+    save_source_t *job = arg;
+    item_t *item = job->item;
+    if (status == 0)
+        job->source->id = job->row.id;
+    else
+        hp_log(HP_LOG_ERROR, "download %lld: recording a source: %s", (long long)item->row.download,
+               hp_err_text(err));
+    hp_download_source_row_dispose(&job->row);
+    free(job);
+    item->busy--;
+    hp_transfer_wake(item->download->transfer);
+}
+
+void hp_source_save(source_t *self)
+{
+    save_source_t *job = hp_alloc(sizeof *job);
+    *job = (save_source_t){
+        .item = self->item,
+        .source = self,
+        .row = {.file = self->item->row.id,
+                .host = hp_strdup(self->peer->id),
+                .path = hp_strdup(self->path),
+                .etag = self->etag != NULL ? hp_strdup(self->etag) : NULL,
+                .set_aside = self->set_aside != NULL ? hp_strdup(self->set_aside) : NULL},
+    };
+    self->item->busy++;
+    hp_store_post(self->item->download->transfer->store, HP_STORE_WRITE_LAZY, work_save, on_saved, job);
+}
+
+void hp_source_set_aside(source_t *self, int code, const char *why)
+{
+    if (self->set_aside != NULL)
+        return;
+    self->set_aside = hp_strdup(why);
+    self->code = code;
+    snprintf(self->peer->error, sizeof self->peer->error, "%.*s", (int)hp_utf8_prefix(why, strlen(why), 199),
+             why);
+    hp_log(HP_LOG_WARN, "download %lld: %s is set aside for %s: %s", (long long)self->item->row.download,
+           self->peer->id, self->item->row.path, why);
+    hp_source_save(self);
+    hp_download_changed(self->item->download);
+}
+
+char *hp_source_url(const source_t *self)
+{
+    if (self->peer->web)
+        return hp_strdup(self->path);
+    const known_host_t *host = hp_transfer_known(self->item->download->transfer, self->peer->id);
+    if (host == NULL || host->url_count == 0)
+        return NULL;
+    const char *slash = strchr(self->path, '/');
+    size_t first = slash != NULL ? (size_t)(slash - self->path) : strlen(self->path);
+    const char *prefix = "/";
+    for (size_t i = 0; i < HP_COUNT(reserved); i++)
+        if (strlen(reserved[i]) == first && strncmp(reserved[i], self->path, first) == 0)
+            prefix = "/files/";
+    char *encoded = hp_path_encode(self->path, strlen(self->path), true);
+    char *url = hp_sprintf("%s%s%s", host->urls[self->peer->url_index % host->url_count], prefix, encoded);
+    free(encoded);
+    return url;
+}
+
+void hp_peer_failed(peer_t *self, const char *error, int retry_after_s)
+{
+    uint64_t wait = BACKOFF_MAX_MS;
+    if (self->failures < 6)
+        wait = HP_MIN((uint64_t)BACKOFF_FIRST_MS << self->failures, (uint64_t)BACKOFF_MAX_MS);
+    self->failures++;
+    self->connected = false;
+    self->url_index++;
+    wait += (uint64_t)(random() % (long)(wait / 4 + 1));
+    if (retry_after_s >= 0)
+        wait = HP_MAX((uint64_t)retry_after_s * 1000, (uint64_t)BACKOFF_FIRST_MS);
+    self->retry_at = hp_clock_ms() + wait;
+    snprintf(self->error, sizeof self->error, "%.*s", (int)hp_utf8_prefix(error, strlen(error), 199), error);
+    hp_download_changed(self->download);
+}
+
+static bool has_hopeful_source(const peer_t *self)
+{
+    bool any = false;
+    for (const item_t *item = self->download->items; item != NULL; item = item->next)
+        for (const source_t *s = item->sources; s != NULL; s = s->next)
+            if (s->peer == self) {
+                if (s->set_aside == NULL)
+                    return true;
+                any = true;
+            }
+    return !any;
+}
+
+hp_source_state_t hp_peer_state(const peer_t *self, uint64_t now_ms)
+{
+    if (self->banned)
+        return HP_SOURCE_BANNED;
+    if (self->lease_count > 0)
+        return self->connected ? HP_SOURCE_ACTIVE : HP_SOURCE_CONNECTING;
+    if (!has_hopeful_source(self))
+        return HP_SOURCE_FAILED;
+    if (hp_download_active(self->download)) {
+        if (now_ms < self->retry_at)
+            return HP_SOURCE_WAITING;
+        const known_host_t *host = hp_transfer_known(self->download->transfer, self->id);
+        if (!self->web && (host == NULL || !host->online))
+            return HP_SOURCE_WAITING;
+    }
+    return HP_SOURCE_IDLE;
+}
+
+/* ---- other hosts with the same content ---- */
+
+typedef struct find_copies {
+    item_t *item;
+    char root[65];
+    hp_remote_files_t files;
+} find_copies_t;
+
+static int work_copies(hp_db_t *db, void *arg, hp_err_t *err)
+{
+    find_copies_t *job = arg;
+    return hp_remote_file_by_root(db, job->root, SOURCES_MAX, &job->files, err);
+}
+
+static void on_copies(void *arg, int status, const hp_err_t *err)
+{
+    find_copies_t *job = arg;
+    item_t *item = job->item;
+    if (status != 0)
+        hp_log(HP_LOG_ERROR, "looking for other sources of %s: %s", item->row.path, hp_err_text(err));
+    if (status == 0 && item->phase < ITEM_FINISHING && item->row.root != NULL &&
+        strcmp(item->row.root, job->root) == 0) {
+        for (size_t i = 0; i < job->files.count; i++) {
+            const hp_remote_file_t *file = &job->files.items[i];
+            if (!item->size_known || file->size < 0 || (uint64_t)file->size == item->size)
+                hp_source_get(item, file->host, file->path, false);
+        }
+    }
+    hp_remote_files_dispose(&job->files);
+    free(job);
+    item->busy--;
+    hp_transfer_wake(item->download->transfer);
+}
+
+void hp_item_find_sources(item_t *item)
+{
+    const hp_download_row_t *order = &item->download->row;
+    if (order->order_url != NULL) {
+        char origin[80];
+        const char *host = strstr(order->order_url, "://");
+        size_t length = host != NULL ? (size_t)(host - order->order_url) + 3 + strcspn(host + 3, "/?#") : 0;
+        snprintf(origin, sizeof origin, "%.*s", (int)HP_MIN(length, sizeof origin - 1), order->order_url);
+        hp_source_get(item, origin, order->order_url, true);
+    } else if (order->order_host != NULL) {
+        hp_source_get(item, order->order_host, item->row.source_path, false);
+    }
+    if (item->row.root == NULL || order->order_url != NULL)
+        return;
+    find_copies_t *job = hp_alloc(sizeof *job);
+    job->item = item;
+    snprintf(job->root, sizeof job->root, "%s", item->row.root);
+    item->busy++;
+    hp_store_post(item->download->transfer->store, HP_STORE_READ, work_copies, on_copies, job);
+}
