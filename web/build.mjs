@@ -127,7 +127,9 @@ async function bundle() {
   const named = new Map();
   for (const [name, meta] of Object.entries(result.metafile.outputs)) named.set(path.basename(name), meta);
   const entry = (ext) =>
-    [...named].find(([name, meta]) => meta.entryPoint && name.startsWith(ext === ".css" ? "style-" : "app-"))[0];
+    [...named].find(
+      ([name, meta]) => meta.entryPoint && name.startsWith(ext === ".css" ? "style-" : "app-"),
+    )[0];
   const js = entry(".js");
   const css = entry(".css");
   const preload = new Set();
@@ -150,7 +152,10 @@ async function bundle() {
     .replace("%icon%", `/${iconName}`)
     .replace("%css%", `/${css}`)
     .replace("%js%", `/${js}`)
-    .replace("%preload%", [...preload].map((name) => `<link rel="modulepreload" href="/${name}" />`).join("\n    "));
+    .replace(
+      "%preload%",
+      [...preload].map((name) => `<link rel="modulepreload" href="/${name}" />`).join("\n    "),
+    );
   const page = Buffer.from(html);
   const first = [page, files.get(css), files.get(js), ...[...preload].map((name) => files.get(name))];
   const weight = first.reduce((sum, bytes) => sum + gzip(bytes).length, 0);

@@ -19,7 +19,7 @@ list(TRANSFORM web_package PREPEND ${HP_WEB_SOURCE}/ OUTPUT_VARIABLE web_package
 add_custom_command(
   OUTPUT ${HP_WEB_BUILD}/packages.stamp
   COMMAND ${CMAKE_COMMAND} -E copy ${web_package_sources} ${HP_WEB_BUILD}
-  COMMAND ${HP_NPM} ci --no-audit --no-fund --ignore-scripts --fetch-retries 1 --loglevel error
+  COMMAND ${HP_NPM} ci --omit=dev --no-audit --no-fund --ignore-scripts --fetch-retries 1 --loglevel error
   COMMAND ${CMAKE_COMMAND} -E touch ${HP_WEB_BUILD}/packages.stamp
   DEPENDS ${web_package_sources}
   WORKING_DIRECTORY ${HP_WEB_BUILD}
