@@ -109,11 +109,14 @@ export const api = {
 
   downloads: async () => (await get<{ downloads: Download[] }>("/downloads")).downloads,
   addDownload: (what: NewDownload) => change<Download>("POST", "/downloads", what),
-  changeDownload: (id: number, fields: { state?: "paused" | "queued"; priority?: number; limit_bps?: number }) =>
-    change<Download>("PATCH", `/downloads/${id}`, fields),
+  changeDownload: (
+    id: number,
+    fields: { state?: "paused" | "queued"; priority?: number; limit_bps?: number },
+  ) => change<Download>("PATCH", `/downloads/${id}`, fields),
   retryDownload: (id: number) => change<void>("POST", `/downloads/${id}/retry`),
   recheckDownload: (id: number) => change<void>("POST", `/downloads/${id}/recheck`),
-  removeDownload: (id: number, data: "keep" | "remove") => change<void>("DELETE", `/downloads/${id}?data=${data}`),
+  removeDownload: (id: number, data: "keep" | "remove") =>
+    change<void>("DELETE", `/downloads/${id}?data=${data}`),
   pauseAll: () => change<void>("POST", "/downloads/pause"),
   resumeAll: () => change<void>("POST", "/downloads/resume"),
   chunks: (id: number, signal?: AbortSignal) => get<Chunks>(`/downloads/${id}/chunks`, signal),
@@ -128,7 +131,8 @@ export const api = {
     return { text: new TextDecoder().decode(bytes.subarray(0, max)), whole };
   },
 
-  shareFiles: (options: FileQuery, signal?: AbortSignal) => get<FilePage>(`/share/files${query(options)}`, signal),
+  shareFiles: (options: FileQuery, signal?: AbortSignal) =>
+    get<FilePage>(`/share/files${query(options)}`, signal),
   removeShared: (path: string) => change<void>("DELETE", `/share/files/${encodePath(path)}`),
   /** Digest of a file, or null while the server computes it. */
   shareDigest: (path: string, algorithm: string) => digest(`/share/digest${query({ path, algorithm })}`),
@@ -211,30 +215,21 @@ function parse(text: string): unknown {
   }
 }
 
-/** How an upload piece was taken. */
-export interface PieceAnswer {
-  /** Bytes that the server holds from the start of the file on. */
-  received: number;
-}
-
 /** Bytes in one piece of an upload; the server refuses more in one request. */
 export const PIECE_BYTES = 8 * 1024 * 1024;
 
-/** Sends one piece of a file to the shared folder. */
-export async function putPiece(
-  path: string,
-  file: Blob,
-  from: number,
-  signal: AbortSignal,
-): Promise<PieceAnswer> {
+/** Sends one piece of a file to the shared folder; resolves to the bytes that are there from the file's start on. */
+export async function putPiece(path: string, file: Blob, from: number, signal: AbortSignal): Promise<number> {
   const end = Math.min(from + PIECE_BYTES, file.size);
-  const range = file.size === 0 ? "bytes */0" : `bytes ${from}-${end - 1}/${file.size}`;
+  const headers: Record<string, string> = { "Content-Type": "application/octet-stream" };
+  // An empty file has no range to name.
+  if (file.size > 0) headers["Content-Range"] = `bytes ${from}-${end - 1}/${file.size}`;
   const response = await send(`${BASE}/share/files/${encodePath(path)}`, {
     method: "PUT",
-    headers: { "Content-Range": range, "Content-Type": "application/octet-stream" },
+    headers,
     body: file.slice(from, end),
     signal,
   });
   await response.arrayBuffer();
-  return { received: end };
+  return end;
 }

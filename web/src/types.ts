@@ -130,10 +130,7 @@ export interface Chunks {
 }
 
 export type NewDownload = (
-  | { host: string; path: string }
-  | { host: string; folder: string }
-  | { root: string }
-  | { url: string }
+  { host: string; path: string } | { host: string; folder: string } | { root: string } | { url: string }
 ) & { to?: string; priority?: number; limit_bps?: number };
 
 export interface Connection {

@@ -1,0 +1,313 @@
+// The frame round every view: navigation, who this host is, whether the page is connected, notices and dialogs.
+
+import { effect } from "@preact/signals";
+import { useEffect, useRef } from "preact/hooks";
+import { api, whenUnauthorized } from "./api";
+import { bytes, percent, speed } from "./format";
+import { type Key, setLanguage, t } from "./i18n";
+import { Button } from "./parts/bits";
+import { Dialogs } from "./parts/dialogs";
+import { Icon, type IconName } from "./parts/icons";
+import { startKeys } from "./parts/keys";
+import { Lazy } from "./parts/lazy";
+import { SignIn } from "./parts/signin";
+import {
+  downloads,
+  firstVersion,
+  link,
+  missing,
+  optional,
+  reconnect,
+  run,
+  settings,
+  speeds,
+  status,
+  unread,
+  want,
+} from "./state/store";
+import { dialog, dismiss, notices, remember, route, setTheme } from "./state/ui";
+import { DownloadsView, isOpen } from "./views/downloads";
+import { FilesView } from "./views/files";
+import { HostsView } from "./views/hosts";
+
+interface Place {
+  name: string;
+  icon: IconName;
+  label: Key;
+  /** Whether this server has what the view shows. */
+  there: () => boolean;
+  badge?: () => number;
+}
+
+const PLACES: Place[] = [
+  { name: "hosts", icon: "hosts", label: "hosts.title", there: () => true },
+  {
+    name: "downloads",
+    icon: "downloads",
+    label: "downloads.title",
+    there: () => true,
+    badge: () => downloads.all().filter(isOpen).length,
+  },
+  { name: "share", icon: "share", label: "share.title", there: () => !missing.value.has("share") },
+  {
+    name: "messages",
+    icon: "messages",
+    label: "messages.title",
+    there: () => !missing.value.has("messages"),
+    badge: () => unread.value,
+  },
+  {
+    name: "activity",
+    icon: "activity",
+    label: "activity.title",
+    there: () =>
+      !(missing.value.has("traffic") && missing.value.has("connections") && missing.value.has("log")),
+  },
+  {
+    name: "settings",
+    icon: "settings",
+    label: "settings.title",
+    there: () => !missing.value.has("settings"),
+  },
+];
+
+export function App() {
+  useEffect(start, []);
+  if (link.value === "locked") return <SignIn />;
+  const [first = "hosts"] = route.value.path;
+  const current = first === "search" ? "hosts" : first;
+  return (
+    <div class="frame">
+      <a
+        class="skip"
+        href="#main"
+        onClick={(event) => {
+          event.preventDefault();
+          document.getElementById("main")?.focus();
+        }}
+      >
+        {t("skip")}
+      </a>
+      <Navigation current={current} />
+      <div class="page">
+        <Identity />
+        <Connection />
+        <main id="main" tabIndex={-1}>
+          <View />
+        </main>
+      </div>
+      <Notices />
+      <Dialogs />
+    </div>
+  );
+}
+
+function start(): void {
+  whenUnauthorized(() => (link.value = "locked"));
+  startKeys();
+  void run();
+  effect(() => {
+    const kept = settings.value;
+    if (!kept) return;
+    setTheme(kept.theme);
+    remember("language", kept.language);
+    void setLanguage(kept.language).catch(() => {});
+  });
+  effect(() => {
+    document.title = title();
+  });
+  // Which further views this server has; a failure here shows when the view is opened.
+  const stop = effect(() => {
+    if (link.value !== "live") return;
+    queueMicrotask(() => {
+      stop();
+      void want("settings").catch(() => {});
+      void want("messages").catch(() => {});
+      void want("share").catch(() => {});
+      void optional("traffic", () => api.traffic(new Date(Date.now() - 60_000).toISOString())).catch(
+        () => {},
+      );
+    });
+  });
+}
+
+/** The tab's title tells how far the downloads are while the page is in the background. */
+function title(): string {
+  let done = 0;
+  let size = 0;
+  for (const download of downloads.all()) {
+    if (!isOpen(download) || download.size === null) continue;
+    done += download.done_bytes;
+    size += download.size;
+  }
+  const count = unread.value > 0 ? `(${unread.value}) ` : "";
+  const progress = size > 0 ? `${percent(done, size)} · ` : "";
+  const name = status.value?.name;
+  return `${count}${progress}${name ? `${name} – ` : ""}hostpair`;
+}
+
+function View() {
+  const [view = "hosts", ...rest] = route.value.path;
+  switch (view) {
+    case "hosts":
+      return rest.length === 0 ? (
+        <HostsView />
+      ) : (
+        <FilesView key={rest[0]} host={rest[0]!} folder={rest.slice(1).join("/")} />
+      );
+    case "downloads":
+      return <DownloadsView selected={/^\d+$/.test(rest[0] ?? "") ? Number(rest[0]) : null} />;
+    case "search":
+      return <Lazy key="search" load={async () => (await import("./views/search")).SearchView} props={{}} />;
+    case "share":
+      return (
+        <Lazy
+          key="share"
+          load={async () => (await import("./views/share")).ShareView}
+          props={{ folder: rest.join("/") }}
+        />
+      );
+    case "messages":
+      return (
+        <Lazy
+          key="messages"
+          load={async () => (await import("./views/messages")).MessagesView}
+          props={{ with: rest[0] ?? null }}
+        />
+      );
+    case "activity":
+      return (
+        <Lazy key="activity" load={async () => (await import("./views/activity")).ActivityView} props={{}} />
+      );
+    case "settings":
+      return (
+        <Lazy key="settings" load={async () => (await import("./views/settings")).SettingsView} props={{}} />
+      );
+    default:
+      return <HostsView />;
+  }
+}
+
+function Navigation({ current }: { current: string }) {
+  return (
+    <nav class="nav" aria-label={t("nav")}>
+      <div class="brand">
+        <svg viewBox="0 0 32 32" width="28" height="28" aria-hidden="true">
+          <circle cx="12" cy="16" r="9" />
+          <circle cx="20" cy="16" r="9" />
+        </svg>
+        <span>hostpair</span>
+      </div>
+      <ul>
+        {PLACES.filter((place) => place.there()).map((place) => {
+          const badge = place.badge?.() ?? 0;
+          return (
+            <li key={place.name}>
+              <a href={`#/${place.name}`} aria-current={current === place.name ? "page" : undefined}>
+                <Icon name={place.icon} size={22} />
+                <span>{t(place.label)}</span>
+                {badge > 0 && <span class="badge">{badge}</span>}
+              </a>
+            </li>
+          );
+        })}
+      </ul>
+      <button type="button" class="nav-help" onClick={() => (dialog.value = { kind: "shortcuts" })}>
+        <kbd>?</kbd> {t("shortcuts")}
+      </button>
+    </nav>
+  );
+}
+
+function Identity() {
+  const now = status.value;
+  const { down_bps: down, up_bps: up } = speeds.value;
+  const live = link.value === "live";
+  return (
+    <header class="identity">
+      {now ? (
+        <>
+          <button
+            type="button"
+            class="identity-name"
+            onClick={() => (dialog.value = { kind: "identity" })}
+            title={t("identity.open")}
+          >
+            <strong>{now.name}</strong>
+            <Icon name="qr" size={16} />
+            <span class="hidden">{t("identity.open")}</span>
+          </button>
+          <span class="identity-part muted" title={now.addresses.join("\n")}>
+            {now.addresses.slice(0, 2).join(" · ")}
+            {now.addresses.length > 2 && ` +${now.addresses.length - 2}`}
+          </span>
+          <span class="identity-part muted shared" title={now.share.folder}>
+            {t("identity.shares", {
+              files: t("files.count", { n: now.share.files }),
+              size: bytes(now.share.bytes),
+            })}
+          </span>
+        </>
+      ) : (
+        <span class="identity-part muted">{live ? t("loading") : ""}</span>
+      )}
+      <span class="speeds" aria-label={t("speeds.label", { down: speed(down), up: speed(up) })} role="group">
+        <span class={down > 0 && live ? "on" : ""}>
+          <Icon name="down" size={16} /> {live ? speed(down) : "–"}
+        </span>
+        <span class={up > 0 && live ? "on" : ""}>
+          <Icon name="up" size={16} /> {live ? speed(up) : "–"}
+        </span>
+      </span>
+    </header>
+  );
+}
+
+/** Says when the page does not show the present, and what is done about it. */
+function Connection() {
+  const now = status.value;
+  if (link.value === "lost") {
+    return (
+      <div class="banner bad" role="alert">
+        <span class="spinner" aria-hidden="true" />
+        <span>{t("lost")}</span>
+        <Button label={t("lost.retry")} onClick={reconnect} />
+      </div>
+    );
+  }
+  if (now && firstVersion.value !== "" && firstVersion.value !== now.version) {
+    return (
+      <div class="banner" role="status">
+        <span>{t("updated", { version: now.version })}</span>
+        <Button label={t("reload")} kind="primary" onClick={() => location.reload()} />
+      </div>
+    );
+  }
+  return null;
+}
+
+function Notices() {
+  const box = useRef<HTMLDivElement>(null);
+  return (
+    <div class="notices" ref={box} role="status" aria-live="polite">
+      {notices.value.map((notice) => (
+        <div key={notice.id} class={`notice ${notice.kind}`}>
+          <span>{notice.text}</span>
+          {notice.action && (
+            <button
+              type="button"
+              class="link"
+              onClick={() => {
+                dismiss(notice.id);
+                notice.action!.run();
+              }}
+            >
+              {notice.action.label}
+            </button>
+          )}
+          <Button icon="close" kind="quiet" iconOnly label={t("close")} onClick={() => dismiss(notice.id)} />
+        </div>
+      ))}
+    </div>
+  );
+}

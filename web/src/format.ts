@@ -1,0 +1,106 @@
+// Numbers, sizes and times as a person reads them, in the person's language.
+
+import { signal } from "@preact/signals";
+import { language, t } from "./i18n";
+
+/** The present minute; whatever shows "3 minutes ago" depends on it. */
+export const minute = signal(Date.now());
+setInterval(() => (minute.value = Date.now()), 20_000);
+
+const UNITS = ["B", "kB", "MB", "GB", "TB", "PB"];
+const formats = new Map<string, Intl.NumberFormat>();
+
+function number(value: number, digits: number): string {
+  const key = `${language.value} ${digits}`;
+  let format = formats.get(key);
+  if (!format) {
+    format = new Intl.NumberFormat(language.value, {
+      minimumFractionDigits: digits,
+      maximumFractionDigits: digits,
+    });
+    formats.set(key, format);
+  }
+  return format.format(value);
+}
+
+/** 1530000 → "1.5 MB": decimal units, as file managers and disk makers count. */
+export function bytes(value: number | null | undefined): string {
+  if (value === null || value === undefined || value < 0) return "–";
+  let unit = 0;
+  while (value >= 999.5 && unit < UNITS.length - 1) {
+    value /= 1000;
+    unit++;
+  }
+  return `${number(value, unit > 0 && value < 99.95 ? 1 : 0)} ${UNITS[unit]}`;
+}
+
+export const speed = (value: number): string => `${bytes(value)}/s`;
+export const count = (value: number | null | undefined): string =>
+  value === null || value === undefined || value < 0 ? "–" : number(value, 0);
+
+/** 0.4215 → "42.1 %", and never 100 before it is all there. */
+export function percent(part: number, whole: number, digits = 0): string {
+  const scale = 10 ** digits;
+  const share = whole > 0 ? part / whole : 0;
+  const value = share >= 1 ? 100 : Math.floor(share * 100 * scale) / scale;
+  return `${number(value, value === 100 ? 0 : digits)} %`;
+}
+
+/** Seconds as the two largest units that matter: "1 h 5 min", "12 s". */
+export function duration(seconds: number): string {
+  const s = Math.max(0, Math.round(seconds));
+  if (s < 60) return t("time.s", { s });
+  const m = Math.round(s / 60);
+  if (s < 600 && s % 60 !== 0) return t("time.ms", { m: Math.floor(s / 60), s: s % 60 });
+  if (m < 60) return t("time.m", { m });
+  const h = Math.floor(m / 60);
+  if (h < 48) return t("time.hm", { h, m: m % 60 });
+  return t("time.d", { d: Math.round(h / 24) });
+}
+
+/** "3 minutes ago", from the last day in minutes and hours, then in days. */
+export function ago(time: string | null): string {
+  if (!time) return t("time.never");
+  const seconds = (Date.parse(time) - minute.value) / 1000;
+  if (!Number.isFinite(seconds)) return t("time.never");
+  const relative = new Intl.RelativeTimeFormat(language.value, { numeric: "auto" });
+  if (seconds > -45) return t("time.now");
+  if (seconds > -3600) return relative.format(Math.round(seconds / 60), "minute");
+  if (seconds > -86400) return relative.format(Math.round(seconds / 3600), "hour");
+  return relative.format(Math.round(seconds / 86400), "day");
+}
+
+export function dateTime(time: string | null): string {
+  const date = time ? new Date(time) : undefined;
+  if (!date || Number.isNaN(date.getTime())) return "–";
+  return date.toLocaleString(language.value, { dateStyle: "medium", timeStyle: "short" });
+}
+
+/** Short form for tables: the time today, else the date. */
+export function date(time: string | null): string {
+  const value = time ? new Date(time) : undefined;
+  if (!value || Number.isNaN(value.getTime())) return "–";
+  return value.toLocaleDateString(language.value, { year: "numeric", month: "short", day: "numeric" });
+}
+
+export function clock(time: string | number): string {
+  return new Date(time).toLocaleTimeString(language.value, {
+    hour: "2-digit",
+    minute: "2-digit",
+    second: "2-digit",
+  });
+}
+
+/** How far a host's clock is from ours, in words. */
+export function clockOffset(ms: number | null): string {
+  if (ms === null) return "–";
+  const size = Math.abs(ms);
+  if (size < 100) return t("clock.same");
+  const text =
+    size < 60_000 ? t("time.s", { s: Number((size / 1000).toFixed(1)) }) : duration(Math.round(size / 1000));
+  return ms > 0 ? t("clock.ahead", { time: text }) : t("clock.behind", { time: text });
+}
+
+export function rtt(ms: number | null): string {
+  return ms === null || ms < 0 ? "–" : `${number(ms, ms < 10 ? 1 : 0)} ms`;
+}

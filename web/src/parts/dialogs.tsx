@@ -1,0 +1,265 @@
+// The dialogs that any view may open. The preview is fetched when it is first wanted.
+
+import { useSignal } from "@preact/signals";
+import { api } from "../api";
+import { bytes } from "../format";
+import { type Key, t } from "../i18n";
+import { downloads, hosts, status } from "../state/store";
+import { type Dialog, copy, dialog, go, notify, sentence } from "../state/ui";
+import { Button, Facts, Field, Modal } from "./bits";
+import { Lazy } from "./lazy";
+
+const close = (): void => {
+  dialog.value = null;
+};
+
+export function Dialogs() {
+  const open = dialog.value;
+  switch (open?.kind) {
+    case "add-host":
+      return <AddHost />;
+    case "add-url":
+      return <AddUrl />;
+    case "confirm":
+      return <Confirm question={open} />;
+    case "shortcuts":
+      return <Shortcuts />;
+    case "identity":
+      return <Identity />;
+    case "preview":
+      return (
+        <Lazy
+          load={async () => (await import("./preview")).Preview}
+          props={{ id: open.download, onClose: close }}
+        />
+      );
+    default:
+      return null;
+  }
+}
+
+/** A form of one text field whose submission may fail with the server's sentence. */
+function OneField({
+  title,
+  label,
+  help,
+  placeholder,
+  submitLabel,
+  type,
+  submit,
+}: {
+  title: string;
+  label: string;
+  help: string;
+  placeholder: string;
+  submitLabel: string;
+  type: "text" | "url";
+  submit: (text: string) => Promise<void>;
+}) {
+  const text = useSignal("");
+  const error = useSignal<string | undefined>(undefined);
+  const busy = useSignal(false);
+  const onSubmit = async (event: Event): Promise<void> => {
+    event.preventDefault();
+    if (busy.value || text.value.trim() === "") return;
+    busy.value = true;
+    error.value = undefined;
+    try {
+      await submit(text.value.trim());
+      close();
+    } catch (reason) {
+      error.value = sentence(reason);
+    }
+    busy.value = false;
+  };
+  return (
+    <Modal title={title} onClose={close}>
+      <form onSubmit={(event) => void onSubmit(event)} noValidate>
+        <Field label={label} help={help} error={error.value}>
+          {(attributes) => (
+            <input
+              {...attributes}
+              type="text"
+              inputMode={type}
+              value={text.value}
+              placeholder={placeholder}
+              autocomplete="off"
+              autocapitalize="off"
+              spellcheck={false}
+              autofocus
+              onInput={(event) => (text.value = event.currentTarget.value)}
+            />
+          )}
+        </Field>
+        <div class="row end">
+          <Button label={t("cancel.dialog")} onClick={close} />
+          <Button
+            type="submit"
+            kind="primary"
+            label={submitLabel}
+            busy={busy.value}
+            disabled={text.value.trim() === ""}
+          />
+        </div>
+      </form>
+    </Modal>
+  );
+}
+
+function AddHost() {
+  return (
+    <OneField
+      title={t("hosts.add")}
+      label={t("address")}
+      help={t("address.help")}
+      placeholder="192.168.1.20"
+      submitLabel={t("add")}
+      type="text"
+      submit={async (address) => {
+        const host = await api.addHost(address);
+        hosts.put(host);
+        notify("good", t("hosts.added", { name: host.name || address }), {
+          label: t("files.browse"),
+          run: () => go("hosts", host.id),
+        });
+      }}
+    />
+  );
+}
+
+function AddUrl() {
+  return (
+    <OneField
+      title={t("url.add")}
+      label={t("url")}
+      help={t("url.help")}
+      placeholder="https://example.org/file.iso"
+      submitLabel={t("download")}
+      type="url"
+      submit={async (url) => {
+        const download = await api.addDownload({ url });
+        downloads.put(download);
+        go("downloads", download.id);
+      }}
+    />
+  );
+}
+
+function Confirm({ question }: { question: Dialog & { kind: "confirm" } }) {
+  const error = useSignal<string | null>(null);
+  const busy = useSignal(false);
+  const choose = async (run: () => Promise<unknown> | void): Promise<void> => {
+    busy.value = true;
+    try {
+      await run();
+      // The choice may have opened another question.
+      if (dialog.value === question) close();
+    } catch (reason) {
+      error.value = sentence(reason);
+    }
+    busy.value = false;
+  };
+  return (
+    <Modal title={question.title} onClose={close}>
+      <p class="breakable">{question.text}</p>
+      {error.value && (
+        <p class="bad" role="alert">
+          {error.value}
+        </p>
+      )}
+      <div class="row end wrap">
+        <Button label={t("cancel.dialog")} onClick={close} />
+        {question.choices.map((choice) => (
+          <Button
+            key={choice.label}
+            label={choice.label}
+            kind={choice.danger ? "danger" : "primary"}
+            busy={busy.value}
+            onClick={() => void choose(choice.run)}
+          />
+        ))}
+      </div>
+    </Modal>
+  );
+}
+
+const SHORTCUTS: [keys: string[], text: Key][] = [
+  [["g", "h"], "key.hosts"],
+  [["g", "d"], "key.downloads"],
+  [["g", "s"], "key.share"],
+  [["g", "m"], "key.messages"],
+  [["g", "a"], "key.activity"],
+  [["g", "p"], "key.settings"],
+  [["/"], "key.search"],
+  [["a"], "key.add"],
+  [["u"], "key.url"],
+  [["↑", "↓"], "key.rows"],
+  [["Space"], "key.select"],
+  [["Enter"], "key.open"],
+  [["Esc"], "key.close"],
+  [["?"], "key.help"],
+];
+
+function Shortcuts() {
+  return (
+    <Modal title={t("shortcuts")} onClose={close}>
+      <dl class="shortcuts">
+        {SHORTCUTS.map(([keys, text]) => (
+          <div key={text}>
+            <dt>
+              {keys.map((key) => (
+                <kbd key={key}>{key}</kbd>
+              ))}
+            </dt>
+            <dd>{t(text)}</dd>
+          </div>
+        ))}
+      </dl>
+    </Modal>
+  );
+}
+
+/** Who this host is on the network, and how others reach it. */
+function Identity() {
+  const now = status.value;
+  if (!now) return null;
+  const url = peerUrl(now.addresses[0] ?? "localhost", now.peer_port);
+  return (
+    <Modal title={t("identity.title", { name: now.name })} onClose={close}>
+      <p>{t("identity.text")}</p>
+      <div class="identity-qr">
+        <Lazy load={async () => (await import("./qr")).QrCode} props={{ text: url }} />
+        <ul>
+          {now.addresses.map((address) => (
+            <li key={address}>
+              <code>{peerUrl(address, now.peer_port)}</code>
+              <Button
+                icon="copy"
+                kind="quiet"
+                iconOnly
+                label={t("copy.of", { text: address })}
+                onClick={() => void copy(peerUrl(address, now.peer_port))}
+              />
+            </li>
+          ))}
+        </ul>
+      </div>
+      <Facts
+        items={[
+          [t("identity.share"), <span class="breakable">{now.share.folder}</span>],
+          [t("identity.downloads"), <span class="breakable">{now.downloads_folder}</span>],
+          [t("identity.free"), bytes(now.free_bytes)],
+          [t("identity.version"), now.version],
+        ]}
+      />
+    </Modal>
+  );
+}
+
+/** An address as a URL of the peer listener; it may carry a port already. */
+export function peerUrl(address: string, port: number): string {
+  if (/^\[.*\]:\d+$/.test(address) || /^[^:]+:\d+$/.test(address)) return `http://${address}`;
+  return address.includes(":")
+    ? `http://[${address.replace("%", "%25")}]:${port}`
+    : `http://${address}:${port}`;
+}

@@ -1,0 +1,86 @@
+// A picture, sound, video or text in place, also while it downloads: the bytes that are looked at are fetched first.
+
+import { useSignal } from "@preact/signals";
+import { useEffect } from "preact/hooks";
+import { api } from "../api";
+import { bytes } from "../format";
+import { t } from "../i18n";
+import { downloads } from "../state/store";
+import { sentence } from "../state/ui";
+import { progressLine } from "../views/downloads";
+import { Loading, Modal, Progress } from "./bits";
+import { Icon, kindOf } from "./icons";
+
+/** The first bytes of a text that are shown. */
+const TEXT_MAX = 256 * 1024;
+
+export function Preview({ id, onClose }: { id: number; onClose: () => void }) {
+  const download = downloads.get(id);
+  const failed = useSignal(false);
+  if (!download) return null;
+  const { name } = download;
+  const url = api.contentUrl(id);
+  const kind = kindOf(name, null);
+  const onError = (): void => {
+    failed.value = true;
+  };
+  return (
+    <Modal title={name} onClose={onClose} wide>
+      <div class="preview">
+        {failed.value ? (
+          <p class="muted">{t("preview.failed")}</p>
+        ) : kind === "image" ? (
+          <img src={url} alt={name} onError={onError} />
+        ) : kind === "audio" ? (
+          <audio src={url} controls autoplay onError={onError} />
+        ) : kind === "video" ? (
+          <video src={url} controls autoplay onError={onError} />
+        ) : kind === "text" ? (
+          <Text id={id} />
+        ) : (
+          <p class="muted">{t("preview.none")}</p>
+        )}
+      </div>
+      <div class="row preview-foot">
+        <span class="muted">{progressLine(download)}</span>
+        <a class="button plain end" href={url} download={name}>
+          <Icon name="open" size={18} />
+          {t("save")}
+        </a>
+      </div>
+      {download.state !== "done" && (
+        <Progress
+          value={download.size ? download.done_bytes / download.size : null}
+          label={t("progress.label", { name })}
+        />
+      )}
+    </Modal>
+  );
+}
+
+function Text({ id }: { id: number }) {
+  const text = useSignal<string | null>(null);
+  const whole = useSignal(true);
+  const error = useSignal<string | null>(null);
+  useEffect(() => {
+    const abort = new AbortController();
+    api.contentText(id, TEXT_MAX, abort.signal).then(
+      (found) => {
+        text.value = found.text;
+        whole.value = found.whole;
+      },
+      (reason) => {
+        if (!abort.signal.aborted) error.value = sentence(reason);
+      },
+    );
+    return () => abort.abort();
+  }, [id]);
+  if (error.value) return <p class="bad">{error.value}</p>;
+  if (text.value === null) return <Loading />;
+  return (
+    <>
+      <pre tabIndex={0}>{text.value}</pre>
+      {!whole.value && <p class="muted">{t("preview.cut", { size: bytes(TEXT_MAX) })}</p>}
+    </>
+  );
+}

@@ -1,0 +1,159 @@
+// Uploads into the shared folder: one file after another, each in pieces, going on after a lost connection.
+
+import { signal } from "@preact/signals";
+import { ApiError, putPiece } from "../api";
+import { link, shareRevision } from "../state/store";
+import { sentence } from "../state/ui";
+
+/** Pause before a piece that met a lost connection is sent again, milliseconds. */
+const RETRY_MS = 2000;
+
+export interface Upload {
+  id: number;
+  path: string;
+  file: File;
+  sent: number;
+  state: "waiting" | "sending" | "done" | "failed" | "asking";
+  error: string | null;
+}
+
+/** What the person says about a name that is taken. */
+export type Answer = "replace" | "rename" | "skip";
+
+export const uploads = signal<Upload[]>([]);
+let nextId = 1;
+let running = false;
+let askAbout: (path: string) => Promise<Answer> = () => Promise.resolve("skip");
+let exists: (path: string) => Promise<boolean> = () => Promise.resolve(false);
+const aborts = new Map<number, AbortController>();
+
+/** The view gives the two questions that an upload may have to ask. */
+export function setQuestions(
+  ask: (path: string) => Promise<Answer>,
+  taken: (path: string) => Promise<boolean>,
+): void {
+  askAbout = ask;
+  exists = taken;
+}
+
+export function addUploads(files: { path: string; file: File }[]): void {
+  uploads.value = [
+    ...uploads.value,
+    ...files.map(({ path, file }) => ({
+      id: nextId++,
+      path,
+      file,
+      sent: 0,
+      state: "waiting" as const,
+      error: null,
+    })),
+  ];
+  void work();
+}
+
+export function cancelUpload(id: number): void {
+  aborts.get(id)?.abort();
+  uploads.value = uploads.value.filter((upload) => upload.id !== id);
+}
+
+export function retryUpload(id: number): void {
+  set(id, { state: "waiting", error: null });
+  void work();
+}
+
+export function clearUploads(): void {
+  uploads.value = uploads.value.filter((upload) => upload.state !== "done" && upload.state !== "failed");
+}
+
+function set(id: number, fields: Partial<Upload>): void {
+  uploads.value = uploads.value.map((upload) => (upload.id === id ? { ...upload, ...fields } : upload));
+}
+
+const get = (id: number): Upload | undefined => uploads.peek().find((upload) => upload.id === id);
+
+async function work(): Promise<void> {
+  if (running) return;
+  running = true;
+  for (;;) {
+    const next = uploads.peek().find((upload) => upload.state === "waiting");
+    if (!next) break;
+    try {
+      await one(next.id);
+    } catch (error) {
+      set(next.id, { state: "failed", error: sentence(error) });
+    }
+  }
+  running = false;
+}
+
+async function one(id: number): Promise<void> {
+  const abort = new AbortController();
+  aborts.set(id, abort);
+  try {
+    let upload = get(id)!;
+    if (upload.sent === 0 && (await exists(upload.path))) {
+      set(id, { state: "asking" });
+      const answer = await askAbout(upload.path);
+      if (answer === "skip") {
+        cancelUpload(id);
+        return;
+      }
+      if (answer === "rename") set(id, { path: await freeName(upload.path) });
+    }
+    if (!get(id)) return;
+    set(id, { state: "sending" });
+    do {
+      upload = get(id)!;
+      if (!upload) return;
+      try {
+        set(id, { sent: await putPiece(upload.path, upload.file, upload.sent, abort.signal) });
+      } catch (error) {
+        if (abort.signal.aborted) return;
+        // The server is away: the piece is sent again when it is back.
+        if (!(error instanceof ApiError) || error.status !== 0) throw error;
+        await new Promise((resolve) => setTimeout(resolve, link.peek() === "live" ? RETRY_MS / 4 : RETRY_MS));
+      }
+    } while ((get(id)?.sent ?? 0) < upload.file.size);
+    if (get(id)) set(id, { state: "done" });
+    shareRevision.value++;
+  } finally {
+    aborts.delete(id);
+  }
+}
+
+/** "name (1).ext", as downloads are named when a name is taken. */
+async function freeName(path: string): Promise<string> {
+  const slash = path.lastIndexOf("/") + 1;
+  const dot = path.lastIndexOf(".");
+  const [stem, extension] = dot > slash ? [path.slice(0, dot), path.slice(dot)] : [path, ""];
+  for (let n = 1; ; n++) {
+    const candidate = `${stem} (${n})${extension}`;
+    if (!(await exists(candidate))) return candidate;
+  }
+}
+
+/** The files of a drop, with the folders that they lie in. */
+export async function filesOfDrop(data: DataTransfer): Promise<{ path: string; file: File }[]> {
+  const entries = [...data.items].map((item) => item.webkitGetAsEntry()).filter((entry) => entry !== null);
+  const found: { path: string; file: File }[] = [];
+  const visit = async (entry: FileSystemEntry): Promise<void> => {
+    if (entry.isFile) {
+      const file = await new Promise<File>((resolve, reject) =>
+        (entry as FileSystemFileEntry).file(resolve, reject),
+      );
+      found.push({ path: entry.fullPath.replace(/^\//, ""), file });
+      return;
+    }
+    const reader = (entry as FileSystemDirectoryEntry).createReader();
+    for (;;) {
+      const some = await new Promise<FileSystemEntry[]>((resolve, reject) =>
+        reader.readEntries(resolve, reject),
+      );
+      if (some.length === 0) return;
+      for (const inner of some) await visit(inner);
+    }
+  };
+  if (entries.length === 0) return [...data.files].map((file) => ({ path: file.name, file }));
+  for (const entry of entries) await visit(entry);
+  return found;
+}

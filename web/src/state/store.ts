@@ -1,0 +1,388 @@
+// Everything the page knows, as signals, and the one event stream that keeps it true.
+//
+// A list is a signal of ids and one signal a thing, so a row repaints only when its own thing changed. Events are
+// merged for a quarter of a second before they are applied: a row repaints at most four times a second.
+
+import { type Signal, batch, computed, signal } from "@preact/signals";
+import { ApiError, type ServerEvent, api, readEvents } from "../api";
+import type {
+  Connection,
+  Download,
+  Host,
+  LogLine,
+  Message,
+  ScanState,
+  Settings,
+  ShareState,
+  Status,
+} from "../types";
+
+/** Merging window of events, milliseconds. */
+const MERGE_MS = 250;
+/** The server sends a comment every 15 s; a stream silent for longer than this is dead, milliseconds. */
+const SILENCE_MS = 40_000;
+/** First and longest pause before the next try to connect, milliseconds. */
+const RETRY_MIN_MS = 500;
+const RETRY_MAX_MS = 8_000;
+/** Log lines that the page keeps. */
+const LOG_MAX = 1000;
+
+/** Things by id, each in a signal of its own. */
+export class Table<K extends string | number, T extends { id: K }> {
+  readonly ids = signal<readonly K[]>([]);
+  readonly loaded = signal(false);
+  private readonly things = new Map<K, Signal<T>>();
+
+  get(id: K): T | undefined {
+    void this.ids.value;
+    return this.things.get(id)?.value;
+  }
+
+  signalOf(id: K): Signal<T> | undefined {
+    return this.things.get(id);
+  }
+
+  all(): T[] {
+    return this.ids.value.map((id) => this.things.get(id)!.value);
+  }
+
+  put(thing: T): void {
+    const known = this.things.get(thing.id);
+    if (known) known.value = thing;
+    else {
+      this.things.set(thing.id, signal(thing));
+      this.ids.value = [...this.ids.peek(), thing.id];
+    }
+  }
+
+  remove(id: K): void {
+    if (!this.things.delete(id)) return;
+    this.ids.value = this.ids.peek().filter((other) => other !== id);
+  }
+
+  replace(things: readonly T[]): void {
+    const kept = new Set(things.map((thing) => thing.id));
+    for (const id of this.things.keys()) if (!kept.has(id)) this.things.delete(id);
+    for (const thing of things) {
+      const known = this.things.get(thing.id);
+      if (known) known.value = thing;
+      else this.things.set(thing.id, signal(thing));
+    }
+    this.ids.value = things.map((thing) => thing.id);
+    this.loaded.value = true;
+  }
+}
+
+export const status = signal<Status | null>(null);
+export const hosts = new Table<string, Host>();
+export const downloads = new Table<number, Download>();
+export const connections = new Table<number | string, Connection>();
+export const messages = new Table<number, Message>();
+export const settings = signal<Settings | null>(null);
+export const log = signal<LogLine[]>([]);
+/** Goes up when something in the shared folder may have changed. */
+export const shareRevision = signal(0);
+
+/** Parts of the API that this server does not have; their views are not shown. */
+export const missing = signal<ReadonlySet<Feature>>(new Set());
+export type Feature = "share" | "connections" | "messages" | "settings" | "traffic" | "log" | "search";
+
+export type Link = "connecting" | "live" | "lost" | "locked";
+/** The event stream: not there yet, working, broken, or closed until a token is given. */
+export const link = signal<Link>("connecting");
+/** The server's version when the page was loaded; another one later means that the page is old. */
+export const firstVersion = signal("");
+
+/** Content that is here or on its way, by root: what a file list shows beside its entries. */
+export const byRoot = computed(() => {
+  const map = new Map<string, Download>();
+  for (const download of downloads.all()) {
+    if (download.root && download.state !== "cancelled") map.set(download.root, download);
+  }
+  return map;
+});
+
+export const speeds = computed(() => status.value?.speed ?? { down_bps: 0, up_bps: 0 });
+export const unread = signal(0);
+
+/** A host's name by its id; its id while it is unknown. */
+export function hostName(id: string | null): string {
+  if (id === null || id === "") return "";
+  return hosts.get(id)?.name || id;
+}
+
+// ---- loading ----
+
+/** Loads a part that an older or smaller server may not have. */
+export async function optional<T>(feature: Feature, load: () => Promise<T>): Promise<T | undefined> {
+  try {
+    const value = await load();
+    if (missing.peek().has(feature)) setMissing(feature, false);
+    return value;
+  } catch (error) {
+    if (error instanceof ApiError && (error.status === 404 || error.status === 501)) {
+      setMissing(feature, true);
+      return undefined;
+    }
+    throw error;
+  }
+}
+
+function setMissing(feature: Feature, absent: boolean): void {
+  const next = new Set(missing.peek());
+  if (absent) next.add(feature);
+  else next.delete(feature);
+  missing.value = next;
+}
+
+/** Parts of the state that are loaded once a view wants them, and again after a reset. */
+const loaders = {
+  messages: async () => {
+    const list = await optional("messages", api.messages);
+    if (list) messages.replace(list);
+  },
+  connections: async () => {
+    const list = await optional("connections", api.connections);
+    if (list) connections.replace(list);
+  },
+  log: async () => {
+    const lines = await optional("log", api.log);
+    if (lines) log.value = lines;
+  },
+  settings: async () => {
+    const value = await optional("settings", api.settings);
+    if (value) settings.value = value;
+  },
+  share: async () => {
+    await optional("share", () => api.shareFiles({ limit: 1 }));
+  },
+};
+export type Part = keyof typeof loaders;
+const wanted = new Set<Part>();
+
+/** Loads a part now, and keeps it current from then on. */
+export function want(part: Part): Promise<void> {
+  wanted.add(part);
+  return loaders[part]();
+}
+
+/** Loads everything that events keep current. */
+async function load(): Promise<void> {
+  const [now, hostList, downloadList] = await Promise.all([api.status(), api.hosts(), api.downloads()]);
+  batch(() => {
+    status.value = now;
+    if (firstVersion.peek() === "") firstVersion.value = now.version;
+    hosts.replace(hostList);
+    downloads.replace(downloadList);
+    shareRevision.value++;
+  });
+  // A part that fails now is asked for again by its view; the page itself works without it.
+  await Promise.allSettled([...wanted].map((part) => loaders[part]()));
+}
+
+// ---- events ----
+
+const pending = new Map<string, ServerEvent>();
+let flushTimer: ReturnType<typeof setTimeout> | undefined;
+let lastId = "";
+/** Whether something may have been missed that no replay brings back: load everything at the next chance. */
+let stale = true;
+
+interface Ended {
+  id: string | number;
+  removed?: boolean;
+}
+
+function take(event: ServerEvent): void {
+  const data = event.data as Partial<Ended> | undefined;
+  // Log lines have no id and each counts; of every other thing only the last word does.
+  const key = event.type === "log" ? `log ${event.id}` : `${event.type} ${data?.id ?? ""}`;
+  pending.set(key, event);
+  flushTimer ??= setTimeout(flush, MERGE_MS);
+}
+
+function flush(): void {
+  flushTimer = undefined;
+  const events = [...pending.values()];
+  pending.clear();
+  batch(() => {
+    const lines: LogLine[] = [];
+    for (const event of events) {
+      if (event.data === undefined || event.data === null) continue;
+      if (event.type === "log") lines.push(event.data as LogLine);
+      else apply(event);
+    }
+    if (lines.length > 0) log.value = [...log.peek(), ...lines].slice(-LOG_MAX);
+  });
+}
+
+function apply(event: ServerEvent): void {
+  switch (event.type) {
+    case "status":
+      status.value = event.data as Status;
+      break;
+    case "scan":
+      if (status.peek()) status.value = { ...status.peek()!, scan: event.data as ScanState };
+      break;
+    case "share":
+      if (status.peek()) {
+        status.value = {
+          ...status.peek()!,
+          share: { ...status.peek()!.share, ...(event.data as ShareState) },
+        };
+      }
+      shareRevision.value++;
+      break;
+    case "host":
+      putOrRemove(hosts, event.data as Host & Ended);
+      break;
+    case "download":
+      putOrRemove(downloads, event.data as Download & Ended);
+      break;
+    case "connection":
+      putOrRemove(connections, event.data as Connection & Ended);
+      break;
+    case "message": {
+      const message = event.data as Message;
+      if (message.incoming && messages.signalOf(message.id) === undefined) unread.value++;
+      messages.put(message);
+      break;
+    }
+  }
+}
+
+function putOrRemove<K extends string | number, T extends { id: K }>(
+  table: Table<K, T>,
+  thing: T & Ended,
+): void {
+  if (thing.removed) table.remove(thing.id);
+  else table.put(thing);
+}
+
+// ---- the link ----
+
+let abort: AbortController | undefined;
+let wake: (() => void) | undefined;
+
+/** Tries to connect now instead of after the pause. */
+export function reconnect(): void {
+  wake?.();
+}
+
+/** A pause that reconnect() and a returning network end early. */
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(done, ms);
+    function done(): void {
+      clearTimeout(timer);
+      wake = undefined;
+      resolve();
+    }
+    wake = done;
+  });
+}
+
+/** Connects, and connects again, for as long as the page lives. */
+export async function run(): Promise<void> {
+  addEventListener("online", reconnect);
+  addEventListener("pagehide", () => abort?.abort());
+  let delay = RETRY_MIN_MS;
+  for (;;) {
+    await streamAllowed();
+    const attempt = new AbortController();
+    abort = attempt;
+    let watchdog: ReturnType<typeof setTimeout> | undefined;
+    const alive = (): void => {
+      clearTimeout(watchdog);
+      watchdog = setTimeout(() => attempt.abort(), SILENCE_MS);
+    };
+    // Everything is loaded after the stream is open, so that no change falls between the two.
+    const reload = (): void => {
+      stale = true;
+      pending.clear();
+      load().then(
+        () => (stale = false),
+        () => attempt.abort(),
+      );
+    };
+    try {
+      alive();
+      await readEvents(stale ? "" : lastId, attempt.signal, {
+        onOpen: () => {
+          link.value = "live";
+          delay = RETRY_MIN_MS;
+          if (stale) reload();
+        },
+        onBytes: alive,
+        onEvent: (event) => {
+          if (event.id !== "") lastId = event.id;
+          if (event.type === "reset") reload();
+          else take(event);
+        },
+      });
+    } catch (error) {
+      if (error instanceof ApiError && error.status === 401) {
+        link.value = "locked";
+        return;
+      }
+    } finally {
+      clearTimeout(watchdog);
+      attempt.abort();
+    }
+    if (hiddenPause) {
+      hiddenPause = false;
+      continue;
+    }
+    link.value = "lost";
+    await pause(delay * (0.75 + Math.random() / 2));
+    delay = Math.min(delay * 2, RETRY_MAX_MS);
+  }
+}
+
+// A browser opens at most six connections to one server, and a stream holds one. So of the tabs in the background
+// only one keeps its stream; the others catch up by Last-Event-ID when they are looked at again.
+
+/** How long a tab in the background may go on streaming, milliseconds. */
+const HIDDEN_MS = 30_000;
+let hiddenPause = false;
+let hiddenTimer: ReturnType<typeof setTimeout> | undefined;
+let releaseLock: (() => void) | undefined;
+
+function streamAllowed(): Promise<void> {
+  if (document.visibilityState === "visible" || releaseLock) return Promise.resolve();
+  return new Promise((resolve) => {
+    const listener = (): void => {
+      if (document.visibilityState !== "visible") return;
+      document.removeEventListener("visibilitychange", listener);
+      resolve();
+    };
+    document.addEventListener("visibilitychange", listener);
+  });
+}
+
+document.addEventListener("visibilitychange", () => {
+  clearTimeout(hiddenTimer);
+  if (document.visibilityState === "visible") {
+    releaseLock?.();
+    releaseLock = undefined;
+    reconnect();
+    return;
+  }
+  hiddenTimer = setTimeout(() => void leaveStream(), HIDDEN_MS);
+});
+
+async function leaveStream(): Promise<void> {
+  const kept = await new Promise<boolean>((decided) => {
+    if (!("locks" in navigator)) return decided(false);
+    void navigator.locks.request("hostpair-background", { ifAvailable: true }, (lock) => {
+      if (!lock) return decided(false);
+      return new Promise<void>((release) => {
+        releaseLock = release;
+        decided(true);
+      });
+    });
+  });
+  if (kept || document.visibilityState === "visible") return;
+  hiddenPause = true;
+  abort?.abort();
+}

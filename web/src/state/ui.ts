@@ -1,0 +1,148 @@
+// What the person does with the page: the route, notices, open dialogs, theme.
+
+import { signal } from "@preact/signals";
+import { ApiError } from "../api";
+import { t } from "../i18n";
+
+// ---- route: "#/hosts/ID/some/folder?q=x" ----
+
+export interface Route {
+  /** Decoded segments; the first names the view. */
+  path: string[];
+  query: URLSearchParams;
+}
+
+function parse(hash: string): Route {
+  const [path = "", search = ""] = hash.replace(/^#\/?/, "").split("?", 2);
+  const segments = path.split("/").filter((part) => part !== "");
+  return { path: segments.map(decode), query: new URLSearchParams(search) };
+}
+
+function decode(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}
+
+export const route = signal<Route>(parse(location.hash));
+addEventListener("hashchange", () => (route.value = parse(location.hash)));
+
+/** The address of a view; segments are encoded here. */
+export function href(...segments: (string | number)[]): string {
+  return `#/${segments.map((part) => encodeURIComponent(part)).join("/")}`;
+}
+
+export function go(...segments: (string | number)[]): void {
+  location.hash = href(...segments);
+}
+
+// ---- notices ----
+
+export interface Notice {
+  id: number;
+  kind: "info" | "good" | "bad";
+  text: string;
+  action?: { label: string; run: () => void };
+}
+
+/** How long a notice stays, milliseconds; an error stays longer. */
+const NOTICE_MS = 5_000;
+const ERROR_MS = 12_000;
+
+export const notices = signal<Notice[]>([]);
+let nextNotice = 1;
+
+export function notify(kind: Notice["kind"], text: string, action?: Notice["action"]): void {
+  const notice: Notice = action ? { id: nextNotice++, kind, text, action } : { id: nextNotice++, kind, text };
+  // The same words twice are one notice.
+  notices.value = [...notices.value.filter((other) => other.text !== text), notice].slice(-4);
+  setTimeout(() => dismiss(notice.id), kind === "bad" ? ERROR_MS : NOTICE_MS);
+}
+
+export function dismiss(id: number): void {
+  notices.value = notices.value.filter((notice) => notice.id !== id);
+}
+
+/** An error as a sentence. */
+export function sentence(error: unknown): string {
+  if (error instanceof ApiError) return error.status === 0 ? t("error.unreachable") : error.message;
+  return error instanceof Error ? error.message : String(error);
+}
+
+/** Runs what a click asked for; a failure becomes a notice. Resolves to whether it worked. */
+export async function attempt(work: () => Promise<unknown>): Promise<boolean> {
+  try {
+    await work();
+    return true;
+  } catch (error) {
+    if (!(error instanceof ApiError && error.status === 401)) notify("bad", sentence(error));
+    return false;
+  }
+}
+
+// ---- dialogs ----
+
+export type Dialog =
+  | { kind: "add-host" }
+  | { kind: "add-url" }
+  | { kind: "shortcuts" }
+  | { kind: "identity" }
+  | {
+      kind: "confirm";
+      title: string;
+      text: string;
+      choices: { label: string; danger?: boolean; run: () => Promise<unknown> | void }[];
+    }
+  | { kind: "preview"; download: number };
+
+export const dialog = signal<Dialog | null>(null);
+
+// ---- theme ----
+
+export type Theme = "auto" | "light" | "dark";
+
+export function setTheme(theme: string): void {
+  const root = document.documentElement;
+  if (theme === "light" || theme === "dark") root.dataset["theme"] = theme;
+  else delete root.dataset["theme"];
+  remember("theme", theme);
+}
+
+// ---- what this browser remembers ----
+
+export function remember(key: string, value: string): void {
+  try {
+    localStorage.setItem(`hostpair.${key}`, value);
+  } catch {
+    // Storage may be switched off; the page works without it.
+  }
+}
+
+export function recall(key: string): string | null {
+  try {
+    return localStorage.getItem(`hostpair.${key}`);
+  } catch {
+    return null;
+  }
+}
+
+export async function copy(text: string): Promise<void> {
+  try {
+    await navigator.clipboard.writeText(text);
+    notify("good", t("copied", { text: text.length > 60 ? `${text.slice(0, 60)}…` : text }));
+  } catch {
+    notify("bad", t("copy.failed"));
+  }
+}
+
+// ---- small choices that outlive a view ----
+
+export const filter = signal<"all" | "open" | "done">("all");
+export const search = signal("");
+
+/** Whether the page is as narrow as a phone. */
+const narrowQuery = matchMedia("(max-width: 760px)");
+export const narrow = signal(narrowQuery.matches);
+narrowQuery.addEventListener("change", () => (narrow.value = narrowQuery.matches));

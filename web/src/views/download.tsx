@@ -1,0 +1,274 @@
+// One download: what it is, its chunk map, its sources, and what can be done with it.
+
+import { useSignal } from "@preact/signals";
+import { useCallback, useEffect, useMemo, useRef } from "preact/hooks";
+import { api } from "../api";
+import { bytes, count, dateTime, duration, percent, speed } from "../format";
+import { type Key, t } from "../i18n";
+import { Button, Empty, Facts, Loading, Progress } from "../parts/bits";
+import { ChunkMap, SOURCE_STYLES, Swatch } from "../parts/chunkmap";
+import { DigestFact } from "../parts/digest";
+import { Icon } from "../parts/icons";
+import { downloads, hostName } from "../state/store";
+import { attempt, go, href, sentence } from "../state/ui";
+import type { Chunks, Download, DownloadSource } from "../types";
+import { MainAction, StateLabel, isOpen, reasonOf, removeDownload, share, shownState } from "./downloads";
+
+/** How often the map is asked for while it changes, milliseconds. */
+const MAP_MS = 1000;
+
+export function DownloadDetails({ id }: { id: number }) {
+  const download = downloads.get(id);
+  if (!downloads.loaded.value) return <Loading />;
+  if (!download) {
+    return (
+      <Empty
+        icon="downloads"
+        title={t("download.unknown")}
+        action={<Button icon="back" label={t("downloads.title")} onClick={() => go("downloads")} />}
+      />
+    );
+  }
+  const reason = reasonOf(download);
+  return (
+    <article class="details" data-details={id} data-state={download.state}>
+      <header>
+        <a class="button quiet icon-only" href={href("downloads")} aria-label={t("back")} title={t("back")}>
+          <Icon name="back" size={18} />
+        </a>
+        <h1>{download.name}</h1>
+      </header>
+      <p class="details-state">
+        <StateLabel download={download} />
+        {download.verified && (
+          <span class="verified" title={t("verified.text")}>
+            <Icon name="shield" size={16} />
+            {t("verified")}
+          </span>
+        )}
+      </p>
+      {download.state !== "done" && <Amount download={download} />}
+      {reason && (
+        <p class={reason.bad ? "note bad" : "note"} role="status">
+          <Icon name="warn" size={18} />
+          {reason.text}
+        </p>
+      )}
+      <div class="row wrap">
+        <MainAction download={download} full />
+        {download.state !== "verifying" && download.done_bytes > 0 && (
+          <Button
+            icon="shield"
+            kind="quiet"
+            label={t("recheck")}
+            onClick={() => void attempt(() => api.recheckDownload(id))}
+          />
+        )}
+        <Button
+          icon={download.state === "done" ? "close" : "trash"}
+          kind="quiet"
+          label={download.state === "done" ? t("forget") : t("cancel.short")}
+          onClick={() => removeDownload(download)}
+        />
+      </div>
+      <ChunkSection download={download} />
+      {!["done", "cancelled"].includes(download.state) && <Limits download={download} />}
+      <Facts items={facts(download)} />
+      {download.state === "done" && download.files_total <= 1 && (
+        <DigestFact key={id} load={(algorithm) => api.downloadDigest(id, algorithm)} />
+      )}
+    </article>
+  );
+}
+
+/** How far it is, large. */
+function Amount({ download }: { download: Download }) {
+  const { size, done_bytes: done } = download;
+  return (
+    <>
+      <Progress
+        value={share(download)}
+        tone={shownState(download)}
+        label={t("progress.label", { name: download.name })}
+      />
+      <p class="big-line">
+        <strong>{size === null ? bytes(done) : percent(done, size, 1)}</strong>
+        {download.state === "running" && download.speed_bps > 0 && <span>{speed(download.speed_bps)}</span>}
+        {download.state === "running" && download.eta_s !== null && (
+          <span>{t("time.left", { time: duration(download.eta_s) })}</span>
+        )}
+      </p>
+    </>
+  );
+}
+
+function facts(download: Download): [string, preact.ComponentChildren][] {
+  const items: [string, preact.ComponentChildren][] = [
+    [
+      t("fact.size"),
+      download.size === null ? t("unknown") : `${bytes(download.size)} (${count(download.size)} B)`,
+    ],
+    [t("fact.path"), <span class="breakable">{download.path}</span>],
+  ];
+  if (download.files_total > 1)
+    items.push([t("fact.files"), `${count(download.files_done)} / ${count(download.files_total)}`]);
+  if (download.chunks_total > 0) {
+    const each = download.chunk_size ? ` × ${count(download.chunk_size / 1048576)} MiB` : "";
+    items.push([t("fact.chunks"), `${count(download.chunks_done)} / ${count(download.chunks_total)}${each}`]);
+  }
+  items.push([t("fact.created"), dateTime(download.created_at)]);
+  if (download.finished_at) items.push([t("fact.finished"), dateTime(download.finished_at)]);
+  if (download.root) items.push([t("fact.root"), <code class="breakable">{download.root}</code>]);
+  return items;
+}
+
+const LIMITS = [0, 250_000, 1_000_000, 5_000_000, 10_000_000, 50_000_000];
+
+function Limits({ download }: { download: Download }) {
+  const set = (fields: { priority?: number; limit_bps?: number }): void =>
+    void attempt(async () => downloads.put(await api.changeDownload(download.id, fields)));
+  const choices = LIMITS.includes(download.limit_bps)
+    ? LIMITS
+    : [...LIMITS, download.limit_bps].sort((a, b) => a - b);
+  return (
+    <div class="row wrap limits">
+      <label>
+        {t("priority")}
+        <select
+          value={download.priority}
+          onChange={(event) => set({ priority: Number(event.currentTarget.value) })}
+        >
+          <option value={1}>{t("priority.high")}</option>
+          <option value={0}>{t("priority.normal")}</option>
+          <option value={-1}>{t("priority.low")}</option>
+        </select>
+      </label>
+      <label>
+        {t("limit")}
+        <select
+          value={download.limit_bps}
+          onChange={(event) => set({ limit_bps: Number(event.currentTarget.value) })}
+        >
+          {choices.map((value) => (
+            <option key={value} value={value}>
+              {value === 0 ? t("limit.none") : speed(value)}
+            </option>
+          ))}
+        </select>
+      </label>
+    </div>
+  );
+}
+
+function ChunkSection({ download }: { download: Download }) {
+  const chunks = useSignal<Chunks | null>(null);
+  const error = useSignal<string | null>(null);
+  const live = useRef(download);
+  live.current = download;
+  const { id } = download;
+
+  useEffect(() => {
+    const abort = new AbortController();
+    let timer: ReturnType<typeof setTimeout>;
+    let shown = "";
+    const ask = async (): Promise<void> => {
+      const now = `${live.current.state} ${live.current.chunks_done} ${live.current.done_bytes}`;
+      if (now !== shown && document.visibilityState === "visible") {
+        try {
+          chunks.value = await api.chunks(id, abort.signal);
+          error.value = null;
+          shown = now;
+        } catch (reason) {
+          if (abort.signal.aborted) return;
+          error.value = sentence(reason);
+        }
+      }
+      if (!abort.signal.aborted) timer = setTimeout(() => void ask(), MAP_MS);
+    };
+    void ask();
+    return () => {
+      abort.abort();
+      clearTimeout(timer);
+    };
+  }, [id]);
+
+  const names = sourceKeys(download, chunks.value);
+  const joined = names.join("\n");
+  const styleOf = useCallback(
+    (source: string | number | null): number => {
+      const key = typeof source === "number" ? (live.current.sources[source]?.host ?? "") : (source ?? "");
+      const index = key === "" ? -1 : names.indexOf(key);
+      return index < 0 ? -1 : index % SOURCE_STYLES;
+    },
+    [joined],
+  );
+  const bySource = useMemo(
+    () => new Map(download.sources.map((source) => [keyOf(source), source])),
+    [download.sources],
+  );
+  const total = chunks.value?.total ?? 0;
+  return (
+    <section class="chunks" aria-labelledby="chunks-title">
+      <h2 id="chunks-title">{t("chunks.title")}</h2>
+      {error.value && <p class="bad">{error.value}</p>}
+      {chunks.value && total > 0 && (
+        <ChunkMap
+          chunks={chunks.value}
+          styleOf={styleOf}
+          label={t("chunks.label", { done: download.chunks_done, total: download.chunks_total })}
+        />
+      )}
+      {names.length > 0 && (
+        <ul class="sources" aria-label={t("sources.title")}>
+          {names.map((name, index) => (
+            <SourceRow
+              key={name}
+              name={name}
+              style={index % SOURCE_STYLES}
+              source={bySource.get(name)}
+              open={isOpen(download)}
+            />
+          ))}
+        </ul>
+      )}
+      {names.length === 0 && isOpen(download) && <p class="muted">{t("sources.none")}</p>}
+    </section>
+  );
+}
+
+const keyOf = (source: DownloadSource): string => source.host || source.address;
+
+/** The sources in a steady order: those listed now, then those that only the map still names. */
+function sourceKeys(download: Download, chunks: Chunks | null): string[] {
+  const keys = new Set(download.sources.map(keyOf));
+  for (const [, , , source] of chunks?.runs ?? [])
+    if (typeof source === "string" && source !== "") keys.add(source);
+  return [...keys];
+}
+
+function SourceRow({
+  name,
+  style,
+  source,
+  open,
+}: {
+  name: string;
+  style: number;
+  source: DownloadSource | undefined;
+  open: boolean;
+}) {
+  const state = source?.state ?? "idle";
+  return (
+    <li>
+      <Swatch style={style} />
+      <span class="source-name">
+        {hostName(name)}
+        {source && source.address !== name && <span class="muted"> {source.address}</span>}
+      </span>
+      <span class={`muted source-state ${state}`}>{source && open ? t(`source.${state}` as Key) : ""}</span>
+      <span class="source-speed">{source && source.speed_bps > 0 ? speed(source.speed_bps) : ""}</span>
+      <span class="source-bytes">{source ? bytes(source.bytes) : ""}</span>
+      {source?.error && <span class="bad source-error">{source.error}</span>}
+    </li>
+  );
+}

@@ -1,0 +1,340 @@
+// All downloads, newest first, and the details of one.
+
+import { useComputed } from "@preact/signals";
+import { api } from "../api";
+import { bytes, duration, percent, speed } from "../format";
+import { type Key, t } from "../i18n";
+import { Button, Empty, Loading, Progress, SearchBox, Segments } from "../parts/bits";
+import { Icon, fileIcon, kindOf } from "../parts/icons";
+import { VirtualList } from "../parts/virtual";
+import { downloads, hostName, speeds } from "../state/store";
+import { attempt, dialog, filter, go, href, narrow, notify, search } from "../state/ui";
+import type { Download } from "../types";
+import { DownloadDetails } from "./download";
+
+const ROW_HEIGHT = 76;
+const ROW_HEIGHT_NARROW = 92;
+
+export const isOpen = (download: Download): boolean =>
+  download.state === "queued" || download.state === "running" || download.state === "verifying";
+
+export function DownloadsView({ selected }: { selected: number | null }) {
+  const ids = useComputed(() => {
+    const words = search.value.toLowerCase();
+    return downloads
+      .all()
+      .filter((one) => {
+        if (words !== "" && !one.name.toLowerCase().includes(words)) return false;
+        if (filter.value === "open") return isOpen(one) || one.state === "paused" || one.state === "failed";
+        if (filter.value === "done") return one.state === "done";
+        return true;
+      })
+      .sort((a, b) => b.id - a.id)
+      .map((one) => one.id);
+  });
+  const running = useComputed(() => downloads.all().filter(isOpen).length);
+  const paused = useComputed(() => downloads.all().filter((one) => one.state === "paused").length);
+  const all = downloads.ids.value.length;
+  const detail = selected !== null;
+
+  if (detail && narrow.value) {
+    return (
+      <section class="view">
+        <DownloadDetails id={selected} />
+      </section>
+    );
+  }
+  return (
+    <section class={detail ? "view split" : "view"} aria-labelledby="view-title">
+      <div class="split-main">
+        <div class="view-head">
+          <h1 id="view-title">{t("downloads.title")}</h1>
+          {all > 0 && <Summary running={running.value} />}
+          <div class="row end">
+            <Button
+              icon="pause"
+              iconOnly={narrow.value}
+              label={t("pause.all")}
+              disabled={running.value === 0}
+              onClick={() => void attempt(api.pauseAll)}
+            />
+            <Button
+              icon="play"
+              iconOnly={narrow.value}
+              label={t("resume.all")}
+              disabled={paused.value === 0}
+              onClick={() => void attempt(api.resumeAll)}
+            />
+            <Button
+              icon="link"
+              kind="primary"
+              label={t("url.add")}
+              onClick={() => (dialog.value = { kind: "add-url" })}
+            />
+          </div>
+        </div>
+        {!downloads.loaded.value ? (
+          <Loading />
+        ) : all === 0 ? (
+          <Empty
+            icon="downloads"
+            title={t("downloads.none")}
+            action={
+              <Button icon="hosts" kind="primary" label={t("downloads.browse")} onClick={() => go("hosts")} />
+            }
+          >
+            {t("downloads.none.text")}
+          </Empty>
+        ) : (
+          <>
+            <div class="row filters">
+              <Segments
+                label={t("filter")}
+                value={filter.value}
+                choices={[
+                  { value: "all", label: t("filter.all") },
+                  { value: "open", label: t("filter.open") },
+                  { value: "done", label: t("filter.done") },
+                ]}
+                onChange={(value) => (filter.value = value)}
+              />
+              <SearchBox
+                label={t("downloads.search")}
+                value={search.value}
+                onChange={(text) => (search.value = text.trim())}
+              />
+            </div>
+            {ids.value.length === 0 ? (
+              <Empty icon="search" title={t("downloads.nomatch")} />
+            ) : (
+              <VirtualList
+                count={ids.value.length}
+                rowHeight={narrow.value ? ROW_HEIGHT_NARROW : ROW_HEIGHT}
+                label={t("downloads.title")}
+                render={(index) => {
+                  const id = ids.value[index]!;
+                  return <DownloadRow key={id} id={id} current={id === selected} />;
+                }}
+              />
+            )}
+          </>
+        )}
+      </div>
+      {detail && (
+        <aside class="split-side" aria-label={t("details")}>
+          <DownloadDetails id={selected} />
+        </aside>
+      )}
+    </section>
+  );
+}
+
+function Summary({ running }: { running: number }) {
+  const down = speeds.value.down_bps;
+  return (
+    <p class="muted">
+      {running === 0 ? t("downloads.idle") : t("downloads.running", { n: running })}
+      {running > 0 && down > 0 && ` · ${speed(down)}`}
+    </p>
+  );
+}
+
+/** The one line below a download's name: how far, how fast, how long, from whom. */
+export function progressLine(download: Download): string {
+  const parts: string[] = [];
+  const { size, done_bytes: done } = download;
+  if (download.state === "done") parts.push(bytes(size));
+  else if (size === null) parts.push(bytes(done));
+  else parts.push(t("progress.of", { done: bytes(done), size: bytes(size), percent: percent(done, size) }));
+  if (download.files_total > 1) {
+    parts.push(
+      download.state === "done"
+        ? t("files.count", { n: download.files_total })
+        : t("progress.files", { done: download.files_done, n: download.files_total }),
+    );
+  }
+  if (download.state === "running" && download.speed_bps > 0) {
+    parts.push(speed(download.speed_bps));
+    if (download.eta_s !== null) parts.push(t("time.left", { time: duration(download.eta_s) }));
+  }
+  const active = download.sources.filter(
+    (source) => source.state === "active" || source.state === "connecting",
+  );
+  if (download.state === "running" && active.length > 0) {
+    const name = hostName(active[0]!.host) || active[0]!.address;
+    parts.push(active.length === 1 ? t("from.one", { name }) : t("from.many", { n: active.length }));
+  }
+  return parts.join(" · ");
+}
+
+/** Why it is not going on, or what went wrong: the server's sentence. */
+export function reasonOf(download: Download): { text: string; bad: boolean } | null {
+  if (download.error) return { text: download.error.detail || download.error.code, bad: true };
+  if (download.reason) return { text: download.reason, bad: false };
+  return null;
+}
+
+/** The state as it is shown: a running download that no source feeds is waiting. */
+export function shownState(download: Download): Download["state"] | "waiting" {
+  const idle = download.state === "running" && download.speed_bps === 0 && download.reason;
+  return idle ? "waiting" : download.state;
+}
+
+export function StateLabel({ download }: { download: Download }) {
+  const state = shownState(download);
+  return <span class={`state ${state}`}>{t(`download.${state}` as Key)}</span>;
+}
+
+export function share(download: Download): number | null {
+  if (download.state === "done") return 1;
+  if (download.size === null) return null;
+  return download.size > 0 ? download.done_bytes / download.size : 0;
+}
+
+/** Pause where it runs, resume where it stands, retry where it failed. */
+export function MainAction({ download, full = false }: { download: Download; full?: boolean }) {
+  const id = download.id;
+  const name = download.name;
+  const set = (state: "paused" | "queued"): void =>
+    void attempt(async () => downloads.put(await api.changeDownload(id, { state })));
+  if (isOpen(download)) {
+    return (
+      <Button
+        icon="pause"
+        iconOnly={!full}
+        label={full ? t("pause") : t("pause.of", { name })}
+        onClick={() => set("paused")}
+      />
+    );
+  }
+  if (download.state === "paused") {
+    return (
+      <Button
+        icon="play"
+        iconOnly={!full}
+        label={full ? t("resume") : t("resume.of", { name })}
+        onClick={() => set("queued")}
+      />
+    );
+  }
+  if (download.state === "failed" || download.state === "cancelled") {
+    return (
+      <Button
+        icon="refresh"
+        iconOnly={!full}
+        label={full ? t("retry") : t("retry.of", { name })}
+        onClick={() => void attempt(() => api.retryDownload(id))}
+      />
+    );
+  }
+  if (download.files_total > 1) return null;
+  const shown = kindOf(download.name, null) !== "other";
+  if (shown) {
+    return (
+      <Button
+        icon="eye"
+        iconOnly={!full}
+        label={full ? t("preview") : t("preview.of", { name })}
+        onClick={() => (dialog.value = { kind: "preview", download: id })}
+      />
+    );
+  }
+  return (
+    <a
+      class={full ? "button plain" : "button plain icon-only"}
+      href={api.contentUrl(id)}
+      download={name}
+      aria-label={full ? undefined : t("save.of", { name })}
+      title={full ? undefined : t("save.of", { name })}
+    >
+      <Icon name="open" size={18} />
+      {full && <span>{t("save")}</span>}
+    </a>
+  );
+}
+
+/** Takes a download off the list, after a question where data would go with it. */
+export function removeDownload(download: Download): void {
+  const { id, name } = download;
+  const remove = async (data: "keep" | "remove"): Promise<void> => {
+    await api.removeDownload(id, data);
+    downloads.remove(id);
+    notify("info", t("download.removed", { name }));
+    if (location.hash === href("downloads", id)) go("downloads");
+  };
+  if (download.state === "done") {
+    void attempt(() => remove("keep"));
+    return;
+  }
+  dialog.value = {
+    kind: "confirm",
+    title: t("cancel.title", { name }),
+    text: t("cancel.text", { size: bytes(download.done_bytes) }),
+    choices: [
+      { label: t("cancel.keep"), run: () => remove("keep") },
+      { label: t("cancel.remove"), danger: true, run: () => remove("remove") },
+    ],
+  };
+}
+
+function DownloadRow({ id, current }: { id: number; current: boolean }) {
+  const download = downloads.get(id);
+  if (!download) return null;
+  const reason = reasonOf(download);
+  return (
+    <div
+      class={current ? "download current" : "download"}
+      role="listitem"
+      data-download={id}
+      data-state={download.state}
+    >
+      <Icon name={download.files_total > 1 ? "folder" : fileIcon(download.name, null)} size={24} />
+      <div class="download-main">
+        <div class="download-name">
+          <a
+            href={current ? href("downloads") : href("downloads", id)}
+            class="card-link"
+            title={download.path}
+          >
+            {download.name}
+          </a>
+          {download.verified && download.state === "done" && (
+            <span class="verified" title={t("verified.text")}>
+              <Icon name="shield" size={16} />
+              <span class="hidden">{t("verified")}</span>
+            </span>
+          )}
+          {download.priority !== 0 && (
+            <span class="tag">{download.priority > 0 ? t("priority.high") : t("priority.low")}</span>
+          )}
+        </div>
+        {download.state !== "done" && (
+          <Progress
+            value={share(download)}
+            tone={shownState(download)}
+            label={t("progress.label", { name: download.name })}
+          />
+        )}
+        <p class="download-line">
+          <StateLabel download={download} />
+          <span class={reason?.bad ? "bad" : "muted"} title={reason?.text ?? progressLine(download)}>
+            {reason && (reason.bad || download.speed_bps === 0) ? `${reason.text} · ` : ""}
+            {progressLine(download)}
+          </span>
+        </p>
+      </div>
+      <div class="download-actions">
+        <MainAction download={download} />
+        {!narrow.value && (
+          <Button
+            icon={download.state === "done" ? "close" : "trash"}
+            kind="quiet"
+            iconOnly
+            label={t(download.state === "done" ? "download.forget" : "cancel.of", { name: download.name })}
+            onClick={() => removeDownload(download)}
+          />
+        )}
+      </div>
+    </div>
+  );
+}

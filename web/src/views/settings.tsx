@@ -1,0 +1,223 @@
+// What a person may set. Each field is saved when it is left, and says so.
+
+import { useSignal } from "@preact/signals";
+import { useEffect } from "preact/hooks";
+import { api } from "../api";
+import { bytes } from "../format";
+import { type Key, t } from "../i18n";
+import { Failed, Field, Loading, Segments } from "../parts/bits";
+import { settings, want } from "../state/store";
+import { notify, sentence } from "../state/ui";
+import type { Settings } from "../types";
+
+export function SettingsView() {
+  const error = useSignal<string | null>(null);
+  const load = (): void => {
+    error.value = null;
+    want("settings").catch((reason) => (error.value = sentence(reason)));
+  };
+  useEffect(load, []);
+  const now = settings.value;
+  return (
+    <section class="view settings" aria-labelledby="view-title">
+      <div class="view-head">
+        <h1 id="view-title">{t("settings.title")}</h1>
+      </div>
+      {error.value && !now ? (
+        <Failed text={error.value} retry={load} />
+      ) : !now ? (
+        <Loading />
+      ) : (
+        <>
+          <fieldset class="panel">
+            <legend>{t("settings.host")}</legend>
+            <TextSetting name="name" help="settings.name.help" />
+            <TextSetting name="share_folder" help="settings.share_folder.help" />
+            <TextSetting name="downloads_folder" help="settings.downloads_folder.help" />
+          </fieldset>
+          <fieldset class="panel">
+            <legend>{t("settings.speed")}</legend>
+            <LimitSetting name="down_limit_bps" />
+            <LimitSetting name="up_limit_bps" />
+            <NumberSetting name="running_downloads" min={1} max={64} />
+            <NumberSetting name="connections_per_source" min={1} max={16} />
+          </fieldset>
+          <fieldset class="panel">
+            <legend>{t("settings.discovery")}</legend>
+            <SwitchSetting name="scan" help="settings.scan.help" />
+            <SwitchSetting name="beacon" help="settings.beacon.help" />
+          </fieldset>
+          <fieldset class="panel">
+            <legend>{t("settings.look")}</legend>
+            <ChoiceSetting
+              name="language"
+              choices={[
+                { value: "auto", label: t("settings.auto") },
+                { value: "en", label: "English" },
+                { value: "zh-CN", label: "简体中文" },
+              ]}
+            />
+            <ChoiceSetting
+              name="theme"
+              choices={[
+                { value: "auto", label: t("settings.auto") },
+                { value: "light", label: t("theme.light") },
+                { value: "dark", label: t("theme.dark") },
+              ]}
+            />
+          </fieldset>
+        </>
+      )}
+    </section>
+  );
+}
+
+const label = (name: keyof Settings): string => t(`settings.${name}` as Key);
+
+/** Saves one field; a refusal is the server's sentence. */
+async function save(fields: Partial<Settings>): Promise<string | undefined> {
+  try {
+    settings.value = await api.changeSettings(fields);
+    notify("good", t("settings.saved"));
+    return undefined;
+  } catch (error) {
+    return sentence(error);
+  }
+}
+
+function TextSetting({ name, help }: { name: "name" | "share_folder" | "downloads_folder"; help: Key }) {
+  const kept = settings.value![name];
+  const text = useSignal(kept);
+  const error = useSignal<string | undefined>(undefined);
+  useEffect(() => {
+    text.value = kept;
+  }, [kept]);
+  const commit = async (): Promise<void> => {
+    if (text.value === kept) {
+      error.value = undefined;
+      return;
+    }
+    error.value = await save({ [name]: text.value });
+  };
+  return (
+    <Field label={label(name)} help={t(help)} error={error.value}>
+      {(attributes) => (
+        <input
+          {...attributes}
+          type="text"
+          value={text.value}
+          spellcheck={false}
+          autocomplete="off"
+          onInput={(event) => (text.value = event.currentTarget.value)}
+          onBlur={() => void commit()}
+          onKeyDown={(event) => event.key === "Enter" && void commit()}
+        />
+      )}
+    </Field>
+  );
+}
+
+function NumberSetting({
+  name,
+  min,
+  max,
+}: {
+  name: "running_downloads" | "connections_per_source";
+  min: number;
+  max: number;
+}) {
+  const error = useSignal<string | undefined>(undefined);
+  return (
+    <Field label={label(name)} error={error.value}>
+      {(attributes) => (
+        <input
+          {...attributes}
+          type="number"
+          class="short"
+          min={min}
+          max={max}
+          value={settings.value![name]}
+          onChange={async (event) => {
+            const value = event.currentTarget.valueAsNumber;
+            if (Number.isInteger(value)) error.value = await save({ [name]: value });
+          }}
+        />
+      )}
+    </Field>
+  );
+}
+
+/** A limit in MB a second, 0 for none. */
+function LimitSetting({ name }: { name: "down_limit_bps" | "up_limit_bps" }) {
+  const error = useSignal<string | undefined>(undefined);
+  const kept = settings.value![name];
+  return (
+    <Field
+      label={label(name)}
+      help={kept > 0 ? t("settings.limit.now", { speed: `${bytes(kept)}/s` }) : t("settings.limit.none")}
+      error={error.value}
+    >
+      {(attributes) => (
+        <input
+          {...attributes}
+          type="number"
+          class="short"
+          min={0}
+          step="any"
+          value={kept / 1_000_000}
+          onChange={async (event) => {
+            const value = event.currentTarget.valueAsNumber;
+            if (value >= 0) error.value = await save({ [name]: Math.round(value * 1_000_000) });
+          }}
+        />
+      )}
+    </Field>
+  );
+}
+
+function SwitchSetting({ name, help }: { name: "scan" | "beacon"; help: Key }) {
+  const error = useSignal<string | undefined>(undefined);
+  return (
+    <Field label={label(name)} help={t(help)} error={error.value}>
+      {(attributes) => (
+        <input
+          {...attributes}
+          type="checkbox"
+          role="switch"
+          checked={settings.value![name]}
+          onChange={async (event) => {
+            error.value = await save({ [name]: event.currentTarget.checked });
+          }}
+        />
+      )}
+    </Field>
+  );
+}
+
+function ChoiceSetting({
+  name,
+  choices,
+}: {
+  name: "language" | "theme";
+  choices: { value: string; label: string }[];
+}) {
+  const error = useSignal<string | undefined>(undefined);
+  return (
+    <div class="field">
+      <p class="field-label">{label(name)}</p>
+      <Segments
+        label={label(name)}
+        value={settings.value![name]}
+        choices={choices}
+        onChange={async (value) => {
+          error.value = await save({ [name]: value });
+        }}
+      />
+      {error.value && (
+        <p class="error" role="alert">
+          {error.value}
+        </p>
+      )}
+    </div>
+  );
+}
