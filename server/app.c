@@ -1,0 +1,211 @@
+#include "app.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "base/path.h"
+#include "db/self.h"
+
+#define PORT_TRIES 10 /* a default port that is taken: the next free one of so many in all */
+
+/* ---- what one part tells another ---- */
+
+static void on_host(void *arg, hp_host_event_t event, const hp_host_t *host)
+{
+    hp_app_t *app = arg;
+    if (event == HP_HOST_REMOVED) {
+        hp_transfer_host_removed(app->transfer, host->id);
+        return;
+    }
+    size_t count = HP_MIN(host->address_count, (size_t)16);
+    char text[16][HP_HOST_URL_SIZE];
+    const char *urls[16];
+    for (size_t i = 0; i < count; i++)
+        urls[i] = hp_host_url(&host->addresses[i], text[i]);
+    hp_transfer_host(app->transfer, host->id, host->name, urls, count, host->online);
+    if (event == HP_HOST_LISTED)
+        hp_transfer_host_listed(app->transfer, host->id);
+}
+
+static void on_waiting(void *arg, const char *host, bool waiting)
+{
+    hp_hosts_set_waiting(((hp_app_t *)arg)->hosts, host, HP_WAIT_DOWNLOAD, waiting);
+}
+
+static void on_seen(void *arg, const char *host, bool alive)
+{
+    hp_hosts_report(((hp_app_t *)arg)->hosts, host, alive);
+}
+
+static void on_changed(void *arg, int64_t id)
+{
+    hp_api_download_changed(((hp_app_t *)arg)->api, id);
+}
+
+static void on_removed(void *arg, int64_t id)
+{
+    hp_api_download_removed(((hp_app_t *)arg)->api, id);
+}
+
+/* ---- the end: each part when the one above it is closed ---- */
+
+static void on_closed(void *arg)
+{
+    hp_app_t *app = arg;
+#define CLOSE(part, destroy)                                                                                 \
+    if (app->part != NULL) {                                                                                 \
+        void *part = app->part;                                                                              \
+        app->part = NULL;                                                                                    \
+        destroy(part, on_closed, app);                                                                       \
+        return;                                                                                              \
+    }
+    CLOSE(api, hp_api_destroy)
+    CLOSE(peer, hp_peer_destroy)
+    CLOSE(discovery, hp_discovery_destroy)
+    CLOSE(transfer, hp_transfer_destroy)
+    CLOSE(hosts, hp_hosts_destroy)
+    CLOSE(share, hp_share_destroy)
+    CLOSE(fetcher, hp_fetcher_destroy)
+    CLOSE(store, hp_store_destroy)
+#undef CLOSE
+    hp_settings_dispose(&app->settings);
+    app->closed(app->closed_arg);
+}
+
+/* ---- the start ---- */
+
+static int work_self(hp_db_t *db, void *arg, hp_err_t *err)
+{
+    return hp_db_self_load(db, arg, arg, err);
+}
+
+static int load_self(hp_app_t *app, hp_err_t *err)
+{
+    uint8_t random[32];
+    hp_db_self_t self = {.created_at = hp_clock_wall_ms()};
+    int rc = uv_random(NULL, NULL, random, sizeof random, 0, NULL);
+    if (rc != 0)
+        return hp_err_set(err, rc, "no random numbers: %s", uv_strerror(rc));
+    hp_hex_encode(random, 16, self.id);
+    hp_hex_encode(random + 16, 16, app->self.instance);
+    rc = hp_store_run_now(app->store, HP_STORE_WRITE, work_self, &self, err);
+    snprintf(app->self.id, sizeof app->self.id, "%s", self.id);
+    snprintf(app->self.name, sizeof app->self.name, "%s", app->settings.name);
+    return rc;
+}
+
+/* Listens on a port; one that was not asked for may give way to one of the next. */
+static int listen_near(hp_app_t *app, const hp_listen_t *where,
+                       int (*listen)(hp_app_t *, const char *, uint16_t, hp_err_t *), hp_err_t *err)
+{
+    int rc = UV_EADDRINUSE;
+    for (unsigned i = 0; i < PORT_TRIES && rc == UV_EADDRINUSE; i++) {
+        rc = listen(app, where->address, (uint16_t)(where->port + i), err);
+        if (where->given || where->port == 0)
+            break;
+        if (rc == UV_EADDRINUSE)
+            hp_log(HP_LOG_WARN, "%s; trying the next port", hp_err_text(err));
+    }
+    return rc;
+}
+
+static int listen_peer(hp_app_t *app, const char *address, uint16_t port, hp_err_t *err)
+{
+    hp_peer_options_t options = {.address = address, .port = port};
+    return hp_peer_create(&app->peer, app->loop, &options, app->share, &app->self, err);
+}
+
+static int listen_dashboard(hp_app_t *app, const char *address, uint16_t port, hp_err_t *err)
+{
+    hp_api_deps_t deps = {.loop = app->loop,
+                          .store = app->store,
+                          .share = app->share,
+                          .discovery = app->discovery,
+                          .hosts = app->hosts,
+                          .transfer = app->transfer,
+                          .peer = hp_peer_listener(app->peer),
+                          .options = app->options,
+                          .settings = &app->settings,
+                          .self = &app->self};
+    return hp_api_create(&app->api, &deps, address, port, err);
+}
+
+static int write_port_file(const hp_app_t *app, hp_err_t *err)
+{
+    const char *path = app->options->port_file;
+    if (path == NULL)
+        return 0;
+    char *temporary = hp_sprintf("%s.new", path);
+    FILE *file = fopen(temporary, "we");
+    int rc = file == NULL ? -errno : 0;
+    if (file != NULL) {
+        fprintf(file, "{\"peer\":%u,\"dashboard\":%u}\n", app->self.peer_port, hp_api_port(app->api));
+        rc = fclose(file) == 0 && rename(temporary, path) == 0 ? 0 : -errno;
+    }
+    free(temporary);
+    return rc == 0 ? 0 : hp_err_set(err, rc, "--port-file %s: %s", path, hp_err_sentence(rc));
+}
+
+int hp_app_build(hp_app_t *app, hp_err_t *err)
+{
+    int rc = hp_store_create(&app->store, app->loop, app->options->data, err);
+    if (rc == 0)
+        rc = hp_settings_load(&app->settings, app->store, app->options, err);
+    if (rc == 0)
+        rc = load_self(app, err);
+    if (rc == 0)
+        rc = hp_fetcher_create(&app->fetcher, app->loop, err);
+    if (rc == 0)
+        rc = hp_share_create(&app->share, app->loop, app->store, app->settings.share_folder, err);
+    if (rc == 0)
+        rc = hp_hosts_create(&app->hosts, app->loop, app->store, app->fetcher, &app->self, err);
+    hp_transfer_settings_t transfer = {.downloads_folder = app->settings.downloads_folder,
+                                       .running_downloads = (unsigned)app->settings.running_downloads,
+                                       .connections_per_source =
+                                           (unsigned)app->settings.connections_per_source,
+                                       .down_limit_bps = app->settings.down_limit_bps};
+    if (rc == 0)
+        rc = hp_transfer_create(&app->transfer, app->loop, app->store, app->fetcher, app->share, &transfer,
+                                err);
+    hp_discovery_options_t discovery = {.scan = app->settings.scan,
+                                        .beacon = app->settings.beacon,
+                                        .advertise = app->options->advertise,
+                                        .hosts = &app->options->hosts};
+    if (rc == 0)
+        rc = hp_discovery_create(&app->discovery, app->loop, app->hosts, &app->self, &discovery, err);
+    if (rc == 0)
+        rc = listen_near(app, &app->options->peer_listen, listen_peer, err);
+    if (rc == 0) {
+        app->self.peer_port = hp_http_port(hp_peer_listener(app->peer));
+        rc = listen_near(app, &app->options->dashboard_listen, listen_dashboard, err);
+    }
+    return rc == 0 ? write_port_file(app, err) : rc;
+}
+
+void hp_app_start(hp_app_t *app)
+{
+    hp_transfer_set_hooks(app->transfer, &(hp_transfer_hooks_t){.waiting = on_waiting,
+                                                                .seen = on_seen,
+                                                                .changed = on_changed,
+                                                                .removed = on_removed,
+                                                                .arg = app});
+    hp_hosts_on_event(app->hosts, on_host, app);
+    for (size_t i = 0; i < hp_hosts_count(app->hosts); i++)
+        on_host(app, HP_HOST_ADDED, hp_hosts_at(app->hosts, i));
+    hp_share_start(app->share);
+    hp_transfer_start(app->transfer);
+    hp_hosts_start(app->hosts);
+    hp_discovery_start(app->discovery);
+    hp_log(HP_LOG_INFO, "hostpair %s: %s shares %s on port %u; dashboard at http://localhost:%u", HP_VERSION,
+           app->self.name, app->settings.share_folder, app->self.peer_port, hp_api_port(app->api));
+}
+
+void hp_app_destroy(hp_app_t *app, void (*closed)(void *arg), void *arg)
+{
+    app->closed = closed;
+    app->closed_arg = arg;
+    on_closed(app);
+}

@@ -1,0 +1,37 @@
+/* The parts of hostpair and how they are put together: built from the bottom up, told of each other, taken
+ * down in reverse. The parts know each other only as the layers allow; what goes sideways (a host came back:
+ * its downloads go on) goes through here. Loop thread. */
+#ifndef HP_APP_H
+#define HP_APP_H
+
+#include "api/api.h"
+#include "peer/peer.h"
+
+typedef struct hp_app {
+    uv_loop_t *loop;
+    const hp_options_t *options;
+    hp_settings_t settings;
+    hp_self_t self;
+    hp_store_t *store;
+    hp_fetcher_t *fetcher;
+    hp_share_t *share;
+    hp_transfer_t *transfer;
+    hp_hosts_t *hosts;
+    hp_discovery_t *discovery;
+    hp_peer_t *peer;
+    hp_api_t *api;
+    void (*closed)(void *arg);
+    void *closed_arg;
+} hp_app_t;
+
+/* Builds all parts and listens; the caller has set loop and options, the rest is zero. Blocks. After a
+ * failure what was built is still there: destroy it all the same. */
+int hp_app_build(hp_app_t *app, hp_err_t *err);
+
+/* Everything goes from now on. */
+void hp_app_start(hp_app_t *app);
+
+/* Ends one part after the other, the uppermost first, then calls closed. Progress is committed. */
+void hp_app_destroy(hp_app_t *app, void (*closed)(void *arg), void *arg);
+
+#endif
