@@ -325,8 +325,8 @@ int hp_shared_sweep(hp_db_t *db, const char *below, hp_shared_keep_fn keep, void
     /* The paths below "a" lie between "a/" and "a0": '0' follows '/'. No UTF-8 begins with the byte 0xff. */
     char *start = *after != NULL ? *after : below[0] != '\0' ? hp_sprintf("%s/", below) : hp_strdup("");
     char *end = below[0] != '\0' ? hp_sprintf("%s0", below) : hp_strdup("\xff");
-    int64_t *gone = hp_alloc_array(SWEEP_ROWS, sizeof *gone);
-    size_t gone_count = 0, seen = 0;
+    int64_t *gone = NULL;
+    size_t gone_count = 0, gone_room = 0, seen = 0;
     char *last = NULL;
     *after = NULL;
 
@@ -337,8 +337,13 @@ int hp_shared_sweep(hp_db_t *db, const char *below, hp_shared_keep_fn keep, void
     hp_query_bind_int(&q, ":limit", SWEEP_ROWS);
     for (; hp_query_row(&q); seen++) {
         int64_t id = hp_query_int(&q, 0);
-        if (keep == NULL || !keep(arg, id))
+        if (keep == NULL || !keep(arg, id, hp_query_text(&q, 1))) {
+            if (gone_count == gone_room) {
+                gone_room = HP_MAX(64, 2 * gone_room);
+                gone = hp_realloc(gone, gone_room * sizeof *gone);
+            }
             gone[gone_count++] = id;
+        }
         if (seen + 1 == SWEEP_ROWS)
             last = hp_strdup(hp_query_text(&q, 1));
     }

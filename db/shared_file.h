@@ -66,7 +66,7 @@ int hp_shared_remove(hp_db_t *db, const char *path, hp_shared_change_t *change, 
 /* Removes the rows below a folder ("" all) for which keep says false; keep NULL removes all. Looks at a few
  * thousand rows from *after on (NULL at the start; malloced, the caller's) and sets it to where the next call
  * goes on, or to NULL at the end. */
-typedef bool (*hp_shared_keep_fn)(void *arg, int64_t id);
+typedef bool (*hp_shared_keep_fn)(void *arg, int64_t id, const char *path);
 int hp_shared_sweep(hp_db_t *db, const char *below, hp_shared_keep_fn keep, void *arg, char **after,
                     hp_shared_change_t *change, hp_err_t *err);
 

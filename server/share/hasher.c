@@ -1,0 +1,381 @@
+#include "share/hasher.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "share/merkle.h"
+
+#define READ_SIZE 1048576  /* read and hashed in one go; fits a core's cache */
+#define PIECE     16777216 /* of a large file, before smaller ones get their turn */
+#define OPEN_MAX  4        /* files that may stand back at a time */
+
+#ifndef RWF_DONTCACHE
+#define RWF_DONTCACHE 0x00000080 /* Linux 6.14: what was not in the page cache before is not kept there */
+#endif
+
+/* linux/ioprio.h is not everywhere: class 3 is "idle", for one thread. */
+#define IOPRIO_WHO_THREAD 1
+#define IOPRIO_IDLE       (3 << 13)
+
+/* A file that is being hashed. */
+typedef struct work {
+    hp_shared_row_t row;
+    int fd;
+    int flags; /* of preadv2 */
+    hp_merkle_t tree;
+    uint64_t began;
+} work_t;
+
+struct hp_hasher {
+    const hp_place_t *place;
+    void (*ready)(void *arg);
+    void *arg;
+    void (*closed)(void *arg);
+    void *closed_arg;
+    uv_async_t async;
+    uv_thread_t thread;
+
+    uv_mutex_t mutex; /* guards from here ... */
+    uv_cond_t wake;
+    hp_shared_rows_t queue;
+    size_t next; /* in queue */
+    hp_hash_result_t *results;
+    size_t result_count, result_room;
+    bool stop, ended;
+    /* ... to here */
+
+    work_t *open[OPEN_MAX]; /* the thread's: the last is the one being read, those before stand back */
+    size_t open_count;
+    uint8_t *buffer;
+};
+
+void hp_hash_result_dispose(hp_hash_result_t *result)
+{
+    free(result->path);
+    free(result->digests);
+    result->path = NULL;
+    result->digests = NULL;
+}
+
+static bool same(const hp_shared_identity_t *a, const hp_shared_identity_t *b)
+{
+    return memcmp(a, b, sizeof *a) == 0;
+}
+
+/* ---- the thread ---- */
+
+static bool stopping(hp_hasher_t *self)
+{
+    uv_mutex_lock(&self->mutex);
+    bool stop = self->stop;
+    uv_mutex_unlock(&self->mutex);
+    return stop;
+}
+
+/* 0 when the bytes behind fd are still those of the identity. */
+static int check_identity(int fd, const hp_shared_identity_t *identity)
+{
+    struct stat st;
+    if (fstat(fd, &st) != 0)
+        return -errno;
+    hp_shared_identity_t now = hp_place_identity(&st);
+    return same(&now, identity) ? 0 : HP_E_OTHER_VERSION;
+}
+
+static void add_result(hp_hasher_t *self, const hp_hash_result_t *result)
+{
+    uv_mutex_lock(&self->mutex);
+    if (self->result_count == self->result_room) {
+        self->result_room = HP_MAX(16, 2 * self->result_room);
+        self->results = hp_realloc(self->results, self->result_room * sizeof *self->results);
+    }
+    self->results[self->result_count++] = *result;
+    uv_mutex_unlock(&self->mutex);
+    uv_async_send(&self->async);
+}
+
+static void free_work(work_t *work)
+{
+    if (work->fd >= 0)
+        close(work->fd);
+    hp_merkle_dispose(&work->tree);
+    free(work->row.path);
+    free(work);
+}
+
+/* Ends the last of the open files. */
+static void finish(hp_hasher_t *self, int status)
+{
+    work_t *work = self->open[--self->open_count];
+    hp_hash_result_t result = {.identity = work->row.identity, .path = work->row.path};
+    work->row.path = NULL;
+    if (status == 0)
+        status = check_identity(work->fd, &result.identity);
+    if (status == 0 && hp_merkle_finish(&work->tree, result.root) != 0)
+        status = HP_E_OTHER_VERSION;
+    if (status == 0) {
+        result.chunk_size = work->tree.chunk_size;
+        result.count = work->tree.count;
+        result.digests = work->tree.layer;
+        work->tree.layer = NULL;
+    }
+    result.status = status;
+    result.ms = hp_clock_ms() - work->began;
+    free_work(work);
+    add_result(self, &result);
+}
+
+/* Fills the buffer from the file. The number of bytes, less only at its end, or a negative errno. */
+static ssize_t read_some(hp_hasher_t *self, work_t *work)
+{
+    size_t done = 0;
+    while (done < READ_SIZE) {
+        struct iovec part = {.iov_base = self->buffer + done, .iov_len = READ_SIZE - done};
+        ssize_t n = preadv2(work->fd, &part, 1, (off_t)(work->tree.added + done), work->flags);
+        if (n < 0 && work->flags != 0 && (errno == EOPNOTSUPP || errno == EINVAL || errno == ENOSYS)) {
+            work->flags = 0; /* this kernel or file system does not know how */
+            continue;
+        }
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return -errno;
+        if (n == 0)
+            break;
+        done += (size_t)n;
+    }
+    return (ssize_t)done;
+}
+
+/* Goes on with the last of the open files, for one piece. */
+static void hash_piece(hp_hasher_t *self)
+{
+    work_t *work = self->open[self->open_count - 1];
+    for (size_t done = 0; done < PIECE && work->tree.added < work->tree.file_size; done += READ_SIZE) {
+        if (stopping(self))
+            return;
+        ssize_t n = read_some(self, work);
+        uint64_t left = work->tree.file_size - work->tree.added;
+        if (n >= 0 && ((uint64_t)n > left || ((uint64_t)n < left && n < READ_SIZE)))
+            n = HP_E_OTHER_VERSION; /* it has grown or shrunk meanwhile */
+        if (n >= 0 && hp_merkle_add(&work->tree, self->buffer, (size_t)n) != 0)
+            n = HP_E_OTHER_VERSION;
+        if (n < 0) {
+            finish(self, (int)n);
+            return;
+        }
+    }
+    if (work->tree.added == work->tree.file_size)
+        finish(self, 0);
+}
+
+/* Begins a file; takes the row over. */
+static void begin(hp_hasher_t *self, hp_shared_row_t *row)
+{
+    work_t *work = hp_alloc(sizeof *work);
+    work->row = *row;
+    work->fd = -1;
+    work->began = hp_clock_ms();
+    work->flags = row->identity.size > PIECE ? RWF_DONTCACHE : 0;
+    self->open[self->open_count++] = work;
+    struct stat st;
+    int folder = hp_place_open(self->place);
+    int status = folder < 0 ? folder : hp_place_open_file(self->place, folder, row->path, &work->fd, &st);
+    if (folder >= 0)
+        close(folder);
+    if (status == 0)
+        status = check_identity(work->fd, &row->identity);
+    if (status != 0)
+        finish(self, status);
+    else
+        hp_merkle_init(&work->tree, row->identity.size, hp_chunk_size_for(row->identity.size));
+}
+
+static bool is_open(const hp_hasher_t *self, const hp_shared_identity_t *identity)
+{
+    for (size_t i = 0; i < self->open_count; i++)
+        if (same(&self->open[i]->row.identity, identity))
+            return true;
+    return false;
+}
+
+/* Takes the next row from the queue if it is to come before the file that is open. The lock is held. */
+static bool take_row(hp_hasher_t *self, hp_shared_row_t *row)
+{
+    while (self->next < self->queue.count) {
+        hp_shared_row_t *first = &self->queue.items[self->next];
+        const work_t *top = self->open_count > 0 ? self->open[self->open_count - 1] : NULL;
+        bool twice = is_open(self, &first->identity);
+        if (!twice && top != NULL &&
+            (self->open_count == OPEN_MAX || first->identity.size >= top->tree.file_size - top->tree.added))
+            return false;
+        self->next++;
+        *row = *first;
+        first->path = NULL;
+        if (!twice)
+            return true;
+        free(row->path);
+    }
+    return false;
+}
+
+static void lower_priority(void)
+{
+    pid_t thread = (pid_t)syscall(SYS_gettid);
+    /* Where the system forbids either, hashing goes on at the usual priority. */
+    if (setpriority(PRIO_PROCESS, (id_t)thread, 19) != 0 ||
+        syscall(SYS_ioprio_set, IOPRIO_WHO_THREAD, thread, IOPRIO_IDLE) != 0)
+        hp_log(HP_LOG_DEBUG, "share: hashing runs at the usual priority");
+}
+
+static void run(void *arg)
+{
+    hp_hasher_t *self = arg;
+    pthread_setname_np(pthread_self(), "hostpair-hasher");
+    lower_priority();
+    self->buffer = hp_alloc(READ_SIZE);
+    while (true) {
+        hp_shared_row_t row;
+        uv_mutex_lock(&self->mutex);
+        bool had = self->next < self->queue.count;
+        bool taken = !self->stop && take_row(self, &row);
+        bool emptied = had && self->next == self->queue.count;
+        bool stop = self->stop;
+        if (!stop && !taken && self->open_count == 0 && !emptied)
+            uv_cond_wait(&self->wake, &self->mutex);
+        uv_mutex_unlock(&self->mutex);
+        if (emptied)
+            uv_async_send(&self->async);
+        if (stop)
+            break;
+        if (taken)
+            begin(self, &row);
+        if (self->open_count > 0)
+            hash_piece(self);
+    }
+    while (self->open_count > 0)
+        free_work(self->open[--self->open_count]);
+    free(self->buffer);
+    uv_mutex_lock(&self->mutex);
+    self->ended = true;
+    uv_mutex_unlock(&self->mutex);
+    uv_async_send(&self->async);
+}
+
+/* ---- the loop ---- */
+
+static void on_closed(uv_handle_t *handle)
+{
+    hp_hasher_t *self = handle->data;
+    void (*closed)(void *arg) = self->closed;
+    void *arg = self->closed_arg;
+    hp_shared_rows_dispose(&self->queue);
+    for (size_t i = 0; i < self->result_count; i++)
+        hp_hash_result_dispose(&self->results[i]);
+    free(self->results);
+    uv_cond_destroy(&self->wake);
+    uv_mutex_destroy(&self->mutex);
+    free(self);
+    closed(arg);
+}
+
+static void on_async(uv_async_t *async)
+{
+    hp_hasher_t *self = async->data;
+    uv_mutex_lock(&self->mutex);
+    bool ended = self->ended, stop = self->stop;
+    uv_mutex_unlock(&self->mutex);
+    if (ended) {
+        uv_thread_join(&self->thread);
+        uv_close((uv_handle_t *)async, on_closed);
+    } else if (!stop) {
+        self->ready(self->arg);
+    }
+}
+
+int hp_hasher_create(hp_hasher_t **hasher, uv_loop_t *loop, const hp_place_t *place, void (*ready)(void *arg),
+                     void *arg)
+{
+    hp_hasher_t *self = hp_alloc(sizeof *self);
+    self->place = place;
+    self->ready = ready;
+    self->arg = arg;
+    if (uv_mutex_init(&self->mutex) != 0 || uv_cond_init(&self->wake) != 0)
+        abort();
+    int rc = uv_async_init(loop, &self->async, on_async);
+    if (rc != 0) {
+        uv_cond_destroy(&self->wake);
+        uv_mutex_destroy(&self->mutex);
+        free(self);
+        return rc;
+    }
+    self->async.data = self;
+    uv_unref((uv_handle_t *)&self->async);
+    if (uv_thread_create(&self->thread, run, self) != 0)
+        abort(); /* no threads to be had */
+    *hasher = self;
+    return 0;
+}
+
+void hp_hasher_destroy(hp_hasher_t *self, void (*closed)(void *arg), void *arg)
+{
+    self->closed = closed;
+    self->closed_arg = arg;
+    uv_ref((uv_handle_t *)&self->async);
+    uv_mutex_lock(&self->mutex);
+    self->stop = true;
+    uv_cond_signal(&self->wake);
+    uv_mutex_unlock(&self->mutex);
+}
+
+void hp_hasher_give(hp_hasher_t *self, hp_shared_rows_t *rows)
+{
+    uv_mutex_lock(&self->mutex);
+    hp_shared_rows_dispose(&self->queue);
+    self->queue = *rows;
+    self->next = 0;
+    for (size_t i = 0; i < self->queue.count; i++) { /* what became ready while the store was asked */
+        for (size_t k = 0; k < self->result_count; k++) {
+            if (!same(&self->results[k].identity, &self->queue.items[i].identity))
+                continue;
+            free(self->queue.items[i].path);
+            self->queue.items[i--] = self->queue.items[--self->queue.count];
+            break;
+        }
+    }
+    uv_cond_signal(&self->wake);
+    uv_mutex_unlock(&self->mutex);
+    *rows = (hp_shared_rows_t){0};
+}
+
+bool hp_hasher_is_hungry(hp_hasher_t *self)
+{
+    uv_mutex_lock(&self->mutex);
+    bool hungry = self->next == self->queue.count;
+    uv_mutex_unlock(&self->mutex);
+    return hungry;
+}
+
+hp_hash_result_t *hp_hasher_take(hp_hasher_t *self, size_t *count)
+{
+    uv_mutex_lock(&self->mutex);
+    hp_hash_result_t *results = self->results;
+    *count = self->result_count;
+    self->results = NULL;
+    self->result_count = self->result_room = 0;
+    uv_mutex_unlock(&self->mutex);
+    if (*count == 0) {
+        free(results);
+        return NULL;
+    }
+    return results;
+}

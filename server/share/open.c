@@ -1,0 +1,282 @@
+/* Files and names for clients. Opening is one trip to the pool; the root of what was opened comes from
+ * memory. Only while the roots are being loaded right after the start is the store waited for; when there are
+ * more roots than memory keeps, an unknown one is looked up for the next time and this reply goes without it:
+ * behind a queue of writes a reply does not wait. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/beneath.h"
+#include "base/buf.h"
+#include "base/mem.h"
+#include "base/path.h"
+#include "share/state.h"
+
+#define LOOKUPS_MAX 8        /* roots asked of the store at a time, in the background */
+#define NAMES_MAX   67108864 /* bytes of all names in the folder together */
+
+typedef struct opening {
+    hp_share_t *share;
+    uv_work_t work;
+    char *path;
+    hp_share_open_fn done;
+    void *arg;
+    int status;
+    hp_share_file_t file;
+} opening_t;
+
+/* A root asked of the store; with an opening that waits for it, or none. */
+typedef struct lookup {
+    hp_share_t *share;
+    opening_t *opening;
+    hp_shared_identity_t identity;
+    bool found;
+    uint8_t root[HP_SHARED_ROOT_SIZE];
+} lookup_t;
+
+static void finish(opening_t *self)
+{
+    hp_share_t *share = self->share;
+    if (share->closing) {
+        if (self->status == 0)
+            close(self->file.fd);
+        self->status = UV_ECANCELED;
+    }
+    self->done(self->arg, self->status, self->status == 0 ? &self->file : NULL);
+    free(self->path);
+    free(self);
+    hp_share_let_go(share);
+}
+
+static int lookup_work(hp_db_t *db, void *arg, hp_err_t *err)
+{
+    lookup_t *lookup = arg;
+    int rc = hp_shared_root_of(db, &lookup->identity, lookup->root, err);
+    lookup->found = rc == 0;
+    return rc == HP_E_NOT_FOUND ? 0 : rc;
+}
+
+static void on_looked_up(void *arg, int status, const hp_err_t *err)
+{
+    lookup_t *lookup = arg;
+    hp_share_t *share = lookup->share;
+    (void)err; /* a reply without a root is as good as one with it */
+    share->root_lookups--;
+    if (status == 0 && lookup->found) {
+        hp_roots_add(&share->roots, &lookup->identity, lookup->root);
+        if (lookup->opening != NULL)
+            hp_hex_encode(lookup->root, HP_SHARED_ROOT_SIZE, lookup->opening->file.root);
+    }
+    if (lookup->opening != NULL)
+        finish(lookup->opening);
+    free(lookup);
+    hp_share_let_go(share);
+}
+
+static void look_up(hp_share_t *share, const hp_shared_identity_t *identity, opening_t *opening)
+{
+    lookup_t *lookup = hp_alloc(sizeof *lookup);
+    lookup->share = share;
+    lookup->opening = opening;
+    lookup->identity = *identity;
+    share->root_lookups++;
+    hp_share_hold(share);
+    hp_store_post(share->store, HP_STORE_READ, lookup_work, on_looked_up, lookup);
+}
+
+static void open_work(uv_work_t *work)
+{
+    opening_t *self = work->data;
+    int folder = hp_place_open(&self->share->place);
+    if (folder < 0) {
+        self->status = folder == -EMFILE || folder == -ENFILE || folder == -ENOMEM ? folder : HP_E_NOT_FOUND;
+        return;
+    }
+    self->status =
+        hp_place_open_file(&self->share->place, folder, self->path, &self->file.fd, &self->file.stat);
+    close(folder);
+}
+
+static void on_opened(uv_work_t *work, int status)
+{
+    opening_t *self = work->data;
+    hp_share_t *share = self->share;
+    if (status != 0)
+        self->status = status;
+    if (self->status != 0 || share->closing || self->file.stat.st_size == 0) {
+        finish(self);
+        return;
+    }
+    hp_shared_identity_t identity = hp_place_identity(&self->file.stat);
+    const uint8_t *root = hp_roots_find(&share->roots, &identity);
+    if (root != NULL) {
+        hp_hex_encode(root, HP_SHARED_ROOT_SIZE, self->file.root);
+    } else if (!share->roots_loaded) {
+        look_up(share, &identity, self);
+        return;
+    } else if (share->roots.forgot && share->root_lookups < LOOKUPS_MAX) {
+        look_up(share, &identity, NULL);
+    }
+    finish(self);
+}
+
+void hp_share_open(hp_share_t *share, const char *path, hp_share_open_fn done, void *arg)
+{
+    opening_t *self = hp_alloc(sizeof *self);
+    self->share = share;
+    self->work.data = self;
+    self->path = hp_strdup(path);
+    self->done = done;
+    self->arg = arg;
+    hp_share_hold(share);
+    uv_queue_work(share->loop, &self->work, open_work, on_opened);
+}
+
+/* ---- names ---- */
+
+typedef struct asker {
+    struct asker *next;
+    hp_share_names_fn done;
+    void *arg;
+} asker_t;
+
+/* All who ask while the folder is being read share the next reading. */
+struct hp_names {
+    hp_share_t *share;
+    uv_work_t work;
+    bool working;
+    asker_t *waiting, *served;
+    int status;
+    hp_buf_t text;
+};
+
+static int compare_names(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* The names of the files in the open folder, unsorted. 0 or a code. */
+static int collect(hp_names_t *self, int folder, DIR *dir, char ***names, size_t *count)
+{
+    size_t room = 0, bytes = 0;
+    while (!atomic_load_explicit(&self->share->cancelled, memory_order_relaxed)) {
+        errno = 0;
+        struct dirent *entry = readdir(dir);
+        struct stat st;
+        if (entry == NULL)
+            return -errno;
+        if (entry->d_type == DT_DIR || fstatat(dirfd(dir), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) != 0 ||
+            !hp_place_lists(&self->share->place, folder, entry->d_name, &st))
+            continue;
+        bytes += strlen(entry->d_name) + 2;
+        if (bytes > NAMES_MAX)
+            return HP_E_TOO_LARGE;
+        if (*count == room) {
+            room = HP_MAX(64, 2 * room);
+            *names = hp_realloc(*names, room * sizeof **names);
+        }
+        (*names)[(*count)++] = hp_strdup(entry->d_name);
+    }
+    return UV_ECANCELED;
+}
+
+static void names_work(uv_work_t *work)
+{
+    hp_names_t *self = work->data;
+    char **names = NULL;
+    size_t count = 0;
+    hp_buf_init(&self->text, NAMES_MAX);
+    self->status = 0;
+    int folder = hp_place_open(&self->share->place);
+    if (folder < 0) { /* the folder is missing: nothing is offered */
+        self->status = folder == -EMFILE || folder == -ENFILE || folder == -ENOMEM ? folder : 0;
+        return;
+    }
+    int fd = hp_beneath_open(folder, "", O_RDONLY | O_DIRECTORY, 0, HP_BENEATH_NO_LINKS);
+    DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+    if (dir != NULL) {
+        self->status = collect(self, folder, dir, &names, &count);
+        closedir(dir);
+    } else {
+        self->status = fd < 0 ? fd : -errno;
+        if (fd >= 0)
+            close(fd);
+    }
+    close(folder);
+    if (count > 0)
+        qsort(names, count, sizeof *names, compare_names);
+    for (size_t i = 0; i < count; i++) {
+        if (self->status == 0)
+            self->status = hp_buf_add_text(&self->text, names[i]);
+        if (self->status == 0)
+            self->status = hp_buf_add_text(&self->text, "\r\n");
+        free(names[i]);
+    }
+    free(names);
+}
+
+static void start_reading(hp_names_t *self);
+
+static void on_names(uv_work_t *work, int status)
+{
+    hp_names_t *self = work->data;
+    hp_share_t *share = self->share;
+    if (status != 0 || share->closing)
+        self->status = UV_ECANCELED;
+    size_t length = self->text.length;
+    char *text = hp_buf_take(&self->text);
+    asker_t *served = self->served;
+    self->served = NULL;
+    self->working = false;
+    while (served != NULL) {
+        asker_t *asker = served;
+        served = asker->next;
+        char *copy = NULL;
+        if (self->status == 0) {
+            copy = hp_alloc(length + 1);
+            memcpy(copy, text, length + 1);
+        }
+        asker->done(asker->arg, self->status, copy, copy != NULL ? length : 0);
+        free(asker);
+    }
+    free(text);
+    hp_buf_dispose(&self->text);
+    if (self->waiting != NULL)
+        start_reading(self);
+    hp_share_let_go(share);
+}
+
+static void start_reading(hp_names_t *self)
+{
+    self->working = true;
+    self->served = self->waiting;
+    self->waiting = NULL;
+    hp_share_hold(self->share);
+    uv_queue_work(self->share->loop, &self->work, names_work, on_names);
+}
+
+void hp_share_names(hp_share_t *share, hp_share_names_fn done, void *arg)
+{
+    hp_names_t *self = share->names;
+    asker_t *asker = hp_alloc(sizeof *asker);
+    *asker = (asker_t){.next = self->waiting, .done = done, .arg = arg};
+    self->waiting = asker;
+    if (!self->working)
+        start_reading(self);
+}
+
+hp_names_t *hp_names_create(hp_share_t *share)
+{
+    hp_names_t *self = hp_alloc(sizeof *self);
+    self->share = share;
+    self->work.data = self;
+    return self;
+}
+
+void hp_names_free(hp_names_t *self)
+{
+    free(self);
+}

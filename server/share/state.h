@@ -1,0 +1,125 @@
+/* The share's inside, for the sources of this folder. See share.h for what it is.
+ *
+ *   share.c    life, totals, who is told of changes, the rows
+ *   place.c    the folder on the disk: what may be seen, how a file is opened       any thread
+ *   walk.c     reading folders                                                      pool
+ *   watch.c    inotify                                                              loop
+ *   index.c    which paths are to be looked at, and when everything is              loop
+ *   pass.c     one look: walk, rows into the store, what is gone out of it          loop
+ *   hashing.c  what to hash next, and what became of it                             loop
+ *   hasher.c   the thread that hashes
+ *   open.c     opening files and listing names for clients
+ *   layer.c    layers of hash trees for clients
+ *   roots.c    roots in memory
+ *   merkle.c, sha256.c  hash trees
+ */
+#ifndef HP_SHARE_STATE_H
+#define HP_SHARE_STATE_H
+
+#include <stdatomic.h>
+#include <uv.h>
+
+#include "db/shared_file.h"
+#include "share/place.h"
+#include "share/roots.h"
+#include "share/share.h"
+#include "store/store.h"
+
+/* Numbers that a person may want to tune, in milliseconds. Tests shorten them. */
+typedef struct hp_share_tuning {
+    unsigned debounce;                /* between the first event and the look at what changed */
+    unsigned walk;                    /* between two walks of everything when all folders are watched */
+    unsigned walk_blind;              /* when some are not, or others change the files unseen */
+    unsigned check;                   /* between two looks whether the folder is still the same */
+    unsigned check_missing;           /* whether it is back */
+    unsigned retry;                   /* after a walk that failed */
+    unsigned change;                  /* between two calls to who wants to know of changes */
+    unsigned settle;                  /* a file is hashed when it has not changed for so long */
+    unsigned settle_coarse;           /* the same where the file system counts time in large steps */
+    unsigned again_least, again_most; /* before a file that changed while it was hashed is tried again: ten
+                                         times as long as it took, within these */
+    unsigned again_error;             /* before a file that could not be read is tried again */
+    size_t watches;                   /* at most so many folders are watched */
+} hp_share_tuning_t;
+
+typedef struct hp_index hp_index_t;
+typedef struct hp_hashing hp_hashing_t;
+typedef struct hp_layers hp_layers_t;
+typedef struct hp_names hp_names_t;
+
+typedef struct hp_share_totals {
+    uint64_t revision, files, bytes, hashed_bytes;
+} hp_share_totals_t;
+
+typedef struct hp_rows_request hp_rows_request_t;
+
+struct hp_share {
+    uv_loop_t *loop;
+    hp_store_t *store;
+    hp_place_t place;
+    hp_share_tuning_t tuning;
+
+    hp_share_totals_t totals; /* as last committed */
+    uint64_t device;          /* of the folder, as last committed */
+    bool complete;            /* the index describes this folder, whole */
+    bool missing;             /* the folder is not there: nothing is listed, nothing is forgotten */
+    bool scanning;
+
+    hp_roots_t roots;
+    bool roots_loaded; /* every root that the store knows is in roots, unless some were forgotten */
+    unsigned root_lookups;
+    hp_index_t *index;
+    hp_hashing_t *hashing;
+    hp_layers_t *layers;
+    hp_names_t *names;
+    hp_rows_request_t *rows_first, *rows_last; /* wait for the first walk */
+
+    void (*on_change)(void *arg);
+    void *on_change_arg;
+    uv_timer_t change_timer; /* runs while nobody is to be told again */
+    bool change_due;
+
+    bool started, closing;
+    atomic_bool cancelled; /* closing, for pool threads */
+    unsigned held;         /* things under way that need the share */
+    void (*closed)(void *arg);
+    void *closed_arg;
+};
+
+/* Something under way: the share is not freed before it lets go. */
+void hp_share_hold(hp_share_t *share);
+void hp_share_let_go(hp_share_t *share);
+
+/* What a store job found the totals to be; for the end of every job that changes rows. */
+int hp_share_read_totals(hp_db_t *db, hp_share_totals_t *totals, hp_err_t *err);
+/* Takes them over on the loop and tells who wants to know. */
+void hp_share_set_totals(hp_share_t *share, const hp_share_totals_t *totals);
+/* Something that people see has changed. */
+void hp_share_changed(hp_share_t *share);
+/* The index became complete: answers who waits for rows. */
+void hp_share_serve_rows(hp_share_t *share);
+
+/* ---- index.c ---- */
+hp_index_t *hp_index_create(hp_share_t *share);
+void hp_index_start(hp_index_t *index);
+void hp_index_stop(hp_index_t *index); /* closes its handles, which hold the share until then */
+void hp_index_free(hp_index_t *index);
+/* Something may have changed at a path. */
+void hp_index_look(hp_index_t *index, const char *path, bool folder);
+/* Everything has to be looked at. */
+void hp_index_walk(hp_index_t *index);
+
+/* ---- hashing.c ---- */
+hp_hashing_t *hp_hashing_create(hp_share_t *share);
+void hp_hashing_stop(hp_hashing_t *hashing);
+void hp_hashing_free(hp_hashing_t *hashing);
+/* There may be something to hash. */
+void hp_hashing_wake(hp_hashing_t *hashing);
+
+/* ---- open.c, layer.c ---- */
+hp_names_t *hp_names_create(hp_share_t *share);
+void hp_names_free(hp_names_t *names);
+hp_layers_t *hp_layers_create(hp_share_t *share);
+void hp_layers_free(hp_layers_t *layers);
+
+#endif

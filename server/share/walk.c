@@ -1,0 +1,359 @@
+#include "share/walk.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include "base/beneath.h"
+#include "base/mem.h"
+#include "base/path.h"
+#include "base/utf8.h"
+
+#define BATCH_BYTES 524288 /* of paths in a batch */
+#define ENTRIES_MAX 20000  /* looked at in one step, listed or not */
+
+#define TROUBLE_MAX 64 /* paths that cannot be looked at; with more the walk is given up */
+
+#define MAGIC_VBOXSF 0x786f4256 /* folders of a VirtualBox host; not in linux/magic.h */
+
+typedef struct level {
+    DIR *dir;
+    size_t path_length; /* of its folder's path */
+    dev_t device;
+} level_t;
+
+struct hp_walk {
+    const hp_place_t *place;
+    hp_watch_t *watch;
+    char **paths;
+    size_t count, next; /* next: the path to look at when no folder is open */
+    char *last_folder; /* the last of the paths that was a folder: paths below it need no look of their own */
+    bool begun;
+    char *troubled[TROUBLE_MAX];
+    size_t troubled_count;
+    int folder_fd;
+    char path[HP_PATH_MAX + 1]; /* of the innermost open folder */
+    level_t levels[HP_WALK_DEPTH];
+    size_t depth;
+    hp_walk_item_t items[HP_WALK_BATCH];
+    size_t item_count, item_bytes, entries;
+    hp_walk_report_t report;
+};
+
+/* Byte order with '/' before everything else, so that a folder is followed by all that is below it. */
+static int compare_paths(const void *a, const void *b)
+{
+    const unsigned char *x = *(unsigned char *const *)a, *y = *(unsigned char *const *)b;
+    while (*x != '\0' && *x == *y)
+        x++, y++;
+    int p = *x == '/' ? 1 : *x == '\0' ? 0 : *x + 1, q = *y == '/' ? 1 : *y == '\0' ? 0 : *y + 1;
+    return p - q;
+}
+
+hp_walk_t *hp_walk_create(const hp_place_t *place, hp_watch_t *watch, char **paths, size_t count)
+{
+    hp_walk_t *self = hp_alloc(sizeof *self);
+    self->place = place;
+    self->watch = watch;
+    self->paths = paths;
+    self->count = count;
+    self->folder_fd = -1;
+    qsort(paths, count, sizeof *paths, compare_paths);
+    return self;
+}
+
+static void free_items(hp_walk_t *self)
+{
+    for (size_t i = 0; i < self->item_count; i++)
+        free(self->items[i].path);
+    self->item_count = self->item_bytes = 0;
+}
+
+void hp_walk_destroy(hp_walk_t *self)
+{
+    free_items(self);
+    while (self->depth > 0)
+        closedir(self->levels[--self->depth].dir);
+    if (self->folder_fd >= 0)
+        close(self->folder_fd);
+    for (size_t i = 0; i < self->count; i++)
+        free(self->paths[i]);
+    free(self->paths);
+    for (size_t i = 0; i < self->troubled_count; i++)
+        free(self->troubled[i]);
+    free(self->last_folder);
+    free(self);
+}
+
+hp_walk_item_t *hp_walk_items(hp_walk_t *self, size_t *count)
+{
+    *count = self->item_count;
+    return self->items;
+}
+
+const hp_walk_report_t *hp_walk_report(const hp_walk_t *self)
+{
+    return &self->report;
+}
+
+static bool is_below(const char *path, const char *folder)
+{
+    size_t length = strlen(folder);
+    return strncmp(path, folder, length) == 0 && (length == 0 || path[length] == '/' || path[length] == '\0');
+}
+
+bool hp_walk_troubled(const hp_walk_t *self, const char *path)
+{
+    for (size_t i = 0; i < self->troubled_count; i++)
+        if (is_below(path, self->troubled[i]))
+            return true;
+    return false;
+}
+
+static void give(hp_walk_t *self, hp_walk_kind_t kind, const char *path, bool link, const struct stat *st)
+{
+    hp_walk_item_t *item = &self->items[self->item_count++];
+    *item = (hp_walk_item_t){.kind = kind, .link = link, .path = hp_strdup(path)};
+    if (st != NULL)
+        item->identity = hp_place_identity(st);
+    self->item_bytes += strlen(path);
+}
+
+/* Errors that say that the folder is not there any more, or not ours to read: nothing in it can be served.
+ * Others say nothing. */
+static bool is_absent(int error)
+{
+    return error == -ENOENT || error == -ENOTDIR || error == -ELOOP || error == -EXDEV || error == -EACCES ||
+           error == -EPERM || error == -ENAMETOOLONG;
+}
+
+/* self->path cannot be looked at. */
+static void note_trouble(hp_walk_t *self, int error)
+{
+    if (self->report.trouble == 0) {
+        self->report.trouble = error;
+        snprintf(self->report.trouble_path, sizeof self->report.trouble_path, "%.*s",
+                 (int)sizeof self->report.trouble_path - 1, self->path);
+        hp_utf8_cut(self->report.trouble_path);
+    }
+    if (self->troubled_count == TROUBLE_MAX || error == -EMFILE || error == -ENFILE || error == -ENOMEM)
+        self->report.broken = true; /* the machine is at its limits: other folders fare no better */
+    else
+        self->troubled[self->troubled_count++] = hp_strdup(self->path);
+}
+
+/* Whether changes that other machines or programs make to this file system go without inotify events. */
+static bool is_remote(int fd)
+{
+    struct statfs fs;
+    if (fstatfs(fd, &fs) != 0)
+        return false;
+    switch ((unsigned long)fs.f_type) {
+    case NFS_SUPER_MAGIC:
+    case SMB_SUPER_MAGIC:
+    case SMB2_SUPER_MAGIC:
+    case CIFS_SUPER_MAGIC:
+    case CODA_SUPER_MAGIC:
+    case AFS_SUPER_MAGIC:
+    case V9FS_MAGIC:
+    case FUSE_SUPER_MAGIC:
+    case CEPH_SUPER_MAGIC:
+    case MAGIC_VBOXSF:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* ---- folders ---- */
+
+/* Begins to read the folder behind fd, which is taken over; self->path is its path. */
+static void enter(hp_walk_t *self, int fd, size_t path_length)
+{
+    struct stat st;
+    if (self->depth == HP_WALK_DEPTH) {
+        self->report.too_deep = true;
+        close(fd);
+        return;
+    }
+    if (fstat(fd, &st) != 0) {
+        note_trouble(self, -errno);
+        close(fd);
+        return;
+    }
+    if (self->depth == 0 || st.st_dev != self->levels[self->depth - 1].device)
+        self->report.remote = self->report.remote || is_remote(fd);
+    int rc = self->watch != NULL ? hp_watch_add(self->watch, fd, self->path) : 0;
+    if (rc != 0 && self->report.unwatched == 0)
+        self->report.unwatched = rc;
+    DIR *dir = fdopendir(fd);
+    if (dir == NULL) {
+        note_trouble(self, -errno);
+        close(fd);
+        return;
+    }
+    self->levels[self->depth++] = (level_t){.dir = dir, .path_length = path_length, .device = st.st_dev};
+}
+
+static void leave(hp_walk_t *self)
+{
+    closedir(self->levels[--self->depth].dir);
+    if (self->depth > 0) {
+        self->path[self->levels[self->depth - 1].path_length] = '\0';
+        return;
+    }
+    const char *path = self->paths[self->next - 1];
+    give(self, HP_WALK_FOLDER, path, false, NULL);
+    free(self->last_folder);
+    self->last_folder = hp_strdup(path);
+}
+
+static void visit_folder(hp_walk_t *self, const char *name, size_t path_length)
+{
+    int fd = openat(dirfd(self->levels[self->depth - 1].dir), name,
+                    O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    if (fd >= 0)
+        enter(self, fd, path_length);
+    else if (!is_absent(-errno))
+        note_trouble(self, -errno);
+}
+
+static void visit_file(hp_walk_t *self, struct stat *st)
+{
+    bool link = S_ISLNK(st->st_mode);
+    if (hp_place_lists(self->place, self->folder_fd, self->path, st))
+        give(self, HP_WALK_FILE, self->path, link, st);
+    else if (link)
+        give(self, HP_WALK_LINK, self->path, true, NULL);
+}
+
+/* Looks at one entry of the innermost open folder. */
+static void visit(hp_walk_t *self, const struct dirent *entry)
+{
+    const char *name = entry->d_name;
+    level_t *level = &self->levels[self->depth - 1];
+    size_t at = level->path_length, length = strlen(name);
+    if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
+        return;
+    if (level->dir == self->levels[0].dir && at == 0)
+        self->report.empty = false;
+    if (at + 1 + length > HP_PATH_MAX || hp_path_check(name, length, NULL) != 0)
+        return;
+    if (at > 0)
+        self->path[at++] = '/';
+    memcpy(self->path + at, name, length + 1);
+    if (hp_place_hides(self->place, self->path))
+        goto Done;
+
+    struct stat st = {.st_mode = S_IFDIR};
+    bool known = entry->d_type == DT_DIR;
+    if (!known && entry->d_type != DT_REG && entry->d_type != DT_LNK && entry->d_type != DT_UNKNOWN)
+        goto Done; /* sockets, pipes, devices */
+    if (!known && fstatat(dirfd(level->dir), name, &st, AT_SYMLINK_NOFOLLOW) != 0) {
+        if (!is_absent(-errno))
+            note_trouble(self, -errno);
+        goto Done;
+    }
+    size_t depth = self->depth;
+    if (S_ISDIR(st.st_mode))
+        visit_folder(self, name, at + length);
+    else
+        visit_file(self, &st);
+    if (self->depth > depth)
+        return; /* the path is now that of the folder that was entered */
+Done:
+    self->path[level->path_length] = '\0';
+}
+
+/* ---- the paths asked for ---- */
+
+static void look_at(hp_walk_t *self, const char *path)
+{
+    if (self->last_folder != NULL && is_below(path, self->last_folder))
+        return; /* it was asked for before that folder was read */
+    if (path[0] != '\0' &&
+        (hp_path_check(path, strlen(path), NULL) != 0 || hp_place_hides(self->place, path)))
+        return; /* never listed, so there is nothing to forget */
+    snprintf(self->path, sizeof self->path, "%s", path);
+    int fd =
+        hp_beneath_open(self->folder_fd, path, O_RDONLY | O_DIRECTORY | O_NONBLOCK, 0, HP_BENEATH_NO_LINKS);
+    if (fd >= 0) {
+        enter(self, fd, strlen(path));
+        return;
+    }
+    int error = fd;
+    fd = hp_beneath_open(self->folder_fd, path, O_PATH | O_NOFOLLOW, 0, HP_BENEATH_NO_LINKS);
+    struct stat st;
+    int rc = fd < 0 ? fd : fstat(fd, &st) == 0 ? 0 : -errno;
+    if (fd >= 0)
+        close(fd);
+    if (rc == 0 && S_ISDIR(st.st_mode) && !is_absent(error)) {
+        note_trouble(self, error);
+        return;
+    }
+    if (rc != 0 && !is_absent(rc)) {
+        note_trouble(self, rc);
+        return;
+    }
+    bool link = rc == 0 && S_ISLNK(st.st_mode);
+    if (rc == 0 && hp_place_lists(self->place, self->folder_fd, path, &st))
+        give(self, HP_WALK_FILE, path, link, &st);
+    else
+        give(self, HP_WALK_GONE, path, link, NULL);
+    self->items[self->item_count - 1].asked = true;
+}
+
+static void begin(hp_walk_t *self)
+{
+    self->begun = true;
+    self->report.empty = true;
+    self->folder_fd = hp_place_open(self->place);
+    struct stat st;
+    if (self->folder_fd < 0)
+        self->report.missing = self->folder_fd;
+    else if (fstat(self->folder_fd, &st) != 0)
+        self->report.missing = -errno;
+    if (self->report.missing != 0) {
+        self->next = self->count;
+        return;
+    }
+    self->report.device = (uint64_t)st.st_dev;
+    self->report.inode = (uint64_t)st.st_ino;
+}
+
+bool hp_walk_step(hp_walk_t *self, const atomic_bool *cancelled)
+{
+    free_items(self);
+    self->entries = 0;
+    if (!self->begun)
+        begin(self);
+    /* Leaving a folder gives an item after the last of its files, so one place is kept free. */
+    while (self->item_count < HP_WALK_BATCH - 1 && self->item_bytes < BATCH_BYTES &&
+           self->entries < ENTRIES_MAX) {
+        if (self->report.broken || atomic_load_explicit(cancelled, memory_order_relaxed))
+            return false;
+        self->entries++;
+        if (self->depth == 0) {
+            if (self->next == self->count)
+                return false;
+            look_at(self, self->paths[self->next++]);
+            continue;
+        }
+        errno = 0;
+        struct dirent *entry = readdir(self->levels[self->depth - 1].dir);
+        if (entry != NULL) {
+            visit(self, entry);
+            continue;
+        }
+        if (errno != 0 && !is_absent(-errno))
+            note_trouble(self, -errno);
+        leave(self);
+    }
+    return true;
+}

@@ -1,0 +1,295 @@
+#include "share/watch.h"
+
+#include <errno.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/path.h"
+
+#define READ_SIZE   65536 /* bytes of events read in one go */
+#define READS_MAX   4     /* in one turn of the loop; the rest waits for the next */
+#define FIRST_SLOTS 64
+
+/* IN_ATTRIB: a file that may be read from now on, or not any more; it also changes the ctime that hashes
+ * depend on. */
+#define EVENTS                                                                                               \
+    (IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_MODIFY | IN_CLOSE_WRITE | IN_ATTRIB |          \
+     IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR | IN_EXCL_UNLINK)
+
+typedef struct slot {
+    int wd; /* 0: free; the kernel counts from 1 */
+    unsigned round;
+    char *path;
+} slot_t;
+
+struct hp_watch {
+    uv_poll_t poll;
+    int fd;
+    hp_watch_fn fn;
+    void *arg;
+    void (*closed)(void *arg);
+    void *closed_arg;
+
+    uv_mutex_t mutex; /* guards from here ... */
+    slot_t *slots;    /* open addressing by wd */
+    size_t size, count, limit;
+    unsigned round;
+    /* ... to here */
+};
+
+/* ---- the table; the lock is held ---- */
+
+static slot_t *slot_of(slot_t *slots, size_t size, int wd)
+{
+    size_t i = (unsigned)wd * 2654435761u & (size - 1);
+    while (slots[i].wd != 0 && slots[i].wd != wd)
+        i = (i + 1) & (size - 1);
+    return &slots[i];
+}
+
+static void grow(hp_watch_t *self)
+{
+    size_t size = self->size > 0 ? self->size * 2 : FIRST_SLOTS;
+    slot_t *slots = hp_alloc_array(size, sizeof *slots);
+    for (size_t i = 0; i < self->size; i++)
+        if (self->slots[i].wd != 0)
+            *slot_of(slots, size, self->slots[i].wd) = self->slots[i];
+    free(self->slots);
+    self->slots = slots;
+    self->size = size;
+}
+
+static void put(hp_watch_t *self, int wd, const char *path)
+{
+    if (self->count * 4 >= self->size * 3)
+        grow(self);
+    slot_t *slot = slot_of(self->slots, self->size, wd);
+    if (slot->wd == 0)
+        self->count++;
+    else if (strcmp(slot->path, path) == 0) {
+        slot->round = self->round;
+        return;
+    }
+    free(slot->path);
+    *slot = (slot_t){.wd = wd, .round = self->round, .path = hp_strdup(path)};
+}
+
+/* Frees a slot and moves those behind it up, so that none is cut off from where its search begins. */
+static void drop(hp_watch_t *self, slot_t *slot)
+{
+    free(slot->path);
+    *slot = (slot_t){0};
+    self->count--;
+    size_t i = (size_t)(slot - self->slots);
+    for (i = (i + 1) & (self->size - 1); self->slots[i].wd != 0; i = (i + 1) & (self->size - 1)) {
+        slot_t moved = self->slots[i];
+        self->slots[i] = (slot_t){0};
+        *slot_of(self->slots, self->size, moved.wd) = moved;
+    }
+}
+
+/* ---- events, on the loop ---- */
+
+/* The path of what an event is about, for the caller to free; NULL when its folder is not watched any more.
+ */
+static char *path_of(hp_watch_t *self, const struct inotify_event *event, const char *name)
+{
+    char *path = NULL;
+    uv_mutex_lock(&self->mutex);
+    slot_t *slot = self->size > 0 ? slot_of(self->slots, self->size, event->wd) : NULL;
+    if (slot != NULL && slot->wd != 0 && (event->mask & IN_IGNORED) != 0)
+        drop(self, slot); /* the kernel has removed the watch: the folder is gone */
+    else if (slot != NULL && slot->wd != 0 && name[0] != '\0')
+        path = slot->path[0] != '\0' ? hp_sprintf("%s/%s", slot->path, name) : hp_strdup(name);
+    else if (slot != NULL && slot->wd != 0)
+        path = hp_strdup(slot->path);
+    uv_mutex_unlock(&self->mutex);
+    return path;
+}
+
+static void handle(hp_watch_t *self, const struct inotify_event *event)
+{
+    if ((event->mask & IN_Q_OVERFLOW) != 0) {
+        self->fn(self->arg, HP_WATCH_MISSED, "", true);
+        return;
+    }
+    const char *name = event->len > 0 ? event->name : "";
+    if (name[0] != '\0' && hp_path_is_part(name))
+        return; /* a download in progress writes all the time */
+    char *path = path_of(self, event, name);
+    if (path == NULL)
+        return;
+    bool self_event = (event->mask & (IN_DELETE_SELF | IN_MOVE_SELF | IN_UNMOUNT)) != 0;
+    if (path[0] == '\0')
+        self->fn(self->arg, HP_WATCH_TOP, "", true);
+    else if ((event->mask & IN_UNMOUNT) != 0 || (!self_event && name[0] == '\0'))
+        self->fn(self->arg, HP_WATCH_PATH, path, true);
+    else if (!self_event) /* what happens to a folder itself is told by the one above, too */
+        self->fn(self->arg, HP_WATCH_PATH, path, (event->mask & IN_ISDIR) != 0);
+    free(path);
+}
+
+static void on_readable(uv_poll_t *poll, int status, int events)
+{
+    hp_watch_t *self = poll->data;
+    static _Alignas(struct inotify_event) char buffer[READ_SIZE]; /* of the one loop thread */
+    (void)events;
+    if (status != 0)
+        return;
+    for (int reads = 0; reads < READS_MAX; reads++) {
+        ssize_t n = read(self->fd, buffer, sizeof buffer);
+        if (n <= 0)
+            return;
+        for (char *p = buffer; p < buffer + n;) {
+            const struct inotify_event *event = (const struct inotify_event *)(void *)p;
+            p += sizeof *event + event->len;
+            handle(self, event);
+        }
+    }
+}
+
+/* ---- life ---- */
+
+int hp_watch_create(hp_watch_t **watch, uv_loop_t *loop, hp_watch_fn fn, void *arg)
+{
+    int fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    hp_watch_t *self = hp_alloc(sizeof *self);
+    int rc = uv_poll_init(loop, &self->poll, fd);
+    if (rc != 0) {
+        close(fd);
+        free(self);
+        return rc;
+    }
+    if (uv_mutex_init(&self->mutex) != 0)
+        abort();
+    self->fd = fd;
+    self->fn = fn;
+    self->arg = arg;
+    self->limit = SIZE_MAX;
+    self->poll.data = self;
+    uv_poll_start(&self->poll, UV_READABLE, on_readable);
+    *watch = self;
+    return 0;
+}
+
+static void on_closed(uv_handle_t *handle)
+{
+    hp_watch_t *self = handle->data;
+    void (*closed)(void *arg) = self->closed;
+    void *arg = self->closed_arg;
+    close(self->fd);
+    for (size_t i = 0; i < self->size; i++)
+        free(self->slots[i].path);
+    free(self->slots);
+    uv_mutex_destroy(&self->mutex);
+    free(self);
+    closed(arg);
+}
+
+void hp_watch_destroy(hp_watch_t *self, void (*closed)(void *arg), void *arg)
+{
+    self->closed = closed;
+    self->closed_arg = arg;
+    uv_close((uv_handle_t *)&self->poll, on_closed);
+}
+
+/* ---- watches ---- */
+
+int hp_watch_add(hp_watch_t *self, int fd, const char *path)
+{
+    /* Through the descriptor, so that it is the very folder that is read afterwards, whatever is renamed
+     * meanwhile. */
+    char link[64];
+    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    int rc = 0;
+    uv_mutex_lock(&self->mutex); /* also against an event of the new watch before it has its path */
+    int wd = self->count < self->limit ? inotify_add_watch(self->fd, link, EVENTS) : -1;
+    if (wd > 0)
+        put(self, wd, path);
+    else
+        rc = self->count < self->limit ? -errno : -ENOSPC;
+    uv_mutex_unlock(&self->mutex);
+    return rc;
+}
+
+void hp_watch_begin_round(hp_watch_t *self)
+{
+    uv_mutex_lock(&self->mutex);
+    self->round++;
+    uv_mutex_unlock(&self->mutex);
+}
+
+/* The watch of a folder that is gone without it (moved out of the share). The event IN_IGNORED finds no slot
+ * then. */
+static void remove_watch(hp_watch_t *self, slot_t *slot)
+{
+    inotify_rm_watch(self->fd, slot->wd); /* fails only when the kernel was faster */
+    drop(self, slot);
+}
+
+void hp_watch_end_round(hp_watch_t *self)
+{
+    uv_mutex_lock(&self->mutex);
+    for (size_t i = 0; i < self->size;) {
+        if (self->slots[i].wd != 0 && self->slots[i].round != self->round)
+            remove_watch(self, &self->slots[i]); /* another one may move into this slot */
+        else
+            i++;
+    }
+    uv_mutex_unlock(&self->mutex);
+}
+
+static int compare_paths(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* Whether the path or a folder above it is in the list. */
+static bool is_below_any(const char *path, char *const *paths, size_t count)
+{
+    char *above = hp_strdup(path), *key = above;
+    bool found;
+    while (!(found = bsearch(&key, paths, count, sizeof *paths, compare_paths) != NULL)) {
+        char *slash = strrchr(above, '/');
+        if (slash == NULL)
+            break;
+        *slash = '\0';
+    }
+    free(above);
+    return found;
+}
+
+void hp_watch_forget(hp_watch_t *self, char *const *paths, size_t count)
+{
+    uv_mutex_lock(&self->mutex);
+    for (size_t i = 0; i < self->size;) {
+        if (self->slots[i].wd != 0 && is_below_any(self->slots[i].path, paths, count))
+            remove_watch(self, &self->slots[i]);
+        else
+            i++;
+    }
+    uv_mutex_unlock(&self->mutex);
+}
+
+size_t hp_watch_count(hp_watch_t *self)
+{
+    uv_mutex_lock(&self->mutex);
+    size_t count = self->count;
+    uv_mutex_unlock(&self->mutex);
+    return count;
+}
+
+void hp_watch_set_limit(hp_watch_t *self, size_t limit)
+{
+    uv_mutex_lock(&self->mutex);
+    self->limit = limit;
+    uv_mutex_unlock(&self->mutex);
+}

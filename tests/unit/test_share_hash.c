@@ -1,0 +1,466 @@
+// libs: share store db base
+/* Roots and layers: right, kept, and never those of other bytes. */
+#include "test_share.h"
+
+#include "share/merkle.h"
+#include "share/roots.h"
+
+#define MIB ((size_t)1 << 20)
+
+/* Nothing is hashed from here on. */
+static void stop_hashing(fixture_t *f)
+{
+    f->share->tuning.settle = f->share->tuning.settle_coarse = 3600000;
+}
+
+static void assert_root(fixture_t *f, const char *path)
+{
+    const char *listed = listed_root(f, path);
+    assert_non_null(listed);
+    assert_string_equal(listed, root_on_disk(f, path));
+    opened_t o = open_file(f, path);
+    assert_int_equal(o.status, 0);
+    assert_string_equal(o.root, root_on_disk(f, path));
+}
+
+static void every_file_gets_its_root(void **state)
+{
+    fixture_t *f = *state;
+    open_share(f);
+    make_dir(f, "a");
+    make_file(f, "empty", 0, 1);
+    make_file(f, "one", 1, 1);
+    make_file(f, "leaf", 16384, 2);
+    make_file(f, "a/more", 16385, 3);
+    make_file(f, "mib", MIB, 4);
+    make_file(f, "large", 3 * MIB + 5, 5);
+    make_file(f, "larger", 40 * MIB + 1, 6);
+    uint64_t revision = hp_share_revision(f->share);
+    start_share(f);
+    WAIT_FOR(f, all_hashed(f));
+    assert_true(hp_share_revision(f->share) > revision);
+    static const char *const files[] = {"empty", "one", "leaf", "a/more", "mib", "large", "larger"};
+    for (size_t i = 0; i < HP_COUNT(files); i++)
+        assert_root(f, files[i]);
+    hp_share_stats_t stats;
+    hp_share_get_stats(f->share, &stats);
+    assert_int_equal(stats.hashed_bytes, stats.bytes);
+    assert_int_equal(stats.bytes, 1 + 16384 + 16385 + MIB + 3 * MIB + 5 + 40 * MIB + 1);
+    close_share(f);
+}
+
+static void a_restart_keeps_roots_without_reading_again(void **state)
+{
+    fixture_t *f = *state;
+    open_share(f);
+    make_file(f, "x", 100000, 1);
+    make_file(f, "y", 3 * MIB, 2);
+    start_share(f);
+    WAIT_FOR(f, all_hashed(f));
+    close_share(f);
+    open_share(f);
+    stop_hashing(f);
+    start_share(f);
+    assert_true(all_hashed(f));
+    assert_root(f, "x");
+    assert_root(f, "y");
+    close_share(f);
+}
+
+static void changed_bytes_lose_their_root_at_once(void **state)
+{
+    fixture_t *f = *state;
+    open_share(f);
+    make_file(f, "x", 100000, 1);
+    start_share(f);
+    WAIT_FOR(f, all_hashed(f));
+    stop_hashing(f);
+    char before[65];
+    snprintf(before, sizeof before, "%s", open_file(f, "x").root);
+    assert_string_equal(before, root_on_disk(f, "x"));
+    int fd = open(at(f, "x"), O_WRONLY);
+    assert_int_equal(pwrite(fd, "!", 1, 5000), 1);
+    assert_string_equal(open_file(f, "x").root, ""); /* whether the index knows it yet or not */
+    close(fd);
+    WAIT_FOR(f, !is_hashed(f, "x") && f->share->totals.hashed_bytes == 0);
+    assert_string_equal(open_file(f, "x").root, "");
+    close_share(f);
+}
+
+static void a_change_that_hides_its_time_is_seen_all_the_same(void **state)
+{
+    fixture_t *f = *state;
+    open_share(f);
+    make_file(f, "x", 100000, 1);
+    start_share(f);
+    WAIT_FOR(f, all_hashed(f));
+    close_share(f);
+    struct stat st;
+    assert_int_equal(stat(at(f, "x"), &st), 0);
+    make_file(f, "x", 100000, 9); /* same size */
+    struct timespec times[2] = {st.st_atim, st.st_mtim};
+    assert_int_equal(utimensat(AT_FDCWD, at(f, "x"), times, 0), 0); /* same mtime */
+    open_share(f);
+    stop_hashing(f);
+    assert_string_equal(open_file(f, "x").root, ""); /* before the walk */
+    start_share(f);
+    assert_false(is_hashed(f, "x"));
+    f->share->tuning.settle = 50;
+    f->share->tuning.settle_coarse = 2500;
+    hp_hashing_wake(f->share->hashing);
+    WAIT_FOR(f, all_hashed(f));
+    assert_root(f, "x");
+    close_share(f);
+}
+
+static void moved_folders_and_second_names_keep_their_roots(void **state)
+{
+    fixture_t *f = *state;
+    open_share(f);
+    make_dir(f, "a");
+    make_dir(f, "b");
+    make_file(f, "a/x", 100000, 1);
+    make_file(f, "a/y", 2 * MIB, 2);
+    start_share(f);
+    WAIT_FOR(f, all_hashed(f));
+    stop_hashing(f);
+    assert_int_equal(rename(at(f, "a"), at(f, "b/c")), 0);
+    WAIT_FOR(f, lists(f, "b/c/x b/c/y"));
+    assert_root(f, "b/c/x");
+    assert_root(f, "b/c/y");
+    assert_int_equal(symlink("b/c/x", at(f, "link")), 0);
+    WAIT_FOR(f, lists(f, "b/c/x b/c/y link"));
+    assert_root(f, "link");
+    close_share(f);
+    assert_int_equal(rename(at(f, "b/c"), at(f, "d")), 0); /* also while hostpair is off */
+    open_share(f);
+    stop_hashing(f);
+    start_share(f);
+    assert_string_equal(paths(f), "d/x d/y");
+    assert_root(f, "d/x");
+    assert_root(f, "d/y");
+    close_share(f);
+}
+
+static void a_file_that_changes_while_it_is_hashed_gets_no_wrong_root(void **state)
+{
+    fixture_t *f = *state;
+    open_share(f);
+    f->share->tuning.settle = 0;
+    f->share->tuning.settle_coarse = 0;
+    make_file(f, "x", 48 * MIB, 1);
+    start_share(f);
+    int fd = open(at(f, "x"), O_WRONLY);
+    unsigned found = 0;
+    for (unsigned i = 0; i < 200; i++) {
+        assert_int_equal(pwrite(fd, &i, sizeof i, (off_t)(i * 999983u % (48 * MIB - 4))), sizeof i);
+        uv_run(&f->loop, UV_RUN_NOWAIT);
+        opened_t o = open_file(f, "x");
+        if (o.root[0] != '\0') {
+            found++;
+            assert_string_equal(o.root, root_on_disk(f, "x"));
+        }
+    }
+    print_message("a root in between: %u times\n", found);
+    close(fd);
+    WAIT_FOR(f, all_hashed(f));
+    assert_root(f, "x");
+    close_share(f);
+}
+
+static void small_and_new_files_come_before_a_large_old_one(void **state)
+{
+    fixture_t *f = *state;
+    open_share(f);
+    char *large = hp_strdup(at(f, "large"));
+    int fd = open(large, O_WRONLY | O_CREAT, 0644);
+    assert_int_equal(ftruncate(fd, (off_t)64 << 30), 0); /* a hole, but to be read like any other */
+    close(fd);
+    start_share(f);
+    for (int i = 0; i < 20; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "s%d", i);
+        make_file(f, name, 50000, (unsigned)i);
+        WAIT_FOR(f, is_hashed(f, name));
+    }
+    assert_false(is_hashed(f, "large"));
+    free(large);
+    uint64_t began = hp_clock_ms();
+    close_share(f); /* does not wait for the large one */
+    assert_in_range(hp_clock_ms() - began, 0, 2000);
+}
+
+static void a_file_that_cannot_be_read_does_not_stop_the_others(void **state)
+{
+    fixture_t *f = *state;
+    open_share(f);
+    make_file(f, "gone", 100000, 1);
+    make_file(f, "x", 100000, 2);
+    f->share->tuning.debounce = 500; /* the index is behind for a while */
+    start_share(f);
+    unlink(at(f, "gone"));
+    WAIT_FOR(f, is_hashed(f, "x"));
+    WAIT_FOR(f, lists(f, "x"));
+    close_share(f);
+}
+
+static void many_small_files_are_all_hashed(void **state)
+{
+    fixture_t *f = *state;
+    open_share(f);
+    for (int i = 0; i < 500; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "f%d", i);
+        make_file(f, name, (size_t)i * 40, (unsigned)i);
+    }
+    start_share(f);
+    WAIT_FOR(f, all_hashed(f));
+    for (int i = 0; i < 500; i += 71) {
+        char name[16];
+        snprintf(name, sizeof name, "f%d", i);
+        assert_string_equal(open_file(f, name).root, root_on_disk(f, name));
+    }
+    close_share(f);
+}
+
+/* ---- layers ---- */
+
+typedef struct layer {
+    bool done;
+    int status;
+    uint8_t *digests;
+    size_t count;
+} layer_t;
+
+static void on_layer(void *arg, int status, uint8_t *digests, size_t count)
+{
+    *(layer_t *)arg = (layer_t){.done = true, .status = status, .digests = digests, .count = count};
+}
+
+static int layer_status(fixture_t *f, const char *root, uint64_t chunk)
+{
+    layer_t l = {0};
+    hp_share_layer(f->share, root, chunk, on_layer, &l);
+    WAIT_FOR(f, l.done);
+    free(l.digests);
+    return l.status;
+}
+
+static uint8_t *read_file(const fixture_t *f, const char *path, size_t size)
+{
+    uint8_t *bytes = hp_alloc(size);
+    int fd = open(at(f, path), O_RDONLY);
+    assert_int_equal(pread(fd, bytes, size, 0), size);
+    close(fd);
+    return bytes;
+}
+
+static void assert_layer(fixture_t *f, const char *path, size_t size, uint64_t chunk)
+{
+    layer_t l = {0};
+    hp_share_layer(f->share, root_on_disk(f, path), chunk, on_layer, &l);
+    WAIT_FOR(f, l.done);
+    assert_int_equal(l.status, 0);
+    uint8_t *bytes = read_file(f, path, size), want[32];
+    if (size <= chunk) {
+        assert_int_equal(l.count, 1);
+        hp_hex_decode(root_on_disk(f, path), want, 32);
+        assert_memory_equal(l.digests, want, 32);
+    } else {
+        assert_int_equal(l.count, (size + chunk - 1) / chunk);
+        for (size_t i = 0; i < l.count; i++) {
+            plain_node(bytes, size, i * chunk, chunk, want);
+            assert_memory_equal(l.digests + i * 32, want, 32);
+        }
+    }
+    free(bytes);
+    free(l.digests);
+}
+
+static void layers_are_given_at_every_chunk_size(void **state)
+{
+    fixture_t *f = *state;
+    open_share(f);
+    make_file(f, "small", 100000, 1);
+    make_file(f, "large", 19 * MIB + 7, 2);
+    start_share(f);
+    WAIT_FOR(f, all_hashed(f));
+    for (uint64_t chunk = 16384; chunk <= 64 * MIB; chunk *= 2) {
+        assert_layer(f, "small", 100000, chunk);
+        assert_layer(f, "large", 19 * MIB + 7, chunk);
+    }
+    assert_layer(f, "large", 19 * MIB + 7, (uint64_t)1 << 62);
+    close_share(f);
+}
+
+static void stored_layers_need_no_file(void **state)
+{
+    fixture_t *f = *state;
+    open_share(f);
+    make_file(f, "x", 5 * MIB, 1);
+    start_share(f);
+    WAIT_FOR(f, all_hashed(f));
+    stop_hashing(f);
+    char root[65];
+    snprintf(root, sizeof root, "%s", root_on_disk(f, "x"));
+    f->share->tuning.debounce = 3600000; /* the index does not hear of the removal */
+    unlink(at(f, "x"));
+    assert_int_equal(layer_status(f, root, MIB), 0);
+    assert_int_equal(layer_status(f, root, 2 * MIB), 0);
+    assert_int_equal(layer_status(f, root, 16384), HP_E_NOT_FOUND);
+    close_share(f);
+}
+
+static void bad_requests_for_layers_are_refused(void **state)
+{
+    fixture_t *f = *state;
+    open_share(f);
+    make_file(f, "x", 5 * MIB, 1);
+    start_share(f);
+    WAIT_FOR(f, all_hashed(f));
+    const char *root = root_on_disk(f, "x");
+    static const uint64_t bad[] = {0, 1, 8192, 16383, 16385, 49152, UINT64_MAX};
+    for (size_t i = 0; i < HP_COUNT(bad); i++)
+        assert_int_equal(layer_status(f, root, bad[i]), HP_E_INVALID);
+    char other[65];
+    memset(other, '0', 64);
+    other[64] = '\0';
+    assert_int_equal(layer_status(f, other, MIB), HP_E_NOT_FOUND);
+    assert_int_equal(layer_status(f, "", MIB), HP_E_NOT_FOUND);
+    assert_int_equal(layer_status(f, "../../etc/passwd", MIB), HP_E_NOT_FOUND);
+    close_share(f);
+}
+
+static void the_layer_of_changed_bytes_is_never_given(void **state)
+{
+    fixture_t *f = *state;
+    open_share(f);
+    make_file(f, "x", 5 * MIB, 1);
+    start_share(f);
+    WAIT_FOR(f, all_hashed(f));
+    stop_hashing(f);
+    char root[65];
+    snprintf(root, sizeof root, "%s", root_on_disk(f, "x"));
+    make_file(f, "x", 5 * MIB, 2);
+    assert_int_equal(layer_status(f, root, 16384), HP_E_NOT_FOUND);
+    WAIT_FOR(f, !is_hashed(f, "x"));
+    assert_int_equal(layer_status(f, root, MIB), HP_E_NOT_FOUND);
+    close_share(f);
+}
+
+static void a_layer_too_long_to_compute_is_refused(void **state)
+{
+    fixture_t *f = *state;
+    open_share(f);
+    int fd = open(at(f, "hole"), O_WRONLY | O_CREAT, 0644);
+    assert_int_equal(ftruncate(fd, (off_t)5 << 30), 0);
+    close(fd);
+    start_share(f);
+    WAIT_FOR(f, lists(f, "hole"));
+    /* As if it were hashed: the answer needs no look at the file. */
+    struct stat st;
+    assert_int_equal(stat(at(f, "hole"), &st), 0);
+    WAIT_FOR(f, all_hashed(f));
+    char root[65];
+    snprintf(root, sizeof root, "%s", listed_root(f, "hole"));
+    assert_int_equal(layer_status(f, root, 16384), HP_E_INVALID);
+    assert_int_equal(layer_status(f, root, MIB), 0);
+    close_share(f);
+}
+
+static void many_requests_for_a_computed_layer_are_all_answered(void **state)
+{
+    fixture_t *f = *state;
+    open_share(f);
+    make_file(f, "x", 20 * MIB, 1);
+    make_file(f, "y", 20 * MIB, 2);
+    start_share(f);
+    WAIT_FOR(f, all_hashed(f));
+    char x[65], y[65];
+    snprintf(x, sizeof x, "%s", root_on_disk(f, "x"));
+    snprintf(y, sizeof y, "%s", root_on_disk(f, "y"));
+    enum { REQUESTS = 80 };
+    static layer_t layers[REQUESTS];
+    memset(layers, 0, sizeof layers);
+    for (size_t i = 0; i < REQUESTS; i++)
+        hp_share_layer(f->share, i % 2 == 0 ? x : y, i % 4 < 2 ? 16384 : 65536, on_layer, &layers[i]);
+    size_t answered = 0, busy = 0;
+    for (size_t i = 0; i < REQUESTS; i++) {
+        WAIT_FOR(f, layers[i].done);
+        answered += layers[i].status == 0;
+        busy += layers[i].status == HP_E_BUSY;
+        free(layers[i].digests);
+    }
+    assert_int_equal(answered + busy, REQUESTS);
+    assert_true(answered >= 4);
+    close_share(f);
+}
+
+/* ---- roots in memory ---- */
+
+static void memory_keeps_the_roots_that_were_used_last(void **state)
+{
+    (void)state;
+    hp_roots_t roots;
+    hp_roots_init(&roots);
+    uint8_t root[32] = {0};
+    hp_shared_identity_t first = {.device = 1, .inode = 1, .size = 1};
+    hp_roots_add(&roots, &first, root);
+    for (uint32_t i = 2; i < 3 * HP_ROOTS_MAX; i++) {
+        hp_shared_identity_t identity = {.device = 1, .inode = i, .size = 5, .ctime_ns = i};
+        memcpy(root, &i, sizeof i);
+        hp_roots_add(&roots, &identity, root);
+        if (i % 1000 == 0)
+            assert_non_null(hp_roots_find(&roots, &first)); /* used all the time */
+        assert_int_equal(memcmp(hp_roots_find(&roots, &identity), &i, sizeof i), 0);
+    }
+    assert_true(roots.forgot);
+    hp_shared_identity_t early = {.device = 1, .inode = 2, .size = 5, .ctime_ns = 2};
+    assert_null(hp_roots_find(&roots, &early));
+    assert_in_range(roots.young.count + roots.old.count, HP_ROOTS_MAX / 2, HP_ROOTS_MAX);
+    first.mtime_ns++;
+    assert_null(hp_roots_find(&roots, &first));
+    hp_roots_dispose(&roots);
+}
+
+static void a_root_that_memory_has_lost_is_found_again(void **state)
+{
+    fixture_t *f = *state;
+    open_share(f);
+    make_file(f, "x", 1000, 1);
+    start_share(f);
+    WAIT_FOR(f, all_hashed(f));
+    hp_roots_dispose(&f->share->roots);
+    f->share->roots.forgot = true;
+    opened_t o = open_file(f, "x");
+    assert_int_equal(o.status, 0);
+    WAIT_FOR(f, open_file(f, "x").root[0] != '\0');
+    assert_string_equal(open_file(f, "x").root, root_on_disk(f, "x"));
+    close_share(f);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, make_fixture, drop_fixture)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(every_file_gets_its_root),
+        TEST(a_restart_keeps_roots_without_reading_again),
+        TEST(changed_bytes_lose_their_root_at_once),
+        TEST(a_change_that_hides_its_time_is_seen_all_the_same),
+        TEST(moved_folders_and_second_names_keep_their_roots),
+        TEST(a_file_that_changes_while_it_is_hashed_gets_no_wrong_root),
+        TEST(small_and_new_files_come_before_a_large_old_one),
+        TEST(a_file_that_cannot_be_read_does_not_stop_the_others),
+        TEST(many_small_files_are_all_hashed),
+        TEST(layers_are_given_at_every_chunk_size),
+        TEST(stored_layers_need_no_file),
+        TEST(bad_requests_for_layers_are_refused),
+        TEST(the_layer_of_changed_bytes_is_never_given),
+        TEST(a_layer_too_long_to_compute_is_refused),
+        TEST(many_requests_for_a_computed_layer_are_all_answered),
+        cmocka_unit_test(memory_keeps_the_roots_that_were_used_last),
+        TEST(a_root_that_memory_has_lost_is_found_again),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
