@@ -11,8 +11,10 @@
 
 static void release(hp_api_t *api)
 {
-    if (--api->references == 0)
-        free(api);
+    if (--api->references > 0)
+        return;
+    hp_digests_destroy(api->digests);
+    free(api);
 }
 
 void *hp_api_op_create(size_t size, hp_api_t *api, hp_http_request_t *request)
@@ -155,6 +157,7 @@ int hp_api_create(hp_api_t **out, const hp_api_deps_t *deps, const char *address
     const char *token = deps->options->dashboard_token;
     hp_guard_init(&api->guard, deps->options->dashboard_listen.address, hp_http_port(api->listener),
                   &deps->options->allow_hosts, token);
+    api->digests = hp_digests_create();
     api->traffic = hp_traffic_create(api);
     api->events = hp_events_create(api);
     hp_http_set_limit(deps->peer, deps->settings->up_limit_bps);
@@ -186,6 +189,7 @@ void hp_api_destroy(hp_api_t *api, void (*closed)(void *arg), void *arg)
     api->closing = true;
     api->on_closed = closed;
     api->on_closed_arg = arg;
+    hp_digests_stop(api->digests);
     hp_http_destroy(api->listener, on_listener_closed, api);
 }
 

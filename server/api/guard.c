@@ -95,19 +95,23 @@ static bool is_address(const char *host)
     return inet_pton(AF_INET, host, &v4) == 1 || inet_pton(AF_INET6, host, &v6) == 1;
 }
 
-/* DNS rebinding needs a name: whoever listens on all addresses may be called by each of them. */
-static bool host_allowed(const hp_guard_t *self, const char *host)
+/* Given with --allow-host, whose port does not matter. */
+static bool is_configured(const hp_guard_t *self, const char *host)
 {
-    if (is_loopback(host) || strcasecmp(host, self->listen) == 0)
-        return true;
-    if ((strcmp(self->listen, "0.0.0.0") == 0 || strcmp(self->listen, "::") == 0) && is_address(host))
-        return true;
     for (size_t i = 0; i < self->allow_hosts->count; i++) {
         char allowed[256];
         if (read_host(self->allow_hosts->items[i], allowed, sizeof allowed) && strcasecmp(host, allowed) == 0)
             return true;
     }
     return false;
+}
+
+/* DNS rebinding needs a name: whoever listens on all addresses may be called by each of them. */
+static bool host_allowed(const hp_guard_t *self, const char *host)
+{
+    bool everywhere = strcmp(self->listen, "0.0.0.0") == 0 || strcmp(self->listen, "::") == 0;
+    return is_loopback(host) || strcasecmp(host, self->listen) == 0 || (everywhere && is_address(host)) ||
+           is_configured(self, host);
 }
 
 static int check_host(const hp_guard_t *self, const char *field, hp_err_t *err)
@@ -128,21 +132,20 @@ static bool changes(const char *method)
     return strcmp(method, "GET") != 0 && strcmp(method, "HEAD") != 0;
 }
 
-/* The origin's host and port are the ones that the request names; https comes from a proxy in between. */
-static bool same_origin(const char *origin, const char *host)
+/* The origin's host and port are the ones that the request names. https comes from a proxy in between, which
+ * calls the dashboard by a name that was configured. */
+static bool same_origin(const hp_guard_t *self, const char *origin, const char *host)
 {
-    static const char *const schemes[] = {"http://", "https://"};
-    for (size_t i = 0; i < HP_COUNT(schemes); i++) {
-        size_t n = strlen(schemes[i]);
-        if (strncasecmp(origin, schemes[i], n) == 0)
-            return strcasecmp(origin + n, host) == 0;
-    }
-    return false;
+    if (strncasecmp(origin, "http://", 7) == 0)
+        return strcasecmp(origin + 7, host) == 0;
+    char name[256];
+    return strncasecmp(origin, "https://", 8) == 0 && strcasecmp(origin + 8, host) == 0 &&
+           read_host(host, name, sizeof name) && is_configured(self, name);
 }
 
-static int check_origin(const hp_guard_request_t *request, hp_err_t *err)
+static int check_origin(const hp_guard_t *self, const hp_guard_request_t *request, hp_err_t *err)
 {
-    if (request->origin != NULL && !same_origin(request->origin, request->host))
+    if (request->origin != NULL && !same_origin(self, request->origin, request->host))
         return hp_err_set(err, HP_E_FORBIDDEN, "a page of another web site may change nothing here");
     if (request->fetch_site != NULL && strcmp(request->fetch_site, "same-origin") != 0 &&
         strcmp(request->fetch_site, "none") != 0)
@@ -180,7 +183,7 @@ int hp_guard_check(const hp_guard_t *self, const hp_guard_request_t *request, hp
 {
     int rc = check_host(self, request->host, err);
     if (rc == 0 && changes(request->method))
-        rc = check_origin(request, err);
+        rc = check_origin(self, request, err);
     if (rc != 0)
         return rc;
     if (!self->has_token || request->open || bearer_matches(self, request->authorization) ||

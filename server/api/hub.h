@@ -18,9 +18,9 @@
 #include <stdint.h>
 
 #define HP_HUB_KEPT       1000
-#define HP_HUB_KEPT_BYTES (4 * 1024 * 1024) /* of kept events, whatever their number */
-#define HP_HUB_REPLAYED   (128 * 1024)      /* bytes that a replay may have; a longer one is a reset */
-#define HP_HUB_SPACING_MS 250               /* between two events of one thing */
+#define HP_HUB_KEPT_BYTES ((size_t)4 * 1024 * 1024) /* of kept events, whatever their number */
+#define HP_HUB_REPLAYED   ((size_t)128 * 1024) /* bytes that a replay may have; a longer one is a reset */
+#define HP_HUB_SPACING_MS 250                  /* between two events of one thing */
 #define HP_HUB_IDLE_MS    60000
 #define HP_HUB_KEY_SIZE   96
 

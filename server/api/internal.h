@@ -20,7 +20,8 @@ struct hp_api {
     hp_events_t *events;
     hp_traffic_t *traffic;
     hp_digests_t *digests;
-    int64_t started_at; /* wall ms */
+    struct upload *uploads; /* upload.c: pieces being written */
+    int64_t started_at;     /* wall ms */
     uint64_t started_ms;
     unsigned references; /* one for the owner, one for every answer under way */
     bool closing;
@@ -50,6 +51,9 @@ bool hp_api_is_closing(const hp_api_t *api);
 /* A 200 or other status with JSON text, malloced, which is taken. */
 void hp_api_reply_text(hp_http_request_t *request, int status, char *json);
 
+/* The download id in a path. One that no download can have is answered here, and gives false. */
+bool hp_api_read_download_id(hp_http_request_t *request, const char *arg, int64_t *id);
+
 /* ---- parts ---- */
 
 hp_events_t *hp_events_create(hp_api_t *api);
@@ -61,6 +65,15 @@ size_t hp_events_listeners(const hp_events_t *events);
 hp_traffic_t *hp_traffic_create(hp_api_t *api);
 void hp_traffic_destroy(hp_traffic_t *traffic, void (*closed)(void *arg), void *arg);
 uint64_t hp_traffic_up_bps(const hp_traffic_t *traffic); /* over the last seconds */
+
+hp_digests_t *hp_digests_create(void);
+void hp_digests_stop(hp_digests_t *digests);    /* gives up what waits */
+void hp_digests_destroy(hp_digests_t *digests); /* when no answer is under way any more */
+
+/* Answers with the digest of the open file, or 202 while it is computed. Takes fd. */
+void hp_api_reply_digest(hp_api_t *api, hp_http_request_t *request, int fd, const struct stat *st,
+                         int algorithm);
+int hp_api_read_algorithm(hp_http_request_t *request, int *algorithm, hp_err_t *err);
 
 /* ---- things as JSON that need more than one module ---- */
 
@@ -97,6 +110,12 @@ HP_HANDLER(delete_download);
 HP_HANDLER(post_download_retry);
 HP_HANDLER(post_download_recheck);
 HP_HANDLER(get_download_chunks);
+HP_HANDLER(get_download_content);
+HP_HANDLER(get_download_digest);
+HP_HANDLER(get_share_files);
+HP_HANDLER(put_share_file);
+HP_HANDLER(delete_share_file);
+HP_HANDLER(get_share_digest);
 HP_HANDLER(get_connections);
 HP_HANDLER(get_settings);
 HP_HANDLER(patch_settings);

@@ -8,12 +8,14 @@
 #include "base/options.h"
 #include "base/utf8.h"
 
-#define BODY_MAX (256 * 1024) /* bytes of a JSON body; the listener takes more for uploads */
+#define BODY_MAX ((size_t)256 * 1024) /* bytes of a JSON body; the listener takes more for uploads */
 
 /* ---- out ---- */
 
 json_t *hp_json_text(const char *text)
 {
+    if (text == NULL)
+        return json_null();
     size_t length = strlen(text);
     if (hp_utf8_valid(text, length))
         return json_stringn_nocheck(text, length);
@@ -191,7 +193,7 @@ int hp_json_read_body(hp_http_request_t *request, const char *const *known, json
     size_t length;
     hp_http_body(request, &length);
     if (length > BODY_MAX)
-        return hp_err_set(err, HP_E_TOO_LARGE, "a JSON body has at most %d bytes", BODY_MAX);
+        return hp_err_set(err, HP_E_TOO_LARGE, "a JSON body has at most %zu bytes", BODY_MAX);
     int rc = hp_http_json(request, body, err);
     if (rc != 0)
         return rc;
@@ -243,12 +245,38 @@ int hp_json_get_bool(const json_t *body, const char *field, bool *out, bool *giv
     return 0;
 }
 
+/* Whether the raw query has a parameter of this name. */
+static bool is_asked(const char *query, const char *name)
+{
+    size_t length = strlen(name);
+    for (const char *p = query; p != NULL; p = strchr(p, '&')) {
+        p += *p == '&';
+        if (strncmp(p, name, length) == 0 && (p[length] == '=' || p[length] == '&' || p[length] == '\0'))
+            return true;
+    }
+    return false;
+}
+
+int hp_param_get_text(hp_http_request_t *request, const char *name, const char **out, hp_err_t *err)
+{
+    const char *text = hp_http_query(request, name);
+    if (text == NULL && is_asked(hp_http_query_text(request), name))
+        return hp_err_set(err, HP_E_INVALID, "%s: is not encoded well", name);
+    if (text != NULL && text[0] != '\0') {
+        if (!hp_utf8_valid(text, strlen(text)))
+            return hp_err_set(err, HP_E_INVALID, "%s: is not valid UTF-8", name);
+        *out = text;
+    }
+    return 0;
+}
+
 int hp_param_get_int(hp_http_request_t *request, const char *name, int64_t min, int64_t max, int64_t *out,
                      hp_err_t *err)
 {
-    const char *text = hp_http_query(request, name);
-    if (text == NULL)
-        return 0;
+    const char *text = NULL;
+    int rc = hp_param_get_text(request, name, &text, err);
+    if (rc != 0 || text == NULL)
+        return rc;
     char *end;
     size_t length = strlen(text);
     long long value = strtoll(text, &end, 10);
@@ -263,10 +291,11 @@ int hp_param_get_int(hp_http_request_t *request, const char *name, int64_t min, 
 int hp_param_get_word(hp_http_request_t *request, const char *name, const char *const *words, int *out,
                       hp_err_t *err)
 {
-    const char *text = hp_http_query(request, name);
+    const char *text = NULL;
     char all[128] = "";
-    if (text == NULL)
-        return 0;
+    int rc = hp_param_get_text(request, name, &text, err);
+    if (rc != 0 || text == NULL)
+        return rc;
     for (int i = 0; words[i] != NULL; i++) {
         if (strcmp(text, words[i]) == 0) {
             *out = i;

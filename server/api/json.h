@@ -16,8 +16,8 @@
 
 /* ---- out ---- */
 
-json_t *hp_json_text(const char *text);
-json_t *hp_json_text_or_null(const char *text); /* "" and NULL are null */
+json_t *hp_json_text(const char *text);         /* NULL is null */
+json_t *hp_json_text_or_null(const char *text); /* "" is null too */
 json_t *hp_json_count(uint64_t value);
 json_t *hp_json_count_or_null(int64_t value);  /* below 0 is null */
 json_t *hp_json_time(int64_t wall_ms);         /* RFC 3339 */
@@ -45,12 +45,13 @@ int hp_json_get_int(const json_t *body, const char *field, int64_t min, int64_t 
                     bool *given, hp_err_t *err);
 int hp_json_get_bool(const json_t *body, const char *field, bool *out, bool *given, hp_err_t *err);
 
-/* The same for parameters of the query. */
+/* The same for parameters of the query; an empty one counts as missing. Text lives until the request's last
+ * release. */
+int hp_param_get_text(hp_http_request_t *request, const char *name, const char **out, hp_err_t *err);
 int hp_param_get_int(hp_http_request_t *request, const char *name, int64_t min, int64_t max, int64_t *out,
                      hp_err_t *err);
 
-/* The index of the parameter's value among the words (NULL at the end); *out stays as it is when it is
- * missing. */
+/* The index of the parameter's value among the words (NULL at the end). */
 int hp_param_get_word(hp_http_request_t *request, const char *name, const char *const *words, int *out,
                       hp_err_t *err);
 

@@ -27,13 +27,15 @@ static void page_destroy(page_op_t *page)
     hp_api_op_destroy(page);
 }
 
-static json_t *folders_json(const hp_remote_page_t *page)
+/* What a search finds may lie anywhere; elsewhere the path is known from the folder that was asked for. */
+static json_t *folders_json(const hp_remote_page_t *page, bool with_paths)
 {
     json_t *list = json_array();
     for (size_t i = 0; i < page->folder_count; i++) {
         json_t *json = json_object();
         json_object_set_new(json, "name", hp_json_text(page->folders[i].name));
-        json_object_set_new(json, "path", hp_json_text(page->folders[i].path));
+        if (with_paths)
+            json_object_set_new(json, "path", hp_json_text(page->folders[i].path));
         json_object_set_new(json, "files", hp_json_count_or_null(page->folders[i].files));
         json_object_set_new(json, "bytes", hp_json_count_or_null(page->folders[i].bytes));
         json_array_append_new(list, json);
@@ -74,7 +76,7 @@ static int read_page(hp_db_t *db, void *arg, hp_err_t *err)
         return rc;
     json_t *json = json_object(), *files = json_array();
     rc = files_json(db, &page, files, err);
-    json_object_set_new(json, "folders", folders_json(&page));
+    json_object_set_new(json, "folders", folders_json(&page, op->q != NULL));
     json_object_set_new(json, "files", files);
     json_object_set_new(json, "next", hp_json_text_or_null(page.next));
     json_object_set_new(json, "total", hp_json_count_or_null(page.files_total));
@@ -118,10 +120,12 @@ static void on_refreshed(void *arg, int status, const hp_err_t *err)
     page_destroy(op);
 }
 
-static char *copy_param(hp_http_request_t *request, const char *name)
+static int copy_param(hp_http_request_t *request, const char *name, char **copy, hp_err_t *err)
 {
-    const char *value = hp_http_query(request, name);
-    return value != NULL && value[0] != '\0' ? hp_strdup(value) : NULL;
+    const char *value = NULL;
+    int rc = hp_param_get_text(request, name, &value, err);
+    *copy = value != NULL ? hp_strdup(value) : NULL;
+    return rc;
 }
 
 static int read_query(hp_http_request_t *request, page_op_t *op, hp_err_t *err)
@@ -135,11 +139,14 @@ static int read_query(hp_http_request_t *request, page_op_t *op, hp_err_t *err)
         rc = hp_param_get_word(request, "order", orders, &order, err);
     if (rc == 0)
         rc = hp_param_get_int(request, "limit", 1, HP_REMOTE_PAGE_MAX, &limit, err);
+    if (rc == 0)
+        rc = copy_param(request, "folder", &op->folder, err);
+    if (rc == 0)
+        rc = copy_param(request, "q", &op->q, err);
+    if (rc == 0)
+        rc = copy_param(request, "cursor", &op->cursor, err);
     if (rc != 0)
         return rc;
-    op->folder = copy_param(request, "folder");
-    op->q = copy_param(request, "q");
-    op->cursor = copy_param(request, "cursor");
     op->query = (hp_remote_query_t){
         .host = op->host,
         .folder = op->folder,

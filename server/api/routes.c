@@ -26,6 +26,13 @@ const hp_route_t hp_api_routes[] = {
     {"POST", "/api/v1/downloads/{id}/retry", hp_api_post_download_retry},
     {"POST", "/api/v1/downloads/{id}/recheck", hp_api_post_download_recheck},
     {"GET", "/api/v1/downloads/{id}/chunks", hp_api_get_download_chunks},
+    {"GET", "/api/v1/downloads/{id}/content", hp_api_get_download_content},
+    {"GET", "/api/v1/downloads/{id}/digest", hp_api_get_download_digest},
+
+    {"GET", "/api/v1/share/files", hp_api_get_share_files},
+    {"PUT", "/api/v1/share/files/{path...}", hp_api_put_share_file},
+    {"DELETE", "/api/v1/share/files/{path...}", hp_api_delete_share_file},
+    {"GET", "/api/v1/share/digest", hp_api_get_share_digest},
 
     {"GET", "/api/v1/connections", hp_api_get_connections},
     {"GET", "/api/v1/settings", hp_api_get_settings},

@@ -74,9 +74,11 @@ void hp_api_get_search(hp_api_t *api, hp_http_request_t *request, const char *ar
     (void)arg;
     hp_err_t err = {0};
     int64_t limit = RESULTS_DEFAULT;
-    const char *q = hp_http_query(request, "q");
+    const char *q = NULL;
     int rc = hp_param_get_int(request, "limit", 1, RESULTS_MAX, &limit, &err);
-    if (rc == 0 && (q == NULL || q[0] == '\0'))
+    if (rc == 0)
+        rc = hp_param_get_text(request, "q", &q, &err);
+    if (rc == 0 && q == NULL)
         rc = hp_err_set(&err, HP_E_INVALID, "q: is missing");
     if (rc != 0) {
         hp_http_reply_problem(request, rc, &err);

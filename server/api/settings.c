@@ -385,6 +385,14 @@ static void on_stored_settings(void *arg, int status, const hp_err_t *err)
     patch_end(patch, status, err);
 }
 
+static void store(patch_op_t *patch)
+{
+    for (size_t i = 0; i < COUNT; i++)
+        if (patch->given[i])
+            patch->stored[i] = to_text(&patch->settings, &table[i]);
+    hp_store_post(patch->op.api->deps.store, HP_STORE_WRITE, store_settings, on_stored_settings, patch);
+}
+
 static void on_folders_tried(uv_work_t *work, int canceled)
 {
     patch_op_t *patch = work->data;
@@ -395,10 +403,7 @@ static void on_folders_tried(uv_work_t *work, int canceled)
         patch_end(patch, status, &patch->err);
         return;
     }
-    for (size_t i = 0; i < COUNT; i++)
-        if (patch->given[i])
-            patch->stored[i] = to_text(&patch->settings, &table[i]);
-    hp_store_post(patch->op.api->deps.store, HP_STORE_WRITE, store_settings, on_stored_settings, patch);
+    store(patch);
 }
 
 void hp_api_patch_settings(hp_api_t *api, hp_http_request_t *request, const char *arg)
@@ -424,6 +429,10 @@ void hp_api_patch_settings(hp_api_t *api, hp_http_request_t *request, const char
     const hp_settings_t *now = api->deps.settings;
     patch->try_share = strcmp(now->share_folder, patch->settings.share_folder) != 0;
     patch->try_downloads = strcmp(now->downloads_folder, patch->settings.downloads_folder) != 0;
+    if (!patch->try_share && !patch->try_downloads) {
+        store(patch);
+        return;
+    }
     patch->work.data = patch;
     rc = uv_queue_work(api->deps.loop, &patch->work, try_folders, on_folders_tried);
     if (rc != 0)

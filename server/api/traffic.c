@@ -134,12 +134,14 @@ static void on_minutes(void *arg, int status, const hp_err_t *err)
 void hp_api_get_traffic(hp_api_t *api, hp_http_request_t *request, const char *arg)
 {
     (void)arg;
-    hp_err_t err;
-    const char *text = hp_http_query(request, "since");
+    hp_err_t err = {0};
+    const char *text = NULL;
     int64_t since = hp_clock_wall_ms() - (int64_t)SHOWN_MINUTES * 60000;
-    if (text != NULL && hp_clock_parse_rfc3339(text, &since) != 0) {
-        hp_err_set(&err, HP_E_INVALID, "since: is not a time as RFC 3339 writes it");
-        hp_http_reply_problem(request, HP_E_INVALID, &err);
+    int rc = hp_param_get_text(request, "since", &text, &err);
+    if (rc == 0 && text != NULL && hp_clock_parse_rfc3339(text, &since) != 0)
+        rc = hp_err_set(&err, HP_E_INVALID, "since: is not a time as RFC 3339 writes it");
+    if (rc != 0) {
+        hp_http_reply_problem(request, rc, &err);
         return;
     }
     flush(api->traffic, false);

@@ -17,6 +17,6 @@ char *hp_sprintf(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 #define HP_MIN(a, b)     ((a) < (b) ? (a) : (b))
 #define HP_MAX(a, b)     ((a) > (b) ? (a) : (b))
-#define HP_COUNT(array)  (sizeof(array) / sizeof *(array))
+#define HP_COUNT(array)  (sizeof(array) / sizeof((array)[0]))
 
 #endif

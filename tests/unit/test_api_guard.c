@@ -96,12 +96,23 @@ static void a_change_is_taken_from_our_own_page_or_from_no_page(void **state)
         const char *m = methods[i], *host = "localhost:9001";
         assert_int_equal(CHECK(.method = m, .host = host), 0);
         assert_int_equal(CHECK(.method = m, .host = host, .origin = "http://localhost:9001"), 0);
-        assert_int_equal(CHECK(.method = m, .host = host, .origin = "https://localhost:9001"), 0);
         assert_int_equal(
             CHECK(.method = m, .host = host, .origin = "http://localhost:9001", .fetch_site = "same-origin"),
             0);
         assert_int_equal(CHECK(.method = m, .host = host, .fetch_site = "none"), 0);
     }
+}
+
+static void a_change_over_https_is_taken_by_a_configured_name_only(void **state)
+{
+    (void)state;
+    hp_guard_init(&guard, "127.0.0.1", 9001, &allow, NULL);
+    assert_int_equal(CHECK(.method = "POST", .host = "nas.home", .origin = "https://nas.home"), 0);
+    assert_int_equal(CHECK(.method = "POST", .host = "nas.home", .origin = "http://nas.home"), 0);
+    assert_int_equal(CHECK(.method = "POST", .host = "localhost:9001", .origin = "https://localhost:9001"),
+                     HP_E_FORBIDDEN);
+    assert_int_equal(CHECK(.method = "POST", .host = "nas.home", .origin = "https://nas.home:8443"),
+                     HP_E_FORBIDDEN);
 }
 
 static void a_change_is_refused_from_another_page(void **state)
@@ -184,6 +195,7 @@ int main(void)
         cmocka_unit_test(a_configured_name_is_let_in_with_any_port),
         cmocka_unit_test(who_listens_on_all_addresses_may_be_called_by_each_but_by_no_name),
         cmocka_unit_test(a_change_is_taken_from_our_own_page_or_from_no_page),
+        cmocka_unit_test(a_change_over_https_is_taken_by_a_configured_name_only),
         cmocka_unit_test(a_change_is_refused_from_another_page),
         cmocka_unit_test(reading_is_free_of_the_origin_rules),
         cmocka_unit_test(the_token_is_asked_for_in_a_field_or_a_cookie),
