@@ -153,14 +153,14 @@ static char *download_key(int64_t id, char out[24])
 void hp_api_download_changed(hp_api_t *api, int64_t id)
 {
     char key[24];
-    if (!hp_api_is_closing(api))
+    if (api != NULL && !hp_api_is_closing(api))
         hp_events_touch(api->events, HP_TOPIC_DOWNLOAD, download_key(id, key));
 }
 
 void hp_api_download_removed(hp_api_t *api, int64_t id)
 {
     char key[24];
-    if (!hp_api_is_closing(api))
+    if (api != NULL && !hp_api_is_closing(api))
         hp_events_removed(api->events, HP_TOPIC_DOWNLOAD, download_key(id, key), json_integer(id));
 }
 

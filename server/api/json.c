@@ -199,8 +199,10 @@ int hp_json_read_body(hp_http_request_t *request, const char *const *known, json
         return rc;
     rc = json_is_object(*body) ? refuse_unknown(*body, known, err)
                                : hp_err_set(err, HP_E_INVALID, "the body is not a JSON object");
-    if (rc != 0)
+    if (rc != 0) {
         json_decref(*body);
+        *body = NULL;
+    }
     return rc;
 }
 

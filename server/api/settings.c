@@ -371,6 +371,8 @@ static int take_effect(patch_op_t *patch, hp_err_t *err)
     int rc = hp_transfer_set(deps->transfer, &transfer, err);
     hp_discovery_set(deps->discovery, now->scan, now->beacon);
     hp_events_touch(patch->op.api->events, HP_TOPIC_STATUS, "");
+    if (patch->try_share)
+        hp_log(HP_LOG_INFO, "%s is shared from the next start on", now->share_folder);
     return rc;
 }
 

@@ -293,7 +293,8 @@ static void on_step(void *arg, int status, const hp_err_t *err)
     }
     hp_err_t missing;
     if (status == 0 && list->done && !list->any && list->folder[0] != '\0') {
-        status = hp_err_set(&missing, HP_E_NOT_FOUND, "nothing is shared in %s", list->folder);
+        status = hp_err_set(&missing, HP_E_NOT_FOUND, "nothing is shared in %.*s",
+                            (int)strlen(list->folder) - 1, list->folder);
         err = &missing;
     }
     if (status == 0 && list->done)
