@@ -218,6 +218,17 @@ function parse(text: string): unknown {
 /** Bytes in one piece of an upload; the server refuses more in one request. */
 export const PIECE_BYTES = 8 * 1024 * 1024;
 
+/** How much of an unfinished upload of this size is there already. */
+export async function askReceived(path: string, size: number, signal: AbortSignal): Promise<number> {
+  if (size === 0) return 0;
+  const response = await send(`${BASE}/share/files/${encodePath(path)}`, {
+    method: "PUT",
+    headers: { "Content-Range": `bytes */${size}` },
+    signal,
+  });
+  return ((await response.json()) as { received?: number }).received ?? 0;
+}
+
 /** Sends one piece of a file to the shared folder; resolves to the bytes that are there from the file's start on. */
 export async function putPiece(path: string, file: Blob, from: number, signal: AbortSignal): Promise<number> {
   const end = Math.min(from + PIECE_BYTES, file.size);

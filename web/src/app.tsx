@@ -118,7 +118,7 @@ function start(): void {
   });
   // Which further views this server has; a failure here shows when the view is opened.
   const stop = effect(() => {
-    if (link.value !== "live") return;
+    if (status.value === null) return;
     queueMicrotask(() => {
       stop();
       void want("settings").catch(() => {});

@@ -21,6 +21,7 @@ export interface ShareState {
   files: number;
   bytes: number;
   hashed_bytes: number;
+  scanning: boolean;
 }
 
 export interface ScanState {
@@ -41,18 +42,26 @@ export interface Host {
   found_by: string;
   last_seen: string | null;
   protocol: number | null;
+  /** Its file list is stored here. */
+  listed: boolean;
+  /** Its file list is being fetched now. */
+  listing: boolean;
+  /** Why the last fetch of its file list failed. */
+  list_error: string | null;
+  /** What is wrong with the host itself, such as an id that two hosts have. */
+  problem: string | null;
 }
 
 export interface Folder {
   name: string;
-  files: number;
-  bytes: number;
+  files: number | null;
+  bytes: number | null;
 }
 
 export interface FileEntry {
   path: string;
   name: string;
-  size: number;
+  size: number | null;
   mtime: string | null;
   type: string | null;
   root: string | null;
@@ -63,7 +72,10 @@ export interface FilePage {
   folders: Folder[];
   files: FileEntry[];
   next: string | null;
+  /** Files on all pages. */
   total: number;
+  /** Folders on all pages; they come before the files. */
+  folders_total: number;
 }
 
 export interface FileQuery {
@@ -178,6 +190,7 @@ export interface Minute {
 }
 
 export interface LogLine {
+  number: number;
   at: string;
   level: string;
   text: string;

@@ -108,6 +108,7 @@ export default {
   "graph.up": "Sent",
   "host.clock": "Clock",
   "host.found": "Found by",
+  "host.list.error": "The file list could not be fetched: {reason}",
   "host.offline.note":
     "{name} is offline, last seen {when}. This is its last known list; a download waits until it is back.",
   "host.rtt": "Round trip",
@@ -119,6 +120,7 @@ export default {
   "hosts.none": "No other hosts yet",
   "hosts.none.text":
     "Start hostpair on another machine and it shows up here by itself. Where the network keeps them apart, add it by its address.",
+  "hosts.offer.listing": "Fetching the file list…",
   "hosts.offer.unknown": "File list not known yet",
   "hosts.remove": "Remove",
   "hosts.remove.text": "Its file list is forgotten here. It comes back when it is found again.",

@@ -109,6 +109,7 @@ const zh: Dictionary = {
   "graph.up": "发送",
   "host.clock": "时钟",
   "host.found": "发现方式",
+  "host.list.error": "无法获取文件列表：{reason}",
   "host.offline.note": "{name} 已离线，上次在线：{when}。这是它最后已知的列表；下载会等它回来。",
   "host.rtt": "往返时间",
   "host.seen": "上次在线",
@@ -119,6 +120,7 @@ const zh: Dictionary = {
   "hosts.none": "还没有其他主机",
   "hosts.none.text":
     "在另一台机器上启动 hostpair，它会自动出现在这里。如果网络把它们隔开，请用地址手动添加。",
+  "hosts.offer.listing": "正在获取文件列表…",
   "hosts.offer.unknown": "文件列表尚未知",
   "hosts.remove": "移除",
   "hosts.remove.text": "本机会忘记它的文件列表。再次被发现时它会重新出现。",

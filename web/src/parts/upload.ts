@@ -1,9 +1,9 @@
 // Uploads into the shared folder: one file after another, each in pieces, going on after a lost connection.
 
 import { signal } from "@preact/signals";
-import { ApiError, putPiece } from "../api";
+import { ApiError, askReceived, putPiece } from "../api";
 import { link, shareRevision } from "../state/store";
-import { sentence } from "../state/ui";
+import { forget, recall, remember, sentence } from "../state/ui";
 
 /** Pause before a piece that met a lost connection is sent again, milliseconds. */
 const RETRY_MS = 2000;
@@ -91,7 +91,8 @@ async function one(id: number): Promise<void> {
   aborts.set(id, abort);
   try {
     let upload = get(id)!;
-    if (upload.sent === 0 && (await exists(upload.path))) {
+    const unfinished = recall(keyOf(upload)) === stampOf(upload);
+    if (!unfinished && upload.sent === 0 && (await exists(upload.path))) {
       set(id, { state: "asking" });
       const answer = await askAbout(upload.path);
       if (answer === "skip") {
@@ -101,25 +102,41 @@ async function one(id: number): Promise<void> {
       if (answer === "rename") set(id, { path: await freeName(upload.path) });
     }
     if (!get(id)) return;
+    upload = get(id)!;
     set(id, { state: "sending" });
-    do {
+    remember(keyOf(upload), stampOf(upload));
+    let resume = unfinished || upload.sent > 0;
+    for (;;) {
       upload = get(id)!;
       if (!upload) return;
       try {
-        set(id, { sent: await putPiece(upload.path, upload.file, upload.sent, abort.signal) });
+        if (resume) set(id, { sent: await askReceived(upload.path, upload.file.size, abort.signal) });
+        resume = false;
+        set(id, { sent: await putPiece(upload.path, upload.file, get(id)?.sent ?? 0, abort.signal) });
+        if ((get(id)?.sent ?? 0) >= upload.file.size) break;
       } catch (error) {
         if (abort.signal.aborted) return;
-        // The server is away: the piece is sent again when it is back.
-        if (!(error instanceof ApiError) || error.status !== 0) throw error;
+        // The server is away, or still busy with the piece whose answer was lost: ask what it has when it is back.
+        const passing = error instanceof ApiError && (error.status === 0 || (error.status === 409 && resume));
+        if (!passing) throw error;
+        resume = true;
         await new Promise((resolve) => setTimeout(resolve, link.peek() === "live" ? RETRY_MS / 4 : RETRY_MS));
       }
-    } while ((get(id)?.sent ?? 0) < upload.file.size);
+    }
+    forget(keyOf(upload));
     if (get(id)) set(id, { state: "done" });
     shareRevision.value++;
   } finally {
     aborts.delete(id);
   }
 }
+
+/**
+ * What this browser remembers of an upload until it is finished: only the same file, unchanged, goes on after the page
+ * was closed.
+ */
+const keyOf = (upload: Upload): string => `upload.${upload.path}`;
+const stampOf = (upload: Upload): string => `${upload.file.size} ${upload.file.lastModified}`;
 
 /** "name (1).ext", as downloads are named when a name is taken. */
 async function freeName(path: string): Promise<string> {

@@ -19,20 +19,21 @@ export class FileList {
   readonly folders = signal<Folder[]>([]);
   readonly files = signal<FileEntry[]>([]);
   readonly total = signal(0);
+  readonly foldersTotal = signal(0);
   readonly loaded = signal(false);
   readonly error = signal<string | null>(null);
   /** Keys of selected rows: a file's path, or a folder's with a slash at its end. */
   readonly selected = signal<ReadonlySet<string>>(new Set());
   /** Goes up whenever another list is shown. */
   readonly generation = signal(0);
-  readonly rowCount = computed(() => this.folders.value.length + this.total.value);
+  readonly rowCount = computed(() => this.foldersTotal.value + this.total.value);
   readonly selectedBytes = computed(() => {
     const keys = this.selected.value;
     let sum = 0;
-    for (const file of this.files.value) if (keys.has(file.path)) sum += file.size;
+    for (const file of this.files.value) if (keys.has(file.path)) sum += file.size ?? 0;
     for (const folder of this.folders.value) {
       const path = this.folder.value === "" ? folder.name : `${this.folder.value}/${folder.name}`;
-      if (keys.has(`${path}/`)) sum += folder.bytes;
+      if (keys.has(`${path}/`)) sum += folder.bytes ?? 0;
     }
     return sum;
   });
@@ -44,8 +45,15 @@ export class FileList {
 
   constructor(private readonly source: Fetch) {}
 
-  fileAt(index: number): FileEntry | undefined {
-    return this.files.value[index];
+  /** The folder in this row; undefined for a file, and while it is not there yet. */
+  folderAt(row: number): Folder | undefined {
+    return row < this.foldersTotal.value ? this.folders.value[row] : undefined;
+  }
+
+  /** The file in this row; undefined for a folder, and while it is not there yet. */
+  fileAt(row: number): FileEntry | undefined {
+    const index = row - this.foldersTotal.value;
+    return index >= 0 ? this.files.value[index] : undefined;
   }
 
   /** Shows a folder. */
@@ -88,10 +96,11 @@ export class FileList {
     void this.page(true);
   }
 
-  /** Sees to it that the file with this index is on its way. */
-  need(index: number): void {
-    this.wanted = Math.max(this.wanted, Math.min(index, this.total.peek()));
-    if (!this.fetching && this.next !== null && this.files.peek().length < this.wanted) void this.page(false);
+  /** Sees to it that the rows up to this one are on their way. */
+  need(row: number): void {
+    this.wanted = Math.max(this.wanted, Math.min(row, this.rowCount.peek()));
+    const there = this.folders.peek().length + this.files.peek().length;
+    if (!this.fetching && this.next !== null && there < this.wanted) void this.page(false);
   }
 
   stop(): void {
@@ -119,10 +128,13 @@ export class FileList {
           this.files.value = page.files;
           this.loaded.value = true;
         } else {
+          this.folders.value = this.folders.peek().concat(page.folders);
           this.files.value = this.files.peek().concat(page.files);
         }
         // A list that ends early is as long as what came.
-        this.total.value = page.next === null ? this.files.peek().length : page.total;
+        const whole = page.next === null;
+        this.foldersTotal.value = whole ? this.folders.peek().length : page.folders_total;
+        this.total.value = whole ? this.files.peek().length : page.total;
         this.error.value = null;
       });
     } catch (error) {
@@ -132,6 +144,7 @@ export class FileList {
         if (first && !this.loaded.peek()) {
           this.folders.value = [];
           this.files.value = [];
+          this.foldersTotal.value = 0;
           this.total.value = 0;
         }
       });

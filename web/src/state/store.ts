@@ -177,7 +177,8 @@ async function load(): Promise<void> {
     shareRevision.value++;
   });
   // A part that fails now is asked for again by its view; the page itself works without it.
-  await Promise.allSettled([...wanted].map((part) => loaders[part]()));
+  const parts = [...wanted].filter((part) => !missing.peek().has(part));
+  await Promise.allSettled(parts.map((part) => loaders[part]()));
 }
 
 // ---- events ----
@@ -212,7 +213,10 @@ function flush(): void {
       if (event.type === "log") lines.push(event.data as LogLine);
       else apply(event);
     }
-    if (lines.length > 0) log.value = [...log.peek(), ...lines].slice(-LOG_MAX);
+    // A line may come by the stream and with the list.
+    const last = log.peek().at(-1)?.number ?? 0;
+    const fresh = lines.filter((line) => line.number > last);
+    if (fresh.length > 0) log.value = [...log.peek(), ...fresh].slice(-LOG_MAX);
   });
 }
 
@@ -311,7 +315,8 @@ export async function run(): Promise<void> {
         onOpen: () => {
           link.value = "live";
           delay = RETRY_MIN_MS;
-          if (stale) reload();
+          // Without an id nothing is replayed.
+          if (stale || lastId === "") reload();
         },
         onBytes: alive,
         onEvent: (event) => {

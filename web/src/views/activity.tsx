@@ -145,8 +145,8 @@ function Log() {
           {lines.value
             .slice()
             .reverse()
-            .map((line, index) => (
-              <li key={lines.value.length - index} class={line.level}>
+            .map((line) => (
+              <li key={line.number} class={line.level}>
                 <time>{clock(line.at)}</time>
                 <span class="log-level">{line.level}</span>
                 <span class="breakable">{line.text}</span>

@@ -173,7 +173,8 @@ function ChunkSection({ download }: { download: Download }) {
     let shown = "";
     const ask = async (): Promise<void> => {
       const now = `${live.current.state} ${live.current.chunks_done} ${live.current.done_bytes}`;
-      if (now !== shown && document.visibilityState === "visible") {
+      const wanted = now !== shown && live.current.state !== "done";
+      if (wanted && document.visibilityState === "visible") {
         try {
           chunks.value = await api.chunks(id, abort.signal);
           error.value = null;
@@ -209,9 +210,9 @@ function ChunkSection({ download }: { download: Download }) {
   const total = chunks.value?.total ?? 0;
   return (
     <section class="chunks" aria-labelledby="chunks-title">
-      <h2 id="chunks-title">{t("chunks.title")}</h2>
+      <h2 id="chunks-title">{t(download.state === "done" ? "sources.title" : "chunks.title")}</h2>
       {error.value && <p class="bad">{error.value}</p>}
-      {chunks.value && total > 0 && (
+      {chunks.value && total > 0 && download.state !== "done" && (
         <ChunkMap
           chunks={chunks.value}
           styleOf={styleOf}

@@ -45,11 +45,17 @@ export function FilesView({ host: id, folder }: { host: string; folder: string }
   const host = hosts.get(id);
   const known = hosts.loaded.value;
 
-  // A new list on the server shows as another count of files.
-  const offered = host ? `${host.files} ${host.bytes}` : "";
+  // A new list on the server shows as another count of files, or as the end of fetching it.
+  const offered = host && !host.listing ? `${host.files} ${host.bytes} ${host.list_error ?? ""}` : "";
   const seen = useRef(offered);
+  const listing = useRef(false);
   useEffect(() => {
-    if (offered !== "" && seen.current !== "" && seen.current !== offered) list.reload();
+    if (offered === "") {
+      listing.current = true;
+      return;
+    }
+    if (listing.current || seen.current !== offered) list.reload();
+    listing.current = false;
     seen.current = offered;
   }, [offered]);
 
@@ -68,7 +74,6 @@ export function FilesView({ host: id, folder }: { host: string; folder: string }
   const refresh = async (): Promise<void> => {
     refreshing.value = true;
     await attempt(() => api.refreshFiles(id));
-    list.reload();
     refreshing.value = false;
   };
   const downloadSelected = async (): Promise<void> => {
@@ -101,7 +106,7 @@ export function FilesView({ host: id, folder }: { host: string; folder: string }
             label={t("refresh")}
             iconOnly
             onClick={() => void refresh()}
-            busy={refreshing.value}
+            busy={refreshing.value || (host?.listing ?? false)}
           />
           {selected.size > 0 ? (
             <>
@@ -130,6 +135,12 @@ export function FilesView({ host: id, folder }: { host: string; folder: string }
           )}
         </div>
       </div>
+      {host?.list_error && host.state === "online" && (
+        <p class="note">
+          <Icon name="warn" size={18} />
+          {t("host.list.error", { reason: host.list_error })}
+        </p>
+      )}
       {host?.state === "offline" && (
         <p class="note">
           <Icon name="warn" size={18} />
@@ -247,6 +258,9 @@ const COLUMNS: { key: SortKey; label: "column.name" | "column.size" | "column.mt
   { key: "mtime", label: "column.mtime" },
 ];
 
+const filesIn = (folder: Folder): string =>
+  folder.files === null ? "" : t("files.count", { n: folder.files });
+
 /** The table that hosts' files and the own shared files have in common. */
 export function FileTable({
   list,
@@ -274,7 +288,6 @@ export function FileTable({
     void list.generation.value;
     anchor.current = null;
   });
-  const folders = list.folders.value;
   const rows = list.rowCount.value;
   const { sort, order: direction } = list.order.value;
 
@@ -284,9 +297,9 @@ export function FileTable({
   if (rows === 0) return <>{empty}</>;
 
   const keyOf = (index: number): string | undefined => {
-    const folder = folders[index];
+    const folder = list.folderAt(index);
     if (folder) return `${join(list.folder.value, folder.name)}/`;
-    return list.fileAt(index - folders.length)?.path;
+    return list.fileAt(index)?.path;
   };
   const toggle = (index: number, range: boolean): void => {
     const key = keyOf(index);
@@ -319,7 +332,7 @@ export function FileTable({
       toggle(index, event.shiftKey);
       event.preventDefault();
     } else if (event.key === "Enter" && event.target === row) {
-      const folder = folders[index];
+      const folder = list.folderAt(index);
       if (folder) openFolder(join(list.folder.value, folder.name));
       else row.querySelector<HTMLElement>(".name .link, .end .button, .end a")?.click();
       event.preventDefault();
@@ -363,12 +376,12 @@ export function FileTable({
         rowHeight={ROW_HEIGHT}
         role="rowgroup"
         label={label}
-        onRange={(_first, last) => list.need(last - folders.length)}
+        onRange={(_first, last) => list.need(last)}
         render={(index) => {
           const key = keyOf(index);
           const checked = key !== undefined && list.selected.value.has(key);
-          const folder = folders[index];
-          const file = folder ? undefined : list.fileAt(index - folders.length);
+          const folder = list.folderAt(index);
+          const file = folder ? undefined : list.fileAt(index);
           if (!folder && !file) {
             return (
               <div role="row" class="table-row waiting" aria-rowindex={index + 2}>
@@ -404,16 +417,14 @@ export function FileTable({
                   {file && list.query.value !== "" && file.path !== file.name && (
                     <span class="muted where">{file.path.slice(0, -file.name.length - 1)}</span>
                   )}
-                  <span class="phone-only muted">
-                    {folder ? t("files.count", { n: folder.files }) : bytes(file!.size)}
-                  </span>
+                  <span class="phone-only muted">{folder ? filesIn(folder) : bytes(file!.size)}</span>
                 </span>
               </span>
               <span role="cell" class="size">
                 {bytes(folder ? folder.bytes : file!.size)}
               </span>
               <span role="cell" class="mtime">
-                {folder ? t("files.count", { n: folder.files }) : date(file!.mtime)}
+                {folder ? filesIn(folder) : date(file!.mtime)}
               </span>
               <span role="cell" class="end">
                 {folder ? folderEnd(folder) : fileEnd(file!)}

@@ -144,9 +144,15 @@ function HostCard({ id }: { id: string }) {
       <p class="offer">
         <Icon name="folder" size={18} />
         {host.files === null || host.files < 0
-          ? t("hosts.offer.unknown")
+          ? t(host.listing ? "hosts.offer.listing" : "hosts.offer.unknown")
           : `${t("files.count", { n: host.files })}${host.bytes ? `, ${bytes(host.bytes)}` : ""}`}
       </p>
+      {host.problem && (
+        <p class="note host-note">
+          <Icon name="warn" size={18} />
+          {host.problem}
+        </p>
+      )}
       <Facts
         items={[
           [t("host.rtt"), host.state === "online" ? rtt(host.rtt_ms) : "–"],

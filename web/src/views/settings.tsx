@@ -39,7 +39,7 @@ export function SettingsView() {
             <legend>{t("settings.speed")}</legend>
             <LimitSetting name="down_limit_bps" />
             <LimitSetting name="up_limit_bps" />
-            <NumberSetting name="running_downloads" min={1} max={64} />
+            <NumberSetting name="running_downloads" min={1} max={100} />
             <NumberSetting name="connections_per_source" min={1} max={16} />
           </fieldset>
           <fieldset class="panel">

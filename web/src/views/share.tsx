@@ -20,25 +20,13 @@ import {
   uploads,
 } from "../parts/upload";
 import { FileList } from "../state/filelist";
-import { connections, hostName, missing, optional, shareRevision, status, want } from "../state/store";
+import { connections, hostName, missing, shareRevision, status, want } from "../state/store";
 import { attempt, copy, dialog, go, href, notify } from "../state/ui";
 import type { FileEntry } from "../types";
 import { FileTable, join } from "./files";
 
 export function ShareView({ folder }: { folder: string }) {
-  const list = useMemo(
-    () =>
-      new FileList(
-        async (options, signal) =>
-          (await optional("share", () => api.shareFiles(options, signal))) ?? {
-            folders: [],
-            files: [],
-            next: null,
-            total: 0,
-          },
-      ),
-    [],
-  );
+  const list = useMemo(() => new FileList((options, signal) => api.shareFiles(options, signal)), []);
   const dragging = useSignal(false);
   const digestOf = useSignal<string | null>(null);
   const picker = useRef<HTMLInputElement>(null);
@@ -137,7 +125,7 @@ export function ShareView({ folder }: { folder: string }) {
         folderEnd={() => null}
         fileEnd={(file) => (
           <>
-            {file.root === null && file.size > 0 && (
+            {file.root === null && file.size !== 0 && (
               <span class="file-state waiting">{t("share.unhashed")}</span>
             )}
             <Menu

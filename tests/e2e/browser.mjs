@@ -1,0 +1,125 @@
+// @ts-check
+// Chromium for the tests of the dashboard: one browser a test file, a fresh profile a page.
+//
+// CHROMIUM names the program (default: the first of the usual ones that is there). Without one, `chromium` is undefined
+// and the tests skip themselves with that word.
+
+import assert from "node:assert/strict";
+import { existsSync, mkdirSync } from "node:fs";
+import { createRequire } from "node:module";
+import { join } from "node:path";
+import { chromium as engine } from "playwright-core";
+import { checkout } from "./harness.mjs";
+
+const require = createRequire(import.meta.url);
+const PLACES = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
+
+/** The browser's program, or undefined where there is none. */
+export const chromium = [process.env.CHROMIUM ?? "", ...PLACES].find(
+    (path) => path !== "" && existsSync(path),
+);
+
+/** For the `skip` option of a test. */
+export const skip = chromium ? false : "chromium is not installed";
+
+/** @type {Promise<import("playwright-core").Browser> | undefined} */
+let browser;
+
+async function launch() {
+    browser ??= engine.launch({
+        executablePath: chromium,
+        args: [
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-quic",
+            "--no-first-run",
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--disable-sync",
+        ],
+    });
+    return browser;
+}
+
+/** Ends the browser; for `after` of a test file. */
+export async function closeBrowser() {
+    await (await browser)?.close();
+    browser = undefined;
+}
+
+/**
+ * Parts of the API that a server may lack: the page asks once and leaves their view out.
+ * @type {RegExp}
+ */
+const PROBES = /\/api\/v1\/(messages|share\/files|settings|traffic)(\?|$)/;
+
+/**
+ * @typedef {object} PageOptions
+ * @property {number} [width]
+ * @property {number} [height]
+ * @property {string} [locale]
+ * @property {"light" | "dark"} [colorScheme]
+ * @property {RegExp} [expected] addresses whose requests this test makes fail
+ */
+
+/**
+ * Opens the dashboard of `host` at `hash` in a new profile. When the test ends the page is closed, and anything that
+ * the page wrote to the console as an error, threw, or that its policy blocked fails the test.
+ * @param {import("node:test").TestContext} t
+ * @param {{ dashboardUrl: string }} host
+ * @param {string} [hash]
+ * @param {PageOptions} [options]
+ */
+export async function openDashboard(t, host, hash = "#/hosts", options = {}) {
+    const { width = 1280, height = 800, locale = "en-US", colorScheme = "light", expected } = options;
+    const context = await (
+        await launch()
+    ).newContext({ viewport: { width, height }, locale, colorScheme, acceptDownloads: true });
+    const page = await context.newPage();
+    /** @type {string[]} */
+    const errors = [];
+    page.on("pageerror", (error) => errors.push(`thrown: ${error.stack ?? error.message}`));
+    page.on("console", (message) => {
+        if (message.type() !== "error" && message.type() !== "warning") return;
+        const { url } = message.location();
+        const request = /^Failed to load resource/.test(message.text());
+        // The stream ends with the server, and the page tells the person: that is no fault of the page.
+        if (request && /net::ERR_/.test(message.text()) && /\/api\/v1\/events$/.test(url)) return;
+        if (request && (expected?.test(url) || (PROBES.test(url) && /404/.test(message.text())))) return;
+        errors.push(`${message.type()}: ${message.text()} (${url})`);
+    });
+    t.after(async () => {
+        if (process.env.HP_E2E_SCREENSHOTS) {
+            mkdirSync(join(checkout, "tests/e2e/output"), { recursive: true });
+            const name = t.name.replace(/\W+/g, "-").slice(0, 80);
+            await page.screenshot({ path: join(checkout, `tests/e2e/output/${name}.png`) });
+        }
+        await context.close();
+        assert.deepEqual(errors, [], "the page wrote errors to the console");
+    });
+    await page.goto(`${host.dashboardUrl}/${hash}`);
+    return page;
+}
+
+/**
+ * Fails on everything that axe-core finds wrong with what the page shows now.
+ * @param {import("playwright-core").Page} page
+ * @param {string} what the view's name, for the message
+ */
+export async function assertAccessible(page, what) {
+    await page.evaluate(require("axe-core").source);
+    const violations = await page.evaluate(async () => {
+        // @ts-expect-error axe is what the line above brought in
+        const result = await window.axe.run(document, {
+            runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"],
+        });
+        return result.violations.map((/** @type {any} */ one) => ({
+            rule: one.id,
+            help: one.help,
+            nodes: one.nodes
+                .slice(0, 5)
+                .map((/** @type {any} */ node) => `${node.html} ${node.failureSummary}`),
+        }));
+    });
+    assert.deepEqual(violations, [], `${what} has faults for people who use a screen reader or see little`);
+}

@@ -1,0 +1,226 @@
+// @ts-check
+// The dashboard's main job, in a browser, with real hosts: find a host, look at its files, download, pause, resume.
+
+import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { after, describe, test } from "node:test";
+
+import { closeBrowser, openDashboard, skip } from "./browser.mjs";
+import {
+    MiB,
+    addHost,
+    download,
+    freePort,
+    getDownload,
+    makeFile,
+    pathOf,
+    sha256,
+    startHostpair,
+    waitFor,
+    waitState,
+} from "./harness.mjs";
+import { startLink } from "./link.mjs";
+
+/** @typedef {import("./harness.mjs").Hostpair} Hostpair */
+/** @typedef {import("playwright-core").Page} Page */
+
+/**
+ * The text of the first element, for waitFor.
+ * @param {Page} page
+ * @param {string} selector
+ */
+const text = (page, selector) => page.locator(selector).first().innerText();
+
+/**
+ * Waits until the host's list is hashed and counted.
+ * @param {Hostpair} host
+ * @param {number} files
+ */
+async function shares(host, files) {
+    await waitFor(
+        async () => {
+            const { share } = (await host.api("/status")).json;
+            return share.files === files && share.hashed_bytes === share.bytes;
+        },
+        { what: `${files} shared files, hashed`, timeout: 30_000 },
+    );
+}
+
+describe("dashboard", { skip }, () => {
+    after(closeBrowser);
+
+    test("adds a host by its address, shows its files and downloads one", async (t) => {
+        const a = await startHostpair({ t, name: "studio" });
+        const source = await makeFile(join(a.shareDir, "Photos/2024/coast.bin"), 24 * MiB, 11);
+        writeFileSync(join(a.shareDir, "notes.txt"), "hello\n");
+        await shares(a, 2);
+        const b = await startHostpair({ t, name: "workbench" });
+        const page = await openDashboard(t, b);
+
+        await page.getByText("No other hosts yet").waitFor();
+        await page.getByRole("button", { name: "Add host" }).first().click();
+        await page.getByLabel("Address").fill(`127.0.0.1:${a.peerPort}`);
+        await page.getByRole("button", { name: "Add", exact: true }).click();
+        const card = page.locator(".card.host");
+        await card.waitFor();
+        assert.match(await card.innerText(), /studio[\s\S]*online[\s\S]*2 files/);
+        assert.match(await card.innerText(), new RegExp(`127\\.0\\.0\\.1:${a.peerPort}`));
+
+        await page.getByRole("link", { name: "studio" }).click();
+        await page.getByRole("link", { name: "Photos" }).click();
+        await page.getByRole("link", { name: "2024" }).click();
+        assert.equal(await page.locator("h1").innerText(), "2024");
+        await page.getByRole("button", { name: "Download coast.bin" }).click();
+        await page.locator(".file-state.here").waitFor({ timeout: 30_000 });
+
+        await page
+            .getByRole("navigation", { name: "Views" })
+            .getByRole("link", { name: /Downloads/ })
+            .click();
+        const row = page.locator("[data-download]");
+        assert.equal(await row.getAttribute("data-state"), "done");
+        assert.match(await row.innerText(), /coast\.bin[\s\S]*Verified[\s\S]*Done[\s\S]*25\.2 MB/);
+        const [done] = (await b.api("/downloads")).json.downloads;
+        assert.equal(await sha256(pathOf(b, done)), await sha256(source));
+    });
+
+    test("shows the server's sentence for an address that is none, and for one where nobody answers", async (t) => {
+        const b = await startHostpair({ t });
+        const page = await openDashboard(t, b, "#/hosts", { expected: /\/api\/v1\/hosts$/ });
+        await page.getByText("No other hosts yet").waitFor();
+        await page.keyboard.press("a");
+        const dead = `127.0.0.1:${await freePort()}`;
+        for (const address of ["not an address", dead]) {
+            const reply = await b.api("/hosts", { json: { address } });
+            assert.ok(reply.status === 422 || reply.status === 502, `${address}: ${reply.status}`);
+            await page.getByLabel("Address").fill(address);
+            await page.getByRole("button", { name: "Add", exact: true }).click();
+            await page.locator(".field .error").getByText(reply.json.detail, { exact: true }).waitFor();
+        }
+        await page.keyboard.press("Escape");
+        assert.equal(await page.locator("dialog").count(), 0);
+    });
+
+    test("pauses a download and resumes it where it stopped", async (t) => {
+        const a = await startHostpair({ t, name: "studio" });
+        const source = await makeFile(join(a.shareDir, "big.bin"), 24 * MiB, 12);
+        await shares(a, 1);
+        const link = await startLink({ t, to: a.peerPort, rate: 6 * MiB });
+        const b = await startHostpair({ t, name: "workbench" });
+        const host = await addHost(b, link.port);
+        const page = await openDashboard(t, b, `#/hosts/${host.id}`);
+
+        await page.getByRole("button", { name: "Download big.bin" }).click();
+        await page.getByRole("status").getByRole("button", { name: "Show" }).click();
+        const details = page.locator("[data-details]");
+        await details.waitFor();
+        await page.locator(".chunk-map").waitFor();
+        await waitFor(async () => (await getDownload(b, 1)).done_bytes > 3 * MiB, { what: "3 MiB" });
+        await details.getByRole("button", { name: "Pause", exact: true }).click();
+        await page.locator('[data-details][data-state="paused"]').waitFor();
+        const paused = await getDownload(b, 1);
+        assert.equal(paused.state, "paused");
+        assert.ok(paused.done_bytes > 0 && paused.done_bytes < 24 * MiB, `${paused.done_bytes} bytes`);
+        assert.match(await text(page, "[data-details] .state"), /Paused/);
+
+        link.rate = 0;
+        await details.getByRole("button", { name: "Resume", exact: true }).click();
+        await page.locator('[data-details][data-state="done"]').waitFor({ timeout: 30_000 });
+        assert.equal(await sha256(pathOf(b, paused)), await sha256(source));
+    });
+
+    test("pauses all and resumes all, and cancels one with its data", async (t) => {
+        const a = await startHostpair({ t, name: "studio" });
+        for (const name of ["one.bin", "two.bin"])
+            await makeFile(join(a.shareDir, name), 16 * MiB, name.length);
+        await shares(a, 2);
+        const link = await startLink({ t, to: a.peerPort, rate: 2 * MiB });
+        const b = await startHostpair({ t, name: "workbench" });
+        const host = await addHost(b, link.port);
+        const one = await download(b, { host: host.id, path: "one.bin" });
+        const two = await download(b, { host: host.id, path: "two.bin" });
+        const page = await openDashboard(t, b, "#/downloads");
+        await page.locator('[data-state="running"]').first().waitFor();
+        await page.getByRole("button", { name: "Pause all" }).click();
+        for (const { id } of [one, two]) {
+            await page.locator(`[data-download="${id}"][data-state="paused"]`).waitFor();
+            assert.equal((await getDownload(b, id)).state, "paused");
+        }
+        await page.getByRole("button", { name: "Resume all" }).click();
+        await page.locator('[data-state="running"]').first().waitFor();
+
+        await page.getByRole("button", { name: "Cancel one.bin" }).click();
+        await page.getByRole("button", { name: "Remove the data" }).click();
+        await page.locator(`[data-download="${one.id}"]`).waitFor({ state: "detached" });
+        assert.equal((await b.api(`/downloads/${one.id}`)).status, 404);
+    });
+
+    test("downloads several files and a folder that were selected", async (t) => {
+        const a = await startHostpair({ t, name: "studio" });
+        await makeFile(join(a.shareDir, "a.bin"), MiB, 1);
+        await makeFile(join(a.shareDir, "b.bin"), MiB, 2);
+        await makeFile(join(a.shareDir, "c.bin"), MiB, 3);
+        await makeFile(join(a.shareDir, "album/one.bin"), MiB, 4);
+        await makeFile(join(a.shareDir, "album/two.bin"), MiB, 5);
+        await shares(a, 5);
+        const b = await startHostpair({ t, name: "workbench" });
+        const host = await addHost(b, a.peerPort);
+        const page = await openDashboard(t, b, `#/hosts/${host.id}`);
+        for (const name of ["album", "a.bin", "b.bin"]) {
+            await page.getByRole("checkbox", { name: `Select ${name}` }).check();
+        }
+        await page.getByRole("button", { name: /^Download 3 \(4\.2 MB\)$/ }).click();
+        await waitFor(async () => (await b.api("/downloads")).json.downloads.length === 3, {
+            what: "3 downloads",
+        });
+        for (const one of (await b.api("/downloads")).json.downloads) await waitState(b, one.id, "done");
+        for (const path of ["a.bin", "b.bin", "album/one.bin", "album/two.bin"]) {
+            assert.equal(
+                await sha256(join(b.downloadsDir, path)),
+                await sha256(join(a.shareDir, path)),
+                path,
+            );
+        }
+    });
+
+    test("says that it is not connected, and recovers when hostpair is back", async (t) => {
+        const a = await startHostpair({ t, name: "studio" });
+        const b = await startHostpair({ t, name: "workbench" });
+        const page = await openDashboard(t, b, "#/hosts", { expected: /./ });
+        await page.getByText("No other hosts yet").waitFor();
+        await b.kill9();
+        await page.getByRole("alert").getByText("Not connected to hostpair").waitFor();
+        await b.start();
+        await addHost(b, a.peerPort);
+        await page.locator(".card.host").getByText("studio").waitFor({ timeout: 20_000 });
+        assert.equal(await page.getByRole("alert").count(), 0);
+    });
+
+    test("asks for the token once, and keeps it in a cookie that no script reads", async (t) => {
+        const b = await startHostpair({ t, name: "workbench", args: ["--dashboard-token", "open-sesame"] });
+        const page = await openDashboard(t, b, "#/hosts", { expected: /\/api\/v1\// });
+        await page.getByLabel("Token").fill("something else");
+        await page.getByRole("button", { name: "Sign in" }).click();
+        await page.locator(".field .error").waitFor();
+        await page.getByLabel("Token").fill("open-sesame");
+        await page.getByRole("button", { name: "Sign in" }).click();
+        await page.getByText("No other hosts yet").waitFor();
+        assert.equal(await page.evaluate(() => document.cookie), "");
+        const [cookie] = await page.context().cookies();
+        assert.deepEqual([cookie?.httpOnly, cookie?.sameSite], [true, "Strict"]);
+    });
+
+    test("shows names from other hosts as text, never as markup", async (t) => {
+        const a = await startHostpair({ t, name: "<img src=x onerror=alert(1)>" });
+        const name = '<b onclick="alert(1)">&amp;.txt';
+        writeFileSync(join(a.shareDir, name), "x");
+        await shares(a, 1);
+        const b = await startHostpair({ t });
+        await addHost(b, a.peerPort);
+        const page = await openDashboard(t, b);
+        await page.getByRole("link", { name: "<img src=x onerror=alert(1)>" }).click();
+        await page.getByRole("button", { name: `Download ${name}`, exact: true }).waitFor();
+        assert.equal(await page.locator("main img, main b").count(), 0);
+    });
+});
