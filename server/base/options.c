@@ -571,7 +571,7 @@ void hp_options_print_help(FILE *out)
         char left[64];
         snprintf(left, sizeof left, "--%s%s%s", option->name, option->value != NULL ? " " : "",
                  option->value != NULL ? option->value : "");
-        fprintf(out, "  %-28s %s", left, option->help);
+        fprintf(out, "  %-29s %s", left, option->help);
         if (option->fallback != NULL)
             fprintf(out, " (default %s)", option->fallback);
         fputc('\n', out);
