@@ -93,7 +93,8 @@ const char *hp_http_client(const hp_http_request_t *request, uint16_t *port);
 /* Whether Accept names this media type literally with a q above 0 (RFC 9110 section 12.5.1); wildcards do not
  * count. */
 bool hp_http_accepts(hp_http_request_t *request, const char *media_type);
-/* The body as JSON: 0 with *json for the caller to json_decref(), or HP_E_BAD_JSON with the place in err. */
+/* The body as JSON: 0 with *json for the caller to json_decref(), or HP_E_BAD_JSON with the place in err. Text may hold a NUL ("\u0000"):
+ * json_string_length tells. */
 int hp_http_json(hp_http_request_t *request, json_t **json, hp_err_t *err);
 
 /* ---- replies ---- */

@@ -82,7 +82,9 @@ int hp_request_on_req(h2o_handler_t *handler, h2o_req_t *req)
     int refused = hp_head_init(&self->head, socket->input->bytes, socket->input->size);
     self->is_head = strcmp(self->head.method, "HEAD") == 0;
     note(connection, self);
-    if (refused != 0)
+    if (connection->cut) /* it was cut while the request was on its way */
+        hp_request_abort(self);
+    else if (refused != 0)
         hp_refuse_request(self, refused);
     else
         connection->listener->options.handler(connection->listener->options.arg, self);
@@ -214,7 +216,8 @@ int hp_http_json(hp_http_request_t *self, json_t **json, hp_err_t *err)
     size_t length;
     const char *body = hp_http_body(self, &length);
     json_error_t where;
-    *json = json_loadb(body != NULL ? body : "", length, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, &where);
+    *json = json_loadb(body != NULL ? body : "", length,
+                       JSON_DECODE_ANY | JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &where);
     if (*json != NULL)
         return 0;
     char text[JSON_ERROR_TEXT_LENGTH];
