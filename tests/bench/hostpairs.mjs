@@ -79,15 +79,12 @@ export async function hashOfTree(folder) {
     return `${names.length} files, ${hash.digest("hex")}`;
 }
 
-/** Many open descriptors, as a server has them. */
-const wrap = ["prlimit", "--nofile=65536"];
-
 /**
  * A hostpair that shares a folder, once everything in it is hashed.
  * @param {string} share @param {string} [name]
  */
 export async function startSource(share, name = "source") {
-    const source = await startHostpair({ name, share, wrap });
+    const source = await startHostpair({ name, share });
     await waitHashed(source);
     return source;
 }
@@ -111,7 +108,6 @@ export async function startReceiver(bench, sources, path) {
     const receiver = await startHostpair({
         name: "receiver",
         downloads: emptyFolder(bench, "received"),
-        wrap,
     });
     const hosts = [];
     for (const source of sources) {

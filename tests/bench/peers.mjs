@@ -5,7 +5,7 @@ import { spawn } from "node:child_process";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
-import { freePort, request, waitFor } from "../e2e/harness.mjs";
+import { GiveUp, freePort, request, waitFor } from "../e2e/harness.mjs";
 import { timed } from "./measure.mjs";
 
 /**
@@ -42,7 +42,7 @@ async function start(name, command, isUp, env = {}) {
     ended.then(() => children.delete(child));
     await waitFor(
         () => {
-            if (child.exitCode !== null) throw new Error(`${name} ended`);
+            if (child.exitCode !== null) throw new GiveUp(`${name} ended: ${words}`);
             return isUp();
         },
         { timeout: 30_000, what: `${name} to answer`, detail: () => words },
@@ -113,7 +113,6 @@ export async function startCaddy(folder, work) {
         `{
             admin off
             auto_https off
-            persist_config off
         }
         http://127.0.0.1:${port} {
             bind 127.0.0.1
