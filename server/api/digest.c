@@ -170,9 +170,10 @@ static void on_slice(uv_work_t *work, int canceled)
     int status = canceled != 0 ? canceled : job->status;
     if (status == 0 && hp_api_is_closing(job->op.api))
         status = UV_ECANCELED;
-    if (status == 0 && !job->whole)
+    bool goes_on = status == 0 && !job->whole;
+    if (goes_on)
         status = uv_queue_work(job->op.api->deps.loop, &job->work, read_slice, on_slice);
-    if (status != 0 || job->whole)
+    if (!goes_on || status != 0)
         job_end(job, status);
 }
 
