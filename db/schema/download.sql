@@ -1,7 +1,7 @@
 -- What a person ordered. Kept, also when it is done, until a person removes it; ids are never used again, because part
 -- files carry them in their names.
 CREATE TABLE download (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    id INTEGER PRIMARY KEY AUTOINCREMENT, -- as people see it; in the names of part files
     base TEXT NOT NULL, -- the downloads folder at the time of the order, an absolute path
     path TEXT NOT NULL, -- where it lands below base: the reserved name, or the folder of a folder download
     folder INTEGER NOT NULL CHECK (folder IN (0, 1)), -- 1: a folder with everything below it
@@ -14,7 +14,7 @@ CREATE TABLE download (
     error_code INTEGER NOT NULL, -- why it failed; 0
     error_detail TEXT NOT NULL, -- the words of it; ''
     disk_wait INTEGER NOT NULL CHECK (disk_wait IN (0, 1)), -- 1: paused by a full disk, goes on by itself
-    priority INTEGER NOT NULL CHECK (priority BETWEEN -1 AND 1),
+    priority INTEGER NOT NULL CHECK (priority BETWEEN -1 AND 1), -- 1 goes first
     limit_bps INTEGER NOT NULL, -- bytes a second; 0: no limit
     created_at INTEGER NOT NULL, -- wall clock, ms
     finished_at INTEGER NOT NULL -- wall clock, ms; 0: not finished
@@ -22,8 +22,8 @@ CREATE TABLE download (
 
 -- The files of a download; one, unless it is a folder.
 CREATE TABLE download_file (
-    id INTEGER PRIMARY KEY,
-    download INTEGER NOT NULL REFERENCES download (id) ON DELETE CASCADE,
+    id INTEGER PRIMARY KEY, -- in the order of the folder
+    download INTEGER NOT NULL REFERENCES download (id) ON DELETE CASCADE, -- the order it belongs to
     path TEXT NOT NULL, -- where it lands below base
     source_path TEXT NOT NULL, -- the file at the host it was ordered from; '' for a URL
     state TEXT NOT NULL, -- open, finishing (complete, being renamed), done, failed
@@ -45,8 +45,8 @@ CREATE INDEX download_file_root ON download_file (root) WHERE root IS NOT NULL;
 
 -- Where a file comes from, with the validator that belongs to this path at this host.
 CREATE TABLE download_source (
-    id INTEGER PRIMARY KEY,
-    file INTEGER NOT NULL REFERENCES download_file (id) ON DELETE CASCADE,
+    id INTEGER PRIMARY KEY, -- what chunk.source says
+    file INTEGER NOT NULL REFERENCES download_file (id) ON DELETE CASCADE, -- in download_file
     host TEXT NOT NULL, -- id of the host; for a URL its origin
     path TEXT NOT NULL, -- the path there, or the whole URL
     etag TEXT, -- strong, with quotes; NULL: none seen
@@ -54,9 +54,12 @@ CREATE TABLE download_source (
     UNIQUE (file, host, path)
 ) STRICT;
 
+-- What is known here of a file of another host.
+CREATE INDEX download_source_place ON download_source (host, path);
+
 -- One row a finished chunk: it was written to the part file before its row was.
 CREATE TABLE chunk (
-    file INTEGER NOT NULL REFERENCES download_file (id) ON DELETE CASCADE,
+    file INTEGER NOT NULL REFERENCES download_file (id) ON DELETE CASCADE, -- in download_file
     number INTEGER NOT NULL, -- counts from 0
     digest BLOB NOT NULL CHECK (length(digest) = 32), -- the hash tree's node over it (BEP 52)
     source INTEGER NOT NULL, -- id in download_source; no foreign key: the row outlives its source
