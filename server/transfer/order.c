@@ -380,6 +380,8 @@ static int check_order(const hp_transfer_t *transfer, const hp_download_order_t 
         rc = check_url(order->url, err);
     if (rc == 0 && order->path != NULL && (rc = hp_path_check(order->path, strlen(order->path), err)) != 0)
         hp_err_prefix(err, "path: ");
+    if (rc == 0 && order->path != NULL && hp_path_is_part(order->path))
+        rc = hp_err_set(err, HP_E_BAD_NAME, "path: part files of downloads are not shared");
     if (rc == 0 && order->folder != NULL && order->folder[0] != '\0' &&
         (rc = hp_path_check(order->folder, strlen(order->folder), err)) != 0)
         hp_err_prefix(err, "folder: ");
