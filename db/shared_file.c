@@ -7,7 +7,9 @@
 #include "base/mem.h"
 #include "db/statement.h"
 
-#define SWEEP_ROWS 5000 /* looked at in one step */
+#define SETTLE_ROWS 2000 /* looked at for files that have settled; when none of so many has, there is time   \
+                          */
+#define SWEEP_ROWS 5000  /* looked at in one step */
 #define FUTURE_NS                                                                                            \
     2000000000 /* a ctime so far ahead comes from a clock that was set back: it does not move any more */
 #define COARSE_NS  10000000 /* a ctime that is a multiple of this may come from a coarse clock */
@@ -88,11 +90,11 @@ static const hp_sql_t sql[] = {
     [WAKE] = {"shared_file.wake",
               "UPDATE shared_file SET hash_after = 0 WHERE hash_after > 0 AND hash_after <= :now"},
     [NEWEST] = {"shared_file.newest",
-                "SELECT " ROW_COLUMNS " FROM shared_file INDEXED BY shared_file_newest"
-                " WHERE " TO_HASH " AND " SETTLED " ORDER BY ctime_ns DESC LIMIT :limit"},
+                "SELECT " ROW_COLUMNS " FROM (SELECT * FROM shared_file INDEXED BY shared_file_newest"
+                " WHERE " TO_HASH " ORDER BY ctime_ns DESC LIMIT :scan) WHERE " SETTLED " LIMIT :limit"},
     [SMALLEST] = {"shared_file.smallest",
-                  "SELECT " ROW_COLUMNS " FROM shared_file INDEXED BY shared_file_smallest"
-                  " WHERE " TO_HASH " AND " SETTLED " ORDER BY size LIMIT :limit"},
+                  "SELECT " ROW_COLUMNS " FROM (SELECT * FROM shared_file INDEXED BY shared_file_smallest"
+                  " WHERE " TO_HASH " ORDER BY size LIMIT :scan) WHERE " SETTLED " LIMIT :limit"},
     [UNHASHED_ANY] = {"shared_file.unhashed_any", "SELECT 1 FROM shared_file WHERE " TO_HASH " LIMIT 1"},
     [WAITING_FIRST] = {"shared_file.waiting_first",
                        "SELECT hash_after FROM shared_file WHERE hash_after > 0 ORDER BY hash_after LIMIT 1"},
@@ -466,6 +468,7 @@ static void bind_settled(hp_query_t *q, int64_t now_ns, int64_t settle_ns, int64
     hp_query_bind_int(q, ":settled", now_ns - settle_ns);
     hp_query_bind_int(q, ":coarse", now_ns - settle_coarse_ns);
     hp_query_bind_int(q, ":step", COARSE_NS);
+    hp_query_bind_int(q, ":scan", SETTLE_ROWS);
     hp_query_bind_int(q, ":limit", (int64_t)limit);
 }
 
