@@ -1,7 +1,7 @@
 // Everything the page knows, as signals, and the one event stream that keeps it true.
 //
 // A list is a signal of ids and one signal a thing, so a row repaints only when its own thing changed. Events are
-// merged for a quarter of a second before they are applied: a row repaints at most four times a second.
+// applied together, at least a quarter of a second apart: a row repaints at most four times a second.
 
 import { type Signal, batch, computed, signal } from "@preact/signals";
 import { ApiError, type ServerEvent, api, readEvents } from "../api";
@@ -17,7 +17,7 @@ import type {
   Status,
 } from "../types";
 
-/** Merging window of events, milliseconds. */
+/** Least time between two applications of events, milliseconds. */
 const MERGE_MS = 250;
 /** The server sends a comment every 15 s; a stream silent for longer than this is dead, milliseconds. */
 const SILENCE_MS = 40_000;
@@ -185,6 +185,7 @@ async function load(): Promise<void> {
 
 const pending = new Map<string, ServerEvent>();
 let flushTimer: ReturnType<typeof setTimeout> | undefined;
+let flushedAt = -MERGE_MS;
 let lastId = "";
 /** Whether something may have been missed that no replay brings back: load everything at the next chance. */
 let stale = true;
@@ -199,11 +200,12 @@ function take(event: ServerEvent): void {
   // Log lines have no id and each counts; of every other thing only the last word does.
   const key = event.type === "log" ? `log ${event.id}` : `${event.type} ${data?.id ?? ""}`;
   pending.set(key, event);
-  flushTimer ??= setTimeout(flush, MERGE_MS);
+  flushTimer ??= setTimeout(flush, Math.max(0, flushedAt + MERGE_MS - performance.now()));
 }
 
 function flush(): void {
   flushTimer = undefined;
+  flushedAt = performance.now();
   const events = [...pending.values()];
   pending.clear();
   batch(() => {

@@ -79,15 +79,7 @@ export function ShareView({ folder }: { folder: string }) {
         )}
         <div class="row end">
           <Button icon="plus" kind="primary" label={t("share.add")} onClick={() => picker.current?.click()} />
-          <input
-            ref={picker}
-            type="file"
-            multiple
-            class="hidden"
-            tabIndex={-1}
-            aria-label={t("share.add")}
-            onChange={pick}
-          />
+          <input ref={picker} type="file" multiple hidden onChange={pick} />
         </div>
       </div>
       <p class="muted share-folder">

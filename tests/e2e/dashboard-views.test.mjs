@@ -1,0 +1,274 @@
+// @ts-check
+// The dashboard's further views, in a browser, with real hosts: share, activity, settings, preview, languages, themes,
+// keyboard, phones, and what axe-core says about each view.
+
+import assert from "node:assert/strict";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { after, before, describe, test } from "node:test";
+
+import { assertAccessible, closeBrowser, openDashboard, skip } from "./browser.mjs";
+import {
+    MiB,
+    addHost,
+    download,
+    makeBytes,
+    makeFile,
+    sha256,
+    sha256Of,
+    startHostpair,
+    tempDir,
+    waitFor,
+    waitState,
+} from "./harness.mjs";
+import { startLink } from "./link.mjs";
+
+/** @typedef {import("./harness.mjs").Hostpair} Hostpair */
+/** @typedef {import("playwright-core").Page} Page */
+
+describe("dashboard views", { skip }, () => {
+    /** @type {Hostpair} */
+    let a;
+    /** @type {Hostpair} */
+    let b;
+    /** @type {any} */
+    let host;
+
+    before(async () => {
+        a = await startHostpair({ name: "studio" });
+        await makeFile(join(a.shareDir, "Photos/one.bin"), MiB, 1);
+        await makeFile(join(a.shareDir, "clip.bin"), 3 * MiB, 2);
+        writeFileSync(join(a.shareDir, "notes.txt"), "first line\nsecond line\n");
+        writeFileSync(join(a.shareDir, "dot.png"), PIXEL);
+        b = await startHostpair({ name: "workbench" });
+        writeFileSync(join(b.shareDir, "mine.txt"), "mine\n");
+        await waitFor(async () => (await a.api("/status")).json.share.files === 4, {
+            what: "4 shared files",
+        });
+        host = await addHost(b, a.peerPort);
+        const done = await download(b, { host: host.id, path: "clip.bin" });
+        await waitState(b, done.id, "done");
+    });
+    after(async () => {
+        await closeBrowser();
+        await b?.dispose();
+        await a?.dispose();
+    });
+
+    /** A view, an element that shows that it is ready. @type {[view: string, hash: () => string, ready: string][]} */
+    const VIEWS = [
+        ["hosts", () => "#/hosts", ".card.host"],
+        ["files", () => `#/hosts/${host.id}`, ".virtual .table-row"],
+        ["search", () => "#/search/o", ".results li"],
+        ["downloads", () => "#/downloads", "[data-download]"],
+        ["download", () => "#/downloads/1", "[data-details]"],
+        ["share", () => "#/share", ".virtual .table-row"],
+        ["activity", () => "#/activity", ".log li"],
+        ["settings", () => "#/settings", "fieldset"],
+    ];
+
+    for (const colorScheme of /** @type {const} */ (["light", "dark"])) {
+        test(`has no fault that axe-core finds, ${colorScheme}`, async (t) => {
+            const page = await openDashboard(t, b, "#/hosts", { colorScheme });
+            for (const [name, hash, ready] of VIEWS) {
+                await page.evaluate((to) => (location.hash = to), hash());
+                await page.locator(ready).first().waitFor();
+                await assertAccessible(page, `${name} (${colorScheme})`);
+            }
+            for (const key of ["a", "u", "?"]) {
+                await page.keyboard.press(key);
+                await page.locator("dialog").waitFor();
+                await assertAccessible(page, `the dialog of "${key}" (${colorScheme})`);
+                await page.keyboard.press("Escape");
+                await page.locator("dialog").waitFor({ state: "detached" });
+            }
+        });
+    }
+
+    test("fits a phone 390 points wide, and axe-core finds no fault there", async (t) => {
+        const page = await openDashboard(t, b, "#/hosts", { width: 390, height: 844 });
+        for (const [name, hash, ready] of VIEWS) {
+            await page.evaluate((to) => (location.hash = to), hash());
+            await page.locator(ready).first().waitFor();
+            const wide = await page.evaluate(() => document.documentElement.scrollWidth);
+            assert.ok(wide <= 390, `${name} is ${wide} wide`);
+            await assertAccessible(page, `${name} on a phone`);
+        }
+    });
+
+    test("speaks Chinese when the browser does, and the language that was set", async (t) => {
+        const page = await openDashboard(t, b, "#/settings", { locale: "zh-CN" });
+        await page.getByRole("heading", { name: "设置", exact: true }).waitFor();
+        assert.equal(await page.locator("html").getAttribute("lang"), "zh-CN");
+        await page.getByRole("button", { name: "English" }).click();
+        await page.getByRole("heading", { name: "Settings", exact: true }).waitFor();
+        assert.equal((await b.api("/settings")).json.language, "en");
+        await page.reload();
+        await page.getByRole("heading", { name: "Settings", exact: true }).waitFor();
+        await b.api("/settings", { method: "PATCH", json: { language: "auto" } });
+        await page.reload();
+        await page.getByRole("heading", { name: "设置", exact: true }).waitFor();
+    });
+
+    test("shows the theme that was set, and the server's sentence for a bad setting", async (t) => {
+        const page = await openDashboard(t, b, "#/settings", { expected: /\/api\/v1\/settings$/ });
+        const ground = () => page.evaluate(() => getComputedStyle(document.documentElement).backgroundColor);
+        const light = await ground();
+        await page.getByRole("button", { name: "Dark", exact: true }).click();
+        await waitFor(async () => (await ground()) !== light, { what: "a dark page" });
+        assert.equal((await b.api("/settings")).json.theme, "dark");
+        await b.api("/settings", { method: "PATCH", json: { theme: "auto" } });
+
+        const refused = await b.api("/settings", { method: "PATCH", json: { share_folder: "not absolute" } });
+        assert.equal(refused.status, 422);
+        await page.getByLabel("Shared folder").fill("not absolute");
+        await page.keyboard.press("Tab");
+        await page.locator(".field .error").getByText(refused.json.detail, { exact: true }).waitFor();
+    });
+
+    test("adds files to the share in pieces, asks when a name is taken, and deletes them", async (t) => {
+        const page = await openDashboard(t, b, "#/share");
+        await page.getByText("mine.txt").waitFor();
+        const folder = tempDir(t);
+        const big = await makeFile(join(folder, "big.bin"), 20 * MiB + 7, 31);
+        await page.locator('input[type="file"]').setInputFiles([big]);
+        await page.locator('[data-upload="done"]').waitFor({ timeout: 30_000 });
+        await page.locator(".virtual").getByText("big.bin").waitFor();
+        assert.equal(await sha256(join(b.shareDir, "big.bin")), await sha256(big));
+
+        writeFileSync(join(folder, "mine.txt"), "another\n");
+        await page.locator('input[type="file"]').setInputFiles([join(folder, "mine.txt")]);
+        await page.getByRole("button", { name: "Keep both" }).click();
+        await page.locator(".virtual").getByText("mine (1).txt").waitFor();
+        assert.equal(readFileSync(join(b.shareDir, "mine.txt"), "utf8"), "mine\n");
+        assert.equal(readFileSync(join(b.shareDir, "mine (1).txt"), "utf8"), "another\n");
+
+        await page.getByRole("button", { name: "More actions for big.bin" }).click();
+        await page.getByRole("menuitem", { name: "Delete" }).click();
+        await page.getByRole("dialog").getByRole("button", { name: "Delete" }).click();
+        await page.locator(".virtual").getByText("big.bin").waitFor({ state: "detached" });
+        assert.equal(existsSync(join(b.shareDir, "big.bin")), false);
+    });
+
+    test("adds files that are dropped on the page, with the folder that is open", async (t) => {
+        await mkdir(join(b.shareDir, "inbox"), { recursive: true });
+        await writeFile(join(b.shareDir, "inbox/first.txt"), "first\n");
+        const page = await openDashboard(t, b, "#/share");
+        await page.getByRole("link", { name: "inbox" }).click();
+        await page.getByText("first.txt").waitFor();
+        const data = await page.evaluateHandle(() => {
+            const transfer = new DataTransfer();
+            transfer.items.add(new File(["dropped\n"], "dropped.txt"));
+            return transfer;
+        });
+        await page.locator("section.view").dispatchEvent("dragover", { dataTransfer: data });
+        await page.locator("section.view.dragging").waitFor();
+        await page.locator("section.view").dispatchEvent("drop", { dataTransfer: data });
+        await page.locator(".virtual").getByText("dropped.txt").waitFor();
+        assert.equal(readFileSync(join(b.shareDir, "inbox/dropped.txt"), "utf8"), "dropped\n");
+    });
+
+    test("previews a text and a picture in place", async (t) => {
+        const page = await openDashboard(t, b, `#/hosts/${host.id}`);
+        await page.getByRole("button", { name: "notes.txt", exact: true }).click();
+        await page.getByRole("dialog").getByText("second line").waitFor();
+        await page.keyboard.press("Escape");
+        await page.getByRole("button", { name: "dot.png", exact: true }).click();
+        const picture = page.getByRole("dialog").locator("img");
+        await waitFor(() => picture.evaluate((image) => /** @type {any} */ (image).naturalWidth === 1), {
+            what: "the picture",
+        });
+    });
+
+    test("computes a digest that can be compared", async (t) => {
+        const page = await openDashboard(t, b, "#/downloads/1");
+        await page.getByRole("button", { name: "Compute" }).click();
+        await page.getByText(sha256Of(makeBytes(3 * MiB, 2)), { exact: true }).waitFor();
+    });
+
+    test("goes everywhere by keyboard", async (t) => {
+        const page = await openDashboard(t, b);
+        await page.locator(".card.host").waitFor();
+        for (const [keys, heading] of /** @type {const} */ ([
+            ["gd", "Downloads"],
+            ["gs", "Share"],
+            ["ga", "Activity"],
+            ["gp", "Settings"],
+            ["gh", "Hosts"],
+        ])) {
+            for (const key of keys) await page.keyboard.press(key);
+            await page.getByRole("heading", { level: 1, name: heading, exact: true }).waitFor();
+        }
+        await page.keyboard.press("/");
+        await page.keyboard.type("notes");
+        await page.keyboard.press("Enter");
+        await page.locator(".results").getByText("notes.txt").waitFor();
+
+        await page.evaluate((to) => (location.hash = to), `#/hosts/${host.id}`);
+        await page.locator(".virtual .table-row").first().waitFor();
+        await page.evaluate(() => /** @type {HTMLElement} */ (document.activeElement).blur());
+        await page.keyboard.press("ArrowDown");
+        await page.keyboard.press("Space");
+        assert.equal(await page.getByRole("checkbox", { name: "Select Photos" }).isChecked(), true);
+        await page.keyboard.press("Enter");
+        await page.getByRole("heading", { level: 1, name: "Photos" }).waitFor();
+    });
+
+    test("shows a list of thousands with few rows in the document, down to its end", async (t) => {
+        const c = await startHostpair({ t, name: "archive" });
+        const count = 6000;
+        for (let i = 0; i < count; i++)
+            writeFileSync(join(c.shareDir, `file-${String(i).padStart(5, "0")}.txt`), String(i));
+        await waitFor(async () => (await c.api("/status")).json.share.files === count, {
+            what: "all files shared",
+            timeout: 60_000,
+        });
+        const d = await startHostpair({ t });
+        const far = await addHost(d, c.peerPort);
+        const page = await openDashboard(t, d, `#/hosts/${far.id}`);
+        await page.getByText("file-00000.txt").waitFor();
+        assert.ok((await page.locator(".virtual .table-row").count()) < 80, "rows in the document");
+        await page.evaluate(() => scrollTo(0, document.documentElement.scrollHeight));
+        await page.getByText("file-05999.txt").waitFor({ timeout: 20_000 });
+        assert.ok((await page.locator(".virtual .table-row").count()) < 80, "rows in the document");
+        await page.evaluate(() => scrollTo(0, 0));
+        await page.getByLabel("Search in this folder").fill("04321");
+        await page.getByText("file-04321.txt").waitFor();
+        await waitFor(async () => (await page.locator(".virtual .table-row").count()) === 1, {
+            what: "one row",
+        });
+    });
+
+    test("shows who downloads from here, and the speed over time", async (t) => {
+        await makeFile(join(b.shareDir, "served.bin"), 16 * MiB, 41);
+        await waitFor(async () => (await b.api("/share/files?q=served")).json.files.length === 1, {
+            what: "served.bin in the share",
+        });
+        const link = await startLink({ t, to: b.peerPort, rate: 2 * MiB });
+        const c = await startHostpair({ t, name: "reader" });
+        const far = await addHost(c, link.port);
+        await download(c, { host: far.id, path: "served.bin" });
+        const page = await openDashboard(t, b, "#/activity");
+        await page.locator("tbody").getByText("served.bin").first().waitFor();
+        await page.locator(".uplot canvas").waitFor();
+        await page.getByRole("button", { name: "5 min" }).click();
+        await page.locator(".uplot canvas").waitFor();
+        await page.getByRole("navigation").getByRole("link", { name: "Share" }).click();
+        await page.getByRole("heading", { name: "Being downloaded from here" }).waitFor();
+    });
+
+    test("shows the QR code of the address that others use", async (t) => {
+        const page = await openDashboard(t, b);
+        await page.locator(".identity-name").click();
+        const address = (await b.api("/status")).json.addresses[0];
+        await page.getByRole("img", { name: `QR code of http://${address}` }).waitFor();
+        await page.getByText(`http://${address}`, { exact: true }).waitFor();
+    });
+});
+
+/** A picture of one red point. */
+const PIXEL = Buffer.from(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8z8BQDwAEhQGAhKmMIQAAAABJRU5ErkJggg==",
+    "base64",
+);
