@@ -47,8 +47,9 @@
 #define ITEMS_MAX        64                 /* files of one folder download under way at a time */
 #define STARTS_OVER_MAX  5                  /* versions of a file, without one finished, before giving up */
 #define UNKNOWN_CHUNK    (4u * 1024 * 1024) /* chunk size while nobody says how long the file is */
-#define STEAL_BYTES_MIN  (4u * 1024 * 1024) /* a tail shorter than this is not taken over but fetched twice  \
-                                             */
+#define STEAL_BYTES_MIN                                                                                      \
+    (4u * 1024 * 1024) /* a tail shorter than this is not taken over but fetched twice                       \
+                        */
 
 typedef struct download download_t;
 typedef struct item item_t;
@@ -56,6 +57,7 @@ typedef struct peer peer_t;
 typedef struct source source_t;
 typedef struct lease lease_t;
 
+#define STREAM_RUN     4   /* chunks of a lease while somebody reads along */
 #define STEAL_MS_MIN   200 /* nor one that its owner will have in so many ms */
 #define TWICE_AFTER_MS 500 /* a lease is doubled when it has run for so long */
 
@@ -169,7 +171,8 @@ struct item {
     hp_fetch_t *manifest_fetch;
     source_t *manifest_source;
     uint64_t done_bytes;
-    uint64_t wanted; /* chunk that somebody waits for; fetched from here on first */
+    uint64_t wanted; /* chunk that somebody waits for: fetched from here on first */
+    bool streaming;  /* somebody does: runs are short, so that chunks come in order */
     unsigned starts_over;
     char *restart_why; /* another version was met: begin again when nothing is being written */
     source_t *sources;
@@ -217,6 +220,7 @@ struct hp_transfer {
     download_t *downloads;
     size_t count;
     known_host_t *hosts;
+    struct hp_content *contents; /* open readers */
     char boot_id[HP_BOOT_ID_SIZE];
     uv_timer_t tick, throttle;
     uv_idle_t turn; /* runs hp_transfer_schedule once, from the loop's own turn */
@@ -326,6 +330,9 @@ void hp_lease_start(item_t *item, source_t *source, uint64_t first, uint64_t end
 void hp_lease_cancel(lease_t *lease);
 void hp_lease_release_chunks(lease_t *lease); /* what it did not fill is free again */
 void hp_lease_resume(lease_t *lease);
+
+/* ---- content.c ---- */
+void hp_content_wake(hp_transfer_t *transfer); /* readers that wait may have what they wait for */
 
 /* ---- schedule.c ---- */
 /* Starts as many leases as sources, limits and free chunks allow. Whether the item has work going or can have

@@ -37,6 +37,8 @@ static uint64_t run_length(const item_t *item, uint64_t first)
     uint64_t missing = item->chunks - item->done.count;
     uint64_t share = HP_MAX(missing / (2 * HP_MAX(connections, 1u)), (uint64_t)1);
     uint64_t max = HP_MAX(LEASE_BYTES_MAX / item->chunk_size, (uint64_t)1);
+    if (item->streaming)
+        max = STREAM_RUN;
     return HP_MIN(end - first, HP_MIN(share, max));
 }
 

@@ -80,6 +80,7 @@ static void on_turn(uv_idle_t *turn)
     }
     if (!self->stopping && self->started)
         fill_places(self);
+    hp_content_wake(self);
     for (download_t *d = self->downloads, *next; d != NULL; d = next) {
         next = d->next;
         hp_download_continue_removal(d);
