@@ -7,7 +7,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 
-#define BODY_MAX (8 * 1024 * 1024) /* bytes: a piece of an upload */
+#define BODY_MAX ((size_t)8 * 1024 * 1024) /* bytes: a piece of an upload */
 
 static void release(hp_api_t *api)
 {

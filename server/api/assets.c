@@ -12,12 +12,11 @@
 #include "base/mem.h"
 #include "web/assets.h"
 
-/* Scripts and styles come from here alone, and nothing inline. Pictures, sound and video are also previewed
- * straight from other hosts, and texts are fetched from them. */
+/* Everything comes from here, and nothing of it is inline. */
 #define CONTENT_POLICY                                                                                       \
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob: http:; "            \
-    "media-src 'self' blob: http:; connect-src 'self' http:; font-src 'self'; manifest-src 'self'; "         \
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; media-src 'self'; "      \
+    "connect-src 'self'; font-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'none'; "        \
+    "frame-ancestors 'none'"
 
 static void set_page_headers(hp_http_request_t *request, bool immutable)
 {

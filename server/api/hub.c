@@ -44,6 +44,7 @@ struct hp_hub {
     size_t listener_count;
     uint64_t left_at; /* when the last listener went; 0 never */
     uint64_t next_id;
+    bool gap;                  /* the id before next_id was left out, and nobody has seen it */
     event_t kept[HP_HUB_KEPT]; /* event n stands at n % HP_HUB_KEPT; kept_count of them up to next_id */
     size_t kept_count, kept_bytes;
     thing_t *buckets[BUCKETS];
@@ -113,14 +114,15 @@ static void render(hp_hub_t *hub, hp_topic_t topic, const char *key)
         emit(hub, topic, data);
 }
 
-/* While nobody is there events are lost, so nothing from before may be taken for a complete replay. */
+/* While nobody is there events are lost, so nothing from before may be taken for a complete replay: an id is
+ * left out once. */
 static void forget(hp_hub_t *hub)
 {
-    if (hub->kept_count == 0)
-        return;
     while (hub->kept_count > 0)
         drop_oldest(hub);
-    hub->next_id++;
+    if (!hub->gap)
+        hub->next_id++;
+    hub->gap = true;
 }
 
 /* ---- things ---- */
@@ -252,6 +254,7 @@ hp_hub_listener_t *hp_hub_listen(hp_hub_t *hub, const char *last_id, hp_hub_send
         replay(hub, last_id, listener);
     hub->listeners = listener;
     hub->listener_count++;
+    hub->gap = false;
     return listener;
 }
 

@@ -4,7 +4,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 
-#define METRICS_MAX (64 * 1024) /* bytes; there are no labels of unbounded number */
+#define METRICS_MAX ((size_t)64 * 1024) /* bytes; there are no labels of unbounded number */
 
 static void head(hp_buf_t *out, const char *name, const char *type, const char *help)
 {

@@ -9,9 +9,9 @@
 #include "db/traffic.h"
 
 #define SAMPLE_MS     1000
-#define SAMPLES       5              /* the speed is that of the last 5 s */
-#define KEPT_MINUTES  (31 * 24 * 60) /* rows older than that are forgotten */
-#define SHOWN_MINUTES (24 * 60)      /* when nobody says since when */
+#define SAMPLES       5                       /* the speed is that of the last 5 s */
+#define KEPT_MINUTES  ((int64_t)31 * 24 * 60) /* rows older than that are forgotten */
+#define SHOWN_MINUTES (24 * 60)               /* when nobody says since when */
 
 struct hp_traffic {
     hp_api_t *api;

@@ -246,6 +246,24 @@ static void nobody_listening_costs_nothing_and_a_late_comer_is_reset(void **stat
     assert_string_equal(other.names[0], "reset");
 }
 
+static void who_saw_only_a_reset_is_reset_again_after_a_sleep(void **state)
+{
+    (void)state;
+    char id[24];
+    uint64_t now = 1000;
+    hp_hub_listener_t *listener = hp_hub_listen(hub, "1", on_event, &heard, now);
+    for (int i = 0; i < 3; i++) {
+        snprintf(id, sizeof id, "%llu", (unsigned long long)heard.ids[heard.count - 1]);
+        hp_hub_leave(hub, listener, now);
+        now += 2 * HP_HUB_IDLE_MS;
+        hp_hub_touch(hub, HP_TOPIC_HOST, "a", now);
+        hp_hub_touch(hub, HP_TOPIC_HOST, "b", now);
+        listener = hp_hub_listen(hub, id, on_event, &heard, now);
+        assert_int_equal(heard.count, i + 2);
+        assert_string_equal(heard.names[i + 1], "reset");
+    }
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -263,6 +281,7 @@ int main(void)
         TEST(an_id_of_nobody_is_answered_with_a_reset),
         TEST(a_replay_longer_than_a_client_could_take_is_a_reset),
         TEST(nobody_listening_costs_nothing_and_a_late_comer_is_reset),
+        TEST(who_saw_only_a_reset_is_reset_again_after_a_sleep),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
