@@ -57,6 +57,7 @@ hp_hub_t *hp_hub_create(uint64_t first_id, hp_hub_render_fn render, void *arg)
     hub->render = render;
     hub->render_arg = arg;
     hub->next_id = first_id;
+    hub->gap = true;
     hub->last = &hub->first;
     return hub;
 }
