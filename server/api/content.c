@@ -9,6 +9,7 @@
 
 #include "api/internal.h"
 #include "base/mem.h"
+#include "transfer/content.h"
 
 /* What was downloaded is a stranger's: shown in a browser it may run nothing and reach nothing. */
 #define CONTENT_POLICY                                                                                       \
@@ -19,7 +20,8 @@ typedef struct {
     uv_work_t work;
     char *path;
     int algorithm; /* -1: the bytes themselves */
-    int fd;        /* or a negative errno */
+    int64_t id, finished_at;
+    int fd; /* or a negative errno */
     struct stat stat;
 } open_op_t;
 
@@ -39,9 +41,13 @@ static void reply_content(open_op_t *file)
 {
     char etag[96];
     const struct stat *st = &file->stat;
-    snprintf(etag, sizeof etag, "\"%llx-%llx-%llx.%lx-%llx.%lx\"", (unsigned long long)st->st_ino,
-             (unsigned long long)st->st_size, (unsigned long long)st->st_mtim.tv_sec, st->st_mtim.tv_nsec,
-             (unsigned long long)st->st_ctim.tv_sec, st->st_ctim.tv_nsec);
+    /* The tag that a reader of the unfinished file was given, unless somebody has written to it since. */
+    if ((int64_t)st->st_mtim.tv_sec * 1000 <= file->finished_at)
+        hp_content_etag(file->id, st->st_ino, (uint64_t)st->st_size, etag);
+    else
+        snprintf(etag, sizeof etag, "\"%llx-%llx-%llx.%lx-%llx.%lx\"", (unsigned long long)st->st_ino,
+                 (unsigned long long)st->st_size, (unsigned long long)st->st_mtim.tv_sec, st->st_mtim.tv_nsec,
+                 (unsigned long long)st->st_ctim.tv_sec, st->st_ctim.tv_nsec);
     hp_http_set_header(file->op.request, "Content-Security-Policy", CONTENT_POLICY);
     hp_http_reply_file(file->op.request, &(hp_http_file_t){
                                              .fd = file->fd,
@@ -83,6 +89,11 @@ static void open_download(hp_api_t *api, hp_http_request_t *request, int64_t id,
         return;
     }
     char *path = hp_transfer_final_path(api->deps.transfer, id);
+    if (path == NULL && algorithm < 0) {
+        hp_http_set_header(request, "Content-Security-Policy", CONTENT_POLICY);
+        hp_api_stream_content(api, request, id);
+        return;
+    }
     if (path == NULL) {
         hp_err_set(&err, HP_E_CONFLICT, "this download is not finished");
         hp_http_reply_problem(request, HP_E_CONFLICT, &err);
@@ -91,6 +102,8 @@ static void open_download(hp_api_t *api, hp_http_request_t *request, int64_t id,
     open_op_t *file = hp_api_op_create(sizeof *file, api, request);
     file->path = path;
     file->algorithm = algorithm;
+    file->id = id;
+    file->finished_at = info.finished_at;
     file->work.data = file;
     rc = uv_queue_work(api->deps.loop, &file->work, open_file, on_opened);
     if (rc != 0)

@@ -125,4 +125,7 @@ HP_HANDLER(get_log);
 HP_HANDLER(get_openapi);
 HP_HANDLER(get_metrics);
 
+/* stream.c: the content of a download that is still running. */
+void hp_api_stream_content(hp_api_t *api, hp_http_request_t *request, int64_t id);
+
 #endif

@@ -93,8 +93,8 @@ const char *hp_http_client(const hp_http_request_t *request, uint16_t *port);
 /* Whether Accept names this media type literally with a q above 0 (RFC 9110 section 12.5.1); wildcards do not
  * count. */
 bool hp_http_accepts(hp_http_request_t *request, const char *media_type);
-/* The body as JSON: 0 with *json for the caller to json_decref(), or HP_E_BAD_JSON with the place in err. Text may hold a NUL ("\u0000"):
- * json_string_length tells. */
+/* The body as JSON: 0 with *json for the caller to json_decref(), or HP_E_BAD_JSON with the place in err.
+ * Text may hold a NUL ("\u0000"): json_string_length tells. */
 int hp_http_json(hp_http_request_t *request, json_t **json, hp_err_t *err);
 
 /* ---- replies ---- */
@@ -151,6 +151,9 @@ typedef struct hp_http_stream hp_http_stream_t;
 typedef void (*hp_http_stream_next_fn)(void *arg, hp_http_stream_t *stream);
 hp_http_stream_t *hp_http_reply_stream(hp_http_request_t *request, int status, const char *content_type,
                                        hp_http_stream_next_fn next, void *arg);
+/* The same with a Content-Length; exactly size bytes are to be sent, or FAILED. */
+hp_http_stream_t *hp_http_reply_stream_sized(hp_http_request_t *request, int status, const char *content_type,
+                                             size_t size, hp_http_stream_next_fn next, void *arg);
 /* end runs exactly once, last: the reply is over or the client has gone, and nothing is asked any more. The
  * place to free arg. */
 void hp_http_stream_on_end(hp_http_stream_t *stream, void (*end)(void *arg));

@@ -52,11 +52,11 @@ static void make_end_abrupt(hp_http_stream_t *self)
         setsockopt(hp_connection_fd(self->request->connection), SOL_SOCKET, SO_LINGER, &drop, sizeof drop);
 }
 
-hp_http_stream_t *hp_http_reply_stream(hp_http_request_t *request, int status, const char *content_type,
-                                       hp_http_stream_next_fn next, void *arg)
+hp_http_stream_t *hp_http_reply_stream_sized(hp_http_request_t *request, int status, const char *content_type,
+                                             size_t size, hp_http_stream_next_fn next, void *arg)
 {
     static const hp_reply_type_t type = {.turn = on_turn, .disposed = on_disposed};
-    h2o_req_t *req = hp_reply_begin(request, status, content_type, SIZE_MAX);
+    h2o_req_t *req = hp_reply_begin(request, status, content_type, size);
     if (req == NULL)
         return NULL;
     if (request->is_head) {
@@ -69,12 +69,18 @@ hp_http_stream_t *hp_http_reply_stream(hp_http_request_t *request, int status, c
     self->next = next;
     self->arg = arg;
     /* h2o chunks a 200 to HTTP/1.1 only. */
-    self->unframed = request->head.minor == 0 || status != 200;
+    self->unframed = size == SIZE_MAX && (request->head.minor == 0 || status != 200);
     if (self->unframed)
         req->http1_is_persistent = 0;
     hp_reply_start(request, &type, self);
     hp_turns_queue(request);
     return self;
+}
+
+hp_http_stream_t *hp_http_reply_stream(hp_http_request_t *request, int status, const char *content_type,
+                                       hp_http_stream_next_fn next, void *arg)
+{
+    return hp_http_reply_stream_sized(request, status, content_type, SIZE_MAX, next, arg);
 }
 
 void hp_http_stream_on_end(hp_http_stream_t *self, void (*end)(void *arg))
