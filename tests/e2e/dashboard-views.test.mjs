@@ -170,7 +170,7 @@ describe("dashboard views", { skip }, () => {
     });
 
     test("previews a text and a picture in place", async (t) => {
-        const page = await openDashboard(t, b, `#/hosts/${host.id}`);
+        const page = await openDashboard(t, b, `#/hosts/${host.id}`, { expected: /\/content$/ });
         await page.getByRole("button", { name: "notes.txt", exact: true }).click();
         await page.getByRole("dialog").getByText("second line").waitFor();
         await page.keyboard.press("Escape");

@@ -81,6 +81,7 @@ describe("dashboard", { skip }, () => {
         await reads(page.locator("h1"), /^2024$/);
         await page.getByRole("button", { name: "Download coast.bin" }).click();
         await page.locator(".file-state.here").waitFor({ timeout: 30_000 });
+        await page.getByText("coast.bin is here").waitFor();
 
         await page
             .getByRole("navigation", { name: "Views" })

@@ -6,7 +6,6 @@ import { api } from "../api";
 import { bytes } from "../format";
 import { t } from "../i18n";
 import { downloads } from "../state/store";
-import { sentence } from "../state/ui";
 import { progressLine } from "../views/downloads";
 import { Loading, Modal, Progress } from "./bits";
 import { Icon, kindOf } from "./icons";
@@ -17,6 +16,11 @@ const TEXT_MAX = 256 * 1024;
 export function Preview({ id, onClose }: { id: number; onClose: () => void }) {
   const download = downloads.get(id);
   const failed = useSignal(false);
+  const done = download?.state === "done";
+  // What could not be shown while it was downloading gets another chance when it is whole.
+  useEffect(() => {
+    failed.value = false;
+  }, [done]);
   if (!download) return null;
   const { name } = download;
   const url = api.contentUrl(id);
@@ -28,7 +32,7 @@ export function Preview({ id, onClose }: { id: number; onClose: () => void }) {
     <Modal title={name} onClose={onClose} wide>
       <div class="preview">
         {failed.value ? (
-          <p class="muted">{t("preview.failed")}</p>
+          <p class="muted">{t(done ? "preview.failed" : "preview.later")}</p>
         ) : kind === "image" ? (
           <img src={url} alt={name} onError={onError} />
         ) : kind === "audio" ? (
@@ -36,7 +40,7 @@ export function Preview({ id, onClose }: { id: number; onClose: () => void }) {
         ) : kind === "video" ? (
           <video src={url} controls autoplay onError={onError} />
         ) : kind === "text" ? (
-          <Text id={id} />
+          <Text id={id} onError={onError} />
         ) : (
           <p class="muted">{t("preview.none")}</p>
         )}
@@ -58,10 +62,9 @@ export function Preview({ id, onClose }: { id: number; onClose: () => void }) {
   );
 }
 
-function Text({ id }: { id: number }) {
+function Text({ id, onError }: { id: number; onError: () => void }) {
   const text = useSignal<string | null>(null);
   const whole = useSignal(true);
-  const error = useSignal<string | null>(null);
   useEffect(() => {
     const abort = new AbortController();
     api.contentText(id, TEXT_MAX, abort.signal).then(
@@ -69,13 +72,12 @@ function Text({ id }: { id: number }) {
         text.value = found.text;
         whole.value = found.whole;
       },
-      (reason) => {
-        if (!abort.signal.aborted) error.value = sentence(reason);
+      () => {
+        if (!abort.signal.aborted) onError();
       },
     );
     return () => abort.abort();
   }, [id]);
-  if (error.value) return <p class="bad">{error.value}</p>;
   if (text.value === null) return <Loading />;
   return (
     <>

@@ -86,7 +86,9 @@ export function SpeedGraph({ minutes }: { minutes: number }) {
       };
       const time = new Intl.DateTimeFormat(
         lang,
-        minutes > 1440 ? { month: "short", day: "numeric" } : { hour: "2-digit", minute: "2-digit" },
+        minutes > 1440
+          ? { month: "short", day: "numeric" }
+          : { hour: "2-digit", minute: "2-digit", hourCycle: "h23" },
       );
       const series = (label: string, stroke: string, dash?: number[]): uPlot.Series => ({
         label,

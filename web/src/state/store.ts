@@ -5,6 +5,8 @@
 
 import { type Signal, batch, computed, signal } from "@preact/signals";
 import { ApiError, type ServerEvent, api, readEvents } from "../api";
+import { t } from "../i18n";
+import { go, notify, route } from "./ui";
 import type {
   Connection,
   Download,
@@ -210,16 +212,48 @@ function flush(): void {
   pending.clear();
   batch(() => {
     const lines: LogLine[] = [];
+    const ended: Download[] = [];
     for (const event of events) {
       if (event.data === undefined || event.data === null) continue;
       if (event.type === "log") lines.push(event.data as LogLine);
-      else apply(event);
+      else {
+        if (event.type === "download" && hasEnded(event.data as Download)) ended.push(event.data as Download);
+        apply(event);
+      }
     }
+    announce(ended);
     // A line may come by the stream and with the list.
     const last = log.peek().at(-1)?.number ?? 0;
     const fresh = lines.filter((line) => line.number > last);
     if (fresh.length > 0) log.value = [...log.peek(), ...fresh].slice(-LOG_MAX);
   });
+}
+
+/** Whether a download that was under way is over now. */
+function hasEnded(now: Download): boolean {
+  const before = downloads.signalOf(now.id)?.peek().state;
+  if (before === undefined || before === now.state) return false;
+  return now.state === "done" || now.state === "failed";
+}
+
+/** Tells the person what has ended, unless the list of downloads is on the screen and shows it. */
+function announce(ended: Download[]): void {
+  if (route.peek().path[0] === "downloads") return;
+  const show = (to: string): { label: string; run: () => void } => ({
+    label: t("show"),
+    run: () => (location.hash = to),
+  });
+  const done = ended.filter((one) => one.state === "done");
+  if (done.length === 1) {
+    notify("good", t("notice.done", { name: done[0]!.name }), show(`#/downloads/${done[0]!.id}`));
+  } else if (done.length > 1) notify("good", t("notice.done.many", { n: done.length }), show("#/downloads"));
+  for (const one of ended.filter((other) => other.state === "failed").slice(0, 2)) {
+    notify(
+      "bad",
+      t("notice.failed", { name: one.name, reason: one.error?.detail ?? "" }),
+      show(`#/downloads/${one.id}`),
+    );
+  }
 }
 
 function apply(event: ServerEvent): void {
@@ -250,7 +284,16 @@ function apply(event: ServerEvent): void {
       break;
     case "message": {
       const message = event.data as Message;
-      if (message.incoming && messages.signalOf(message.id) === undefined) unread.value++;
+      if (message.incoming && messages.signalOf(message.id) === undefined) {
+        unread.value++;
+        if (route.peek().path[0] !== "messages") {
+          const from = hostName(message.from);
+          notify("info", t("notice.message", { from, text: message.text.slice(0, 120) }), {
+            label: t("show"),
+            run: () => go("messages", message.from),
+          });
+        }
+      }
       messages.put(message);
       break;
     }

@@ -4,7 +4,7 @@ import { useComputed } from "@preact/signals";
 import { api } from "../api";
 import { bytes, duration, percent, speed } from "../format";
 import { type Key, t } from "../i18n";
-import { Button, Empty, Loading, Progress, SearchBox, Segments } from "../parts/bits";
+import { Button, Empty, Loading, Menu, Progress, SearchBox, Segments } from "../parts/bits";
 import { Icon, fileIcon, kindOf } from "../parts/icons";
 import { VirtualList } from "../parts/virtual";
 import { downloads, hostName, speeds } from "../state/store";
@@ -34,6 +34,7 @@ export function DownloadsView({ selected }: { selected: number | null }) {
   });
   const running = useComputed(() => downloads.all().filter(isOpen).length);
   const paused = useComputed(() => downloads.all().filter((one) => one.state === "paused").length);
+  const finished = useComputed(() => downloads.all().filter((one) => one.state === "done").length);
   const all = downloads.ids.value.length;
   const detail = selected !== null;
 
@@ -65,6 +66,14 @@ export function DownloadsView({ selected }: { selected: number | null }) {
               disabled={paused.value === 0}
               onClick={() => void attempt(api.resumeAll)}
             />
+            {finished.value > 0 && (
+              <Menu
+                label={t("more")}
+                items={[
+                  { label: t("downloads.clear", { n: finished.value }), icon: "check", run: clearFinished },
+                ]}
+              />
+            )}
             <Button
               icon="link"
               kind="primary"
@@ -127,6 +136,20 @@ export function DownloadsView({ selected }: { selected: number | null }) {
       )}
     </section>
   );
+}
+
+/** Takes all finished downloads off the list; their files stay. */
+function clearFinished(): void {
+  const ids = downloads
+    .all()
+    .filter((one) => one.state === "done")
+    .map((one) => one.id);
+  void attempt(async () => {
+    for (const id of ids) {
+      await api.removeDownload(id, "keep");
+      downloads.remove(id);
+    }
+  });
 }
 
 function Summary({ running }: { running: number }) {

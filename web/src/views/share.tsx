@@ -83,7 +83,8 @@ export function ShareView({ folder }: { folder: string }) {
         </div>
       </div>
       <p class="muted share-folder">
-        {share?.folder} · {t("share.drop")}
+        {share?.folder}
+        <span class="drop-hint"> · {t("share.drop")}</span>
       </p>
       {share && share.hashed_bytes < share.bytes && (
         <div class="scan" role="status">
