@@ -58,8 +58,7 @@ static void random_boundary(char out[HP_BOUNDARY_SIZE])
         uint64_t now[2] = {hp_clock_ns(), (uint64_t)hp_clock_wall_ms()};
         memcpy(bytes, now, sizeof bytes);
     }
-    memcpy(out, "hp-", 3);
-    hp_hex_encode(bytes, sizeof bytes, out + 3);
+    hp_hex_encode(bytes, sizeof bytes, out);
 }
 
 static void send_ranges(hp_http_request_t *request, const hp_http_file_t *file, const hp_range_t *ranges,

@@ -6,8 +6,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define HP_HEAD_MAX   (64 * 1024) /* bytes of the whole section: 431 */
-#define HP_TARGET_MAX (16 * 1024) /* bytes of the request target: 414 */
+#define HP_HEAD_MAX   ((size_t)64 * 1024) /* bytes of the whole section: 431 */
+#define HP_TARGET_MAX ((size_t)16 * 1024) /* bytes of the request target: 414 */
 
 typedef struct hp_head {
     char *text;      /* a copy, owned */

@@ -165,7 +165,7 @@ void hp_http_stream_send(hp_http_stream_t *stream, const void *data, size_t leng
 
 /* Server-sent events (HTML Living Standard section 9.2): a stream that is pushed to. Bytes wait in a bounded
  * buffer; a client that falls HP_EVENTS_BACKLOG bytes behind is cut and will reconnect. */
-#define HP_EVENTS_BACKLOG (256 * 1024)
+#define HP_EVENTS_BACKLOG ((size_t)256 * 1024)
 typedef struct hp_http_events hp_http_events_t;
 /* on_close runs once when the client has gone or the listener goes; the handle is dead from then on. NULL
  * when there is nothing to push to: HEAD, or the client has gone already; on_close is not called then. */

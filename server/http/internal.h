@@ -135,6 +135,8 @@ void hp_refuse_register(h2o_pathconf_t *pathconf);
 void hp_refuse_request(hp_http_request_t *request, int status);
 
 /* request.c */
+/* Runs fn(data) when h2o lets go of the request: its reply is complete, or the connection closes. */
+void hp_request_at_disposal(h2o_req_t *req, void (*fn)(void *data), void *data);
 int hp_request_on_req(h2o_handler_t *handler, h2o_req_t *req);
 /* The client has gone or is to go: ends the request in h2o unless a write is outstanding, whose failure ends
  * it then. */

@@ -10,7 +10,7 @@
 #include "base/mem.h"
 
 #define LINGER_MS    2000
-#define LINGER_BYTES (64 * 1024 * 1024)
+#define LINGER_BYTES ((size_t)64 * 1024 * 1024)
 
 typedef struct {
     hp_http_listener_t *listener;

@@ -15,7 +15,7 @@
 #define DESCRIPTORS_KEPT 128   /* of the descriptor limit, for everything but connections */
 /* h2o's own time-out would count the silence between two requests and the whole of the next request together.
  * The sweep does better; this only has to be longer. */
-#define H2O_REQUEST_MS (24 * 3600 * 1000)
+#define H2O_REQUEST_MS ((uint64_t)24 * 3600 * 1000)
 
 static void configure(hp_http_listener_t *self)
 {
@@ -154,7 +154,7 @@ int hp_http_listen(hp_http_listener_t **listener, uv_loop_t *loop, const char *a
     /* Each connection may have a file open. */
     if (self->options.connections_max == 0)
         self->options.connections_max =
-            (unsigned)(descriptors > 4 * DESCRIPTORS_KEPT ? (descriptors - DESCRIPTORS_KEPT) / 2
+            (unsigned)(descriptors / 4 > DESCRIPTORS_KEPT ? (descriptors - DESCRIPTORS_KEPT) / 2
                                                           : descriptors / 4);
     self->port = bound_port(&self->tcp);
     h2o_linklist_init_anchor(&self->connections);

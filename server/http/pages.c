@@ -9,7 +9,7 @@
 
 #include "base/mem.h"
 
-#define STRIDE (128 * 1024)
+#define STRIDE ((uint64_t)128 * 1024)
 
 static ssize_t read_nowait(int fd, void *data, size_t length, uint64_t offset)
 {

@@ -20,7 +20,7 @@ static hp_connection_t *connection_of(h2o_req_t *req)
 
 static void on_dispose(void *data)
 {
-    hp_connection_t *connection = *(hp_connection_t **)data;
+    hp_connection_t *connection = data;
     int fd = hp_connection_fd(connection);
     if (fd >= 0 && !connection->cut)
         hp_linger_start(connection->listener, fd);
@@ -77,9 +77,9 @@ static void on_setup_ostream(h2o_filter_t *filter, h2o_req_t *req, h2o_ostream_t
     self->body = compose(connection->listener, &req->pool, req->res.status);
     req->res.content_length = self->body.len;
     req->res.reason = hp_status_reason(req->res.status);
-    req->res.headers = (h2o_headers_t){NULL};
+    req->res.headers.size = 0;
     h2o_add_header(&req->pool, &req->res.headers, H2O_TOKEN_CONTENT_TYPE, NULL, type, strlen(type));
-    *(hp_connection_t **)h2o_mem_alloc_shared(&req->pool, sizeof connection, on_dispose) = connection;
+    hp_request_at_disposal(req, on_dispose, connection);
     h2o_setup_next_ostream(req, &self->super.next);
 }
 

@@ -77,7 +77,7 @@ void hp_http_set_header(hp_http_request_t *self, const char *name, const char *v
 h2o_req_t *hp_reply_begin(hp_http_request_t *self, int status, const char *content_type, uint64_t length)
 {
     h2o_req_t *req = self->req;
-    if (self->replied && req != NULL)
+    if (self->replied && self->connection != NULL)
         hp_log(HP_LOG_ERROR, "%s: a second reply, status %d, was given to %s",
                self->connection->listener->name, status, self->connection->path);
     if (self->replied || req == NULL)
@@ -137,11 +137,6 @@ void hp_http_reply(hp_http_request_t *self, int status, const char *content_type
     hp_reply_static(self, status, content_type, body, length);
 }
 
-static void on_dispose_body(void *data)
-{
-    free(*(void **)data);
-}
-
 void hp_http_reply_owned(hp_http_request_t *self, int status, const char *content_type, void *body,
                          size_t length)
 {
@@ -149,7 +144,7 @@ void hp_http_reply_owned(hp_http_request_t *self, int status, const char *conten
         free(body);
         return;
     }
-    *(void **)h2o_mem_alloc_shared(&self->req->pool, sizeof body, on_dispose_body) = body;
+    hp_request_at_disposal(self->req, free, body);
     hp_reply_static(self, status, content_type, body, length);
 }
 

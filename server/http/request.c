@@ -29,10 +29,26 @@ static void destroy(hp_http_request_t *self)
     free(self);
 }
 
-/* h2o lets go of the request: its last byte is on its way, or the connection closes. */
+typedef struct {
+    void (*fn)(void *data);
+    void *data;
+} disposal_t;
+
+static void run_disposal(void *memory)
+{
+    disposal_t *disposal = memory;
+    disposal->fn(disposal->data);
+}
+
+void hp_request_at_disposal(h2o_req_t *req, void (*fn)(void *data), void *data)
+{
+    disposal_t *disposal = h2o_mem_alloc_shared(&req->pool, sizeof *disposal, run_disposal);
+    *disposal = (disposal_t){fn, data};
+}
+
 static void on_dispose(void *data)
 {
-    hp_http_request_t *self = *(hp_http_request_t **)data;
+    hp_http_request_t *self = data;
     hp_connection_t *connection = self->connection;
     hp_turns_forget(self);
     self->req = NULL;
@@ -77,7 +93,7 @@ int hp_request_on_req(h2o_handler_t *handler, h2o_req_t *req)
     self->refs = 1;
     memcpy(self->client, connection->address, sizeof self->client);
     self->client_port = connection->port;
-    *(hp_http_request_t **)h2o_mem_alloc_shared(&req->pool, sizeof self, on_dispose) = self;
+    hp_request_at_disposal(req, on_dispose, self);
     hp_connection_became_busy(connection, self);
     int refused = hp_head_init(&self->head, socket->input->bytes, socket->input->size);
     self->is_head = strcmp(self->head.method, "HEAD") == 0;

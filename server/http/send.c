@@ -24,44 +24,44 @@
 #include "base/mem.h"
 #include "pages.h"
 
-#define ZERO_COPY_MIN (64 * 1024)       /* bytes; less goes by hand */
-#define TURN_BYTES    (1024 * 1024)     /* by zero copy in one turn */
-#define HAND_BYTES    (64 * 1024)       /* by hand in one turn */
-#define POOL_BYTES    (256 * 1024)      /* by hand, where only the pool can read */
-#define FULL_BYTES    (16 * 1024)       /* by hand when the socket is full */
-#define TAIL_BYTES    (16 * 1024)       /* held back from zero copy */
-#define WARM_WINDOW   (4 * 1024 * 1024) /* bytes the pool reads ahead */
-#define LIMITED_BYTES (32 * 1024) /* in one turn while the speed is limited, so that all get their share */
+#define ZERO_COPY_MIN ((size_t)64 * 1024)       /* bytes; less goes by hand */
+#define TURN_BYTES    ((size_t)1024 * 1024)     /* by zero copy in one turn */
+#define HAND_BYTES    ((size_t)64 * 1024)       /* by hand in one turn */
+#define POOL_BYTES    ((size_t)256 * 1024)      /* by hand, where only the pool can read */
+#define FULL_BYTES    ((size_t)16 * 1024)       /* by hand when the socket is full */
+#define TAIL_BYTES    ((size_t)16 * 1024)       /* held back from zero copy */
+#define WARM_WINDOW   ((size_t)4 * 1024 * 1024) /* bytes the pool reads ahead */
+#define LIMITED_BYTES                                                                                        \
+    ((size_t)32 * 1024) /* in one turn while the speed is limited, so that all get their share */
 
 typedef enum { JOB_READ, JOB_WARM } job_t;
 
 typedef struct {
     hp_http_request_t *request; /* NULL once it is over */
     hp_http_listener_t *listener;
-    int fd;
     struct stat stat;
-    bool growing;
     size_t (*allowance)(void *arg, uint64_t offset, size_t want);
     void *allowance_arg;
-    hp_pages_kind_t pages;
-    bool no_sendfile; /* the file system has none */
     hp_plan_t plan;
     size_t piece; /* the present one */
     uint64_t at;  /* its next byte */
-    bool begun;   /* the head of the reply has left */
     char *hand;
     size_t hand_length, hand_capacity;
     uint64_t warm_end; /* cached up to there, as far as known */
-    bool cold;         /* the pages were not cached the last time */
     /* the pool's */
     uv_work_t work;
-    bool working;
-    job_t job;
     uint64_t job_first, job_end;
     ssize_t job_result;
-    /* for the next turn */
-    int failed;
-    bool ended; /* the file, before the piece did */
+    job_t job;
+    hp_pages_kind_t pages;
+    int fd;
+    int failed;       /* an error, for the next turn */
+    bool working;     /* a job runs */
+    bool ended;       /* the file, before the piece did; for the next turn */
+    bool begun;       /* the head of the reply has left */
+    bool cold;        /* the pages were not cached the last time */
+    bool growing;     /* the file is still written to */
+    bool no_sendfile; /* the file system has none */
 } sender_t;
 
 typedef enum { STEP_AGAIN, STEP_WAITS, STEP_BY_HAND, STEP_BROKEN } step_t;
@@ -157,7 +157,7 @@ static void start_job(sender_t *self, job_t job, uint64_t first, uint64_t end)
 static size_t allow(sender_t *self, size_t want)
 {
     if (self->listener->limit_bps != 0)
-        want = HP_MIN(want, (size_t)LIMITED_BYTES);
+        want = HP_MIN(want, LIMITED_BYTES);
     if (self->allowance != NULL)
         want = HP_MIN(want, self->allowance(self->allowance_arg, self->at, want));
     return want > 0 ? hp_limit_take(self->listener, want) : 0;

@@ -7,9 +7,9 @@
 #include "base/clock.h"
 #include "base/mem.h"
 
-#define TURN_NS         (2 * 1000 * 1000) /* of one loop turn, for all replies together */
-#define LIMIT_BURST_MS  100               /* of unused allowance that can be spent at once */
-#define LIMIT_BURST_MIN (16 * 1024)       /* bytes */
+#define TURN_NS         2000000             /* of one loop turn, for all replies together */
+#define LIMIT_BURST_MS  100                 /* of unused allowance that can be spent at once */
+#define LIMIT_BURST_MIN ((size_t)16 * 1024) /* bytes */
 
 static void on_turn(uv_idle_t *idle)
 {

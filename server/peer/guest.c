@@ -14,7 +14,7 @@
 #include "guest_page.h"
 
 #define PAGE_ENTRIES 500
-#define PAGE_BYTES   (16 * 1024 * 1024) /* above PAGE_ENTRIES of the longest names */
+#define PAGE_BYTES   ((size_t)16 * 1024 * 1024) /* above PAGE_ENTRIES of the longest names */
 #define READ_ROWS    256
 #define LAST_CHAR    "\xf4\x8f\xbf\xbf" /* sorts behind every character that names are made of */
 
@@ -25,8 +25,8 @@ typedef struct {
     char *prefix; /* "" or "a/b/" */
     char *after;  /* where the next rows start, NULL: at the start */
     bool first;
-    hp_guest_entry_t *entries;
     size_t count;
+    hp_guest_entry_t entries[PAGE_ENTRIES];
 } guest_t;
 
 static void destroy(guest_t *self)
@@ -34,7 +34,6 @@ static void destroy(guest_t *self)
     hp_http_release(self->request);
     for (size_t i = 0; i < self->count; i++)
         free(self->entries[i].name);
-    free(self->entries);
     free(self->folder);
     free(self->prefix);
     free(self->after);
@@ -147,7 +146,6 @@ void hp_peer_guest(hp_peer_t *peer, hp_http_request_t *request)
     self->request = request;
     self->folder = hp_strdup(folder);
     self->prefix = folder[0] != '\0' ? hp_sprintf("%s/", folder) : hp_strdup("");
-    self->entries = hp_alloc_array(PAGE_ENTRIES, sizeof *self->entries);
     bool valid = after != NULL && strncmp(after, self->prefix, strlen(self->prefix)) == 0 &&
                  strlen(after) <= HP_PATH_MAX + sizeof LAST_CHAR && hp_utf8_valid(after, strlen(after));
     self->first = !valid;

@@ -36,8 +36,9 @@ const char hp_guest_style[] =
     ".empty,.more,footer{margin:1rem 0;color:var(--faint)}footer{font-size:.85rem}";
 
 /* SHA-256 of hp_guest_style; a test holds one against the other. */
-const char hp_guest_csp[] = "default-src 'none'; style-src 'sha256-v8ra5HDPQcY74YWYyS0T+oe9doHrKlSxYFnxa/O1734='; img-src 'self'; "
-                            "media-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+const char hp_guest_csp[] =
+    "default-src 'none'; style-src 'sha256-v8ra5HDPQcY74YWYyS0T+oe9doHrKlSxYFnxa/O1734='; img-src 'self'; "
+    "media-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 typedef struct {
     const char *language, *files_of, *top, *download, *preview, *empty, *more, *start, *about;

@@ -11,7 +11,8 @@
 #include "base/path.h"
 
 #define PAGE_ROWS 1000
-#define PAGE_MAX  (64 * 1024 * 1024) /* bytes: above PAGE_ROWS of the longest paths, each byte escaped */
+#define PAGE_MAX                                                                                             \
+    ((size_t)64 * 1024 * 1024) /* bytes: above PAGE_ROWS of the longest paths, each byte escaped */
 
 static const char ndjson[] = "application/x-ndjson";
 
