@@ -198,7 +198,8 @@ static int on_head(void *arg, const hp_fetch_head_t *head)
 
 /* ---- the body ---- */
 
-static bool may_take(lease_t *self)
+/* Whether length bytes may be taken now; the buffers for them are there then. */
+static bool may_take(lease_t *self, size_t length)
 {
     item_t *item = self->item;
     hp_transfer_t *transfer = item->download->transfer;
@@ -208,9 +209,12 @@ static bool may_take(lease_t *self)
         hp_transfer_throttle(transfer);
         return false;
     }
+    bool fits = self->buffer != NULL && self->buffer->length + length < hp_item_chunk_bytes(item, self->at);
+    if (!fits && !hp_writer_has_room(transfer->writer, item->chunk_size))
+        return false;
     if (self->buffer == NULL)
         self->buffer = hp_writer_take(transfer->writer, item->chunk_size);
-    return self->buffer != NULL;
+    return true;
 }
 
 static void count_bytes(lease_t *self, uint64_t bytes)
@@ -247,14 +251,14 @@ static int on_data(void *arg, const uint8_t *data, size_t length)
                    : HP_E_OTHER_VERSION; /* the body of a 416 */
     if (self->held)
         return HP_FETCH_HOLD;
-    if (!may_take(self)) {
+    if (!may_take(self, length)) {
         self->held = true;
         return HP_FETCH_HOLD;
     }
     size_t total = length;
     while (length > 0) {
         if (self->buffer == NULL)
-            self->buffer = hp_writer_take_over(item->download->transfer->writer, item->chunk_size);
+            self->buffer = hp_writer_take(item->download->transfer->writer, item->chunk_size);
         uint64_t want = hp_item_chunk_bytes(item, self->at);
         size_t n = (size_t)HP_MIN((uint64_t)length, want - self->buffer->length);
         memcpy(self->buffer->data + self->buffer->length, data, n);
@@ -430,7 +434,7 @@ void hp_lease_resume(lease_t *self)
 {
     if (!self->held || self->cancelled || self->fetch == NULL)
         return;
-    if (!may_take(self) && !(self->item->size_known && self->item->size == 0))
+    if (!may_take(self, 1) && !(self->item->size_known && self->item->size == 0))
         return;
     self->held = false;
     hp_fetch_resume(self->fetch);

@@ -13,6 +13,7 @@ struct hp_writer {
     hp_chunk_buffer_t *stock; /* all of stock_size; last in, first out: the warmest first */
     uint64_t stock_size;
     uint64_t bytes; /* of all buffers, in use or in stock */
+    unsigned jobs;  /* in the pool */
     void (*room)(void *arg);
     void *room_arg;
 };
@@ -40,34 +41,28 @@ void hp_writer_destroy(hp_writer_t *self)
     free(self);
 }
 
-static hp_chunk_buffer_t *new_buffer(hp_writer_t *self, uint64_t chunk_size)
+bool hp_writer_has_room(const hp_writer_t *self, uint64_t chunk_size)
 {
-    /* Not hp_alloc: the pages need not be zeroed. */
-    hp_chunk_buffer_t *buffer = hp_realloc(NULL, sizeof *buffer + chunk_size);
-    *buffer = (hp_chunk_buffer_t){.capacity = chunk_size};
-    self->bytes += chunk_size;
-    return buffer;
+    if (self->stock != NULL && self->stock_size == chunk_size)
+        return true;
+    return self->jobs == 0 || self->bytes + chunk_size <= HP_MAX((uint64_t)HP_WRITER_BYTES, 2 * chunk_size);
 }
 
 hp_chunk_buffer_t *hp_writer_take(hp_writer_t *self, uint64_t chunk_size)
 {
-    if (self->stock_size != chunk_size && self->stock != NULL)
+    if (self->stock_size != chunk_size)
         empty_stock(self);
-    if (self->stock != NULL) {
-        hp_chunk_buffer_t *buffer = self->stock;
+    hp_chunk_buffer_t *buffer = self->stock;
+    if (buffer != NULL) {
         self->stock = buffer->next;
         buffer->length = 0;
         return buffer;
     }
-    if (self->bytes + chunk_size > HP_MAX((uint64_t)HP_WRITER_BYTES, 2 * chunk_size))
-        return NULL;
-    return new_buffer(self, chunk_size);
-}
-
-hp_chunk_buffer_t *hp_writer_take_over(hp_writer_t *self, uint64_t chunk_size)
-{
-    hp_chunk_buffer_t *buffer = hp_writer_take(self, chunk_size);
-    return buffer != NULL ? buffer : new_buffer(self, chunk_size);
+    /* Not hp_alloc: the pages need not be zeroed. */
+    buffer = hp_realloc(NULL, sizeof *buffer + chunk_size);
+    *buffer = (hp_chunk_buffer_t){.capacity = chunk_size};
+    self->bytes += chunk_size;
+    return buffer;
 }
 
 void hp_writer_give_back(hp_writer_t *self, hp_chunk_buffer_t *buffer)
@@ -108,6 +103,7 @@ static void on_after(uv_work_t *work, int status)
 {
     hp_chunk_job_t *job = HP_CONTAINER(work, hp_chunk_job_t, work);
     hp_writer_t *self = job->writer;
+    self->jobs--;
     if (status != 0)
         job->status = status;
     hp_writer_give_back(self, job->buffer);
@@ -120,5 +116,6 @@ void hp_writer_put(hp_writer_t *self, hp_chunk_job_t *job)
 {
     job->writer = self;
     job->status = 0;
+    self->jobs++;
     uv_queue_work(self->loop, &job->work, on_work, on_after);
 }

@@ -6,14 +6,16 @@
  * itself.
  *
  * Invariants
- * 1. Loop thread only. Buffers together take at most HP_WRITER_BYTES, or two of the largest chunk: when
- * take() gives NULL the caller stops reading its socket until the room callback runs.
+ * 1. Loop thread only. Buffers together take at most HP_WRITER_BYTES, or two of the largest chunk, as long as
+ * their users stop reading their sockets when hp_writer_has_room() says no; the room callback runs when a
+ * buffer came back.
  * 2. done runs exactly once for every put, also at teardown.
  * 3. A chunk whose digest is wrong is not written.
  */
 #ifndef HP_TRANSFER_WRITER_H
 #define HP_TRANSFER_WRITER_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <uv.h>
 
@@ -48,10 +50,12 @@ hp_writer_t *hp_writer_create(uv_loop_t *loop, void (*room)(void *arg), void *ar
 /* When no job is under way. */
 void hp_writer_destroy(hp_writer_t *writer);
 
+/* Whether one more buffer may be taken now. Always true while no job is under way, so that nobody waits for
+ * ever. */
+bool hp_writer_has_room(const hp_writer_t *writer, uint64_t chunk_size);
+
+/* Never NULL; ask for room first. */
 hp_chunk_buffer_t *hp_writer_take(hp_writer_t *writer, uint64_t chunk_size);
-/* The same, beyond the limit where it must be: for the few bytes that stand over the end of a chunk. Never
- * NULL. */
-hp_chunk_buffer_t *hp_writer_take_over(hp_writer_t *writer, uint64_t chunk_size);
 void hp_writer_give_back(hp_writer_t *writer, hp_chunk_buffer_t *buffer);
 
 /* job is the caller's, zeroed but for its first fields; it must live until done. */
