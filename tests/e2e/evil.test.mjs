@@ -325,8 +325,9 @@ describe("a server's lie", { concurrency: 4 }, () => {
                 t,
                 files: { "f.bin": bytes },
                 lie: async (asked) => {
-                    // The first body breaks off in its middle.
-                    if (asked.request.method === "GET" && !broken) {
+                    // The first body that is long enough breaks off in its middle.
+                    const length = name === "ignoresRange" ? SIZE : asked.last - asked.first + 1;
+                    if (asked.request.method === "GET" && !broken && length > 3 * MiB) {
                         broken = true;
                         const { socket } = asked;
                         const write = socket.write.bind(socket);
@@ -455,7 +456,7 @@ describe("a server's lie", { concurrency: 4 }, () => {
             files: { "f.bin": bytes },
             lie: async (asked) => {
                 if (asked.request.method !== "GET") return false;
-                return asked.request.number < 8 ? lies.breaksInBody(asked) : false;
+                return asked.request.number < 4 ? lies.breaksInBody(asked) : false;
             },
         });
         const h = await startHostpair({ t });

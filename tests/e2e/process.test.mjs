@@ -16,7 +16,6 @@ import {
     checkout,
     defaultBin,
     download,
-    getDownload,
     makeBytes,
     makeFile,
     runHostpair,
@@ -403,8 +402,21 @@ describe("folders", { concurrency: 3 }, () => {
         const a = await startHostpair({ t, name: "a" });
         await makeFile(join(a.shareDir, "big.bin"), 16 * MiB, 1);
         const link = await startLink({ t, to: a.peerPort, rate: MiB });
-        // Everything in one folder, as a person might have it.
-        const h = await startHostpair({ t, share: dir, downloads: dir, data: join(dir, "data") });
+        const refused = await runHostpair([
+            ...[
+                "--peer-listen",
+                "127.0.0.1:0",
+                "--dashboard-listen",
+                "127.0.0.1:0",
+                "--no-scan",
+                "--no-beacon",
+            ],
+            ...["--share", dir, "--downloads", dir, "--data", join(dir, "data")],
+        ]);
+        assert.equal(refused.code, 2, "a data folder inside the share");
+        assert.match(refused.stderr, /--data/);
+        // Shared and downloaded to in one folder, as a person might have it.
+        const h = await startHostpair({ t, share: dir, downloads: dir });
         const host = await addHost(h, link.port);
         await download(h, { host: host.id, path: "big.bin" });
         const part = await waitFor(() => readdirSync(dir).find((name) => name.endsWith("hostpair-part")), {
@@ -419,8 +431,8 @@ describe("folders", { concurrency: 3 }, () => {
             { what: "the marker in the list" },
         );
         assert.doesNotMatch(list, /hostpair\.db|hostpair-part/);
-        for (const path of [part, "data/hostpair.db", "data/hostpair.db-wal"])
-            assert.equal((await h.peer(`/files/${encodeURI(path)}`)).status, 404, path);
+        for (const path of [`/files/${encodeURI(part)}`, `/${encodeURI(part)}`])
+            assert.equal((await h.peer(path)).status, 404, path);
     });
 });
 
@@ -453,7 +465,7 @@ describe("the end", () => {
             }
             stream.close();
             await b.start();
-            const after = await getDownload(b, id);
+            const after = await waitState(b, id, (d) => d.chunks_done > 0);
             assert.ok(
                 after.chunks_done >= before.chunks_done,
                 `${after.chunks_done} of ${before.chunks_done} are left`,

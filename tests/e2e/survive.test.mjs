@@ -214,9 +214,8 @@ describe("a download goes on", () => {
         const { id } = await download(b, { host: host.id, path: "big.bin" });
         await until(b, id, 16 * MiB);
         link.goDown();
-        const waiting = await waitState(b, id, (d) => d.reason, { timeout: 30_000 });
+        const waiting = await waitState(b, id, (d) => /waiting for a source/i.test(d.reason ?? ""));
         assert.equal(waiting.state, "running");
-        assert.match(waiting.reason, /waiting for a source/);
         const before = waiting.done_bytes;
         link.comeUp();
         const d = await waitState(b, id, "done", { timeout: 90_000 });
@@ -232,8 +231,7 @@ describe("a download goes on", () => {
         await b.kill9();
         await a.stop();
         await b.restart();
-        const waiting = await waitState(b, id, (d) => d.reason, { timeout: 30_000 });
-        assert.match(waiting.reason, /waiting for a source/);
+        const waiting = await waitState(b, id, (d) => /waiting for a source/i.test(d.reason ?? ""));
         assert.ok(waiting.done_bytes >= 8 * MiB, `${waiting.done_bytes} bytes are left`);
         await a.restart();
         const d = await waitState(b, id, "done", { timeout: 60_000 });
