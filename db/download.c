@@ -21,8 +21,11 @@ enum {
     FILE_INSERT,
     FILE_UPDATE,
     FILE_NEXT,
+    FILE_UNFINISHED,
     FILE_PAGE,
     FILE_REOPEN,
+    LEFT_ADD,
+    LEFT_EACH,
     SOURCE_PUT,
     SOURCE_EACH,
     SOURCE_FORGIVE,
@@ -109,11 +112,18 @@ static const hp_sql_t sql[] = {
     [FILE_NEXT] = {"download_file.next",
                    "SELECT " FILE_COLUMNS " FROM download_file WHERE download = :download"
                    " AND id > :after AND state IN ('open', 'finishing') ORDER BY id LIMIT :max"},
+    [FILE_UNFINISHED] =
+        {"download_file.unfinished",
+         "SELECT " FILE_COLUMNS " FROM download_file"
+         " WHERE download = :download AND id > :after AND state <> 'done' ORDER BY id LIMIT :max"},
     [FILE_PAGE] = {"download_file.page",
                    "SELECT " FILE_COLUMNS " FROM download_file WHERE download = :download"
                    " AND id > :after ORDER BY id LIMIT :max"},
     [FILE_REOPEN] = {"download_file.reopen", "UPDATE download_file SET state = 'open', error = ''"
                                              " WHERE download = :download AND state = 'failed'"},
+    [LEFT_ADD] = {"download_left.add", "INSERT OR REPLACE INTO download_left (file, part, device, inode)"
+                                       " VALUES (:file, :part, :device, :inode)"},
+    [LEFT_EACH] = {"download_left.each", "SELECT part, device, inode FROM download_left WHERE file = :file"},
     [SOURCE_PUT] = {"download_source.put",
                     "INSERT INTO download_source (file, host, path, etag, set_aside)"
                     " VALUES (:file, :host, :path, :etag, :set_aside) ON CONFLICT (file, host, path)"
@@ -427,6 +437,12 @@ int hp_db_download_file_next(hp_db_t *db, int64_t download, int64_t after, hp_do
     return read_files(db, &sql[FILE_NEXT], download, after, rows, max, count, err);
 }
 
+int hp_db_download_file_unfinished(hp_db_t *db, int64_t download, int64_t after, hp_download_file_row_t *rows,
+                                   size_t max, size_t *count, hp_err_t *err)
+{
+    return read_files(db, &sql[FILE_UNFINISHED], download, after, rows, max, count, err);
+}
+
 int hp_db_download_file_page(hp_db_t *db, int64_t download, int64_t after, hp_download_file_row_t *rows,
                              size_t max, size_t *count, hp_err_t *err)
 {
@@ -438,6 +454,28 @@ int hp_db_download_file_reopen(hp_db_t *db, int64_t download, hp_err_t *err)
     HP_QUERY(q, db, &sql[FILE_REOPEN]);
     hp_query_bind_int(&q, ":download", download);
     return hp_query_run(&q, err);
+}
+
+int hp_db_download_left_add(hp_db_t *db, int64_t file, const char *part, uint64_t device, uint64_t inode,
+                            hp_err_t *err)
+{
+    HP_QUERY(q, db, &sql[LEFT_ADD]);
+    hp_query_bind_int(&q, ":file", file);
+    hp_query_bind_text(&q, ":part", part);
+    hp_query_bind_int(&q, ":device", (int64_t)device);
+    hp_query_bind_int(&q, ":inode", (int64_t)inode);
+    return hp_query_run(&q, err);
+}
+
+int hp_db_download_left_each(hp_db_t *db, int64_t file,
+                             void (*fn)(void *arg, const char *part, uint64_t device, uint64_t inode),
+                             void *arg, hp_err_t *err)
+{
+    HP_QUERY(q, db, &sql[LEFT_EACH]);
+    hp_query_bind_int(&q, ":file", file);
+    while (hp_query_row(&q))
+        fn(arg, hp_query_text(&q, 0), (uint64_t)hp_query_int(&q, 1), (uint64_t)hp_query_int(&q, 2));
+    return hp_query_end(&q, err);
 }
 
 /* ---- sources ---- */

@@ -82,6 +82,9 @@ int hp_db_download_local(hp_db_t *db, const char *root, const char *host, const 
  * dispose. */
 int hp_db_download_file_next(hp_db_t *db, int64_t download, int64_t after, hp_download_file_row_t *rows,
                              size_t max, size_t *count, hp_err_t *err);
+/* The same with the failed ones: all that may have a part file. */
+int hp_db_download_file_unfinished(hp_db_t *db, int64_t download, int64_t after, hp_download_file_row_t *rows,
+                                   size_t max, size_t *count, hp_err_t *err);
 /* All files of a download with an id above after, in order. */
 int hp_db_download_file_page(hp_db_t *db, int64_t download, int64_t after, hp_download_file_row_t *rows,
                              size_t max, size_t *count, hp_err_t *err);
@@ -89,6 +92,15 @@ int hp_db_download_file_page(hp_db_t *db, int64_t download, int64_t after, hp_do
 int hp_db_download_file_update(hp_db_t *db, const hp_download_file_row_t *row, hp_err_t *err);
 /* Failed files are open again. */
 int hp_db_download_file_reopen(hp_db_t *db, int64_t download, hp_err_t *err);
+
+/* ---- part files of earlier versions ---- */
+
+/* The row's part is one of them from now on. */
+int hp_db_download_left_add(hp_db_t *db, int64_t file, const char *part, uint64_t device, uint64_t inode,
+                            hp_err_t *err);
+int hp_db_download_left_each(hp_db_t *db, int64_t file,
+                             void (*fn)(void *arg, const char *part, uint64_t device, uint64_t inode),
+                             void *arg, hp_err_t *err);
 
 /* ---- sources ---- */
 

@@ -43,6 +43,15 @@ CREATE INDEX download_file_download ON download_file (download, id);
 CREATE INDEX download_file_open ON download_file (download, id) WHERE state IN ('open', 'finishing');
 CREATE INDEX download_file_root ON download_file (root) WHERE root IS NOT NULL;
 
+-- Part files of versions that are no longer wanted: they stay as long as the file is not done.
+CREATE TABLE download_left (
+    file INTEGER NOT NULL REFERENCES download_file (id) ON DELETE CASCADE, -- in download_file
+    part TEXT NOT NULL, -- name of the part file
+    device INTEGER NOT NULL, -- st_dev
+    inode INTEGER NOT NULL, -- st_ino
+    PRIMARY KEY (file, part)
+) STRICT, WITHOUT ROWID;
+
 -- Where a file comes from, with the validator that belongs to this path at this host.
 CREATE TABLE download_source (
     id INTEGER PRIMARY KEY, -- what chunk.source says

@@ -375,7 +375,8 @@ typedef struct removal {
     char *base;
     size_t count;
     hp_download_file_row_t rows[ITEMS_MAX];
-    int status;
+    left_part_t *left[ITEMS_MAX];
+    left_part_t **filling;
     hp_err_t err;
 } removal_t;
 
@@ -426,6 +427,19 @@ static void on_parts_work(uv_work_t *work)
         hp_part_identity_t identity = {.device = row->device, .inode = row->inode};
         if (row->part != NULL && hp_part_remove(job->base, row->path, row->part, &identity, &job->err) != 0)
             hp_log(HP_LOG_WARN, "download %lld: %s", (long long)job->id, hp_err_text(&job->err));
+        for (const left_part_t *left = job->left[i]; left != NULL; left = left->next)
+            if (hp_part_remove(job->base, row->path, left->name, &left->identity, &job->err) != 0)
+                hp_log(HP_LOG_WARN, "download %lld: %s", (long long)job->id, hp_err_text(&job->err));
+    }
+}
+
+/* Lets go of the page of rows that was worked on. */
+static void drop_rows(removal_t *job)
+{
+    for (size_t i = 0; i < job->count; i++) {
+        job->after = job->rows[i].id;
+        hp_download_file_row_dispose(&job->rows[i]);
+        hp_left_free(&job->left[i]);
     }
 }
 
@@ -434,33 +448,37 @@ static void on_parts_removed(uv_work_t *work, int status)
     removal_t *job = HP_CONTAINER(work, removal_t, work);
     (void)status; /* never cancelled */
     job->download->jobs--;
-    size_t count = job->count;
-    for (size_t i = 0; i < count; i++) {
-        job->after = job->rows[i].id;
-        hp_download_file_row_dispose(&job->rows[i]);
-    }
-    if (count < ITEMS_MAX)
+    drop_rows(job);
+    if (job->count < ITEMS_MAX)
         remove_rows(job);
     else
         next_parts(job);
 }
 
+static void add_left(void *arg, const char *part, uint64_t device, uint64_t inode)
+{
+    hp_left_add(((removal_t *)arg)->filling, part, device, inode);
+}
+
 static int work_parts(hp_db_t *db, void *arg, hp_err_t *err)
 {
     removal_t *job = arg;
-    return hp_db_download_file_next(db, job->id, job->after, job->rows, ITEMS_MAX, &job->count, err);
+    int rc = hp_db_download_file_unfinished(db, job->id, job->after, job->rows, ITEMS_MAX, &job->count, err);
+    for (size_t i = 0; rc == 0 && i < job->count; i++) {
+        job->filling = &job->left[i];
+        rc = hp_db_download_left_each(db, job->rows[i].id, add_left, job, err);
+    }
+    return rc;
 }
 
 static void on_parts(void *arg, int status, const hp_err_t *err)
 {
     removal_t *job = arg;
-    job->download->jobs--;
     if (status != 0) {
-        job->download->jobs++;
+        drop_rows(job);
         on_removed(job, status, err);
         return;
     }
-    job->download->jobs++;
     uv_queue_work(job->download->transfer->loop, &job->work, on_parts_work, on_parts_removed);
 }
 

@@ -30,6 +30,7 @@ struct step {
     uint8_t expected[HP_SHA256_SIZE];
     hp_chunk_buffer_t *buffer;
     source_t *source;
+    const left_part_t *left; /* the item's */
 };
 
 static void on_work(uv_work_t *work)
@@ -68,6 +69,7 @@ static step_t *new_step(item_t *item, void (*run)(step_t *), void (*after)(item_
         .size = item->size,
         .chunk_size = item->chunk_size,
         .identity = {.device = item->row.device, .inode = item->row.inode},
+        .left = item->left,
     };
     return step;
 }
@@ -306,9 +308,20 @@ static void after_done_commit(item_t *item)
     hp_download_item_done(item->download, item);
 }
 
+/* The file is done: nobody will want the parts of its earlier versions any more. */
+static void remove_left(const step_t *step)
+{
+    hp_err_t err = {0};
+    for (const left_part_t *left = step->left; left != NULL; left = left->next)
+        if (hp_part_remove(step->base, step->path, left->name, &left->identity, &err) != 0)
+            hp_log(HP_LOG_WARN, "download %lld: %s", (long long)step->download, hp_err_text(&err));
+}
+
 static void run_finish(step_t *step)
 {
     step->status = hp_part_finish(step->fd, step->base, step->path, step->part, step->name, &step->err);
+    if (step->status == 0)
+        remove_left(step);
 }
 
 static void after_finish(item_t *item, step_t *step)
@@ -404,6 +417,8 @@ static void run_small(step_t *step)
     step->status = hp_part_write_small(step->base, step->path, data, length, step->name, &step->err);
     if (step->status == -EOPNOTSUPP)
         step->status = write_by_part(step);
+    if (step->status == 0)
+        remove_left(step);
 }
 
 static void after_small(item_t *item, step_t *step)

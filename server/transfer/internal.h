@@ -132,6 +132,16 @@ struct lease {
     hp_meter_t meter;
 };
 
+/* ---- a part file of a version that is no longer wanted ---- */
+
+typedef struct left_part {
+    struct left_part *next;
+    char *name;
+    hp_part_identity_t identity;
+} left_part_t;
+void hp_left_add(left_part_t **list, const char *name, uint64_t device, uint64_t inode);
+void hp_left_free(left_part_t **list);
+
 /* ---- one file under way ---- */
 
 /* phase, what happens in it */
@@ -175,6 +185,7 @@ struct item {
     bool streaming;  /* somebody does: runs are short, so that chunks come in order */
     unsigned starts_over;
     char *restart_why; /* another version was met: begin again when nothing is being written */
+    left_part_t *left; /* part files of earlier versions: removed when this one is done */
     source_t *sources;
     lease_t *leases;
     uint64_t unsaved; /* chunk rows on their way to the store */

@@ -44,8 +44,27 @@ item_t *hp_item_create(download_t *download, hp_download_file_row_t *row)
     return self;
 }
 
+void hp_left_add(left_part_t **list, const char *name, uint64_t device, uint64_t inode)
+{
+    left_part_t *left = hp_alloc(sizeof *left);
+    *left =
+        (left_part_t){.next = *list, .name = hp_strdup(name), .identity = {.device = device, .inode = inode}};
+    *list = left;
+}
+
+void hp_left_free(left_part_t **list)
+{
+    while (*list != NULL) {
+        left_part_t *left = *list;
+        *list = left->next;
+        free(left->name);
+        free(left);
+    }
+}
+
 void hp_item_free(item_t *self)
 {
+    hp_left_free(&self->left);
     if (self->fd >= 0)
         close(self->fd);
     while (self->sources != NULL) {
@@ -162,6 +181,8 @@ void hp_item_end_seen(item_t *self, lease_t *lease)
 
 typedef struct save_item {
     item_t *item;
+    char *left; /* a part file that is left behind; NULL */
+    hp_part_identity_t left_identity;
     hp_download_file_row_t row;
 } save_item_t;
 
@@ -189,6 +210,7 @@ static void on_saved(void *arg, int status, const hp_err_t *err)
     if (status != 0)
         hp_download_disk_failed(item->download, status, err);
     hp_download_file_row_dispose(&job->row);
+    free(job->left);
     free(job);
     item->busy--;
     hp_transfer_wake(item->download->transfer);
@@ -207,12 +229,15 @@ static int work_clear(hp_db_t *db, void *arg, hp_err_t *err)
 {
     save_item_t *job = arg;
     int rc = hp_db_chunk_clear(db, job->row.id, err);
+    if (rc == 0 && job->left != NULL)
+        rc = hp_db_download_left_add(db, job->row.id, job->left, job->left_identity.device,
+                                     job->left_identity.inode, err);
     if (rc == 0)
         rc = hp_db_download_source_clear(db, job->row.id, err);
     return rc == 0 ? hp_db_download_file_update(db, &job->row, err) : rc;
 }
 
-void hp_item_clear_chunks(item_t *self)
+static void clear_chunks(item_t *self, const left_part_t *left)
 {
     if (self->chunks > 0)
         make_map(self, self->size, self->chunk_size, self->chunks);
@@ -223,8 +248,17 @@ void hp_item_clear_chunks(item_t *self)
     save_item_t *job = hp_alloc(sizeof *job);
     job->item = self;
     copy_row(&job->row, &self->row);
+    if (left != NULL) {
+        job->left = hp_strdup(left->name);
+        job->left_identity = left->identity;
+    }
     self->busy++;
     hp_store_post(self->download->transfer->store, HP_STORE_WRITE, work_clear, on_saved, job);
+}
+
+void hp_item_clear_chunks(item_t *self)
+{
+    clear_chunks(self, NULL);
 }
 
 /* ---- start ---- */
@@ -234,6 +268,7 @@ typedef struct load_item {
     int64_t file;
     hp_download_source_row_t *sources;
     size_t source_count;
+    left_part_t *left;
     hp_chunk_row_t *chunks;
     size_t chunk_count, chunk_room;
 } load_item_t;
@@ -261,10 +296,17 @@ static void add_chunk_row(void *arg, const hp_chunk_row_t *row)
     job->chunks[job->chunk_count++] = *row;
 }
 
+static void add_left_row(void *arg, const char *part, uint64_t device, uint64_t inode)
+{
+    hp_left_add(&((load_item_t *)arg)->left, part, device, inode);
+}
+
 static int work_load(hp_db_t *db, void *arg, hp_err_t *err)
 {
     load_item_t *job = arg;
     int rc = hp_db_download_source_each(db, job->file, add_source_row, job, err);
+    if (rc == 0)
+        rc = hp_db_download_left_each(db, job->file, add_left_row, job, err);
     return rc == 0 ? hp_db_chunk_each(db, job->file, add_chunk_row, job, err) : rc;
 }
 
@@ -307,6 +349,8 @@ static void on_loaded(void *arg, int status, const hp_err_t *err)
         hp_item_fail(self, status, hp_err_text(err));
     } else if (self->phase == ITEM_LOADING) {
         take_sources(self, job);
+        self->left = job->left;
+        job->left = NULL;
         hp_item_find_sources(self);
         bool recorded = self->row.part != NULL && self->row.size >= 0 && self->row.chunk_size > 0;
         if (recorded || strcmp(self->row.state, "done") == 0) {
@@ -330,6 +374,7 @@ static void on_loaded(void *arg, int status, const hp_err_t *err)
     }
     for (size_t i = 0; i < job->source_count; i++)
         hp_download_source_row_dispose(&job->sources[i]);
+    hp_left_free(&job->left);
     free(job->sources);
     free(job->chunks);
     free(job);
@@ -539,6 +584,9 @@ void hp_item_restart(item_t *self)
     if (self->fd >= 0)
         close(self->fd);
     self->fd = -1;
+    if (self->row.part != NULL)
+        hp_left_add(&self->left, self->row.part, self->row.device, self->row.inode);
+    const left_part_t *left = self->row.part != NULL ? self->left : NULL;
     free(self->row.part);
     free(self->row.boot_id);
     free(self->row.root);
@@ -552,7 +600,7 @@ void hp_item_restart(item_t *self)
     self->chunks = 0;
     for (source_t *s = self->sources; s != NULL; s = s->next)
         s->asked = s->manifest_failed = false;
-    hp_item_clear_chunks(self);
+    clear_chunks(self, left);
     make_map(self, 0, HP_CHUNK_SIZE_MIN, 0);
     hp_item_set_phase(self, ITEM_FETCHING);
     hp_download_set_reason(self->download, reason);
