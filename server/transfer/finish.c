@@ -454,8 +454,7 @@ static void after_small(item_t *item, step_t *step)
         item->chunk_sources[0] = step->source != NULL ? step->source->id : 0;
         hp_bitmap_set(&item->done, 0);
         item->done_bytes = item->size;
-        step->source->peer->failures = 0;
-        step->source->peer->error[0] = '\0';
+        hp_source_delivered(step->source);
     }
     set_final_name(item, step->name);
     set_text(&item->row.state, "done");

@@ -433,8 +433,7 @@ static void record(item_t *self, const item_chunk_t *chunk)
     memcpy(self->digests + (size_t)n * HP_SHA256_SIZE, chunk->job.digest, HP_SHA256_SIZE);
     self->chunk_sources[n] = chunk->source->id;
     self->done_bytes += hp_item_chunk_bytes(self, n);
-    chunk->source->peer->failures = 0;
-    chunk->source->peer->error[0] = '\0';
+    hp_source_delivered(chunk->source);
     save_chunk_t *save = hp_alloc(sizeof *save);
     *save = (save_chunk_t){
         .item = self,

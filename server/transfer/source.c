@@ -131,6 +131,13 @@ void hp_source_set_aside(source_t *self, int code, const char *why)
     hp_download_changed(self->item->download);
 }
 
+void hp_source_delivered(source_t *self)
+{
+    self->peer->failures = 0;
+    if (hp_source_hopeful(self))
+        self->peer->error[0] = '\0';
+}
+
 char *hp_source_url(const source_t *self)
 {
     if (self->peer->web)
