@@ -1,4 +1,5 @@
-/* The bytes of a finished download: GET /api/v1/downloads/{id}/content and /digest. */
+/* The bytes of a download: GET /api/v1/downloads/{id}/content, which is in stream.c while it runs, and
+ * /digest. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>

@@ -12,7 +12,8 @@
 #include "transfer/content.h"
 
 typedef struct stream {
-    hp_content_t *content;
+    hp_http_request_t *request;
+    hp_content_t *content; /* NULL once closed */
     hp_http_stream_t *out; /* waits for an answer; NULL: none asked */
     uint64_t offset, end;
 } stream_t;
@@ -41,8 +42,22 @@ static void on_next(void *arg, hp_http_stream_t *out)
 static void on_end(void *arg)
 {
     stream_t *self = arg;
-    hp_content_close(self->content);
+    hp_http_on_gone(self->request, NULL, NULL);
+    hp_http_release(self->request);
+    if (self->content != NULL)
+        hp_content_close(self->content);
     free(self);
+}
+
+/* A read may wait for long, and what it waits for is fetched first: not for somebody who has left. */
+static void on_gone(void *arg)
+{
+    stream_t *self = arg;
+    hp_content_t *content = self->content;
+    if (self->out == NULL)
+        return;
+    self->content = NULL;
+    hp_content_close(content); /* answers the read, which ends the stream */
 }
 
 /* What is to be sent, or a reply that is complete already: false. */
@@ -110,11 +125,14 @@ void hp_api_stream_content(hp_api_t *api, hp_http_request_t *request, int64_t id
         return;
     }
     stream_t *self = hp_alloc(sizeof *self);
-    *self = (stream_t){.content = content, .offset = range.first, .end = range.end};
+    *self = (stream_t){.request = request, .content = content, .offset = range.first, .end = range.end};
+    hp_http_addref(request);
     hp_http_stream_t *out = hp_http_reply_stream_sized(request, status, hp_path_media_type(info.name),
                                                        (size_t)(range.end - range.first), on_next, self);
-    if (out != NULL)
-        hp_http_stream_on_end(out, on_end);
-    else
+    if (out == NULL) {
         on_end(self);
+        return;
+    }
+    hp_http_stream_on_end(out, on_end);
+    hp_http_on_gone(request, on_gone, self);
 }
