@@ -217,6 +217,8 @@ void hp_connection_end(hp_connection_t *self)
 
 void hp_connection_became_idle(hp_connection_t *self)
 {
+    if (self->request != NULL)
+        self->listener->busy_count--;
     self->request = NULL;
     self->begun_at = 0;
     self->quiet_since = uv_now(self->listener->loop);
@@ -227,6 +229,7 @@ void hp_connection_became_idle(hp_connection_t *self)
 void hp_connection_became_busy(hp_connection_t *self, hp_http_request_t *request)
 {
     self->request = request;
+    self->listener->busy_count++;
     self->begun_at = 0;
     self->moved_at = uv_now(self->listener->loop);
     self->requests++;

@@ -95,7 +95,8 @@ struct hp_http_listener {
     h2o_linklist_t turns, waiting;
     h2o_linklist_t lingering;
     hp_limits_t limits;
-    size_t connection_count; /* sockets open */
+    size_t connection_count;     /* sockets open */
+    size_t busy_count, busy_max; /* requests under way; more get 503 */
     size_t outstanding; /* connections, lingering sockets, pool jobs and own handles that have to end before
                            the listener may */
     uint64_t next_id, bytes_sent, swept_at;
@@ -132,7 +133,8 @@ void hp_linger_end_all(hp_http_listener_t *listener);
 
 /* refuse.c: requests that never reach the handler */
 void hp_refuse_register(h2o_pathconf_t *pathconf);
-void hp_refuse_request(hp_http_request_t *request, int status);
+void hp_refuse_request(hp_http_request_t *request, int status); /* and closes */
+void hp_refuse_busy(hp_http_request_t *request);                /* 503, to be asked again */
 
 /* request.c */
 /* Runs fn(data) when h2o lets go of the request: its reply is complete, or the connection closes. */

@@ -128,6 +128,16 @@ static int open_tcp(hp_http_listener_t **out, uv_loop_t *loop, const char *addre
     return 0;
 }
 
+/* Three parts of the descriptors for connections, one for the files of requests under way; the rest of
+ * hostpair keeps some. */
+static void share_out(hp_http_listener_t *self, size_t descriptors)
+{
+    size_t part = (descriptors - HP_MIN(descriptors / 4, (size_t)DESCRIPTORS_KEPT)) / 4;
+    self->busy_max = part;
+    if (self->options.connections_max == 0)
+        self->options.connections_max = (unsigned)(3 * part);
+}
+
 int hp_http_listen(hp_http_listener_t **listener, uv_loop_t *loop, const char *address, uint16_t port,
                    const hp_http_options_t *options, hp_err_t *err)
 {
@@ -151,11 +161,7 @@ int hp_http_listen(hp_http_listener_t **listener, uv_loop_t *loop, const char *a
         self->options.stuck_ms = STUCK_MS;
     if (self->options.idle_ms == 0)
         self->options.idle_ms = IDLE_MS;
-    /* Each connection may have a file open. */
-    if (self->options.connections_max == 0)
-        self->options.connections_max =
-            (unsigned)(descriptors / 4 > DESCRIPTORS_KEPT ? (descriptors - DESCRIPTORS_KEPT) / 2
-                                                          : descriptors / 4);
+    share_out(self, descriptors);
     self->port = bound_port(&self->tcp);
     h2o_linklist_init_anchor(&self->connections);
     h2o_linklist_init_anchor(&self->dying);

@@ -44,7 +44,9 @@ static const char *type_of(const hp_http_listener_t *listener)
 
 static h2o_iovec_t compose(const hp_http_listener_t *listener, h2o_mem_pool_t *pool, int status)
 {
-    int code = status == 413 || status == 414 || status == 431 ? HP_E_TOO_LARGE : HP_E_BAD_REQUEST;
+    int code = status == 503                                     ? HP_E_BUSY
+               : status == 413 || status == 414 || status == 431 ? HP_E_TOO_LARGE
+                                                                 : HP_E_BAD_REQUEST;
     const char *sentence = hp_err_sentence(code);
     size_t size = 512;
     char *text = h2o_mem_alloc_pool(pool, size);
@@ -61,6 +63,13 @@ void hp_refuse_request(hp_http_request_t *request, int status)
     h2o_iovec_t body = compose(request->connection->listener, &request->req->pool, status);
     request->req->http1_is_persistent = 0;
     hp_reply_static(request, status, type_of(request->connection->listener), body.base, body.len);
+}
+
+void hp_refuse_busy(hp_http_request_t *request)
+{
+    h2o_iovec_t body = compose(request->connection->listener, &request->req->pool, 503);
+    hp_http_set_header(request, "Retry-After", "1");
+    hp_reply_static(request, 503, type_of(request->connection->listener), body.base, body.len);
 }
 
 static void on_setup_ostream(h2o_filter_t *filter, h2o_req_t *req, h2o_ostream_t **slot)

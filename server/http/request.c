@@ -102,6 +102,8 @@ int hp_request_on_req(h2o_handler_t *handler, h2o_req_t *req)
         hp_request_abort(self);
     else if (refused != 0)
         hp_refuse_request(self, refused);
+    else if (connection->listener->busy_count > connection->listener->busy_max)
+        hp_refuse_busy(self);
     else
         connection->listener->options.handler(connection->listener->options.arg, self);
     hp_http_release(self);

@@ -1,6 +1,7 @@
 /* The peer's life, and which endpoint a request is for. */
 #include "internal.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,8 +24,10 @@ static bool is_reserved(const char *segment)
 
 void hp_peer_refuse(hp_http_request_t *request, int status)
 {
-    if (status == UV_ECANCELED)
+    if (status == UV_ECANCELED || status == -EMFILE || status == -ENFILE || status == -ENOMEM)
         status = HP_E_BUSY;
+    if (status == HP_E_BUSY)
+        hp_http_set_header(request, "Retry-After", "1");
     hp_http_reply_text_error(request, status, NULL);
 }
 

@@ -2,6 +2,8 @@
 /* Connections: time-outs, limits, clients that vanish, streams from elsewhere, the end. */
 #include "test_http.h"
 
+#include <sys/resource.h>
+
 #define GET(path) "GET " path " HTTP/1.1\r\nHost: h\r\n\r\n"
 
 static hp_http_request_t *held[64]; /* requests of /later, in their order */
@@ -363,6 +365,28 @@ static void the_end_comes_whatever_is_under_way(void **state)
     reply_held(); /* a held request outlives the listener */
 }
 
+/* The last one: it lowers the limit for good. */
+static void requests_leave_descriptors_for_files(void **state)
+{
+    (void)state;
+    struct rlimit low = {80, 80}; /* 20 are kept, a quarter of the others is for files */
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &low), 0);
+    listen_with(options(0, 0));
+    client_t *busy[16];
+    for (size_t i = 0; i < 15; i++) {
+        busy[i] = client_ask(GET("/later"));
+        wait_until(held_count == i + 1);
+    }
+    busy[15] = client_ask(GET("/a"));
+    const char *reply = client_reply(busy[15], NULL);
+    assert_int_equal(status_of(reply), 503);
+    assert_has(reply, "Retry-After: 1\r\n");
+    reply_held();
+    client_reply(busy[0], NULL);
+    client_send(busy[15], GET("/a"));
+    assert_int_equal(status_of(client_reply(busy[15], NULL)), 200);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -385,6 +409,7 @@ int main(void)
         TEST(a_port_that_is_taken_is_named),
         TEST(both_families_reach_one_port),
         TEST(the_end_comes_whatever_is_under_way),
+        TEST(requests_leave_descriptors_for_files),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
