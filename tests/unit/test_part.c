@@ -1,0 +1,243 @@
+// libs: transfer fetch share store db base
+/* The steps of a file on the disk: each can be repeated after a crash, and none takes what is not its own. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "transfer/part.h"
+
+typedef struct fixture {
+    char base[64];
+    char name[HP_NAME_MAX + 1], final_name[HP_NAME_MAX + 1];
+    hp_part_identity_t identity;
+    hp_part_found_t found;
+    hp_err_t err;
+} fixture_t;
+
+static int set_up(void **state)
+{
+    static fixture_t fixture;
+    memset(&fixture, 0, sizeof fixture);
+    snprintf(fixture.base, sizeof fixture.base, "/tmp/hostpair-part-XXXXXX");
+    *state = &fixture;
+    return mkdtemp(fixture.base) != NULL ? 0 : -1;
+}
+
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *walk)
+{
+    (void)st, (void)type, (void)walk;
+    return remove(path);
+}
+
+static int tear_down(void **state)
+{
+    fixture_t *f = *state;
+    return nftw(f->base, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+static char *at(const fixture_t *f, const char *path)
+{
+    static char text[512];
+    snprintf(text, sizeof text, "%s/%s", f->base, path);
+    return text;
+}
+
+static void put(const fixture_t *f, const char *path, const char *text)
+{
+    FILE *file = fopen(at(f, path), "we");
+    assert_non_null(file);
+    fputs(text, file);
+    fclose(file);
+}
+
+static void assert_holds(const fixture_t *f, const char *path, const char *text)
+{
+    char got[64] = "";
+    FILE *file = fopen(at(f, path), "re");
+    assert_non_null(file);
+    size_t n = fread(got, 1, sizeof got - 1, file);
+    got[n] = '\0';
+    fclose(file);
+    assert_string_equal(got, text);
+}
+
+/* A part file of path with text in it, as a download leaves it. */
+static int make_part(fixture_t *f, const char *path, const char *text)
+{
+    int fd = hp_part_create(f->base, path, 7, f->name, &f->identity, &f->err);
+    assert_true(fd >= 0);
+    assert_int_equal(hp_part_reserve(fd, strlen(text), &f->err), 0);
+    assert_int_equal(pwrite(fd, text, strlen(text), 0), (ssize_t)strlen(text));
+    return fd;
+}
+
+static void a_new_file_goes_from_its_part_to_its_name(void **state)
+{
+    fixture_t *f = *state;
+    int fd = make_part(f, "a/b/film.mp4", "hello");
+    assert_string_equal(f->name, ".film.mp4.7.hostpair-part");
+    assert_int_equal(access(at(f, "a/b/.film.mp4.7.hostpair-part"), F_OK), 0);
+    assert_int_equal(hp_part_finish(fd, f->base, "a/b/film.mp4", f->name, f->final_name, &f->err), 0);
+    assert_string_equal(f->final_name, "film.mp4");
+    assert_holds(f, "a/b/film.mp4", "hello");
+    assert_int_equal(access(at(f, "a/b/.film.mp4.7.hostpair-part"), F_OK), -1);
+    close(fd);
+}
+
+static void a_name_that_was_taken_meanwhile_is_not_replaced(void **state)
+{
+    fixture_t *f = *state;
+    int fd = make_part(f, "x.tar.gz", "new");
+    put(f, "x.tar.gz", "old");
+    put(f, "x (1).tar.gz", "older");
+    assert_int_equal(hp_part_finish(fd, f->base, "x.tar.gz", f->name, f->final_name, &f->err), 0);
+    assert_string_equal(f->final_name, "x (2).tar.gz");
+    assert_holds(f, "x.tar.gz", "old");
+    assert_holds(f, "x (1).tar.gz", "older");
+    assert_holds(f, "x (2).tar.gz", "new");
+    close(fd);
+}
+
+static void an_empty_part_of_a_crash_is_taken_up(void **state)
+{
+    fixture_t *f = *state;
+    put(f, ".x.7.hostpair-part", "");
+    int fd = hp_part_create(f->base, "x", 7, f->name, &f->identity, &f->err);
+    assert_true(fd >= 0);
+    assert_string_equal(f->name, ".x.7.hostpair-part");
+    close(fd);
+}
+
+static void a_part_with_bytes_in_it_is_left_alone(void **state)
+{
+    fixture_t *f = *state;
+    put(f, ".x.7.hostpair-part", "somebody's");
+    int fd = hp_part_create(f->base, "x", 7, f->name, &f->identity, &f->err);
+    assert_true(fd >= 0);
+    assert_string_not_equal(f->name, ".x.7.hostpair-part");
+    assert_true(hp_path_is_part(f->name));
+    assert_holds(f, ".x.7.hostpair-part", "somebody's");
+    close(fd);
+}
+
+static void the_recorded_part_is_opened_again(void **state)
+{
+    fixture_t *f = *state;
+    close(make_part(f, "x", "12345"));
+    int fd = -1;
+    assert_int_equal(
+        hp_part_open(f->base, "x", f->name, &f->identity, 5, &f->found, &fd, f->final_name, &f->err), 0);
+    assert_int_equal(f->found, HP_PART_OPENED);
+    assert_true(fd >= 0);
+    close(fd);
+}
+
+static void a_part_of_another_size_or_file_is_missing(void **state)
+{
+    fixture_t *f = *state;
+    close(make_part(f, "x", "12345"));
+    int fd = -1;
+    assert_int_equal(
+        hp_part_open(f->base, "x", f->name, &f->identity, 6, &f->found, &fd, f->final_name, &f->err), 0);
+    assert_int_equal(f->found, HP_PART_MISSING);
+    hp_part_identity_t other = {.device = f->identity.device, .inode = f->identity.inode + 1};
+    assert_int_equal(hp_part_open(f->base, "x", f->name, &other, 5, &f->found, &fd, f->final_name, &f->err),
+                     0);
+    assert_int_equal(f->found, HP_PART_MISSING);
+    assert_int_equal(
+        hp_part_open(f->base, "no/x", f->name, &other, 5, &f->found, &fd, f->final_name, &f->err), 0);
+    assert_int_equal(f->found, HP_PART_MISSING);
+    assert_int_equal(fd, -1);
+    assert_holds(f, f->name, "12345");
+}
+
+static void a_final_file_whose_part_is_gone_is_found(void **state)
+{
+    fixture_t *f = *state;
+    put(f, "x", "taken");
+    int fd = make_part(f, "x", "12345");
+    assert_int_equal(hp_part_finish(fd, f->base, "x", f->name, f->final_name, &f->err), 0);
+    close(fd);
+    char name[HP_NAME_MAX + 1];
+    assert_int_equal(hp_part_open(f->base, "x", f->name, &f->identity, 5, &f->found, &fd, name, &f->err), 0);
+    assert_int_equal(f->found, HP_PART_FINAL);
+    assert_string_equal(name, "x (1)");
+}
+
+static void only_the_recorded_part_is_removed(void **state)
+{
+    fixture_t *f = *state;
+    close(make_part(f, "x", "12345"));
+    hp_part_identity_t other = {.device = f->identity.device, .inode = f->identity.inode + 1};
+    assert_int_equal(hp_part_remove(f->base, "x", f->name, &other, &f->err), 0);
+    assert_holds(f, f->name, "12345");
+    assert_int_equal(hp_part_remove(f->base, "x", f->name, &f->identity, &f->err), 0);
+    assert_int_equal(access(at(f, f->name), F_OK), -1);
+    assert_int_equal(hp_part_remove(f->base, "x", f->name, &f->identity, &f->err), 0);
+}
+
+static void a_link_does_not_lead_out_of_the_folder(void **state)
+{
+    fixture_t *f = *state;
+    char outside[] = "/tmp/hostpair-outside-XXXXXX";
+    assert_non_null(mkdtemp(outside));
+    assert_int_equal(symlink(outside, at(f, "out")), 0);
+    int fd = hp_part_create(f->base, "out/x", 7, f->name, &f->identity, &f->err);
+    assert_true(fd < 0);
+    assert_true(strlen(f->err.detail) > 0);
+    assert_true(hp_part_write_small(f->base, "out/x", "1", 1, f->final_name, &f->err) < 0);
+    assert_int_equal(rmdir(outside), 0); /* it is empty */
+}
+
+static void a_small_file_lands_in_one_step_and_replaces_nothing(void **state)
+{
+    fixture_t *f = *state;
+    int rc = hp_part_write_small(f->base, "d/s.txt", "one", 3, f->final_name, &f->err);
+    if (rc == -EOPNOTSUPP)
+        skip();
+    assert_int_equal(rc, 0);
+    assert_string_equal(f->final_name, "s.txt");
+    assert_int_equal(hp_part_write_small(f->base, "d/s.txt", "two", 3, f->final_name, &f->err), 0);
+    assert_string_equal(f->final_name, "s (1).txt");
+    assert_holds(f, "d/s.txt", "one");
+    assert_holds(f, "d/s (1).txt", "two");
+    assert_int_equal(hp_part_write_small(f->base, "empty", "", 0, f->final_name, &f->err), 0);
+    assert_holds(f, "empty", "");
+}
+
+static void a_free_name_is_told_from_a_taken_one(void **state)
+{
+    fixture_t *f = *state;
+    bool is_free = false;
+    assert_int_equal(hp_part_is_free(f->base, "x", &is_free, &f->err), 0);
+    assert_true(is_free);
+    assert_int_equal(symlink("/nowhere", at(f, "x")), 0);
+    assert_int_equal(hp_part_is_free(f->base, "x", &is_free, &f->err), 0);
+    assert_false(is_free);
+    assert_int_equal(hp_part_is_free(f->base, "no/such/x", &is_free, &f->err), 0);
+    assert_true(is_free);
+}
+
+int main(void)
+{
+#define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        T(a_new_file_goes_from_its_part_to_its_name), T(a_name_that_was_taken_meanwhile_is_not_replaced),
+        T(an_empty_part_of_a_crash_is_taken_up),      T(a_part_with_bytes_in_it_is_left_alone),
+        T(the_recorded_part_is_opened_again),         T(a_part_of_another_size_or_file_is_missing),
+        T(a_final_file_whose_part_is_gone_is_found),  T(only_the_recorded_part_is_removed),
+        T(a_link_does_not_lead_out_of_the_folder),    T(a_small_file_lands_in_one_step_and_replaces_nothing),
+        T(a_free_name_is_told_from_a_taken_one),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
