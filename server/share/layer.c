@@ -165,35 +165,37 @@ static bool same_layer(const request_t *a, const request_t *b)
     return a->chunk == b->chunk && memcmp(a->root, b->root, sizeof a->root) == 0;
 }
 
-/* Answers the first request and all that ask for the same layer. */
+/* Gives the request what was read, and takes it out of the count. */
+static void answer_read(hp_layers_t *self, request_t *request)
+{
+    self->waiting--;
+    request->status = self->status;
+    if (self->status == 0) {
+        request->count = self->tree.count;
+        request->digests = hp_alloc_array(request->count, HP_SHARED_ROOT_SIZE);
+        memcpy(request->digests, self->tree.layer, request->count * HP_SHARED_ROOT_SIZE);
+    }
+    answer(request);
+}
+
+/* Answers the first request, for which the file was read, and all that ask for the same layer. */
 static void answer_first(hp_layers_t *self)
 {
-    request_t *first = self->first, *rest = NULL, *last = NULL, *next;
-    for (request_t *request = first; request != NULL; request = next) {
-        next = request->next;
-        request->next = NULL;
-        if (!same_layer(request, first)) {
-            if (last != NULL)
-                last->next = request;
-            else
-                rest = request;
-            last = request;
-            continue;
+    request_t *first = self->first, **link = &first->next;
+    self->last = NULL;
+    while (*link != NULL) {
+        request_t *request = *link;
+        if (same_layer(request, first)) {
+            *link = request->next;
+            answer_read(self, request);
+        } else {
+            self->last = request;
+            link = &request->next;
         }
-        self->waiting--;
-        request->status = self->status;
-        if (self->status == 0) {
-            request->count = self->tree.count;
-            request->digests = hp_alloc_array(request->count, HP_SHARED_ROOT_SIZE);
-            memcpy(request->digests, self->tree.layer, request->count * HP_SHARED_ROOT_SIZE);
-        }
-        if (request != first)
-            answer(request);
     }
-    self->first = rest;
-    self->last = last;
+    self->first = first->next;
+    answer_read(self, first);
     free_reading(self);
-    answer(first);
 }
 
 static void on_read(uv_work_t *work, int status)

@@ -47,7 +47,7 @@ struct hp_watch {
 
 static slot_t *slot_of(slot_t *slots, size_t size, int wd)
 {
-    size_t i = (unsigned)wd * 2654435761u & (size - 1);
+    size_t i = (size_t)wd * 2654435761u & (size - 1);
     while (slots[i].wd != 0 && slots[i].wd != wd)
         i = (i + 1) & (size - 1);
     return &slots[i];
@@ -227,26 +227,6 @@ void hp_watch_begin_round(hp_watch_t *self)
     uv_mutex_unlock(&self->mutex);
 }
 
-/* The watch of a folder that is gone without it (moved out of the share). The event IN_IGNORED finds no slot
- * then. */
-static void remove_watch(hp_watch_t *self, slot_t *slot)
-{
-    inotify_rm_watch(self->fd, slot->wd); /* fails only when the kernel was faster */
-    drop(self, slot);
-}
-
-void hp_watch_end_round(hp_watch_t *self)
-{
-    uv_mutex_lock(&self->mutex);
-    for (size_t i = 0; i < self->size;) {
-        if (self->slots[i].wd != 0 && self->slots[i].round != self->round)
-            remove_watch(self, &self->slots[i]); /* another one may move into this slot */
-        else
-            i++;
-    }
-    uv_mutex_unlock(&self->mutex);
-}
-
 static int compare_paths(const void *a, const void *b)
 {
     return strcmp(*(char *const *)a, *(char *const *)b);
@@ -267,16 +247,52 @@ static bool is_below_any(const char *path, char *const *paths, size_t count)
     return found;
 }
 
-void hp_watch_forget(hp_watch_t *self, char *const *paths, size_t count)
+/* Removes the watches for which goes says true: folders that are gone without them, moved out of the share.
+ */
+static void remove_where(hp_watch_t *self,
+                         bool (*goes)(const hp_watch_t *self, const slot_t *slot, const void *arg),
+                         const void *arg)
 {
     uv_mutex_lock(&self->mutex);
-    for (size_t i = 0; i < self->size;) {
-        if (self->slots[i].wd != 0 && is_below_any(self->slots[i].path, paths, count))
-            remove_watch(self, &self->slots[i]);
-        else
-            i++;
+    int *wds = hp_alloc_array(self->count, sizeof *wds);
+    size_t count = 0;
+    for (size_t i = 0; i < self->size; i++)
+        if (self->slots[i].wd != 0 && goes(self, &self->slots[i], arg))
+            wds[count++] = self->slots[i].wd;
+    for (size_t i = 0; i < count; i++) {
+        inotify_rm_watch(self->fd, wds[i]); /* fails only when the kernel was faster */
+        drop(self, slot_of(self->slots, self->size, wds[i]));
     }
     uv_mutex_unlock(&self->mutex);
+    free(wds);
+}
+
+static bool is_of_old_round(const hp_watch_t *self, const slot_t *slot, const void *arg)
+{
+    (void)arg;
+    return slot->round != self->round;
+}
+
+void hp_watch_end_round(hp_watch_t *self)
+{
+    remove_where(self, is_of_old_round, NULL);
+}
+
+typedef struct gone {
+    char *const *paths;
+    size_t count;
+} gone_t;
+
+static bool is_gone(const hp_watch_t *self, const slot_t *slot, const void *arg)
+{
+    const gone_t *gone = arg;
+    (void)self;
+    return is_below_any(slot->path, gone->paths, gone->count);
+}
+
+void hp_watch_forget(hp_watch_t *self, char *const *paths, size_t count)
+{
+    remove_where(self, is_gone, &(gone_t){.paths = paths, .count = count});
 }
 
 size_t hp_watch_count(hp_watch_t *self)
