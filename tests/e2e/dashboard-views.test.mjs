@@ -36,11 +36,12 @@ describe("dashboard views", { skip }, () => {
     let host;
 
     before(async () => {
-        a = await startHostpair({ name: "studio" });
-        await makeFile(join(a.shareDir, "Photos/one.bin"), MiB, 1);
-        await makeFile(join(a.shareDir, "clip.bin"), 3 * MiB, 2);
-        writeFileSync(join(a.shareDir, "notes.txt"), "first line\nsecond line\n");
-        writeFileSync(join(a.shareDir, "dot.png"), PIXEL);
+        const share = tempDir();
+        await makeFile(join(share, "Photos/one.bin"), MiB, 1);
+        await makeFile(join(share, "clip.bin"), 3 * MiB, 2);
+        writeFileSync(join(share, "notes.txt"), "first line\nsecond line\n");
+        writeFileSync(join(share, "dot.png"), PIXEL);
+        a = await startHostpair({ name: "studio", share });
         b = await startHostpair({ name: "workbench" });
         writeFileSync(join(b.shareDir, "mine.txt"), "mine\n");
         await waitFor(async () => (await a.api("/status")).json.share.files === 4, {
@@ -116,7 +117,7 @@ describe("dashboard views", { skip }, () => {
         const ground = () => page.evaluate(() => getComputedStyle(document.documentElement).backgroundColor);
         const light = await ground();
         await page.getByRole("button", { name: "Dark", exact: true }).click();
-        await waitFor(async () => (await ground()) !== light, { what: "a dark page" });
+        await waitFor(async () => (await ground()) !== light, { what: "a dark page", timeout: 30_000 });
         assert.equal((await b.api("/settings")).json.theme, "dark");
         await b.api("/settings", { method: "PATCH", json: { theme: "auto" } });
 
@@ -178,6 +179,7 @@ describe("dashboard views", { skip }, () => {
         const picture = page.getByRole("dialog").locator("img");
         await waitFor(() => picture.evaluate((image) => /** @type {any} */ (image).naturalWidth === 1), {
             what: "the picture",
+            timeout: 30_000,
         });
     });
 
@@ -216,10 +218,11 @@ describe("dashboard views", { skip }, () => {
     });
 
     test("shows a list of thousands with few rows in the document, down to its end", async (t) => {
-        const c = await startHostpair({ t, name: "archive" });
+        const share = tempDir(t);
         const count = 6000;
         for (let i = 0; i < count; i++)
-            writeFileSync(join(c.shareDir, `file-${String(i).padStart(5, "0")}.txt`), String(i));
+            writeFileSync(join(share, `file-${String(i).padStart(5, "0")}.txt`), String(i));
+        const c = await startHostpair({ t, name: "archive", share });
         await waitFor(async () => (await c.api("/status")).json.share.files === count, {
             what: "all files shared",
             timeout: 60_000,

@@ -2,7 +2,6 @@
 // The dashboard's main job, in a browser, with real hosts: find a host, look at its files, download, pause, resume.
 
 import assert from "node:assert/strict";
-import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
 
@@ -17,6 +16,7 @@ import {
     pathOf,
     sha256,
     startHostpair,
+    tempDir,
     waitFor,
     waitState,
 } from "./harness.mjs";
@@ -37,33 +37,36 @@ async function reads(locator, wanted) {
             if (!wanted.test(text)) throw new Error(`${wanted} does not match: ${text}`);
             return true;
         },
-        { what: "a text" },
+        { what: "a text", timeout: 30_000 },
     );
 }
 
 /**
- * Waits until the host's list is hashed and counted.
- * @param {Hostpair} host
- * @param {number} files
+ * A host that shares these files; resolves when they are hashed.
+ * @param {import("node:test").TestContext} t
+ * @param {string} name
+ * @param {Record<string, number>} files sizes by path
  */
-async function shares(host, files) {
+async function sharing(t, name, files) {
+    const share = tempDir(t);
+    for (const [seed, [path, size]] of Object.entries(files).entries())
+        await makeFile(join(share, path), size, seed + 1);
+    const host = await startHostpair({ t, name, share });
     await waitFor(
         async () => {
             const { share } = (await host.api("/status")).json;
-            return share.files === files && share.hashed_bytes === share.bytes;
+            return share.files === Object.keys(files).length && share.hashed_bytes === share.bytes;
         },
-        { what: `${files} shared files, hashed`, timeout: 30_000 },
+        { what: "all files shared and hashed", timeout: 30_000 },
     );
+    return host;
 }
 
 describe("dashboard", { skip }, () => {
     after(closeBrowser);
 
     test("adds a host by its address, shows its files and downloads one", async (t) => {
-        const a = await startHostpair({ t, name: "studio" });
-        const source = await makeFile(join(a.shareDir, "Photos/2024/coast.bin"), 24 * MiB, 11);
-        writeFileSync(join(a.shareDir, "notes.txt"), "hello\n");
-        await shares(a, 2);
+        const a = await sharing(t, "studio", { "Photos/2024/coast.bin": 24 * MiB, "notes.txt": 6 });
         const b = await startHostpair({ t, name: "workbench" });
         const page = await openDashboard(t, b);
 
@@ -92,7 +95,7 @@ describe("dashboard", { skip }, () => {
             /coast\.bin[\s\S]*Verified[\s\S]*Done[\s\S]*25\.2 MB/,
         );
         const [done] = (await b.api("/downloads")).json.downloads;
-        assert.equal(await sha256(pathOf(b, done)), await sha256(source));
+        assert.equal(await sha256(pathOf(b, done)), await sha256(join(a.shareDir, "Photos/2024/coast.bin")));
     });
 
     test("shows the server's sentence for an address that is none, and for one where nobody answers", async (t) => {
@@ -113,9 +116,7 @@ describe("dashboard", { skip }, () => {
     });
 
     test("pauses a download and resumes it where it stopped", async (t) => {
-        const a = await startHostpair({ t, name: "studio" });
-        const source = await makeFile(join(a.shareDir, "big.bin"), 24 * MiB, 12);
-        await shares(a, 1);
+        const a = await sharing(t, "studio", { "big.bin": 24 * MiB });
         const link = await startLink({ t, to: a.peerPort, rate: 6 * MiB });
         const b = await startHostpair({ t, name: "workbench" });
         const host = await addHost(b, link.port);
@@ -126,7 +127,10 @@ describe("dashboard", { skip }, () => {
         const details = page.locator("[data-details]");
         await details.waitFor();
         await page.locator(".chunk-map").waitFor();
-        await waitFor(async () => (await getDownload(b, 1)).done_bytes > 3 * MiB, { what: "3 MiB" });
+        await waitFor(async () => (await getDownload(b, 1)).done_bytes > 3 * MiB, {
+            what: "3 MiB",
+            timeout: 30_000,
+        });
         await details.getByRole("button", { name: "Pause", exact: true }).click();
         await page.locator('[data-details][data-state="paused"]').waitFor();
         const paused = await getDownload(b, 1);
@@ -137,14 +141,11 @@ describe("dashboard", { skip }, () => {
         link.rate = 0;
         await details.getByRole("button", { name: "Resume", exact: true }).click();
         await page.locator('[data-details][data-state="done"]').waitFor({ timeout: 30_000 });
-        assert.equal(await sha256(pathOf(b, paused)), await sha256(source));
+        assert.equal(await sha256(pathOf(b, paused)), await sha256(join(a.shareDir, "big.bin")));
     });
 
     test("pauses all and resumes all, and cancels one with its data", async (t) => {
-        const a = await startHostpair({ t, name: "studio" });
-        for (const name of ["one.bin", "two.bin"])
-            await makeFile(join(a.shareDir, name), 16 * MiB, name.length);
-        await shares(a, 2);
+        const a = await sharing(t, "studio", { "one.bin": 16 * MiB, "two.bin": 16 * MiB });
         const link = await startLink({ t, to: a.peerPort, rate: 2 * MiB });
         const b = await startHostpair({ t, name: "workbench" });
         const host = await addHost(b, link.port);
@@ -167,13 +168,13 @@ describe("dashboard", { skip }, () => {
     });
 
     test("downloads several files and a folder that were selected", async (t) => {
-        const a = await startHostpair({ t, name: "studio" });
-        await makeFile(join(a.shareDir, "a.bin"), MiB, 1);
-        await makeFile(join(a.shareDir, "b.bin"), MiB, 2);
-        await makeFile(join(a.shareDir, "c.bin"), MiB, 3);
-        await makeFile(join(a.shareDir, "album/one.bin"), MiB, 4);
-        await makeFile(join(a.shareDir, "album/two.bin"), MiB, 5);
-        await shares(a, 5);
+        const a = await sharing(t, "studio", {
+            "a.bin": MiB,
+            "b.bin": MiB,
+            "c.bin": MiB,
+            "album/one.bin": MiB,
+            "album/two.bin": MiB,
+        });
         const b = await startHostpair({ t, name: "workbench" });
         const host = await addHost(b, a.peerPort);
         const page = await openDashboard(t, b, `#/hosts/${host.id}`);
@@ -222,10 +223,8 @@ describe("dashboard", { skip }, () => {
     });
 
     test("shows names from other hosts as text, never as markup", async (t) => {
-        const a = await startHostpair({ t, name: "<img src=x onerror=alert(1)>" });
         const name = '<b onclick="alert(1)">&amp;.txt';
-        writeFileSync(join(a.shareDir, name), "x");
-        await shares(a, 1);
+        const a = await sharing(t, "<img src=x onerror=alert(1)>", { [name]: 1 });
         const b = await startHostpair({ t });
         await addHost(b, a.peerPort);
         const page = await openDashboard(t, b);

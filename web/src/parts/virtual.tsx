@@ -56,7 +56,8 @@ export function VirtualList({
     };
   }, [rowHeight]);
   const last = Math.min(range[1], count);
-  useEffect(() => latest.current.onRange?.(range[0], last), [range[0], last]);
+  // Told again whenever the list is drawn: it may have been fetched anew meanwhile.
+  useEffect(() => latest.current.onRange?.(range[0], last));
 
   const rows = [];
   for (let index = Math.min(range[0], count); index < last; index++) {

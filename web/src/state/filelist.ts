@@ -64,7 +64,12 @@ export class FileList {
       this.query.value = "";
       this.selected.value = new Set();
       this.loaded.value = false;
+      this.folders.value = [];
+      this.files.value = [];
+      this.foldersTotal.value = 0;
+      this.total.value = 0;
     });
+    this.wanted = 0;
     this.reload();
   }
 
@@ -75,6 +80,7 @@ export class FileList {
       this.query.value = query;
       this.selected.value = new Set();
     });
+    this.wanted = 0;
     this.reload();
   }
 
@@ -87,72 +93,83 @@ export class FileList {
     this.reload();
   }
 
-  /** Fetches the list anew; what is on the screen stays until the first page is there. */
+  /** Fetches the list anew, as far as it is looked at; until that is there, what is on the screen stays. */
   reload(): void {
     this.abort.abort();
     this.abort = new AbortController();
-    this.fetching = false;
-    this.wanted = 0;
-    void this.page(true);
+    void this.load(true);
   }
 
   /** Sees to it that the rows up to this one are on their way. */
   need(row: number): void {
-    this.wanted = Math.max(this.wanted, Math.min(row, this.rowCount.peek()));
+    this.wanted = Math.min(row, this.rowCount.peek());
     const there = this.folders.peek().length + this.files.peek().length;
-    if (!this.fetching && this.next !== null && there < this.wanted) void this.page(false);
+    const idle = !this.fetching && this.error.peek() === null;
+    if (idle && this.next !== null && there < this.wanted) void this.load(false);
+  }
+
+  /** Goes on after an error. */
+  retry(): void {
+    this.error.value = null;
+    if (this.loaded.peek()) void this.load(false);
+    else this.reload();
   }
 
   stop(): void {
     this.abort.abort();
   }
 
-  private async page(first: boolean): Promise<void> {
+  /** Fetches pages, from the start or from where the list ends now, until what is wanted is there. */
+  private async load(anew: boolean): Promise<void> {
     const { signal } = this.abort;
+    let folders = anew ? [] : this.folders.peek();
+    let files = anew ? [] : this.files.peek();
+    let cursor = anew ? null : this.next;
     this.fetching = true;
-    const options: FileQuery = {
-      folder: this.folder.peek(),
-      q: this.query.peek(),
-      ...this.order.peek(),
-      limit: PAGE,
-    };
-    if (!first && this.next !== null) options.cursor = this.next;
     try {
-      const page = await this.source(options, signal);
-      if (signal.aborted) return;
-      this.next = page.next;
-      batch(() => {
-        if (first) {
-          this.generation.value++;
-          this.folders.value = page.folders;
-          this.files.value = page.files;
-          this.loaded.value = true;
-        } else {
-          this.folders.value = this.folders.peek().concat(page.folders);
-          this.files.value = this.files.peek().concat(page.files);
-        }
-        // A list that ends early is as long as what came.
-        const whole = page.next === null;
-        this.foldersTotal.value = whole ? this.folders.peek().length : page.folders_total;
-        this.total.value = whole ? this.files.peek().length : page.total;
-        this.error.value = null;
-      });
+      do {
+        const options: FileQuery = {
+          folder: this.folder.peek(),
+          q: this.query.peek(),
+          ...this.order.peek(),
+          limit: PAGE,
+          ...(cursor === null ? {} : { cursor }),
+        };
+        const page = await this.source(options, signal);
+        if (signal.aborted) return;
+        folders = folders.concat(page.folders);
+        files = files.concat(page.files);
+        cursor = page.next;
+        const enough = cursor === null || folders.length + files.length >= this.wanted;
+        if (anew && this.loaded.peek() && !enough) continue;
+        this.show(folders, files, cursor, page, anew);
+        anew = false;
+      } while (cursor !== null && folders.length + files.length < this.wanted);
     } catch (error) {
-      if (signal.aborted) return;
-      batch(() => {
-        this.error.value = sentence(error);
-        if (first && !this.loaded.peek()) {
-          this.folders.value = [];
-          this.files.value = [];
-          this.foldersTotal.value = 0;
-          this.total.value = 0;
-        }
-      });
-      return;
+      if (!signal.aborted) this.error.value = sentence(error);
     } finally {
       if (!signal.aborted) this.fetching = false;
     }
-    this.need(this.wanted);
+  }
+
+  private show(
+    folders: Folder[],
+    files: FileEntry[],
+    next: string | null,
+    page: FilePage,
+    anew: boolean,
+  ): void {
+    this.next = next;
+    batch(() => {
+      if (anew) this.generation.value++;
+      this.folders.value = folders;
+      this.files.value = files;
+      // A list that ends early is as long as what came.
+      this.foldersTotal.value = next === null ? folders.length : page.folders_total;
+      this.total.value = next === null ? files.length : page.total;
+      this.loaded.value = true;
+      this.error.value = null;
+    });
   }
 }
 

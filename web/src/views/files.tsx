@@ -292,7 +292,7 @@ export function FileTable({
   const { sort, order: direction } = list.order.value;
 
   if (list.error.value !== null && rows === 0)
-    return <Failed text={list.error.value} retry={() => list.reload()} />;
+    return <Failed text={list.error.value} retry={() => list.retry()} />;
   if (!list.loaded.value) return <Loading />;
   if (rows === 0) return <>{empty}</>;
 
@@ -433,7 +433,7 @@ export function FileTable({
           );
         }}
       />
-      {list.error.value !== null && <Failed text={list.error.value} retry={() => list.need(rows)} />}
+      {list.error.value !== null && <Failed text={list.error.value} retry={() => list.retry()} />}
     </div>
   );
 }
