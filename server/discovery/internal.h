@@ -19,11 +19,12 @@
 #define HP_HOSTS_TRIES_QUEUED 8192
 #define HP_NEVER              UINT64_MAX
 
-/* What answered at one address of a host, and when: two instances that answer in turns are two hosts.
- * Monotonic ms; not kept over restarts. */
+/* What answered at one address of a host, and when: two instances that answer in turns are two hosts. Not
+ * kept over restarts. */
 typedef struct hp_seen {
     char instance[33];
-    uint64_t since, last; /* first and last answer of this instance here; 0 none */
+    uint64_t since, last; /* numbers of the first and the last answer of this instance here; 0 none */
+    uint64_t at;          /* time of the last one, monotonic ms */
 } hp_seen_t;
 
 typedef struct hp_sample {
@@ -48,12 +49,14 @@ typedef struct hp_host_entry {
     bool dirty;
 
     /* watching (watch.c) */
-    uint64_t heard_at;   /* last sign of life, 0 never */
-    uint64_t probe_at;   /* when the next round is due */
-    uint64_t round_at;   /* when the last round began, 0 never */
-    unsigned failures;   /* rounds without an answer since the last one with */
-    unsigned round_left; /* probes of the present round that are under way; 0: no round */
-    bool round_person;   /* a person waits for its result */
+    uint64_t heard_at;                    /* last sign of life, 0 never */
+    uint64_t probe_at;                    /* when the next round is due */
+    uint64_t round_at;                    /* when the last round began, 0 never */
+    uint64_t round_number, answer_number; /* of the last answer of anybody then, and of this host */
+    unsigned failures;                    /* rounds without an answer since the last one with */
+    uint64_t failed_at;                   /* when the first of them ended */
+    unsigned round_left;                  /* probes of the present round that are under way; 0: no round */
+    bool round_person;                    /* a person waits for its result */
     bool round_answered;
     bool round_all; /* all addresses are being tried, not only the first */
     struct {
@@ -119,6 +122,7 @@ struct hp_hosts {
     } listeners[4];
     size_t listener_count;
 
+    uint64_t answers;        /* counts them */
     hp_host_entry_t **items; /* sorted by name, then id */
     size_t count, room;
     hp_host_entry_t **removed; /* freed when the loop comes round */

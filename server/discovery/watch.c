@@ -119,13 +119,14 @@ static void ignore_result(void *arg, int status, hp_host_entry_t *host, bool is_
 /* Notes which instance answered at an address. Whether that address still belongs to the host afterwards. */
 static bool note_instance(hp_hosts_t *hosts, hp_host_entry_t *host, size_t index, const char *instance)
 {
-    uint64_t now = hp_clock_ms();
+    uint64_t number = ++hosts->answers;
     hp_seen_t *seen = &host->seen[index];
     if (seen->last == 0 || strcmp(seen->instance, instance) != 0) {
         snprintf(seen->instance, sizeof seen->instance, "%s", instance);
-        seen->since = now;
+        seen->since = number;
     }
-    seen->last = now;
+    seen->last = number;
+    seen->at = hp_clock_ms();
     if (instance[0] == '\0')
         return true;
     for (size_t i = 0; i < host->pub.address_count; i++) {
@@ -138,7 +139,7 @@ static bool note_instance(hp_hosts_t *hosts, hp_host_entry_t *host, size_t index
                          ignore_result, NULL);
             continue;
         }
-        bool later = seen->since >= other->since;
+        bool later = seen->since > other->since;
         set_rival(hosts, host, later ? index : i);
         return !later;
     }
@@ -195,10 +196,11 @@ static void take_answer(hp_hosts_t *hosts, hp_host_entry_t *host, size_t index,
     pub->last_seen = hp_clock_wall_ms();
     host->addresses[index].answered_at = pub->last_seen;
     host->heard_at = now;
+    host->answer_number = hosts->answers;
     host->failures = 0;
     host->probe_at = now + hosts->times.silent;
     /* An address that works is not left for another one. */
-    if (!pub->online || host->seen[0].last == 0 || host->seen[0].last + hosts->times.silent < now)
+    if (!pub->online || host->seen[0].last == 0 || host->seen[0].at + hosts->times.silent < now)
         hp_hosts_prefer_address(host, index);
     if (strcmp(pub->name, name) != 0)
         hp_hosts_rename(hosts, host, name);
@@ -436,13 +438,16 @@ static uint64_t offline_pause(const hp_hosts_t *hosts, const hp_host_entry_t *ho
 static void round_end(hp_hosts_t *hosts, hp_host_entry_t *host)
 {
     uint64_t now = hp_clock_ms();
-    if (host->round_answered || (host->heard_at != 0 && host->heard_at >= host->round_at)) {
+    if (host->round_answered || host->answer_number > host->round_number) {
         host->probe_at = now + hosts->times.silent;
         return;
     }
-    host->failures++;
-    if (host->pub.online && !host->round_person && host->failures < 2) {
-        host->probe_at = now + hosts->times.retry;
+    if (host->failures++ == 0)
+        host->failed_at = now;
+    /* Two of them, and not in one breath: a switch that starts again takes a moment. */
+    bool enough = host->round_person || (host->failures >= 2 && now >= host->failed_at + hosts->times.retry);
+    if (host->pub.online && !enough) {
+        host->probe_at = host->failed_at + hosts->times.retry;
         return;
     }
     host->probe_at = now + offline_pause(hosts, host);
@@ -492,6 +497,7 @@ void hp_watch_round(hp_hosts_t *hosts, hp_host_entry_t *host, bool person)
         return;
     }
     host->round_at = hp_clock_ms();
+    host->round_number = hosts->answers;
     host->round_person = person;
     host->round_answered = host->round_all = false;
     host->probe_at = HP_NEVER;
@@ -534,7 +540,7 @@ static bool worth_a_try(hp_hosts_t *hosts, const char *address, uint16_t port, b
     size_t index;
     const hp_host_entry_t *host = hp_hosts_entry_at(hosts, address, port, &index);
     if (host != NULL) {
-        uint64_t last = HP_MAX(host->round_at, host->seen[index].last);
+        uint64_t last = HP_MAX(host->round_at, host->seen[index].at);
         bool just_now = last != 0 && last + hosts->times.again > now;
         bool known = !changed && host->pub.online && host->heard_at + hosts->times.silent > now;
         return !just_now && !known;

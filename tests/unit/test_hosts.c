@@ -201,8 +201,10 @@ static void a_report_of_trouble_makes_a_probe_due_and_one_of_life_puts_it_off(vo
     hp_hosts_report(net->hosts, ID_A, true);
     run_for(net, 100);
     assert_int_equal(fake.probes, probes);
+    int changes = net->events[HP_HOST_CHANGED];
     hp_hosts_report(net->hosts, ID_A, false);
-    wait_until(net, fake.probes == probes + 1);
+    wait_until(net, fake.probes == probes + 1 && net->events[HP_HOST_CHANGED] > changes);
+    run_for(net, 20);
     assert_true(is_online(net, ID_A));
     fake_stop(&fake);
     hp_hosts_report(net->hosts, ID_A, false);

@@ -1,0 +1,193 @@
+// libs: discovery fetch store db base
+/* Fetching file lists: what arrives whole is shown, what breaks leaves the old list. */
+#include "test_hosts.h"
+
+static void start_listed(net_t *net, fake_t *fake)
+{
+    fake_start(&net->loop, fake, "127.0.0.1", 0);
+    assert_int_equal(add_host(net, "127.0.0.1", fake->port).status, 0);
+    int before = net->events[HP_HOST_LISTED];
+    (void)before;
+    wait_until(net, !hp_hosts_find(net->hosts, ID_A)->listing && fake->lists > 0);
+}
+
+static const hp_host_t *host_a(net_t *net)
+{
+    return hp_hosts_find(net->hosts, ID_A);
+}
+
+static void a_list_is_fetched_when_a_host_is_found(void **state)
+{
+    net_t *net = *state;
+    char out[1000];
+    fake_t fake = {
+        .id = ID_A,
+        .list =
+            "{\"path\":\"b/x\",\"size\":1}\n{\"path\":\"a\",\"size\":2}\n{\"path\":\"no end\",\"size\":2}"};
+    start_listed(net, &fake);
+    assert_string_equal(listed(net, ID_A, out), "b/ a no end");
+    assert_true(host_a(net)->listed);
+    assert_string_equal(host_a(net)->list_error, "");
+    assert_int_equal(net->events[HP_HOST_LISTED], 1);
+    fake_stop(&fake);
+    assert_string_equal(listed(net, ID_A, out), "b/ a no end");
+}
+
+static void an_unchanged_list_is_not_sent_again(void **state)
+{
+    net_t *net = *state;
+    char out[1000];
+    fake_t fake = {.id = ID_A, .list = "{\"path\":\"a\",\"size\":2}\n", .list_etag = "\"rev-1\""};
+    start_listed(net, &fake);
+    assert_int_equal(refresh(net, ID_A, false).status, 0);
+    assert_int_equal(fake.unchanged, 1);
+    assert_string_equal(listed(net, ID_A, out), "a");
+    assert_int_equal(refresh(net, ID_A, true).status, 0); /* forced */
+    assert_int_equal(fake.unchanged, 1);
+    fake.list_etag = "\"rev-2\"";
+    fake.list = "{\"path\":\"b\",\"size\":2}\n";
+    assert_int_equal(refresh(net, ID_A, false).status, 0);
+    assert_int_equal(fake.unchanged, 1);
+    assert_string_equal(listed(net, ID_A, out), "b");
+    fake_stop(&fake);
+}
+
+static void a_broken_transfer_leaves_the_old_list(void **state)
+{
+    net_t *net = *state;
+    char out[1000];
+    fake_t fake = {.id = ID_A, .list = "{\"path\":\"old\",\"size\":2}\n"};
+    start_listed(net, &fake);
+    fake.list = "{\"path\":\"new\",\"size\":2}\n";
+    fake.list_promised = 100000;
+    refreshed_t broken = refresh(net, ID_A, false);
+    assert_true(broken.status < 0);
+    assert_string_equal(listed(net, ID_A, out), "old");
+    assert_true(host_a(net)->listed);
+    assert_string_not_equal(host_a(net)->list_error, "");
+    assert_true(host_a(net)->online);
+    fake.list_promised = 0;
+    assert_int_equal(refresh(net, ID_A, false).status, 0);
+    assert_string_equal(listed(net, ID_A, out), "new");
+    assert_string_equal(host_a(net)->list_error, "");
+    fake_stop(&fake);
+}
+
+static void a_refusal_is_told_in_words(void **state)
+{
+    net_t *net = *state;
+    fake_t fake = {.id = ID_A};
+    start_listed(net, &fake);
+    assert_false(host_a(net)->listed);
+    assert_non_null(strstr(host_a(net)->list_error, "404"));
+    fake.list = "<html></html>";
+    fake.list_type = "text/html";
+    refreshed_t refused = refresh(net, ID_A, false);
+    assert_int_equal(refused.status, HP_E_PROTOCOL);
+    assert_non_null(strstr(refused.words, "text/html"));
+    assert_int_equal(refresh(net, ID_B, false).status, HP_E_NOT_FOUND);
+    fake_stop(&fake);
+    assert_int_equal(refresh(net, ID_A, false).status, HP_E_UNREACHABLE);
+}
+
+static void the_list_of_an_old_host_is_names_without_sizes(void **state)
+{
+    net_t *net = *state;
+    char id[64], out[1000];
+    fake_t fake = {.raw = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+                   .list = "b.txt\r\na name.txt\r\n../evil\r\nsub/file\r\n",
+                   .list_type = "text/plain; charset=utf-8"};
+    fake_start(&net->loop, &fake, "127.0.0.1", 0);
+    snprintf(id, sizeof id, "addr-127.0.0.1-%u", fake.port);
+    add_host(net, "127.0.0.1", fake.port);
+    wait_until(net, net->events[HP_HOST_LISTED] == 1);
+    assert_string_equal(listed(net, id, out), "a name.txt b.txt");
+    fake_stop(&fake);
+}
+
+static void bad_lines_are_passed_over_and_the_rest_is_kept(void **state)
+{
+    net_t *net = *state;
+    char out[1000];
+    size_t size = 200000;
+    char *list = hp_alloc(size + 1000);
+    int used = sprintf(
+        list, "{\"path\":\"first\",\"size\":1}\nnonsense\n{\"path\":\"../../etc/passwd\",\"size\":1}\n\n");
+    memset(list + used, 'x', size); /* one endless line */
+    sprintf(list + (size_t)used + size, "\n{\"path\":\"last\",\"size\":1}\n");
+    fake_t fake = {.id = ID_A, .list = list};
+    start_listed(net, &fake);
+    assert_string_equal(listed(net, ID_A, out), "first last");
+    fake_stop(&fake);
+    free(list);
+}
+
+static void a_large_list_arrives_whole_while_the_store_lags(void **state)
+{
+    net_t *net = *state;
+    enum { COUNT = 20500 };
+    char *list = hp_alloc(COUNT * 80);
+    size_t used = 0;
+    for (int i = 0; i < COUNT; i++)
+        used += (size_t)sprintf(list + used, "{\"path\":\"d%02d/file %06d\",\"size\":%d}\n", i / 1000, i, i);
+    fake_t fake = {.id = ID_A, .list = list, .list_length = used};
+    start_listed(net, &fake);
+    page_job_t job = {.query = {.host = ID_A, .limit = 50, .q = "file"}};
+    hp_store_post(net->store, HP_STORE_READ, work_page, on_page, &job);
+    wait_until(net, job.done);
+    assert_int_equal(job.status, 0);
+    assert_int_equal(job.page.files_total, COUNT);
+    hp_remote_page_dispose(&job.page);
+    fake_stop(&fake);
+    free(list);
+}
+
+static void a_change_of_the_numbers_fetches_the_list_again(void **state)
+{
+    net_t *net = *state;
+    char out[1000];
+    fake_t fake = {.id = ID_A, .files = 1, .bytes = 2, .list = "{\"path\":\"a\",\"size\":2}\n"};
+    start_listed(net, &fake);
+    int lists = fake.lists;
+    run_for(net, 3 * quick.silent);
+    assert_int_equal(fake.lists, lists); /* the same numbers */
+    fake.list = "{\"path\":\"a\",\"size\":2}\n{\"path\":\"b\",\"size\":2}\n";
+    fake.files = 2;
+    wait_until(net, strcmp(listed(net, ID_A, out), "a b") == 0);
+    fake_stop(&fake);
+}
+
+static void removing_a_host_ends_its_transfer(void **state)
+{
+    net_t *net = *state;
+    char out[1000];
+    fake_t fake = {.id = ID_A, .list = "{\"path\":\"a\",\"size\":2}\n"};
+    fake_start(&net->loop, &fake, "127.0.0.1", 0);
+    add_host(net, "127.0.0.1", fake.port);
+    fake.mute = true; /* the list never comes */
+    refreshed_t refreshed = {0};
+    hp_hosts_refresh(net->hosts, ID_A, false, on_refreshed, &refreshed);
+    run_for(net, 50);
+    assert_int_equal(hp_hosts_remove(net->hosts, ID_A), 0);
+    wait_until(net, refreshed.done);
+    assert_int_equal(refreshed.status, UV_ECANCELED);
+    assert_string_equal(listed(net, ID_A, out), "-");
+    fake_stop(&fake);
+}
+
+int main(void)
+{
+#define T(name) cmocka_unit_test_setup_teardown(name, net_set_up, net_tear_down)
+    const struct CMUnitTest tests[] = {
+        T(a_list_is_fetched_when_a_host_is_found),
+        T(an_unchanged_list_is_not_sent_again),
+        T(a_broken_transfer_leaves_the_old_list),
+        T(a_refusal_is_told_in_words),
+        T(the_list_of_an_old_host_is_names_without_sizes),
+        T(bad_lines_are_passed_over_and_the_rest_is_kept),
+        T(a_large_list_arrives_whole_while_the_store_lags),
+        T(a_change_of_the_numbers_fetches_the_list_again),
+        T(removing_a_host_ends_its_transfer),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
