@@ -424,8 +424,7 @@ static void run_small(step_t *step)
 static void after_small(item_t *item, step_t *step)
 {
     hp_transfer_t *transfer = item->download->transfer;
-    if (step->buffer != NULL)
-        hp_writer_give_back(transfer->writer, step->buffer);
+    hp_writer_job_ends(transfer->writer, step->buffer);
     if (item->chunks > 0) {
         hp_bitmap_clear(&item->writing, 0);
         hp_bitmap_clear(&item->taken, 0);
@@ -469,5 +468,6 @@ void hp_item_finish_small(item_t *self, hp_chunk_buffer_t *buffer, source_t *sou
     step->source = source;
     step->has_expected = buffer != NULL && self->row.root != NULL &&
                          hp_hex_decode(self->row.root, step->expected, sizeof step->expected) == 0;
+    hp_writer_job_begins(self->download->transfer->writer);
     queue(step);
 }

@@ -330,7 +330,8 @@ bool hp_source_usable(const source_t *source, uint64_t now_ms);
 /* Whether it could be asked later: neither set aside nor banned. */
 bool hp_source_hopeful(const source_t *source);
 void hp_source_set_aside(source_t *source, int code, const char *why);
-void hp_source_delivered(source_t *source); /* a chunk of it is on the disk: what failed before is forgotten */
+void hp_source_delivered(
+    source_t *source); /* a chunk of it is on the disk: what failed before is forgotten */
 void hp_source_save(source_t *source);
 char *hp_source_url(const source_t *source); /* malloced; NULL when no address is known */
 void hp_peer_failed(peer_t *peer, const char *error, int retry_after_s);

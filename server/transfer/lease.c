@@ -198,6 +198,12 @@ static int on_head(void *arg, const hp_fetch_head_t *head)
 
 /* ---- the body ---- */
 
+/* A chunk, or the whole of a file that is smaller. */
+static uint64_t buffer_size(const item_t *item)
+{
+    return item->size_known ? HP_MIN(item->chunk_size, HP_MAX(item->size, (uint64_t)1)) : item->chunk_size;
+}
+
 /* Whether length bytes may be taken now; the buffers for them are there then. */
 static bool may_take(lease_t *self, size_t length)
 {
@@ -210,10 +216,10 @@ static bool may_take(lease_t *self, size_t length)
         return false;
     }
     bool fits = self->buffer != NULL && self->buffer->length + length < hp_item_chunk_bytes(item, self->at);
-    if (!fits && !hp_writer_has_room(transfer->writer, item->chunk_size))
+    if (!fits && !hp_writer_has_room(transfer->writer, buffer_size(item)))
         return false;
     if (self->buffer == NULL)
-        self->buffer = hp_writer_take(transfer->writer, item->chunk_size);
+        self->buffer = hp_writer_take(transfer->writer, buffer_size(item));
     return true;
 }
 
@@ -258,7 +264,7 @@ static int on_data(void *arg, const uint8_t *data, size_t length)
     size_t total = length;
     while (length > 0) {
         if (self->buffer == NULL)
-            self->buffer = hp_writer_take(item->download->transfer->writer, item->chunk_size);
+            self->buffer = hp_writer_take(item->download->transfer->writer, buffer_size(item));
         uint64_t want = hp_item_chunk_bytes(item, self->at);
         size_t n = (size_t)HP_MIN((uint64_t)length, want - self->buffer->length);
         memcpy(self->buffer->data + self->buffer->length, data, n);

@@ -50,14 +50,14 @@ bool hp_writer_has_room(const hp_writer_t *self, uint64_t chunk_size)
 
 hp_chunk_buffer_t *hp_writer_take(hp_writer_t *self, uint64_t chunk_size)
 {
-    if (self->stock_size != chunk_size)
-        empty_stock(self);
     hp_chunk_buffer_t *buffer = self->stock;
-    if (buffer != NULL) {
+    if (buffer != NULL && self->stock_size == chunk_size) {
         self->stock = buffer->next;
         buffer->length = 0;
         return buffer;
     }
+    if (self->bytes + chunk_size > HP_WRITER_BYTES)
+        empty_stock(self); /* of another size: it only takes the room */
     /* Not hp_alloc: the pages need not be zeroed. */
     buffer = hp_realloc(NULL, sizeof *buffer + chunk_size);
     *buffer = (hp_chunk_buffer_t){.capacity = chunk_size};
@@ -99,23 +99,35 @@ static void on_work(uv_work_t *work)
     }
 }
 
+void hp_writer_job_begins(hp_writer_t *self)
+{
+    self->jobs++;
+}
+
+void hp_writer_job_ends(hp_writer_t *self, hp_chunk_buffer_t *buffer)
+{
+    self->jobs--;
+    if (buffer != NULL)
+        hp_writer_give_back(self, buffer);
+    self->room(self->room_arg);
+}
+
 static void on_after(uv_work_t *work, int status)
 {
     hp_chunk_job_t *job = HP_CONTAINER(work, hp_chunk_job_t, work);
     hp_writer_t *self = job->writer;
-    self->jobs--;
+    hp_chunk_buffer_t *buffer = job->buffer;
     if (status != 0)
         job->status = status;
-    hp_writer_give_back(self, job->buffer);
     job->buffer = NULL;
     job->done(job); /* may free the job */
-    self->room(self->room_arg);
+    hp_writer_job_ends(self, buffer);
 }
 
 void hp_writer_put(hp_writer_t *self, hp_chunk_job_t *job)
 {
     job->writer = self;
     job->status = 0;
-    self->jobs++;
+    hp_writer_job_begins(self);
     uv_queue_work(self->loop, &job->work, on_work, on_after);
 }
