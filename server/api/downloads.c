@@ -106,19 +106,61 @@ void hp_api_get_download(hp_api_t *api, hp_http_request_t *request, const char *
 
 /* ---- orders ---- */
 
+typedef struct {
+    hp_api_op_t op;
+    json_t *body; /* what order's texts point into */
+    hp_download_order_t order;
+    bool refreshed;
+} order_op_t;
+
+static void order_destroy(order_op_t *op)
+{
+    json_decref(op->body);
+    hp_api_op_destroy(op);
+}
+
+static void on_ordered(void *arg, int status, int64_t id, bool existing, const hp_err_t *err);
+
+static void on_refreshed(void *arg, int status, const hp_err_t *err)
+{
+    (void)status, (void)err; /* the second try tells what is wrong */
+    order_op_t *op = arg;
+    if (hp_api_is_closing(op->op.api)) {
+        hp_http_reply_problem(op->op.request, HP_E_BUSY, NULL);
+        order_destroy(op);
+        return;
+    }
+    hp_transfer_add(op->op.api->deps.transfer, &op->order, on_ordered, op);
+}
+
+/* A folder that is not in the stored list may be new: the list is fetched again, once. */
+static bool wants_new_list(const order_op_t *op, int status)
+{
+    if (status != HP_E_NOT_FOUND || op->refreshed || op->order.folder == NULL ||
+        hp_api_is_closing(op->op.api))
+        return false;
+    const hp_host_t *host = hp_hosts_find(op->op.api->deps.hosts, op->order.host);
+    return host != NULL && host->online;
+}
+
 static void on_ordered(void *arg, int status, int64_t id, bool existing, const hp_err_t *err)
 {
-    hp_api_op_t *op = arg;
-    if (status != 0 || hp_api_is_closing(op->api)) {
-        hp_http_reply_problem(op->request, status != 0 ? status : HP_E_BUSY, err);
+    order_op_t *op = arg;
+    if (wants_new_list(op, status)) {
+        op->refreshed = true;
+        hp_hosts_refresh(op->op.api->deps.hosts, op->order.host, false, on_refreshed, op);
+        return;
+    }
+    if (status != 0 || hp_api_is_closing(op->op.api)) {
+        hp_http_reply_problem(op->op.request, status != 0 ? status : HP_E_BUSY, err);
     } else {
         char location[64];
         snprintf(location, sizeof location, "/api/v1/downloads/%lld", (long long)id);
         if (!existing)
-            hp_http_set_header(op->request, "Location", location);
-        reply_download(op->api, op->request, existing ? 200 : 201, id);
+            hp_http_set_header(op->op.request, "Location", location);
+        reply_download(op->op.api, op->op.request, existing ? 200 : 201, id);
     }
-    hp_api_op_destroy(op);
+    order_destroy(op);
 }
 
 /* Which of the four kinds of order it is, and that it is only one of them. */
@@ -178,12 +220,15 @@ void hp_api_post_downloads(hp_api_t *api, hp_http_request_t *request, const char
     int rc = hp_json_read_body(request, known, &body, &err);
     if (rc == 0)
         rc = read_order(body, &order, &err);
-    if (rc == 0)
-        hp_transfer_add(api->deps.transfer, &order, on_ordered,
-                        hp_api_op_create(sizeof(hp_api_op_t), api, request));
-    else
+    if (rc != 0) {
         hp_http_reply_problem(request, rc, &err);
-    json_decref(body);
+        json_decref(body);
+        return;
+    }
+    order_op_t *op = hp_api_op_create(sizeof *op, api, request);
+    op->body = body;
+    op->order = order;
+    hp_transfer_add(api->deps.transfer, &op->order, on_ordered, op);
 }
 
 /* ---- changes ---- */
