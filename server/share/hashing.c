@@ -145,6 +145,8 @@ static int64_t try_later(hp_hashing_t *self, const hp_hash_result_t *result)
     int64_t now = hp_clock_wall_ms();
     if (result->status == 0)
         return 0;
+    if (hp_place_is_limit(result->status))
+        return now + tuning->again_least;
     if (result->status != HP_E_OTHER_VERSION && result->status != HP_E_NOT_FOUND) {
         hp_log(HP_LOG_WARN, "share: %s cannot be hashed: %s", result->path, hp_err_sentence(result->status));
         return now + tuning->again_error;

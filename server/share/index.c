@@ -13,6 +13,7 @@
  * system has new inode numbers. The same goes for an empty folder on another file system than before, which
  * is what an unmounted disk leaves behind. */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -39,7 +40,8 @@ struct hp_index {
     uint64_t seen_device, seen_inode; /* by the check */
     int seen_error;
     bool said_unwatched, said_deep;
-    int said_trouble;
+    int said_trouble; /* and where */
+    char said_path[sizeof((hp_walk_report_t *)0)->trouble_path];
 };
 
 static void start_pass(hp_index_t *self);
@@ -171,7 +173,7 @@ static void on_checked(uv_work_t *work, int status)
     hp_index_t *self = work->data;
     hp_share_t *share = self->share;
     self->checking = false;
-    if (status == 0 && !share->closing && self->inode != 0 &&
+    if (status == 0 && !share->closing && self->inode != 0 && !hp_place_is_limit(self->seen_error) &&
         (self->seen_device != self->device || self->seen_inode != self->inode))
         hp_index_walk(self);
     hp_share_let_go(share);
@@ -197,11 +199,11 @@ static void tell_about_watches(hp_index_t *self, const hp_walk_report_t *walk)
         return;
     self->said_unwatched = true;
     if (walk->unwatched == -ENOSPC)
-        hp_log(HP_LOG_WARN,
-               "share: there are more folders than may be watched (%zu are); changes are found by walking "
-               "all of them every "
-               "%u s instead. Raise fs.inotify.max_user_watches (sysctl) to see them at once",
-               hp_watch_count(self->watch), self->share->tuning.walk_blind / 1000);
+        hp_log(
+            HP_LOG_WARN,
+            "share: there are more folders than may be watched (%zu are); changes are found by walking "
+            "all of them every %u s instead. Raise fs.inotify.max_user_watches (sysctl) to see them at once",
+            hp_watch_count(self->watch), self->share->tuning.walk_blind / 1000);
     else
         hp_log(HP_LOG_WARN,
                "share: some folders cannot be watched (%s); changes are found by walking every %u s instead",
@@ -213,11 +215,13 @@ static void tell_about_trouble(hp_index_t *self, const hp_walk_report_t *walk)
     if (walk->too_deep && !self->said_deep)
         hp_log(HP_LOG_WARN, "share: folders more than %d levels deep are not listed", HP_WALK_DEPTH);
     self->said_deep = walk->too_deep;
-    if (walk->trouble != 0 && walk->trouble != self->said_trouble)
+    if (walk->trouble != 0 &&
+        (walk->trouble != self->said_trouble || strcmp(walk->trouble_path, self->said_path) != 0))
         hp_log(HP_LOG_WARN, "share: %s cannot be read: %s%s",
                walk->trouble_path[0] != '\0' ? walk->trouble_path : "the folder",
                hp_err_sentence(walk->trouble), walk->broken ? "; trying again later" : "");
     self->said_trouble = walk->trouble;
+    snprintf(self->said_path, sizeof self->said_path, "%s", walk->trouble_path);
 }
 
 /* A walk of everything has come to its end. */

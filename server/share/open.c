@@ -92,7 +92,7 @@ static void open_work(uv_work_t *work)
     opening_t *self = work->data;
     int folder = hp_place_open(&self->share->place);
     if (folder < 0) {
-        self->status = folder == -EMFILE || folder == -ENFILE || folder == -ENOMEM ? folder : HP_E_NOT_FOUND;
+        self->status = hp_place_is_limit(folder) ? folder : HP_E_NOT_FOUND;
         return;
     }
     self->status =
@@ -192,7 +192,7 @@ static void names_work(uv_work_t *work)
     self->status = 0;
     int folder = hp_place_open(&self->share->place);
     if (folder < 0) { /* the folder is missing: nothing is offered */
-        self->status = folder == -EMFILE || folder == -ENFILE || folder == -ENOMEM ? folder : 0;
+        self->status = hp_place_is_limit(folder) ? folder : 0;
         return;
     }
     int fd = hp_beneath_open(folder, "", O_RDONLY | O_DIRECTORY, 0, HP_BENEATH_NO_LINKS);

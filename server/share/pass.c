@@ -217,6 +217,8 @@ static bool folder_fits(hp_pass_t *self)
     const hp_walk_report_t *walk = hp_walk_report(self->walk);
     if (walk->missing != 0)
         self->report.missing = true;
+    else if (walk->broken)
+        return true; /* nothing is known about the folder, and nothing will be changed */
     else if (!self->order.everything &&
              (walk->device != self->order.device || walk->inode != self->order.inode))
         self->report.replaced = true;
@@ -286,8 +288,8 @@ static bool looks_unmounted(const hp_pass_t *self)
 {
     const hp_share_t *share = self->share;
     const hp_walk_report_t *walk = hp_walk_report(self->walk);
-    return self->order.everything && walk->empty && share->complete && share->totals.files > 0 &&
-           walk->device != share->device;
+    return self->order.everything && walk->trouble == 0 && walk->empty && share->complete &&
+           share->totals.files > 0 && walk->device != share->device;
 }
 
 /* ---- saving and tidying ---- */

@@ -98,6 +98,11 @@ int hp_place_open(const hp_place_t *self)
     return fd >= 0 ? fd : -errno;
 }
 
+bool hp_place_is_limit(int error)
+{
+    return error == -EMFILE || error == -ENFILE || error == -ENOMEM;
+}
+
 static bool has_part(const char *path)
 {
     if (strstr(path, ".hostpair-part") == NULL)
@@ -148,16 +153,9 @@ static bool target_may_be_seen(const hp_place_t *self, int folder_fd, int fd)
 /* What the answer to a client is when the kernel refuses to open a path. */
 static int refusal(int error)
 {
-    switch (error) {
-    case -EMFILE:
-    case -ENFILE:
-    case -ENOMEM:
-    case -EIO:
-    case -ENOSYS:
+    if (hp_place_is_limit(error) || error == -EIO || error == -ENOSYS)
         return error;
-    default: /* ENOENT, ENOTDIR, EACCES, EXDEV, ELOOP, ENXIO, ENAMETOOLONG, ESTALE, ... */
-        return HP_E_NOT_FOUND;
-    }
+    return HP_E_NOT_FOUND; /* ENOENT, ENOTDIR, EACCES, EXDEV, ELOOP, ENXIO, ENAMETOOLONG, ESTALE, ... */
 }
 
 int hp_place_open_file(const hp_place_t *self, int folder_fd, const char *path, int *fd, struct stat *st)

@@ -32,6 +32,10 @@ void hp_place_dispose(hp_place_t *self);
  */
 int hp_place_open(const hp_place_t *self);
 
+/* Whether an error says that the machine is at its limits (descriptors, memory), and nothing about the file.
+ */
+bool hp_place_is_limit(int error);
+
 /* Whether a path below the folder is never to be seen: a part file or the data folder is in it. */
 bool hp_place_hides(const hp_place_t *self, const char *path);
 

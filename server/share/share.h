@@ -4,9 +4,13 @@
  * Invariants
  * 1. Loop thread only; all disk work happens in libuv's pool, all SQL in the store thread.
  * 2. Only regular files whose path passes hp_path_check and that are no part files are listed or opened; a
- * link only while its target lies inside the folder.
+ * link only while its target lies inside the folder and is written as a relative path (openat2 follows no
+ * other). Links to folders are not walked through, as they may lead round in a circle; a file behind one is
+ * opened all the same. The data folder and the database are never seen.
  * 3. A root is only reported together with the identity (device, inode, size, mtime_ns, ctime_ns) of the
  * bytes it was computed from.
+ * 4. While the folder is missing, or an empty folder on another file system stands in its place (an unmounted
+ * disk), nothing is listed and nothing is forgotten: when it is back, so are its files with their hashes.
  */
 #ifndef HP_SHARE_SHARE_H
 #define HP_SHARE_SHARE_H
@@ -54,13 +58,14 @@ typedef struct hp_share_file {
 } hp_share_file_t;
 
 /* Opens a file by its path in the folder (decoded, not yet checked). status: 0; HP_E_NOT_FOUND (missing, not
- * listed, leads outside, no valid path, unreadable); HP_E_FORBIDDEN (a folder). file is NULL unless 0. Runs
- * once, never inside the call. */
+ * listed, leads outside, no valid path, unreadable); HP_E_FORBIDDEN (a folder); a system code when the
+ * machine is at its limits (-EMFILE, -EIO). file is NULL unless 0. Runs once, never inside the call. The root
+ * is the one in memory: of more than HP_ROOTS_MAX hashed files it may be missing the first time. */
 typedef void (*hp_share_open_fn)(void *arg, int status, const hp_share_file_t *file);
 void hp_share_open(hp_share_t *share, const char *path, hp_share_open_fn done, void *arg);
 
 /* The names directly in the folder, read from the disk now, each ended by "\r\n"; sorted by bytes. text is
- * the callback's to free(). */
+ * the callback's to free(). HP_E_TOO_LARGE above 64 MiB. */
 typedef void (*hp_share_names_fn)(void *arg, int status, char *text, size_t length);
 void hp_share_names(hp_share_t *share, hp_share_names_fn done, void *arg);
 
@@ -81,7 +86,9 @@ void hp_share_rows(hp_share_t *share, const char *after, size_t limit, hp_share_
 /* ---- hash trees (BEP 52) ---- */
 
 /* The layer of the tree of `root` at chunk size `chunk` (a power of two, at least 16384): 32 bytes a chunk,
- * for the caller to free(). HP_E_NOT_FOUND unknown root, HP_E_INVALID bad chunk. */
+ * for the caller to free(). HP_E_NOT_FOUND unknown root (or its file has just changed), HP_E_INVALID bad
+ * chunk. A chunk finer than hp_chunk_size_for() of the file means reading it: HP_E_INVALID when that would be
+ * more than 262,144 digests, HP_E_BUSY when many such requests wait. */
 typedef void (*hp_share_layer_fn)(void *arg, int status, uint8_t *digests, size_t count);
 void hp_share_layer(hp_share_t *share, const char *root, uint64_t chunk, hp_share_layer_fn done, void *arg);
 

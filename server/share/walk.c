@@ -142,7 +142,7 @@ static void note_trouble(hp_walk_t *self, int error)
                  (int)sizeof self->report.trouble_path - 1, self->path);
         hp_utf8_cut(self->report.trouble_path);
     }
-    if (self->troubled_count == TROUBLE_MAX || error == -EMFILE || error == -ENFILE || error == -ENOMEM)
+    if (self->troubled_count == TROUBLE_MAX || hp_place_is_limit(error))
         self->report.broken = true; /* the machine is at its limits: other folders fare no better */
     else
         self->troubled[self->troubled_count++] = hp_strdup(self->path);
@@ -315,11 +315,12 @@ static void begin(hp_walk_t *self)
     self->report.empty = true;
     self->folder_fd = hp_place_open(self->place);
     struct stat st;
-    if (self->folder_fd < 0)
-        self->report.missing = self->folder_fd;
-    else if (fstat(self->folder_fd, &st) != 0)
-        self->report.missing = -errno;
-    if (self->report.missing != 0) {
+    int error = self->folder_fd < 0 ? self->folder_fd : fstat(self->folder_fd, &st) == 0 ? 0 : -errno;
+    if (hp_place_is_limit(error))
+        note_trouble(self, error);
+    else
+        self->report.missing = error;
+    if (error != 0) {
         self->next = self->count;
         return;
     }
