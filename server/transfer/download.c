@@ -95,6 +95,7 @@ void hp_download_set_state(download_t *self, hp_download_state_t state, const ch
            reason);
     bool final = state == HP_DOWNLOAD_DONE || state == HP_DOWNLOAD_FAILED || state == HP_DOWNLOAD_CANCELLED;
     self->state = state;
+    hp_transfer_enliven(self->transfer, self);
     self->waits = false;
     self->row.finished_at = final ? hp_clock_wall_ms() : 0;
     self->row.error_code = error_code;
@@ -507,6 +508,7 @@ void hp_download_remove(download_t *self, bool keep_data, hp_download_fn done, v
     if (self->state != HP_DOWNLOAD_DONE && self->state != HP_DOWNLOAD_CANCELLED)
         hp_download_stop(self, HP_DOWNLOAD_CANCELLED, "", 0, "");
     self->removing = true;
+    hp_transfer_enliven(self->transfer, self);
     hp_transfer_wake(self->transfer);
 }
 

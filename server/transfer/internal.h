@@ -194,7 +194,9 @@ struct item {
 /* ---- one order ---- */
 
 struct download {
-    download_t *next; /* newest first */
+    download_t *next;      /* newest first */
+    download_t *next_live; /* of those that run, wait or end */
+    bool live;
     hp_transfer_t *transfer;
     hp_download_row_t row; /* texts owned; sums as of the load, kept up to date here */
     hp_download_state_t state;
@@ -230,6 +232,9 @@ struct hp_transfer {
     unsigned running_max, connections;
     download_t *downloads;
     size_t count;
+    download_t *live;
+    download_t *cursor; /* what hp_transfer_get_at found last, and where */
+    size_t cursor_index;
     known_host_t *hosts;
     struct hp_content *contents; /* open readers */
     char boot_id[HP_BOOT_ID_SIZE];
@@ -247,7 +252,8 @@ struct hp_transfer {
 };
 
 /* ---- transfer.c ---- */
-void hp_transfer_wake(hp_transfer_t *self); /* schedule in this turn of the loop */
+void hp_transfer_wake(hp_transfer_t *self);                          /* schedule in this turn of the loop */
+void hp_transfer_enliven(hp_transfer_t *self, download_t *download); /* it does something from now on */
 download_t *hp_transfer_find(const hp_transfer_t *self, int64_t id);
 known_host_t *hp_transfer_known(const hp_transfer_t *self, const char *id); /* NULL unknown */
 void hp_transfer_resume_held(hp_transfer_t *self); /* leases that waited for a buffer or a limit */

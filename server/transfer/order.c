@@ -288,6 +288,8 @@ download_t *hp_download_from_row(hp_transfer_t *transfer, const hp_download_row_
     self->next = transfer->downloads;
     transfer->downloads = self;
     transfer->count++;
+    transfer->cursor = NULL;
+    hp_transfer_enliven(transfer, self);
     return self;
 }
 

@@ -29,8 +29,41 @@ known_host_t *hp_transfer_known(const hp_transfer_t *self, const char *id)
     return NULL;
 }
 
+void hp_transfer_enliven(hp_transfer_t *self, download_t *download)
+{
+    if (download->live)
+        return;
+    download->live = true;
+    download->next_live = self->live;
+    self->live = download;
+}
+
+/* Takes those that rest off the list of the living, so that a turn does not look at every download there ever
+ * was. */
+static void drop_resting(hp_transfer_t *self)
+{
+    for (download_t **link = &self->live; *link != NULL;) {
+        download_t *d = *link;
+        bool rests = !hp_download_active(d) && d->state != HP_DOWNLOAD_QUEUED && d->items == NULL &&
+                     !d->files_loading && !d->removing &&
+                     !(d->row.disk_wait && d->state == HP_DOWNLOAD_PAUSED);
+        if (rests) {
+            d->live = false;
+            *link = d->next_live;
+        } else {
+            link = &d->next_live;
+        }
+    }
+}
+
 void hp_transfer_unlink(hp_transfer_t *self, download_t *download)
 {
+    self->cursor = NULL;
+    for (download_t **link = &self->live; *link != NULL; link = &(*link)->next_live)
+        if (*link == download) {
+            *link = download->next_live;
+            break;
+        }
     for (download_t **link = &self->downloads; *link != NULL; link = &(*link)->next)
         if (*link == download) {
             *link = download->next;
@@ -52,11 +85,11 @@ static bool before(const download_t *a, const download_t *b)
 static void fill_places(hp_transfer_t *self)
 {
     unsigned running = 0;
-    for (const download_t *d = self->downloads; d != NULL; d = d->next)
+    for (const download_t *d = self->live; d != NULL; d = d->next_live)
         running += hp_download_active(d) && !d->waits;
     while (running < self->running_max) {
         download_t *next = NULL;
-        for (download_t *d = self->downloads; d != NULL; d = d->next)
+        for (download_t *d = self->live; d != NULL; d = d->next_live)
             if (d->state == HP_DOWNLOAD_QUEUED && !d->removing && d->items == NULL && !d->files_loading &&
                 (next == NULL || before(d, next)))
                 next = d;
@@ -72,8 +105,8 @@ static void on_turn(uv_idle_t *turn)
     hp_transfer_t *self = HP_CONTAINER(turn, hp_transfer_t, turn);
     uv_idle_stop(turn);
     self->turn_wanted = false;
-    for (download_t *d = self->downloads, *next; d != NULL; d = next) {
-        next = d->next;
+    for (download_t *d = self->live, *next; d != NULL; d = next) {
+        next = d->next_live;
         hp_download_settle(d);
         if (!self->stopping)
             hp_download_schedule(d);
@@ -81,10 +114,11 @@ static void on_turn(uv_idle_t *turn)
     if (!self->stopping && self->started)
         fill_places(self);
     hp_content_wake(self);
-    for (download_t *d = self->downloads, *next; d != NULL; d = next) {
-        next = d->next;
+    for (download_t *d = self->live, *next; d != NULL; d = next) {
+        next = d->next_live;
         hp_download_continue_removal(d);
     }
+    drop_resting(self);
     hp_transfer_maybe_closed(self);
 }
 
@@ -98,7 +132,7 @@ void hp_transfer_wake(hp_transfer_t *self)
 
 void hp_transfer_resume_held(hp_transfer_t *self)
 {
-    for (download_t *d = self->downloads; d != NULL; d = d->next)
+    for (download_t *d = self->live; d != NULL; d = d->next_live)
         for (item_t *item = d->items; item != NULL; item = item->next)
             for (lease_t *lease = item->leases; lease != NULL; lease = lease->next)
                 hp_lease_resume(lease);
@@ -175,7 +209,7 @@ static void look_at_disks(hp_transfer_t *self)
     disk_look_t *job = hp_alloc(sizeof *job);
     job->transfer = self;
     job->items[job->count++].base = hp_strdup(self->folder);
-    for (const download_t *d = self->downloads; d != NULL && job->count < DISK_LOOKS; d = d->next)
+    for (const download_t *d = self->live; d != NULL && job->count < DISK_LOOKS; d = d->next_live)
         if (hp_download_active(d) || (d->row.disk_wait && d->state == HP_DOWNLOAD_PAUSED)) {
             job->items[job->count].id = d->row.id;
             job->items[job->count++].base = hp_strdup(d->row.base);
@@ -188,7 +222,7 @@ static void look_at_disks(hp_transfer_t *self)
 
 void hp_transfer_disk_full(hp_transfer_t *self, const download_t *first, bool full, const hp_err_t *err)
 {
-    for (download_t *d = self->downloads; d != NULL; d = d->next)
+    for (download_t *d = self->live; d != NULL; d = d->next_live)
         if (d != first && hp_download_active(d) && d->device == first->device)
             hp_download_disk_failed(d, full ? HP_E_NO_SPACE : HP_E_DISK, err);
 }
@@ -213,7 +247,7 @@ static void tell_waiting(hp_transfer_t *self)
         return;
     for (known_host_t *host = self->hosts; host != NULL; host = host->next) {
         bool waited = false;
-        for (const download_t *d = self->downloads; d != NULL && !waited && !host->online; d = d->next)
+        for (const download_t *d = self->live; d != NULL && !waited && !host->online; d = d->next_live)
             waited = wants(d, host->id);
         if (waited != host->waited) {
             host->waited = waited;
@@ -225,7 +259,7 @@ static void tell_waiting(hp_transfer_t *self)
 static void on_tick(uv_timer_t *timer)
 {
     hp_transfer_t *self = HP_CONTAINER(timer, hp_transfer_t, tick);
-    for (download_t *d = self->downloads; d != NULL; d = d->next)
+    for (download_t *d = self->live; d != NULL; d = d->next_live)
         if (hp_download_active(d))
             hp_download_changed(d);
     tell_waiting(self);
@@ -248,7 +282,7 @@ static void drop_urls(known_host_t *host)
 /* A host is back: what waited for it is tried at once. */
 static void forget_failures(hp_transfer_t *self, const char *id)
 {
-    for (download_t *d = self->downloads; d != NULL; d = d->next)
+    for (download_t *d = self->live; d != NULL; d = d->next_live)
         for (peer_t *peer = d->peers; peer != NULL; peer = peer->next)
             if (strcmp(peer->id, id) == 0) {
                 peer->failures = 0;
@@ -282,7 +316,7 @@ void hp_transfer_host(hp_transfer_t *self, const char *id, const char *name, con
 void hp_transfer_host_listed(hp_transfer_t *self, const char *host)
 {
     (void)host; /* its list may name any content that is wanted */
-    for (download_t *d = self->downloads; d != NULL; d = d->next)
+    for (download_t *d = self->live; d != NULL; d = d->next_live)
         for (item_t *item = d->items; item != NULL && hp_download_active(d); item = item->next)
             if (item->phase > ITEM_LOADING && item->phase < ITEM_FINISHING && item->row.root != NULL)
                 hp_item_find_sources(item);
@@ -618,7 +652,7 @@ void hp_transfer_destroy(hp_transfer_t *self, void (*closed)(void *arg), void *a
     self->hooks = (hp_transfer_hooks_t){0};
     uv_timer_stop(&self->tick);
     uv_timer_stop(&self->throttle);
-    for (download_t *d = self->downloads; d != NULL; d = d->next)
+    for (download_t *d = self->live; d != NULL; d = d->next_live)
         for (item_t *item = d->items; item != NULL; item = item->next)
             hp_item_stop(item);
     hp_transfer_wake(self);

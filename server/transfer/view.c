@@ -43,11 +43,15 @@ static const char *reason_of(download_t *self, const hp_download_info_t *info, c
             return "The source cannot resume: after an interruption it starts from the beginning";
     if (self->row.reason[0] != '\0')
         return self->row.reason;
+    bool flows = false;
     for (const peer_t *peer = self->peers; peer != NULL; peer = peer->next)
-        if (peer->lease_count > 0 && peer->connected && self->meter.first != 0 &&
-            self->meter.slot - self->meter.first >= HP_METER_SLOTS - 1 && info->speed_bps < SLOW_BPS)
-            return "The source sends very slowly";
-    return error;
+        flows |= peer->lease_count > 0 && peer->connected;
+    if (!flows)
+        return error;
+    if (self->meter.first != 0 && self->meter.slot - self->meter.first >= HP_METER_SLOTS - 1 &&
+        info->speed_bps < SLOW_BPS)
+        return "The source sends very slowly";
+    return ""; /* the trouble of one source is told with that source */
 }
 
 static void fill(download_t *self, hp_download_info_t *info)
@@ -117,9 +121,16 @@ int hp_transfer_get(hp_transfer_t *transfer, int64_t id, hp_download_info_t *inf
 
 int hp_transfer_get_at(hp_transfer_t *transfer, size_t index, hp_download_info_t *info)
 {
-    download_t *download = transfer->downloads;
-    while (download != NULL && index-- > 0)
+    /* Lists ask for one after the other: go on where the last one was found. */
+    bool ahead = transfer->cursor != NULL && transfer->cursor_index <= index;
+    download_t *download = ahead ? transfer->cursor : transfer->downloads;
+    size_t at = ahead ? transfer->cursor_index : 0;
+    while (download != NULL && at < index) {
         download = download->next;
+        at++;
+    }
+    transfer->cursor = download;
+    transfer->cursor_index = at;
     if (download == NULL)
         return HP_E_NOT_FOUND;
     fill(download, info);
