@@ -16,6 +16,8 @@
 static void on_host(void *arg, hp_host_event_t event, const hp_host_t *host)
 {
     hp_app_t *app = arg;
+    if (app->transfer == NULL) /* at the end it goes before the hosts */
+        return;
     if (event == HP_HOST_REMOVED) {
         hp_transfer_host_removed(app->transfer, host->id);
         return;
@@ -114,7 +116,7 @@ static int listen_near(hp_app_t *app, const hp_listen_t *where,
 
 static int listen_peer(hp_app_t *app, const char *address, uint16_t port, hp_err_t *err)
 {
-    hp_peer_options_t options = {.address = address, .port = port};
+    hp_peer_options_t options = {.address = address, .port = port, .hosts = app->hosts};
     return hp_peer_create(&app->peer, app->loop, &options, app->share, &app->self, err);
 }
 

@@ -218,9 +218,16 @@ int hp_discovery_create(hp_discovery_t **out, uv_loop_t *loop, hp_hosts_t *hosts
     return 0;
 }
 
+/* Whoever looks for others wants to be found; who has switched both off does not. */
+static void set_announce(const hp_discovery_t *self)
+{
+    hp_hosts_set_announce(self->hosts, self->scan_on || self->beacon_on);
+}
+
 void hp_discovery_start(hp_discovery_t *discovery)
 {
     discovery->started = true;
+    set_announce(discovery);
     if (discovery->beacon_on)
         set_beacon(discovery, true);
     if (discovery->scan_on)
@@ -240,6 +247,7 @@ void hp_discovery_set(hp_discovery_t *discovery, bool scan, bool beacon)
         set_scan(discovery, scan);
     if (beacon != discovery->beacon_on)
         set_beacon(discovery, beacon);
+    set_announce(discovery);
 }
 
 static void part_closed(void *arg)

@@ -438,6 +438,11 @@ int hp_hosts_create(hp_hosts_t **out, uv_loop_t *loop, hp_store_t *store, hp_fet
     return 0;
 }
 
+void hp_hosts_set_announce(hp_hosts_t *hosts, bool announce)
+{
+    hosts->announce = announce;
+}
+
 void hp_hosts_set_times(hp_hosts_t *hosts, const hp_hosts_times_t *times)
 {
     hosts->times = *times;

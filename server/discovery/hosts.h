@@ -139,6 +139,10 @@ void hp_hosts_report(hp_hosts_t *hosts, const char *id, bool alive);
 #define HP_HOST_URL_SIZE 128
 char *hp_host_url(const hp_host_address_t *address, char out[HP_HOST_URL_SIZE]);
 
+/* Whether probes say where we listen, so that the other side gets to know us, too. Off at first. */
+#define HP_PROBE_PORT_HEADER "Hostpair-Port"
+void hp_hosts_set_announce(hp_hosts_t *hosts, bool announce);
+
 /* How long things take, ms. The defaults are DESIGN section 7's; tests set shorter ones before start. */
 typedef struct hp_hosts_times {
     unsigned silent;  /* an online host is probed after so long without a sign of life: 90 s */

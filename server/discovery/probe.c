@@ -167,8 +167,8 @@ static void on_reply(void *arg, int status, const hp_fetch_reply_t *reply, const
     free(self);
 }
 
-hp_probe_t *hp_probe_start(hp_fetcher_t *fetcher, const char *address, uint16_t port, hp_probe_fn done,
-                           void *arg)
+hp_probe_t *hp_probe_start(hp_fetcher_t *fetcher, const char *address, uint16_t port, uint16_t own_port,
+                           hp_probe_fn done, void *arg)
 {
     hp_probe_t *self = hp_alloc(sizeof *self);
     snprintf(self->address, sizeof self->address, "%s", address);
@@ -179,7 +179,12 @@ hp_probe_t *hp_probe_start(hp_fetcher_t *fetcher, const char *address, uint16_t 
     snprintf(at.address, sizeof at.address, "%s", address);
     char base[HP_HOST_URL_SIZE], url[HP_HOST_URL_SIZE + 16];
     snprintf(url, sizeof url, "%s/hostpair", hp_host_url(&at, base));
+    char own[40];
+    snprintf(own, sizeof own, HP_PROBE_PORT_HEADER ": %u", own_port);
+    const char *headers[] = {own_port != 0 ? own : NULL, NULL};
     hp_fetch_options_t options = {
+        .headers = headers,
+
         .url = url,
         .accept = "application/json",
         .peer = true,

@@ -39,11 +39,12 @@ void hp_probe_clean_name(const char *text, size_t length, char out[HP_HOST_NAME_
 /* 32 lower-case hex digits. */
 bool hp_probe_is_id(const char *text);
 
-/* done runs once, never inside the call; answer is NULL unless status is 0. */
+/* own_port: where we listen, told to the other side; 0: not told. done runs once, never inside the call;
+ * answer is NULL unless status is 0. */
 typedef void (*hp_probe_fn)(void *arg, int status, const hp_probe_answer_t *answer, const hp_err_t *err);
 typedef struct hp_probe hp_probe_t;
-hp_probe_t *hp_probe_start(hp_fetcher_t *fetcher, const char *address, uint16_t port, hp_probe_fn done,
-                           void *arg);
+hp_probe_t *hp_probe_start(hp_fetcher_t *fetcher, const char *address, uint16_t port, uint16_t own_port,
+                           hp_probe_fn done, void *arg);
 
 /* done runs with UV_ECANCELED. */
 void hp_probe_cancel(hp_probe_t *probe);

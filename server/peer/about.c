@@ -7,9 +7,24 @@
 #include "base/clock.h"
 #include "base/path.h"
 
+/* A host that looks for others says where it listens: then both know of each other after one scan. It is only
+ * a hint: the address is probed. */
+static void note_asker(hp_peer_t *peer, hp_http_request_t *request)
+{
+    const char *text = hp_http_header(request, HP_PROBE_PORT_HEADER);
+    uint16_t client_port;
+    if (peer->hosts == NULL || text == NULL)
+        return;
+    char *end;
+    unsigned long port = strtoul(text, &end, 10);
+    if (*end == '\0' && port > 0 && port <= UINT16_MAX)
+        hp_hosts_hint(peer->hosts, hp_http_client(request, &client_port), (uint16_t)port, HP_FOUND_SCAN);
+}
+
 void hp_peer_about(hp_peer_t *peer, hp_http_request_t *request)
 {
     const hp_self_t *self = peer->self;
+    note_asker(peer, request);
     char *name = hp_path_encode(self->name, strlen(self->name), false);
     hp_http_set_header(request, "Hostpair-Id", self->id);
     hp_http_set_header(request, "Hostpair-Name", name);
@@ -24,8 +39,8 @@ void hp_peer_about(hp_peer_t *peer, hp_http_request_t *request)
     char time[HP_RFC3339_SIZE];
     hp_share_get_stats(peer->share, &stats);
     hp_http_reply_json(request, 200,
-                       json_pack("{s:s, s:s, s:s, s:i, s:s, s:I, s:I}", "id", self->id, "name", self->name,
-                                 "version", HP_VERSION, "protocol", 1, "time",
-                                 hp_clock_rfc3339(hp_clock_wall_ms(), time), "files", (json_int_t)stats.files,
-                                 "bytes", (json_int_t)stats.bytes));
+                       json_pack("{s:s, s:s, s:s, s:s, s:i, s:s, s:I, s:I}", "id", self->id, "name",
+                                 self->name, "instance", self->instance, "version", HP_VERSION, "protocol", 1,
+                                 "time", hp_clock_rfc3339(hp_clock_wall_ms(), time), "files",
+                                 (json_int_t)stats.files, "bytes", (json_int_t)stats.bytes));
 }

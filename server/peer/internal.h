@@ -9,6 +9,7 @@ struct hp_peer {
     uv_loop_t *loop;
     hp_share_t *share;
     const hp_self_t *self;
+    hp_hosts_t *hosts;            /* or NULL */
     hp_http_listener_t *listener; /* NULL once it has closed */
     unsigned timers;              /* that are open */
     void (*closed)(void *arg);

@@ -67,7 +67,7 @@ int hp_peer_create(hp_peer_t **peer, uv_loop_t *loop, const hp_peer_options_t *o
                    const hp_self_t *self, hp_err_t *err)
 {
     hp_peer_t *made = hp_alloc(sizeof *made);
-    *made = (hp_peer_t){.loop = loop, .share = share, .self = self};
+    *made = (hp_peer_t){.loop = loop, .share = share, .self = self, .hosts = options->hosts};
     hp_http_options_t http = {
         .name = "peer",
         .server = "hostpair/" HP_VERSION,

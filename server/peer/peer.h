@@ -26,6 +26,7 @@ typedef struct hp_peer_options {
     unsigned connections_max;   /* 0: what the descriptor limit leaves */
     unsigned per_address_max;   /* 0: HP_PEER_PER_ADDRESS */
     unsigned stuck_ms, idle_ms; /* 0: the defaults of http.h */
+    hp_hosts_t *hosts; /* hears of hosts that look for others; NULL: nobody does. Outlives the peer */
 } hp_peer_options_t;
 
 #define HP_PEER_PER_ADDRESS 1000
