@@ -18,8 +18,8 @@ const char hp_guest_style[] =
     "*{box-sizing:border-box}"
     "body{margin:0;background:var(--back);color:var(--text);font:16px/1.5 system-ui,sans-serif}"
     "main{max-width:52rem;margin:0 auto;padding:1.5rem 1rem 3rem}"
-    "h1{margin:0;font-size:1.4rem;overflow-wrap:anywhere}"
-    "nav{margin:.25rem 0 1rem;color:var(--faint);overflow-wrap:anywhere}"
+    "h1{margin:0 0 .6rem;font-size:1.4rem;overflow-wrap:anywhere}"
+    "nav{margin:-.3rem 0 .8rem;color:var(--faint);overflow-wrap:anywhere}"
     "a{color:var(--link);text-decoration:none}a:hover,a:focus{text-decoration:underline}"
     "ul{margin:0;padding:0;list-style:none;background:var(--card);border:1px solid "
     "var(--line);border-radius:.6rem}"
@@ -37,7 +37,7 @@ const char hp_guest_style[] =
 
 /* SHA-256 of hp_guest_style; a test holds one against the other. */
 const char hp_guest_csp[] =
-    "default-src 'none'; style-src 'sha256-v8ra5HDPQcY74YWYyS0T+oe9doHrKlSxYFnxa/O1734='; img-src 'self'; "
+    "default-src 'none'; style-src 'sha256-bAUzWuvdq/zeRlrVS6z1g+37ViZdlFTyGWbHjFXrlOY='; img-src 'self'; "
     "media-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 typedef struct {
@@ -151,9 +151,10 @@ static int add_folder(hp_buf_t *out, const hp_guest_view_t *view, const hp_guest
 static int add_preview(hp_buf_t *out, const hp_guest_view_t *view, const hp_guest_entry_t *entry,
                        const words_t *words)
 {
-    const char *type = hp_path_media_type(entry->name), *open, *close;
+    const char *type = hp_path_media_type(entry->name), *open, *middle = "", *close;
     if (strncmp(type, "image/", 6) == 0) {
-        open = "<img loading=\"lazy\" alt=\"\" src=\"";
+        open = "<img loading=\"lazy\" src=\"";
+        middle = "\" alt=\"";
         close = "\">";
     } else if (strncmp(type, "audio/", 6) == 0) {
         open = "<audio controls preload=\"none\" src=\"";
@@ -164,9 +165,11 @@ static int add_preview(hp_buf_t *out, const hp_guest_view_t *view, const hp_gues
     } else {
         return 0;
     }
-    return hp_buf_printf(out, "<details><summary>%s</summary>", words->preview) | hp_buf_add_text(out, open) |
-           add_file_url(out, view, entry->name) | hp_buf_add_text(out, close) |
-           hp_buf_add_text(out, "</details>");
+    int rc = hp_buf_printf(out, "<details><summary>%s</summary>", words->preview) |
+             hp_buf_add_text(out, open) | add_file_url(out, view, entry->name);
+    if (middle[0] != '\0')
+        rc |= hp_buf_add_text(out, middle) | add_escaped(out, entry->name);
+    return rc | hp_buf_add_text(out, close) | hp_buf_add_text(out, "</details>");
 }
 
 static const char *icon_of(const char *name)
