@@ -29,6 +29,7 @@ const { values: options } = parseArgs({
         grow: { type: "boolean" },
         full: { type: "boolean" },
         json: { type: "boolean" },
+        verbose: { type: "boolean" },
         rounds: { type: "string", default: "5" },
         folder: { type: "string", default: "/var/tmp" },
     },
@@ -99,6 +100,7 @@ async function main() {
     process.once("exit", () => rmSync(work, { recursive: true, force: true }));
     for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => process.exit(1));
     process.env.HP_E2E_TMP = work;
+    if (options.verbose) process.env.HP_BENCH_VERBOSE = "1";
     const say = (/** @type {string} */ text) => process.stderr.write(`${text}\n`);
     const bench = { rounds: Number(options.rounds), full: options.full === true, work, say };
     const version = execFileSync(defaultBin, ["--version"]).toString().trim();

@@ -6,7 +6,7 @@ import { existsSync, linkSync, mkdirSync, readdirSync, rmSync, statSync } from "
 import http from "node:http";
 import { dirname, join } from "node:path";
 
-import { addHost, download, makeFile, sha256, sleep, startHostpair, waitFor } from "../e2e/harness.mjs";
+import { addHost, download, makeFile, sha256, startHostpair, waitFor } from "../e2e/harness.mjs";
 import { MiB, warm } from "./measure.mjs";
 
 /** @typedef {import("../e2e/harness.mjs").Hostpair} Hostpair */
@@ -89,14 +89,17 @@ export async function startSource(share, name = "source") {
     return source;
 }
 
-/** @param {Hostpair} source */
-export function waitHashed(source) {
+/**
+ * Waits until a source has hashed all its files, and has at least so many.
+ * @param {Hostpair} source @param {number} [files]
+ */
+export function waitHashed(source, files = 1) {
     return waitFor(
         async () => {
-            const { share } = (await source.api("/status")).json;
-            return share.files > 0 && share.hashed_bytes === share.bytes;
+            const { share } = await ask(source, "/status");
+            return share.files >= files && share.hashed_bytes === share.bytes;
         },
-        { timeout: 600_000, interval: 50, what: "the source to have hashed its files" },
+        { timeout: 600_000, interval: 4, what: "the source to have hashed its files" },
     );
 }
 
@@ -119,7 +122,7 @@ export async function startReceiver(bench, sources, path) {
 }
 
 /**
- * Fetches a host's file list until it has that file with its root.
+ * Fetches a host's file list, which has that file with its root then.
  * @param {Hostpair} receiver @param {string} host @param {string} path
  */
 export async function refresh(receiver, host, path) {
@@ -130,17 +133,9 @@ export async function refresh(receiver, host, path) {
         const { files = [] } = reply.status === 200 ? reply.json : {};
         return files.find((/** @type {any} */ f) => f.path === path && f.root !== null);
     };
-    const end = performance.now() + 120_000;
-    for (;;) {
-        const reply = await receiver.api(`/hosts/${host}/files/refresh`, { method: "POST" });
-        if (reply.status >= 300) throw new Error(`refresh: ${reply.status} ${reply.text}`);
-        for (let i = 0; i < 20; i++) {
-            const file = await listed();
-            if (file) return file;
-            await sleep(5);
-        }
-        if (performance.now() > end) throw new Error(`the source does not list ${path} with its root`);
-    }
+    const reply = await receiver.api(`/hosts/${host}/files/refresh`, { method: "POST" });
+    if (reply.status >= 300) throw new Error(`refresh: ${reply.status} ${reply.text}`);
+    return await waitFor(listed, { interval: 4, timeout: 60_000, what: `${path} in the source's list` });
 }
 
 const agent = new http.Agent({ keepAlive: true, maxSockets: 2 });

@@ -158,6 +158,8 @@ export async function contest(contestants, rounds) {
             const { name, turn, check, clean } = contestants[at];
             try {
                 const taken = await turn();
+                if (process.env.HP_BENCH_VERBOSE)
+                    process.stderr.write(`round ${round}, ${name}: ${taken.seconds.toFixed(3)} s\n`);
                 await check?.();
                 if (round > 0) turns[at].push(taken);
             } catch (error) {

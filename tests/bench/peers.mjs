@@ -174,7 +174,8 @@ export async function startSyncthings(work) {
         const home = join(work, `syncthing-${name}`);
         const folder = join(work, `synced-${name}`);
         mkdirSync(folder, { recursive: true });
-        const env = { HOME: home, STNOUPGRADE: "1", STNODEFAULTFOLDER: "1" };
+        // STMONITORED: without a second process that watches over the first
+        const env = { HOME: home, STNOUPGRADE: "1", STNODEFAULTFOLDER: "1", STMONITORED: "yes" };
         await timed(["syncthing", "generate", "--home", home, "--no-default-folder"], { env });
         const { output } = await timed(["syncthing", "--home", home, "--device-id"], { env });
         sides.push({

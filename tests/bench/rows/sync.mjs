@@ -4,6 +4,7 @@ import { join } from "node:path";
 
 import { sleep, waitFor } from "../../e2e/harness.mjs";
 import {
+    ask,
     checkFile,
     emptyFolder,
     fetchNow,
@@ -13,6 +14,7 @@ import {
     refresh,
     startReceiver,
     startSource,
+    waitHashed,
 } from "../hostpairs.mjs";
 import { contest, cpuOf, peakOf, resetPeak } from "../measure.mjs";
 import { startSyncthings } from "../peers.mjs";
@@ -59,6 +61,7 @@ export async function run(bench) {
                     linkSync(masters[round.hostpair].path, join(bench.work, "link"));
                     const taken = await watchBoth([source.pid, receiver.pid], async () => {
                         renameSync(join(bench.work, "link"), join(share, name));
+                        await waitHashed(source, 2);
                         await refresh(receiver, hosts[0].id, name);
                         done = await fetchNow(receiver, { host: hosts[0].id, path: name });
                     });
@@ -68,6 +71,7 @@ export async function run(bench) {
                     checkFile(join(receiver.downloadsDir, done.path), masters[round.hostpair].sha256),
                 clean: async () => {
                     rmSync(join(share, `file-${round.hostpair++}`), { force: true });
+                    await waitFor(async () => (await ask(source, "/status")).share.files === 1);
                     await forget(receiver, done);
                 },
             },
