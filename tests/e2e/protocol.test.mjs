@@ -137,6 +137,7 @@ describe("the peer protocol", () => {
                 "bytes",
                 "files",
                 "id",
+                "instance",
                 "name",
                 "protocol",
                 "time",
