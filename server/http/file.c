@@ -15,7 +15,7 @@
 #include "send.h"
 
 /* RFC 6266: a plain name for old clients and the exact one. */
-static void set_attachment(hp_http_request_t *request, const char *name)
+void hp_http_set_attachment(hp_http_request_t *request, const char *name)
 {
     if (name == NULL) {
         hp_http_set_header(request, "Content-Disposition", "attachment");
@@ -48,7 +48,7 @@ static void set_fields(hp_http_request_t *request, const hp_http_file_t *file)
         hp_http_set_header(request, "Last-Modified", hp_clock_http_date(modified(&file->stat), date));
     }
     if (file->attachment)
-        set_attachment(request, file->file_name);
+        hp_http_set_attachment(request, file->file_name);
 }
 
 static void random_boundary(char out[HP_BOUNDARY_SIZE])

@@ -101,6 +101,9 @@ int hp_http_json(hp_http_request_t *request, json_t **json, hp_err_t *err);
 
 /* Adds a field to the coming reply; name and value are copied. */
 void hp_http_set_header(hp_http_request_t *request, const char *name, const char *value);
+/* Content-Disposition: attachment, under this name (UTF-8, or NULL for none) as RFC 6266 and RFC 8187 write
+ * it. */
+void hp_http_set_attachment(hp_http_request_t *request, const char *name);
 
 /* Content-Length: 0 (none for 204 and 304). */
 void hp_http_reply_empty(hp_http_request_t *request, int status);
