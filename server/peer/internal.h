@@ -26,6 +26,8 @@ void hp_peer_list(hp_peer_t *peer, hp_http_request_t *request);
 void hp_peer_manifest(hp_peer_t *peer, hp_http_request_t *request, const char *root);
 /* path: still encoded, without the leading "/". */
 void hp_peer_file(hp_peer_t *peer, hp_http_request_t *request, const char *path);
+/* path: as hp_peer_file's. */
+void hp_peer_torrent(hp_peer_t *peer, hp_http_request_t *request, const char *path);
 void hp_peer_guest(hp_peer_t *peer, hp_http_request_t *request);
 
 /* Answers for a share's status that is not 0. */

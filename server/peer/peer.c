@@ -49,6 +49,8 @@ static void route(hp_peer_t *self, hp_http_request_t *request, const char *path)
         hp_peer_file(self, request, rest);
     } else if (strcmp(first, "manifest") == 0 && rest != NULL) {
         hp_peer_manifest(self, request, rest);
+    } else if (strcmp(first, "torrent") == 0 && rest != NULL) {
+        hp_peer_torrent(self, request, rest);
     } else {
         hp_peer_refuse(request, HP_E_NOT_FOUND);
     }

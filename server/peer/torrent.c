@@ -1,0 +1,275 @@
+/* GET /torrent/<path>: a BitTorrent v2 metainfo file (BEP 52) of one shared file, with this host as its web
+ * seed (BEP 19), so that any BitTorrent program can download and verify it.
+ *
+ * A piece is a chunk of hostpair's own downloads, so the piece layer is the one that stands in the store. The
+ * web seed is the address of the file's folder, ended by a slash: a client appends the torrent's name, which
+ * is the file's. Its host is the one that the client used itself, taken from the request. An empty file has
+ * no root and no piece (BEP 52), which makes a valid metainfo file that has nothing to download. */
+#include "internal.h"
+
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/path.h"
+#include "bencode.h"
+#include "share/merkle.h"
+#include "url_path.h"
+
+#define TORRENT_MAX     ((size_t)3 * 1024 * 1024) /* bytes: a layer of 2 MiB, a path of 12 KiB when encoded */
+#define HASHED_A_SECOND ((uint64_t)256 * 1024 * 1024) /* bytes; a guess for Retry-After */
+#define RETRY_MAX       60                            /* seconds */
+#define AUTHORITY_MAX   261                           /* characters of a host name, ":" and a port */
+
+typedef struct {
+    hp_peer_t *peer;
+    hp_http_request_t *request;
+    char *path;
+    bool as_folder; /* the URL ends with "/" */
+    uint64_t size, piece;
+    uint8_t root[HP_SHA256_SIZE];
+} torrent_t;
+
+static void destroy(torrent_t *self)
+{
+    hp_http_release(self->request);
+    free(self->path);
+    free(self);
+}
+
+/* ---- the address in the request ---- */
+
+/* 1 to 65535 in decimal, without leading zeros. */
+static bool is_port(const char *text)
+{
+    size_t length = strspn(text, "0123456789");
+    return length > 0 && length <= 5 && text[length] == '\0' && text[0] != '0' && atoi(text) <= 65535;
+}
+
+/* A host name or an IPv4 address: labels of letters, digits, "-" and "_", a dot between them. */
+static bool is_name(const char *text, size_t length)
+{
+    static const char label[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_";
+    const char *end = text + length;
+    for (const char *at = text;; at++) {
+        size_t n = strspn(at, label);
+        if (n == 0 || n > 63)
+            return false;
+        at += n;
+        if (at == end)
+            return true;
+        if (*at != '.')
+            return false;
+    }
+}
+
+static bool is_ipv6(const char *text, size_t length)
+{
+    char address[INET6_ADDRSTRLEN];
+    struct in6_addr parsed;
+    if (length >= sizeof address)
+        return false;
+    memcpy(address, text, length);
+    address[length] = '\0';
+    return inet_pton(AF_INET6, address, &parsed) == 1;
+}
+
+/* Whether a Host field is "host" or "host:port" and nothing else (RFC 3986 section 3.2, without what no
+ * address of a hostpair has: user names, escapes, zones, an empty port). It goes into the torrent as it
+ * stands. */
+static bool is_authority(const char *host)
+{
+    if (host == NULL || strlen(host) > AUTHORITY_MAX)
+        return false;
+    const char *rest;
+    if (host[0] == '[') {
+        size_t length = strcspn(host + 1, "]");
+        if (host[1 + length] != ']' || !is_ipv6(host + 1, length))
+            return false;
+        rest = host + length + 2;
+    } else {
+        size_t length = strcspn(host, ":");
+        if (!is_name(host, length))
+            return false;
+        rest = host + length;
+    }
+    return *rest == '\0' || (*rest == ':' && is_port(rest + 1));
+}
+
+/* "http://host:port/files/<folder>/", for the caller to free. */
+static char *folder_url(hp_http_request_t *request, const char *path)
+{
+    char *folder = hp_path_encode(path, (size_t)(hp_path_name(path) - path), true);
+    char *url = hp_sprintf("http://%s/files/%s", hp_http_header(request, "Host"), folder);
+    free(folder);
+    return url;
+}
+
+/* ---- the metainfo ---- */
+
+static void add_info(hp_bencode_t *out, const torrent_t *self)
+{
+    const char *name = hp_path_name(self->path);
+    hp_bencode_dict(out);
+    hp_bencode_text_key(out, "file tree");
+    hp_bencode_dict(out);
+    hp_bencode_text_key(out, name);
+    hp_bencode_dict(out);
+    hp_bencode_text_key(out, "");
+    hp_bencode_dict(out);
+    hp_bencode_text_key(out, "length");
+    hp_bencode_number(out, (int64_t)self->size);
+    if (self->size > 0) {
+        hp_bencode_text_key(out, "pieces root");
+        hp_bencode_bytes(out, self->root, sizeof self->root);
+    }
+    hp_bencode_end(out);
+    hp_bencode_end(out);
+    hp_bencode_end(out);
+    hp_bencode_text_key(out, "meta version");
+    hp_bencode_number(out, 2);
+    hp_bencode_text_key(out, "name");
+    hp_bencode_text(out, name);
+    hp_bencode_text_key(out, "piece length");
+    hp_bencode_number(out, (int64_t)self->piece);
+    hp_bencode_end(out);
+}
+
+/* layer: NULL for a file of at most one piece. */
+static int write_torrent(const torrent_t *self, const uint8_t *layer, size_t count, hp_buf_t *text)
+{
+    hp_bencode_t out;
+    char *url = folder_url(self->request, self->path);
+    hp_bencode_init(&out, text);
+    hp_bencode_dict(&out);
+    hp_bencode_text_key(&out, "info");
+    add_info(&out, self);
+    hp_bencode_text_key(&out, "piece layers");
+    hp_bencode_dict(&out);
+    if (layer != NULL) {
+        hp_bencode_key(&out, self->root, sizeof self->root);
+        hp_bencode_bytes(&out, layer, count * HP_SHA256_SIZE);
+    }
+    hp_bencode_end(&out);
+    hp_bencode_text_key(&out, "url-list");
+    hp_bencode_text(&out, url);
+    hp_bencode_end(&out);
+    free(url);
+    return hp_bencode_finish(&out);
+}
+
+/* Answers, and ends the request's work. */
+static void reply(torrent_t *self, const uint8_t *layer, size_t count)
+{
+    hp_buf_t text;
+    hp_buf_init(&text, TORRENT_MAX);
+    int rc = write_torrent(self, layer, count, &text);
+    if (rc != 0) {
+        hp_peer_refuse(self->request, rc == HP_E_TOO_LARGE ? rc : HP_E_INTERNAL);
+    } else {
+        char *name = hp_sprintf("%s.torrent", hp_path_name(self->path));
+        hp_http_set_attachment(self->request, name);
+        hp_http_set_header(self->request, "Cache-Control", "no-cache");
+        size_t length = text.length;
+        hp_http_reply_owned(self->request, 200, "application/x-bittorrent", hp_buf_take(&text), length);
+        free(name);
+    }
+    hp_buf_dispose(&text);
+    destroy(self);
+}
+
+/* ---- the request's way ---- */
+
+static void refuse(torrent_t *self, int status)
+{
+    hp_peer_refuse(self->request, status);
+    destroy(self);
+}
+
+/* The root of these bytes is not known yet. */
+static void refuse_unhashed(torrent_t *self)
+{
+    char seconds[16];
+    snprintf(seconds, sizeof seconds, "%u",
+             (unsigned)HP_MIN(1 + self->size / HASHED_A_SECOND, (uint64_t)RETRY_MAX));
+    hp_http_set_header(self->request, "Retry-After", seconds);
+    hp_http_reply_text_error(self->request, HP_E_BUSY, "The file is still being hashed");
+    destroy(self);
+}
+
+static void on_layer(void *arg, int status, uint8_t *digests, size_t count)
+{
+    torrent_t *self = arg;
+    if (hp_http_gone(self->request)) {
+        destroy(self);
+    } else if (status == HP_E_NOT_FOUND) {
+        refuse_unhashed(self); /* it has changed since it was opened */
+    } else if (status != 0) {
+        refuse(self, status == HP_E_INVALID ? HP_E_INTERNAL : status);
+    } else if (count != hp_merkle_layer_count(self->size, self->piece)) {
+        /* The root is also that of a file of another size, whose bytes are nodes of this one's tree. */
+        hp_log(HP_LOG_WARN, "peer: no torrent of %s: another file has the same root and another size",
+               self->path);
+        refuse(self, HP_E_INTERNAL);
+    } else {
+        reply(self, digests, count);
+    }
+    free(digests);
+}
+
+/* After the client has gone the peer may have, too. */
+static void on_opened(void *arg, int status, const hp_share_file_t *file)
+{
+    torrent_t *self = arg;
+    if (status == 0) {
+        close(file->fd);
+        if (hp_http_gone(self->request) || self->as_folder)
+            status = HP_E_NOT_FOUND;
+    }
+    if (status != 0) {
+        refuse(self, status);
+        return;
+    }
+    self->size = (uint64_t)file->stat.st_size;
+    self->piece = hp_chunk_size_for(self->size);
+    if (self->size > 0 && hp_hex_decode(file->root, self->root, sizeof self->root) != 0)
+        refuse_unhashed(self);
+    else if (self->size <= self->piece)
+        reply(self, NULL, 0);
+    else
+        hp_share_layer(self->peer->share, file->root, self->piece, on_layer, self);
+}
+
+void hp_peer_torrent(hp_peer_t *peer, hp_http_request_t *request, const char *encoded)
+{
+    if (!is_authority(hp_http_header(request, "Host"))) {
+        hp_http_reply_text_error(request, HP_E_BAD_REQUEST,
+                                 "Host has to be a host name or address, and a port");
+        return;
+    }
+    char *path = hp_url_path_decode(encoded);
+    if (path == NULL) {
+        hp_peer_refuse(request, HP_E_NOT_FOUND);
+        return;
+    }
+    size_t length = strlen(path);
+    if (length == 0) { /* "/torrent/": the folder itself */
+        free(path);
+        hp_peer_refuse(request, HP_E_FORBIDDEN);
+        return;
+    }
+    torrent_t *self = hp_alloc(sizeof *self);
+    self->peer = peer;
+    self->request = request;
+    self->path = path;
+    if (path[length - 1] == '/') {
+        path[length - 1] = '\0';
+        self->as_folder = true;
+    }
+    hp_http_addref(request);
+    hp_share_open(peer->share, self->path, on_opened, self);
+}
