@@ -241,6 +241,7 @@ struct hp_transfer {
     uv_timer_t tick, throttle;
     uv_idle_t turn; /* runs hp_transfer_schedule once, from the loop's own turn */
     bool turn_wanted, started, stopping;
+    size_t held_turn; /* which held lease goes on first the next time */
     hp_bucket_t bucket;
     hp_meter_t meter;
     uint64_t bytes, received, free_bytes, disk_looked_at;

@@ -130,12 +130,27 @@ void hp_transfer_wake(hp_transfer_t *self)
     uv_idle_start(&self->turn, on_turn);
 }
 
-void hp_transfer_resume_held(hp_transfer_t *self)
+/* Calls fn for each held lease from number first on, up to number end; returns how many there are. */
+static size_t each_held(hp_transfer_t *self, size_t first, size_t end, void (*fn)(lease_t *lease))
 {
+    size_t count = 0;
     for (download_t *d = self->live; d != NULL; d = d->next_live)
         for (item_t *item = d->items; item != NULL; item = item->next)
             for (lease_t *lease = item->leases; lease != NULL; lease = lease->next)
-                hp_lease_resume(lease);
+                if (lease->held && count++ >= first && count <= end)
+                    fn(lease);
+    return count;
+}
+
+void hp_transfer_resume_held(hp_transfer_t *self)
+{
+    size_t held = each_held(self, 0, 0, NULL);
+    if (held == 0)
+        return;
+    /* Under a limit only those that come first get something: every time another one does. */
+    size_t first = self->held_turn++ % held;
+    each_held(self, first, held, hp_lease_resume);
+    each_held(self, 0, first, hp_lease_resume); /* these still stand before the ones that went on */
 }
 
 static void on_room(void *arg)
