@@ -200,6 +200,8 @@ hp_source_state_t hp_peer_state(const peer_t *self, uint64_t now_ms)
         const known_host_t *host = hp_transfer_known(self->download->transfer, self->id);
         if (!self->web && (host == NULL || !host->online))
             return HP_SOURCE_WAITING;
+    } else if (self->download->items == NULL && self->error[0] != '\0') {
+        return HP_SOURCE_FAILED; /* so it ended for this source */
     }
     return HP_SOURCE_IDLE;
 }
