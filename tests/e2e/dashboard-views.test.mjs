@@ -203,9 +203,12 @@ describe("dashboard views", { skip }, () => {
             await page.getByRole("heading", { level: 1, name: heading, exact: true }).waitFor();
         }
         await page.keyboard.press("/");
-        await page.keyboard.type("notes");
-        await page.keyboard.press("Enter");
+        await page.keyboard.type("notes", { delay: 120 });
         await page.locator(".results").getByText("notes.txt").waitFor();
+        await page.keyboard.type(".");
+        assert.equal(await page.locator("input[data-search]").inputValue(), "notes.");
+        await page.goBack();
+        await page.locator(".card.host").waitFor();
 
         await page.evaluate((to) => (location.hash = to), `#/hosts/${host.id}`);
         await page.locator(".virtual .table-row").first().waitFor();

@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
 
-import { closeBrowser, openDashboard, skip } from "./browser.mjs";
+import { assertAccessible, closeBrowser, openDashboard, skip } from "./browser.mjs";
 import {
     MiB,
     addHost,
@@ -123,6 +123,18 @@ describe("dashboard", { skip }, () => {
         const page = await openDashboard(t, b, `#/hosts/${host.id}`);
 
         await page.getByRole("button", { name: "Download big.bin" }).click();
+        const paints = await page.locator(".file-state.busy").evaluate(
+            (element) =>
+                new Promise((done) => {
+                    let count = 0;
+                    new MutationObserver(() => count++).observe(element, {
+                        characterData: true,
+                        subtree: true,
+                    });
+                    setTimeout(() => done(count), 1500);
+                }),
+        );
+        assert.ok(paints <= 7, `${paints} repaints of one row in 1.5 s`);
         await page.getByRole("status").getByRole("button", { name: "Show" }).click();
         const details = page.locator("[data-details]");
         await details.waitFor();
@@ -202,6 +214,7 @@ describe("dashboard", { skip }, () => {
         await page.getByText("No other hosts yet").waitFor();
         await b.kill9();
         await page.getByRole("alert").getByText("Not connected to hostpair").waitFor();
+        await assertAccessible(page, "the page without a connection");
         await b.start();
         await addHost(b, a.peerPort);
         await page.locator(".card.host").getByText("studio").waitFor({ timeout: 20_000 });
@@ -211,6 +224,8 @@ describe("dashboard", { skip }, () => {
     test("asks for the token once, and keeps it in a cookie that no script reads", async (t) => {
         const b = await startHostpair({ t, name: "workbench", args: ["--dashboard-token", "open-sesame"] });
         const page = await openDashboard(t, b, "#/hosts", { expected: /\/api\/v1\// });
+        await page.getByLabel("Token").waitFor();
+        await assertAccessible(page, "the form for the token");
         await page.getByLabel("Token").fill("something else");
         await page.getByRole("button", { name: "Sign in" }).click();
         await page.locator(".field .error").waitFor();

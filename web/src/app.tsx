@@ -1,11 +1,12 @@
 // The frame round every view: navigation, who this host is, whether the page is connected, notices and dialogs.
 
 import { effect } from "@preact/signals";
+import { Component, type ComponentChildren } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import { api, whenUnauthorized } from "./api";
 import { bytes, percent, speed } from "./format";
 import { type Key, setLanguage, t } from "./i18n";
-import { Button } from "./parts/bits";
+import { Button, Failed } from "./parts/bits";
 import { Dialogs } from "./parts/dialogs";
 import { Icon, type IconName } from "./parts/icons";
 import { startKeys } from "./parts/keys";
@@ -25,7 +26,7 @@ import {
   unread,
   want,
 } from "./state/store";
-import { dialog, dismiss, notices, remember, route, setTheme } from "./state/ui";
+import { dialog, dismiss, notices, remember, route, sentence, setTheme } from "./state/ui";
 import { DownloadsView, isOpen } from "./views/downloads";
 import { FilesView } from "./views/files";
 import { HostsView } from "./views/hosts";
@@ -93,7 +94,9 @@ export function App() {
         <Identity />
         <Connection />
         <main id="main" tabIndex={-1}>
-          <View />
+          <Guarded>
+            <View />
+          </Guarded>
         </main>
       </div>
       <Notices />
@@ -116,6 +119,16 @@ function start(): void {
   effect(() => {
     document.title = title();
   });
+  // A link that is gone with its view leaves the focus nowhere: it goes on in the new view.
+  addEventListener("hashchange", () =>
+    requestAnimationFrame(() => {
+      if (document.activeElement === document.body) {
+        document.getElementById("main")?.focus({ preventScroll: true });
+      }
+    }),
+  );
+  // A file that is dropped beside the place for it would replace the page.
+  for (const type of ["dragover", "drop"]) addEventListener(type, (event) => event.preventDefault());
   // Which further views this server has; a failure here shows when the view is opened.
   const stop = effect(() => {
     if (status.value === null) return;
@@ -146,19 +159,38 @@ function title(): string {
   return `${count}${progress}${name ? `${name} – ` : ""}hostpair`;
 }
 
+/** A fault in one view leaves the others usable. */
+class Guarded extends Component<{ children: ComponentChildren }, { fault: string | null }> {
+  override state = { fault: null as string | null };
+
+  static override getDerivedStateFromError(error: unknown): { fault: string } {
+    console.error(error);
+    return { fault: sentence(error) };
+  }
+
+  override componentDidMount(): void {
+    addEventListener("hashchange", () => this.state.fault !== null && this.setState({ fault: null }));
+  }
+
+  render() {
+    if (this.state.fault === null) return this.props.children;
+    return <Failed text={this.state.fault} retry={() => this.setState({ fault: null })} />;
+  }
+}
+
 function View() {
   const [view = "hosts", ...rest] = route.value.path;
   switch (view) {
     case "hosts":
       return rest.length === 0 ? (
-        <HostsView />
+        <HostsView query="" />
       ) : (
         <FilesView key={rest[0]} host={rest[0]!} folder={rest.slice(1).join("/")} />
       );
     case "downloads":
       return <DownloadsView selected={/^\d+$/.test(rest[0] ?? "") ? Number(rest[0]) : null} />;
     case "search":
-      return <Lazy key="search" load={async () => (await import("./views/search")).SearchView} props={{}} />;
+      return <HostsView query={rest[0] ?? ""} />;
     case "share":
       return (
         <Lazy
@@ -184,7 +216,7 @@ function View() {
         <Lazy key="settings" load={async () => (await import("./views/settings")).SettingsView} props={{}} />
       );
     default:
-      return <HostsView />;
+      return <HostsView query="" />;
   }
 }
 

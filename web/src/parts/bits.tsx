@@ -279,12 +279,18 @@ export function SearchBox({
 }) {
   const [text, setText] = useState(value);
   const timer = useRef<ReturnType<typeof setTimeout>>();
-  useEffect(() => setText(value), [value]);
+  // A value from outside does not overwrite what is being typed.
+  useEffect(() => {
+    if (timer.current === undefined) setText(value);
+  }, [value]);
   useEffect(() => () => clearTimeout(timer.current), []);
   const report = (next: string, delay: number): void => {
     setText(next);
     clearTimeout(timer.current);
-    timer.current = setTimeout(() => onChange(next), delay);
+    timer.current = setTimeout(() => {
+      timer.current = undefined;
+      onChange(next);
+    }, delay);
   };
   return (
     <div class="search">

@@ -13,20 +13,33 @@ import { Icon, kindOf } from "./icons";
 /** The first bytes of a text that are shown. */
 const TEXT_MAX = 256 * 1024;
 
+/** Between two tries to show what is not there yet, milliseconds. */
+const RETRY_MS = 1000;
+
 export function Preview({ id, onClose }: { id: number; onClose: () => void }) {
   const download = downloads.get(id);
   const failed = useSignal(false);
   const done = download?.state === "done";
-  // What could not be shown while it was downloading gets another chance when it is whole.
-  useEffect(() => {
+  const attempt = useSignal(0);
+  const again = (): void => {
+    attempt.value++;
     failed.value = false;
-  }, [done]);
+  };
+  // What cannot be shown yet gets another chance now and then while it downloads, and when it is whole.
+  useEffect(again, [done]);
+  useEffect(() => {
+    if (!failed.value || done) return;
+    const timer = setTimeout(again, RETRY_MS);
+    return () => clearTimeout(timer);
+  }, [failed.value, done]);
   if (!download) return null;
   const { name } = download;
   const url = api.contentUrl(id);
   const kind = kindOf(name, null);
+  const key = attempt.value;
   const onError = (): void => {
-    failed.value = true;
+    // A late word about an element that is gone does not count.
+    if (key === attempt.peek()) failed.value = true;
   };
   return (
     <Modal title={name} onClose={onClose} wide>
@@ -34,13 +47,13 @@ export function Preview({ id, onClose }: { id: number; onClose: () => void }) {
         {failed.value ? (
           <p class="muted">{t(done ? "preview.failed" : "preview.later")}</p>
         ) : kind === "image" ? (
-          <img src={url} alt={name} onError={onError} />
+          <img key={key} src={url} alt={name} onError={onError} />
         ) : kind === "audio" ? (
-          <audio src={url} controls autoplay onError={onError} />
+          <audio key={key} src={url} controls autoplay onError={onError} />
         ) : kind === "video" ? (
-          <video src={url} controls autoplay onError={onError} />
+          <video key={key} src={url} controls autoplay onError={onError} />
         ) : kind === "text" ? (
-          <Text id={id} onError={onError} />
+          <Text key={key} id={id} onError={onError} />
         ) : (
           <p class="muted">{t("preview.none")}</p>
         )}

@@ -6,11 +6,13 @@ import { ago, bytes, clockOffset, rtt } from "../format";
 import { type Key, t } from "../i18n";
 import { Button, Empty, Facts, Loading, Menu, Progress, SearchBox } from "../parts/bits";
 import { Icon } from "../parts/icons";
+import { Lazy } from "../parts/lazy";
 import { hosts, messages, missing, status } from "../state/store";
-import { attempt, copy, dialog, go, href, notify } from "../state/ui";
+import { attempt, copy, dialog, go, href, notify, route } from "../state/ui";
 import type { Host } from "../types";
 
-export function HostsView() {
+/** The hosts; with a query, what they have by that name. */
+export function HostsView({ query }: { query: string }) {
   const ids = useComputed(() =>
     hosts
       .all()
@@ -47,15 +49,13 @@ export function HostsView() {
           <span class="muted">{t("scan.progress", { done: scan.done, total: scan.total })}</span>
         </div>
       )}
-      {!missing.value.has("search") && ids.value.length > 0 && (
-        <SearchBox
-          label={t("search.all")}
-          value=""
-          onChange={(text) => text.trim() !== "" && go("search", text.trim())}
-        />
+      {!missing.value.has("search") && (ids.value.length > 0 || query !== "") && (
+        <SearchBox label={t("search.all")} value={query} onChange={searchFor} />
       )}
       {!hosts.loaded.value ? (
         <Loading />
+      ) : query !== "" ? (
+        <Lazy load={async () => (await import("./search")).SearchResults} props={{ query }} />
       ) : ids.value.length === 0 ? (
         <Empty
           icon="hosts"
@@ -83,6 +83,14 @@ export function HostsView() {
       )}
     </section>
   );
+}
+
+/** One entry in the browser's history for a search, however it is typed. */
+function searchFor(text: string): void {
+  const words = text.trim();
+  const target = words === "" ? href("hosts") : href("search", words);
+  if (route.peek().path[0] === "search") location.replace(target);
+  else if (words !== "") location.hash = target;
 }
 
 function foundBy(host: Host): string {

@@ -5,24 +5,19 @@ import { useEffect } from "preact/hooks";
 import { api } from "../api";
 import { bytes } from "../format";
 import { t } from "../i18n";
-import { Button, Empty, Failed, Loading, SearchBox } from "../parts/bits";
+import { Button, Empty, Failed, Loading } from "../parts/bits";
 import { Icon, fileIcon } from "../parts/icons";
 import { byRoot, downloads, hostName, hosts, optional } from "../state/store";
-import { attempt, go, href, notify, route, sentence } from "../state/ui";
+import { attempt, go, href, notify, sentence } from "../state/ui";
 import type { SearchResult } from "../types";
 
-export function SearchView() {
-  const words = route.value.path[1] ?? "";
+export function SearchResults({ query: words }: { query: string }) {
   const results = useSignal<SearchResult[] | null>(null);
   const error = useSignal<string | null>(null);
   const tries = useSignal(0);
   useEffect(() => {
     const abort = new AbortController();
     error.value = null;
-    if (words === "") {
-      results.value = [];
-      return;
-    }
     optional("search", () => api.search(words, abort.signal)).then(
       (found) => {
         if (!abort.signal.aborted) results.value = found ?? [];
@@ -33,37 +28,24 @@ export function SearchView() {
     );
     return () => abort.abort();
   }, [words, tries.value]);
+  if (error.value) return <Failed text={error.value} retry={() => tries.value++} />;
+  if (results.value === null) return <Loading />;
+  if (results.value.length === 0) {
+    return (
+      <Empty icon="search" title={t("search.none")}>
+        {t("search.none.text")}
+      </Empty>
+    );
+  }
   return (
-    <section class="view" aria-labelledby="view-title">
-      <nav class="crumbs" aria-label={t("crumbs")}>
-        <a href={href("hosts")}>{t("hosts.title")}</a>
-        <Icon name="chevron" size={14} />
-        <h1 id="view-title">{t("search.title")}</h1>
-      </nav>
-      <SearchBox
-        label={t("search.all")}
-        value={words}
-        onChange={(text) => (text.trim() === "" ? go("hosts") : go("search", text.trim()))}
-      />
-      {error.value ? (
-        <Failed text={error.value} retry={() => tries.value++} />
-      ) : results.value === null ? (
-        <Loading />
-      ) : results.value.length === 0 ? (
-        <Empty icon="search" title={t("search.none")}>
-          {t("search.none.text")}
-        </Empty>
-      ) : (
-        <ul class="results" aria-label={t("search.title")}>
-          {results.value.map((result) => (
-            <Result
-              key={`${result.root ?? ""} ${result.copies[0]?.host} ${result.copies[0]?.path}`}
-              result={result}
-            />
-          ))}
-        </ul>
-      )}
-    </section>
+    <ul class="results" aria-label={t("search.title")}>
+      {results.value.map((result) => (
+        <Result
+          key={`${result.root ?? ""} ${result.copies[0]?.host} ${result.copies[0]?.path}`}
+          result={result}
+        />
+      ))}
+    </ul>
   );
 }
 

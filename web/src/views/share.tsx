@@ -275,18 +275,25 @@ function askAboutName(path: string): Promise<Answer> {
   });
 }
 
+/** Uploads in the document at once; those that want attention come first. */
+const UPLOADS_SHOWN = 20;
+const RANKS = { asking: 0, sending: 1, failed: 2, waiting: 3, done: 4 };
+
 function Uploads() {
   const all = uploads.value;
   if (all.length === 0) return null;
+  const done = all.filter((upload) => upload.state === "done").length;
   const finished = all.some((upload) => upload.state === "done" || upload.state === "failed");
+  const shown = [...all].sort((a, b) => RANKS[a.state] - RANKS[b.state]).slice(0, UPLOADS_SHOWN);
   return (
     <section class="panel" aria-labelledby="uploads-title">
       <div class="row">
         <h2 id="uploads-title">{t("uploads.title")}</h2>
+        {all.length > 1 && <span class="muted">{t("progress.files", { done, n: all.length })}</span>}
         {finished && <Button kind="quiet" label={t("uploads.clear")} onClick={clearUploads} />}
       </div>
       <ul class="uploads">
-        {all.slice(0, 50).map((upload) => (
+        {shown.map((upload) => (
           <li key={upload.id} data-upload={upload.state}>
             <span class="upload-name" title={upload.path}>
               {upload.path}
