@@ -60,7 +60,7 @@ static bool is_name(const char *text, size_t length)
         if (n == 0 || n > 63)
             return false;
         at += n;
-        if (at == end)
+        if (at == end || (*at == '.' && at + 1 == end)) /* "host." is written out in full */
             return true;
         if (*at != '.')
             return false;
