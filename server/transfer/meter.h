@@ -26,7 +26,7 @@ typedef struct hp_bucket {
     uint64_t at_ns;
 } hp_bucket_t;
 
-/* What an idle bucket saves up. A busy machine lets the loop run late: what it missed for so long is made up. */
+/* What an idle bucket saves up: when a busy machine lets the loop run late, so much is made up. */
 #define HP_BUCKET_BURST_MS 250
 
 void hp_bucket_set(hp_bucket_t *self, uint64_t rate);
