@@ -547,7 +547,7 @@ int hp_remote_page_read(hp_db_t *db, const hp_remote_query_t *query, hp_remote_p
 {
     *page = (hp_remote_page_t){0};
     item_t cursor;
-    folder_row_t folder;
+    folder_row_t folder = {0};
     int64_t list;
     if (query->limit < 1 || query->limit > HP_REMOTE_PAGE_MAX)
         return hp_err_set(err, HP_E_INVALID, "limit is not between 1 and %d", HP_REMOTE_PAGE_MAX);

@@ -192,7 +192,7 @@ static void what_is_no_database_is_refused(void **state)
 static void a_damaged_header_is_refused(void **state)
 {
     char path[PATH_SIZE];
-    size_t size;
+    size_t size = 0;
     make_database(path_in(*state, "damaged.db", path));
     char *data = read_whole(path, &size);
     data[16] = 3; /* the page size is no power of two any more */
@@ -235,7 +235,7 @@ static int open_without_rights(void *path)
 static void assert_no_rights(const char *folder, const char *path, const char *words)
 {
     char errors[PATH_SIZE];
-    size_t size;
+    size_t size = 0;
     assert_int_equal(in_child(open_without_rights, (void *)path, path_in(folder, "errors", errors)), 0);
     char *text = read_whole(errors, &size);
     text[size - 1] = '\0';
@@ -498,7 +498,7 @@ static void mistakes_in_the_code_abort_with_the_statements_name(void **state)
     set(db, "a", "b");
     for (size_t i = 0; i < sizeof mistakes / sizeof *mistakes; i++) {
         int status = in_child(mistakes[i].fn, db, path_in(*state, "errors", errors));
-        size_t size;
+        size_t size = 0;
         char *text = read_whole(errors, &size);
         assert_true(size > 0);
         text[size - 1] = '\0';
