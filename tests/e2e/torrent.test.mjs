@@ -11,7 +11,7 @@ import { after, before, describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
 
 import { MiB, makeBytes, makeFile, startHostpair, tempDir, waitFor } from "./harness.mjs";
-import { fetchRaw } from "./protocol.mjs";
+import { Raw, ask, fetchRaw } from "./protocol.mjs";
 
 /** @typedef {import("./harness.mjs").Hostpair} Hostpair */
 /** @typedef {string | number | { [key: string]: Bencodable }} Bencodable strings hold bytes (latin1) */
@@ -242,6 +242,17 @@ describe("torrents", () => {
             const wanted = expected(makeBytes(MiB + 3, seed), "changing.bin", `${h.peerUrl}/files/`);
             assert.equal(reply.body.toString("latin1"), wanted, `seed ${seed}`);
         }
+    });
+
+    test("clients that leave before their answer leave nothing behind", async () => {
+        await torrent("3145733.bin");
+        for (let i = 0; i < 40; i++) {
+            const client = new Raw(h.peerPort);
+            client.send(ask(`/torrent/${i % 2 ? "1.bin" : "3145733.bin"}`));
+            client.socket.end(() => setTimeout(() => client.socket.resetAndDestroy(), i % 4));
+            await client.end();
+        }
+        assert.equal((await h.peer("/torrent/3145733.bin")).status, 200);
     });
 
     describe("libtorrent", { skip: libtorrent ? false : "python3-libtorrent is not installed" }, () => {
