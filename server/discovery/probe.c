@@ -60,6 +60,12 @@ void hp_probe_clean_name(const char *text, size_t length, char out[HP_HOST_NAME_
     out[used] = '\0';
 }
 
+static bool is_id_string(const json_t *value)
+{
+    return json_is_string(value) && json_string_length(value) == 32 &&
+           hp_probe_is_id(json_string_value(value));
+}
+
 static int64_t count_of(const json_t *object, const char *name)
 {
     const json_t *value = json_object_get(object, name);
@@ -72,7 +78,7 @@ static void read_fields(const json_t *object, hp_probe_answer_t *answer)
     const json_t *at = json_object_get(object, "time");
     if (json_is_string(name))
         hp_probe_clean_name(json_string_value(name), json_string_length(name), answer->name);
-    if (json_is_string(instance) && hp_probe_is_id(json_string_value(instance)))
+    if (is_id_string(instance))
         memcpy(answer->instance, json_string_value(instance), sizeof answer->instance);
     if (!json_is_string(at) || hp_clock_parse_rfc3339(json_string_value(at), &answer->time) != 0)
         answer->time = -1;
@@ -82,12 +88,12 @@ static void read_fields(const json_t *object, hp_probe_answer_t *answer)
 
 static int parse_json(const char *body, size_t length, hp_probe_answer_t *answer, hp_err_t *err)
 {
-    json_t *object = json_loadb(body, length, JSON_REJECT_DUPLICATES, NULL);
+    json_t *object = json_loadb(body, length, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, NULL);
     const json_t *id = json_object_get(object, "id"), *protocol = json_object_get(object, "protocol");
     int rc = 0;
     if (!json_is_object(object))
         rc = hp_err_set(err, HP_E_NOT_A_HOST, "what it says is neither empty nor JSON");
-    else if (!json_is_string(id) || !hp_probe_is_id(json_string_value(id)))
+    else if (!is_id_string(id))
         rc = hp_err_set(err, HP_E_NOT_A_HOST, "its JSON has no host id of 32 hex digits");
     else if (!json_is_integer(protocol) || json_integer_value(protocol) < 1 ||
              json_integer_value(protocol) > 1000000)
