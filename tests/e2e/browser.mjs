@@ -59,6 +59,7 @@ const PROBES = /\/api\/v1\/(messages|share\/files|settings|traffic)(\?|$)/;
  * @property {number} [height]
  * @property {string} [locale]
  * @property {"light" | "dark"} [colorScheme]
+ * @property {(page: import("playwright-core").Page) => Promise<unknown>} [prepare] called before the page is opened
  * @property {RegExp} [expected] addresses whose requests this test makes fail
  */
 
@@ -97,6 +98,7 @@ export async function openDashboard(t, host, hash = "#/hosts", options = {}) {
         await context.close();
         assert.deepEqual(errors, [], "the page wrote errors to the console");
     });
+    await options.prepare?.(page);
     await page.goto(`${host.dashboardUrl}/${hash}`);
     return page;
 }

@@ -183,6 +183,88 @@ describe("dashboard views", { skip }, () => {
         });
     });
 
+    test("plays a sound while it downloads, and jumps to where the bytes are not yet", async (t) => {
+        const seconds = 200;
+        const share = tempDir(t);
+        writeFileSync(join(share, "tone.wav"), tone(seconds));
+        const c = await startHostpair({ t, name: "radio", share });
+        const link = await startLink({ t, to: c.peerPort, rate: MiB });
+        const d = await startHostpair({ t });
+        const far = await addHost(d, link.port);
+        await waitFor(async () => (await d.api(`/hosts/${far.id}/files`)).json.total === 1, {
+            what: "the list",
+            timeout: 30_000,
+        });
+        const page = await openDashboard(t, d, `#/hosts/${far.id}`, { expected: /\/content$/ });
+        await page.getByRole("button", { name: "tone.wav", exact: true }).click();
+        const audio = page.getByRole("dialog").locator("audio");
+        await waitFor(() => audio.evaluate((/** @type {any} */ sound) => sound.duration > 1), {
+            what: "its length",
+            timeout: 30_000,
+        });
+        await audio.evaluate(
+            (/** @type {any} */ sound, /** @type {number} */ to) => (sound.currentTime = to),
+            seconds - 5,
+        );
+        await waitFor(
+            () => audio.evaluate((/** @type {any} */ sound) => !sound.seeking && sound.readyState >= 2),
+            {
+                what: "the place near its end",
+                timeout: 30_000,
+            },
+        );
+        const [one] = (await d.api("/downloads")).json.downloads;
+        assert.equal(one.state, "running", "it played before it was whole");
+        assert.ok(one.done_bytes < one.size, `${one.done_bytes} of ${one.size}`);
+    });
+
+    test("shows messages, who has them and who has not yet, and what is wrong with one", async (t) => {
+        const me = (await b.api("/status")).json.id;
+        const at = new Date().toISOString();
+        const messages = [
+            {
+                id: 1,
+                from: host.id,
+                to: me,
+                text: "<i>hello</i>",
+                sent_at: at,
+                received_at: at,
+                incoming: true,
+                deliveries: [],
+            },
+            {
+                id: 2,
+                from: me,
+                to: host.id,
+                text: "good morning",
+                sent_at: at,
+                received_at: null,
+                incoming: false,
+                deliveries: [{ host: host.id, state: "queued" }],
+            },
+        ];
+        const page = await openDashboard(t, b, `#/messages/${host.id}`, {
+            expected: /\/messages$/,
+            prepare: (opened) =>
+                opened.route("**/api/v1/messages*", (route) => {
+                    if (route.request().method() === "GET") return route.fulfill({ json: { messages } });
+                    const detail = "text: has more than 4000 characters";
+                    return route.fulfill({
+                        status: 422,
+                        contentType: "application/problem+json",
+                        body: JSON.stringify({ title: "invalid", status: 422, detail, code: "invalid" }),
+                    });
+                }),
+        });
+        await page.locator(".bubble").getByText("<i>hello</i>").waitFor();
+        await page.getByText("waits for studio").waitFor();
+        await assertAccessible(page, "messages");
+        await page.getByRole("textbox", { name: "Message to studio" }).fill("too long");
+        await page.keyboard.press("Enter");
+        await page.getByRole("alert").getByText("text: has more than 4000 characters").waitFor();
+        assert.equal(await page.getByRole("textbox", { name: "Message to studio" }).inputValue(), "too long");
+    });
+
     test("computes a digest that can be compared", async (t) => {
         const page = await openDashboard(t, b, "#/downloads/1");
         await page.getByRole("button", { name: "Compute" }).click();
@@ -272,6 +354,34 @@ describe("dashboard views", { skip }, () => {
         await page.getByText(`http://${address}`, { exact: true }).waitFor();
     });
 });
+
+/**
+ * A sound: 16 bits, 32 kHz, two channels.
+ * @param {number} seconds
+ */
+function tone(seconds) {
+    const rate = 32_000;
+    const data = Buffer.alloc(seconds * rate * 4);
+    for (let i = 0; i < data.length / 4; i++) {
+        const value = Math.round(8000 * Math.sin(((2 * Math.PI * 440) / rate) * i));
+        data.writeInt16LE(value, i * 4);
+        data.writeInt16LE(value, i * 4 + 2);
+    }
+    const head = Buffer.alloc(44);
+    head.write("RIFF", 0);
+    head.writeUInt32LE(36 + data.length, 4);
+    head.write("WAVEfmt ", 8);
+    head.writeUInt32LE(16, 16);
+    head.writeUInt16LE(1, 20);
+    head.writeUInt16LE(2, 22);
+    head.writeUInt32LE(rate, 24);
+    head.writeUInt32LE(rate * 4, 28);
+    head.writeUInt16LE(4, 32);
+    head.writeUInt16LE(16, 34);
+    head.write("data", 36);
+    head.writeUInt32LE(data.length, 40);
+    return Buffer.concat([head, data]);
+}
 
 /** A picture of one red point. */
 const PIXEL = Buffer.from(
