@@ -168,6 +168,7 @@ int hp_remote_import_publish(hp_db_t *db, hp_remote_import_t *import, const char
 /* Frees the import; its rows go with the next sweep unless it was published. import may be NULL. */
 int hp_remote_import_abandon(hp_db_t *db, hp_remote_import_t *import, hp_err_t *err);
 int64_t hp_remote_import_files(const hp_remote_import_t *import);
+int64_t hp_remote_import_bytes(const hp_remote_import_t *import);
 
 /* Marks all lists of a host for removal. */
 int hp_remote_list_forget(hp_db_t *db, const char *host, hp_err_t *err);

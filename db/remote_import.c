@@ -492,3 +492,8 @@ int64_t hp_remote_import_files(const hp_remote_import_t *import)
 {
     return import->files;
 }
+
+int64_t hp_remote_import_bytes(const hp_remote_import_t *import)
+{
+    return import->bytes;
+}

@@ -188,6 +188,7 @@ static int work_publish(hp_db_t *db, void *arg, hp_err_t *err)
 {
     hp_file_list_t *self = ((job_t *)arg)->list;
     self->result.files = hp_remote_import_files(self->import);
+    self->result.bytes = hp_remote_import_bytes(self->import);
     return hp_remote_import_publish(db, self->import, self->new_etag, hp_clock_wall_ms(), &self->published,
                                     err);
 }

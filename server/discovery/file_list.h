@@ -30,7 +30,7 @@ int hp_file_list_parse_text(const char *line, size_t length, char *path, hp_remo
 
 typedef struct hp_file_list_result {
     bool unchanged; /* 304: the stored list is still right */
-    int64_t files;
+    int64_t files, bytes;
     uint64_t bad_lines; /* passed over */
 } hp_file_list_result_t;
 

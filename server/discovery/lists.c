@@ -90,9 +90,15 @@ static void note_success(hp_hosts_t *hosts, hp_host_entry_t *host, const listing
                          const hp_file_list_result_t *result, uint64_t now)
 {
     host->list_failures = 0;
+    /* The list is newer than what the last probe was told. */
+    bool current = host->pub.files == listing->files && host->pub.bytes == listing->bytes;
+    if (!result->unchanged && current) {
+        host->pub.files = result->files;
+        host->pub.bytes = result->bytes;
+    }
     host->pub.list_error[0] = '\0';
-    host->list_files = listing->files;
-    host->list_bytes = listing->bytes;
+    host->list_files = !result->unchanged && current ? result->files : listing->files;
+    host->list_bytes = !result->unchanged && current ? result->bytes : listing->bytes;
     host->list_at = host->pub.online
                         ? now + HP_MAX(hosts->times.list, (now - host->list_started) * PAUSE_FACTOR)
                         : HP_NEVER;
