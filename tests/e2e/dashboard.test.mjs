@@ -221,6 +221,36 @@ describe("dashboard", { skip }, () => {
         await page.getByRole("alert").waitFor({ state: "detached" });
     });
 
+    test("works in more tabs than a browser opens connections, and catches up in those behind", async (t) => {
+        const a = await startHostpair({ t, name: "studio" });
+        const b = await startHostpair({ t, name: "workbench" });
+        const first = await openDashboard(t, b, "#/hosts", { prepare: (page) => page.clock.install() });
+        const tabs = [first];
+        /** @param {Page} page @param {"visible" | "hidden"} state */
+        const look = (page, state) =>
+            page.evaluate((now) => {
+                Object.defineProperty(document, "visibilityState", { configurable: true, get: () => now });
+                document.dispatchEvent(new Event("visibilitychange"));
+            }, state);
+        for (let i = 0; i < 8; i++) {
+            const page = tabs.at(-1) ?? first;
+            await page.getByText("No other hosts yet").waitFor();
+            await look(page, "hidden");
+            await page.clock.fastForward(31_000);
+            const next = await first.context().newPage();
+            await next.clock.install();
+            await next.goto(`${b.dashboardUrl}/#/hosts`);
+            tabs.push(next);
+        }
+        await addHost(b, a.peerPort);
+        await tabs.at(-1)?.locator(".card.host").waitFor();
+        for (const page of tabs.slice(1, 3)) {
+            assert.equal(await page.locator(".card.host").count(), 0, "a tab behind waits");
+            await look(page, "visible");
+            await page.locator(".card.host").waitFor();
+        }
+    });
+
     test("asks for the token once, and keeps it in a cookie that no script reads", async (t) => {
         const b = await startHostpair({ t, name: "workbench", args: ["--dashboard-token", "open-sesame"] });
         const page = await openDashboard(t, b, "#/hosts", { expected: /\/api\/v1\// });
