@@ -172,6 +172,52 @@ static void drops_do_not_stall_but_the_total_ends_them(void **state)
     server_stop(&server);
 }
 
+static bool sleeps_once(void *arg)
+{
+    int *calls = arg;
+    if ((*calls)++ == 0)
+        usleep(600000);
+    return false;
+}
+
+static void a_late_loop_is_not_the_other_sides_silence(void **state)
+{
+    (void)state;
+    server_t server;
+    client_t client;
+    outcome_t outcome;
+    int calls = 0;
+    server_start(&server, serve_pattern, NULL);
+    client_start(&client);
+    outcome_init(&outcome);
+    outcome.hold = sleeps_once; /* something else blocks the loop for longer than the stall clock */
+    outcome.hold_arg = &calls;
+    hp_fetch_options_t options = {.url = url_of(&server, "/30000000"), .peer = true, .stall_ms = 300};
+    ask(&client, &options, &outcome);
+    assert_pattern(&outcome, 30000000);
+    outcome_dispose(&outcome);
+    client_stop(&client);
+    server_stop(&server);
+}
+
+static void a_fast_reply_ends_at_the_total_as_well(void **state)
+{
+    (void)state;
+    server_t server;
+    client_t client;
+    outcome_t outcome;
+    server_start(&server, serve_pattern, NULL);
+    client_start(&client);
+    outcome_init(&outcome);
+    static const hp_fetch_callbacks_t dropping = {on_outcome_head, NULL, on_outcome_done};
+    hp_fetch_options_t options = {.url = url_of(&server, "/9000000000000"), .peer = true, .total_ms = 300};
+    outcome.fetch = hp_fetch_start(client.fetcher, &options, &dropping, &outcome);
+    finish(&client, &outcome);
+    assert_int_equal(outcome.status, HP_E_TIMEOUT);
+    client_stop(&client);
+    server_stop(&server);
+}
+
 static uint16_t bound_port(int fd)
 {
     struct sockaddr_in address;
@@ -426,6 +472,8 @@ int main(void)
         cmocka_unit_test(a_request_can_be_cancelled_at_every_stage),
         cmocka_unit_test(silence_ends_a_request),
         cmocka_unit_test(drops_do_not_stall_but_the_total_ends_them),
+        cmocka_unit_test(a_late_loop_is_not_the_other_sides_silence),
+        cmocka_unit_test(a_fast_reply_ends_at_the_total_as_well),
         cmocka_unit_test(a_closed_port_is_unreachable),
         cmocka_unit_test(a_port_that_does_not_answer_is_unreachable_in_time),
         cmocka_unit_test(teardown_cancels_everything_once),

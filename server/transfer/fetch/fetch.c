@@ -62,10 +62,12 @@ static uint64_t deadline(const hp_fetch_t *fetch)
     return at;
 }
 
+/* When the loop itself was late, what it missed waits in the sockets: a silent request gets one more turn. */
 static void on_watch(uv_timer_t *timer)
 {
     hp_fetcher_t *self = HP_CONTAINER(timer, hp_fetcher_t, watch_timer);
     uint64_t now = uv_now(self->loop);
+    bool again = false;
     self->watch_at = UINT64_MAX;
     for (hp_fetch_t *fetch = self->first, *next; fetch != NULL; fetch = next) {
         next = fetch->next;
@@ -76,9 +78,15 @@ static void on_watch(uv_timer_t *timer)
         else if (fetch->total_ms != 0 && now >= fetch->started_ms + fetch->total_ms)
             hp_fetch_finish(fetch, hp_err_set(&fetch->err, HP_E_TIMEOUT, "%s: not finished within %u ms",
                                               fetch->where, fetch->total_ms));
-        else
+        else if (fetch->silent)
             hp_fetch_finish(fetch, hp_err_set(&fetch->err, HP_E_STALLED, "%s: nothing came for %u ms",
                                               fetch->where, fetch->stall_ms));
+        else
+            fetch->silent = again = true;
+    }
+    if (again) {
+        self->watch_at = now + 1;
+        uv_timer_start(timer, on_watch, 1, 0);
     }
 }
 

@@ -65,6 +65,7 @@ struct hp_fetch {
     bool added;     /* to the multi handle */
     bool connected; /* a connection is there; the stall clock runs */
     bool held;      /* on_data said so */
+    bool silent;    /* the stall clock has run out, and the loop has not turned since */
     bool stale;     /* the kept connection had bytes waiting: once more on another */
     bool new_socket;
     bool redirected; /* the present reply is a redirect that is followed */

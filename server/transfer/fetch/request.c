@@ -186,6 +186,7 @@ static int end_with(hp_fetch_t *fetch, int status)
 static void heard(hp_fetch_t *fetch)
 {
     fetch->heard_ms = uv_now(fetch->fetcher->loop);
+    fetch->silent = false;
 }
 
 static int on_connected(void *arg, char *remote, char *local, int remote_port, int local_port)
