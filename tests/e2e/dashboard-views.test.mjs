@@ -17,6 +17,7 @@ import {
     makeFile,
     sha256,
     sha256Of,
+    sleep,
     startHostpair,
     tempDir,
     waitFor,
@@ -150,6 +151,39 @@ describe("dashboard views", { skip }, () => {
         await page.getByRole("dialog").getByRole("button", { name: "Delete" }).click();
         await page.locator(".virtual").getByText("big.bin").waitFor({ state: "detached" });
         assert.equal(existsSync(join(b.shareDir, "big.bin")), false);
+    });
+
+    test("goes on with an upload after hostpair was killed, and after the page was closed", async (t) => {
+        const d = await startHostpair({ t, name: "inbox" });
+        const big = await makeFile(join(tempDir(t), "big.bin"), 64 * MiB + 1, 51);
+        /** First bytes of the pieces that were sent. @type {string[]} */
+        let pieces = [];
+        const page = await openDashboard(t, d, "#/share", {
+            expected: /\/api\/v1\//,
+            prepare: (opened) =>
+                opened.route("**/api/v1/share/files/**", async (route) => {
+                    pieces.push(route.request().headers()["content-range"] ?? "");
+                    await sleep(150);
+                    await route.continue();
+                }),
+        });
+        await page.getByText("Nothing is shared yet").waitFor();
+        const input = page.locator('input[type="file"]');
+        await input.setInputFiles([big]);
+        await waitFor(() => pieces.length >= 3, { what: "three pieces", timeout: 30_000 });
+        await d.kill9();
+        await page.getByRole("alert").waitFor();
+        await d.start();
+        await waitFor(() => pieces.length >= 6, { what: "six pieces", timeout: 30_000 });
+        assert.equal(pieces.filter((range) => range.startsWith("bytes 0-")).length, 1, pieces.join(", "));
+
+        await page.reload();
+        await page.getByText("Nothing is shared yet").waitFor();
+        pieces = [];
+        await input.setInputFiles([big]);
+        await page.locator('[data-upload="done"]').waitFor({ timeout: 60_000 });
+        assert.equal(pieces.filter((range) => range.startsWith("bytes 0-")).length, 0, pieces.join(", "));
+        assert.equal(await sha256(join(d.shareDir, "big.bin")), await sha256(big));
     });
 
     test("adds files that are dropped on the page, with the folder that is open", async (t) => {
