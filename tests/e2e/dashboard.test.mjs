@@ -207,6 +207,41 @@ describe("dashboard", { skip }, () => {
         }
     });
 
+    test("downloads from a URL, with the priority and the limit that are set", async (t) => {
+        const a = await sharing(t, "studio", { "disk.img": 12 * MiB });
+        const link = await startLink({ t, to: a.peerPort, rate: 2 * MiB });
+        const b = await startHostpair({ t, name: "workbench" });
+        const page = await openDashboard(t, b, "#/downloads", { expected: /\/api\/v1\/downloads$/ });
+        await page.getByText("No downloads yet").waitFor();
+        await page.keyboard.press("u");
+        await page.getByRole("textbox", { name: "URL" }).fill("gopher://example.org/1");
+        await page.getByRole("button", { name: "Download", exact: true }).click();
+        await reads(page.locator(".field .error"), /http/);
+        await page.getByRole("textbox", { name: "URL" }).fill(`http://127.0.0.1:${link.port}/disk.img`);
+        await page.getByRole("button", { name: "Download", exact: true }).click();
+        const details = page.locator("[data-details]");
+        await details.getByRole("heading", { name: "disk.img" }).waitFor();
+        const [{ id }] = (await b.api("/downloads")).json.downloads;
+
+        await details.getByLabel("Priority").selectOption({ label: "High" });
+        await details.getByLabel("Speed limit").selectOption({ label: "1.0 MB/s" });
+        await waitFor(
+            async () => {
+                const { priority, limit_bps } = await getDownload(b, id);
+                return priority === 1 && limit_bps === 1_000_000;
+            },
+            { what: "priority and limit", timeout: 30_000 },
+        );
+        await reads(page.locator(`[data-download="${id}"]`), /High/);
+        link.rate = 0;
+        await details.getByLabel("Speed limit").selectOption({ label: "No limit" });
+        await page.locator('[data-details][data-state="done"]').waitFor({ timeout: 30_000 });
+        assert.equal(
+            await sha256(join(b.downloadsDir, "disk.img")),
+            await sha256(join(a.shareDir, "disk.img")),
+        );
+    });
+
     test("says that it is not connected, and recovers when hostpair is back", async (t) => {
         const a = await startHostpair({ t, name: "studio" });
         const b = await startHostpair({ t, name: "workbench" });
