@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -60,6 +61,26 @@ static int sync_folder(int fd, const char *path, hp_err_t *err)
     return 0;
 }
 
+/* Names are cut at 200 bytes, so two files may want the same part: whoever writes one has it locked. */
+static bool claim(int fd)
+{
+    return flock(fd, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK; /* not every file system has locks */
+}
+
+/* An empty part that nobody writes is left from a crash before it was on record. Its descriptor, or -EEXIST.
+ */
+static int open_abandoned(int folder, const char *name)
+{
+    struct stat st;
+    int fd = hp_beneath_open(folder, name, O_RDWR | O_NOFOLLOW, 0, HP_BENEATH_NO_LINKS);
+    if (fd < 0)
+        return -EEXIST;
+    if (claim(fd) && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size == 0)
+        return fd;
+    close(fd);
+    return -EEXIST;
+}
+
 int hp_part_create(const char *base, const char *path, int64_t download_id, char name[HP_NAME_MAX + 1],
                    hp_part_identity_t *identity, hp_err_t *err)
 {
@@ -79,14 +100,12 @@ int hp_part_create(const char *base, const char *path, int64_t download_id, char
             hp_path_part_name(stem, download_id, name);
         }
         fd = hp_beneath_open(folder, name, O_RDWR | O_CREAT | O_EXCL, FILE_MODE, HP_BENEATH_NO_LINKS);
-        if (fd != -EEXIST)
-            break;
-        int old = hp_beneath_open(folder, name, O_RDWR | O_NOFOLLOW, 0, HP_BENEATH_NO_LINKS);
-        struct stat st;
-        if (old >= 0 && fstat(old, &st) == 0 && S_ISREG(st.st_mode) && st.st_size == 0)
-            fd = old;
-        else if (old >= 0)
-            close(old);
+        if (fd == -EEXIST)
+            fd = open_abandoned(folder, name);
+        else if (fd >= 0 && !claim(fd)) {
+            close(fd); /* it was taken for abandoned between the two calls, and is somebody else's now */
+            fd = -EEXIST;
+        }
     }
     struct stat st;
     int rc = 0;
@@ -168,8 +187,8 @@ int hp_part_open(const char *base, const char *path, const char *name, const hp_
         int opened = hp_beneath_open(folder, name, O_RDWR | O_NOFOLLOW, 0, HP_BENEATH_NO_LINKS);
         if (opened < 0) {
             rc = fail(err, opened, "opening the part file of", path);
-        } else if ((uint64_t)st.st_size != size && st.st_size != 0) {
-            close(opened); /* somebody changed it: leave it alone, begin a new one */
+        } else if (!claim(opened) || ((uint64_t)st.st_size != size && st.st_size != 0)) {
+            close(opened); /* somebody has or changed it: leave it alone, begin a new one */
         } else {
             *fd = opened;
             *found = HP_PART_OPENED;
@@ -241,12 +260,54 @@ static int write_all(int fd, const void *data, size_t length)
     return 0;
 }
 
+static bool holds(int fd, const void *data, size_t length)
+{
+    struct stat st;
+    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || (uint64_t)st.st_size != length)
+        return false;
+    char block[16384];
+    for (size_t at = 0; at < length;) {
+        ssize_t n = pread(fd, block, HP_MIN(sizeof block, length - at), (off_t)at);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0 || memcmp(block, (const char *)data + at, (size_t)n) != 0)
+            return false;
+        at += (size_t)n;
+    }
+    return true;
+}
+
+/* A crash between the link and the commit leaves the file under its name, on no record: it is not written a
+ * second time. Whether one of the names it can have holds these bytes. */
+static bool is_there(int folder, const char *path, const void *data, size_t length,
+                     char final_name[HP_NAME_MAX + 1])
+{
+    for (unsigned n = 0; n < CANDIDATES_MAX; n++) {
+        hp_path_candidate(hp_path_name(path), n, final_name);
+        int fd =
+            hp_beneath_open(folder, final_name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0, HP_BENEATH_NO_LINKS);
+        if (fd == -ENOENT)
+            return false;
+        bool same = fd >= 0 && holds(fd, data, length);
+        if (fd >= 0)
+            close(fd);
+        if (same)
+            return true;
+    }
+    return false;
+}
+
 int hp_part_write_small(const char *base, const char *path, const void *data, size_t length,
                         char final_name[HP_NAME_MAX + 1], hp_err_t *err)
 {
     int folder = open_folder(base, path, true, err);
     if (folder < 0)
         return folder;
+    if (is_there(folder, path, data, length, final_name)) {
+        int synced = sync_folder(folder, path, err);
+        close(folder);
+        return synced;
+    }
     int fd = openat(folder, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, FILE_MODE);
     int rc = fd < 0 ? -errno : 0;
     if (rc == -EISDIR || rc == -EINVAL || rc == -ENOENT)

@@ -49,8 +49,8 @@ int hp_part_finish(int fd, const char *base, const char *path, const char *name,
                    char final_name[HP_NAME_MAX + 1], hp_err_t *err);
 
 /* A small file in one step: an unnamed file is written, synced and linked to its final name, so that a crash
- * leaves nothing. -EOPNOTSUPP where the file system has no O_TMPFILE: use the steps above. length 0 makes an
- * empty file. */
+ * leaves nothing, or the whole file, which the next call takes for its own. -EOPNOTSUPP where the file system
+ * has no O_TMPFILE: use the steps above. length 0 makes an empty file. */
 int hp_part_write_small(const char *base, const char *path, const void *data, size_t length,
                         char final_name[HP_NAME_MAX + 1], hp_err_t *err);
 
