@@ -6,8 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Without a manifest a file comes from one source only (rule 7): the one whose validator its chunks carry. */
-static const source_t *only_source(const item_t *item)
+/* Without a manifest a file comes from one source only (rule 7): the one whose validator its chunks carry.
+ * NULL: any. */
+static const source_t *only_source(const item_t *item, uint64_t now)
 {
     if (item->manifest != NULL ||
         (item->row.root != NULL && item->size_known && item->size <= item->chunk_size))
@@ -18,10 +19,12 @@ static const source_t *only_source(const item_t *item)
             return s;
         if (s->etag != NULL && item->done.count > 0)
             return s; /* also while it is offline: its chunks are here */
-        if (first == NULL && hp_source_hopeful(s))
+        if (first == NULL && hp_source_usable(s, now))
             first = s;
     }
-    return first;
+    if (!item->size_known && item->row.root != NULL)
+        return NULL; /* the first look, which is one lease: whoever has this content may begin */
+    return item->leases != NULL ? item->leases->source : first;
 }
 
 /* Chunks that a new lease may take from the first free one on. */
@@ -167,7 +170,7 @@ bool hp_item_schedule(item_t *item)
     if (fail_without_hope(item))
         return true;
     uint64_t now = hp_clock_ms();
-    const source_t *only = only_source(item);
+    const source_t *only = only_source(item, now);
     if (!item->size_known || item->whole) {
         source_t *source = item->leases == NULL ? next_source(item, only, now) : NULL;
         if (source != NULL && item->whole)
@@ -176,7 +179,7 @@ bool hp_item_schedule(item_t *item)
             hp_lease_start(item, source, 0, 0, false);
     } else if (item->ready && hp_manifest_settled(item)) {
         source_t *source;
-        while ((source = next_source(item, only_source(item), now)) != NULL && take_run(item, source))
+        while ((source = next_source(item, only_source(item, now), now)) != NULL && take_run(item, source))
             ;
     }
     return item->leases != NULL || item->writing.count > 0 || item->manifest_source != NULL ||
