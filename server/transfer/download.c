@@ -311,7 +311,10 @@ void hp_download_item_failed(download_t *self, item_t *item, int code, const cha
 {
     hp_log(HP_LOG_WARN, "download %lld: %s failed: %s", (long long)self->row.id, item->row.path, detail);
     self->row.error_code = code;
-    set_text(&self->row.error_detail, detail);
+    char *text =
+        self->row.folder ? hp_sprintf("%s: %s", hp_path_name(item->row.path), detail) : hp_strdup(detail);
+    set_text(&self->row.error_detail, text);
+    free(text);
     hp_download_changed(self);
 }
 
