@@ -101,7 +101,6 @@ static void set_text(char **text, const char *value)
 /* A committed row, then the next step. */
 typedef struct commit {
     item_t *item;
-    int64_t file;
     hp_download_file_row_t row;
     void (*after)(item_t *item);
 } commit_t;
@@ -128,15 +127,8 @@ static void on_commit(void *arg, int status, const hp_err_t *err)
 static void commit_row(item_t *item, void (*after)(item_t *item))
 {
     commit_t *commit = hp_alloc(sizeof *commit);
-    const hp_download_file_row_t *row = &item->row;
-    *commit = (commit_t){.item = item, .row = *row, .after = after};
-    commit->row.path = hp_strdup(row->path);
-    commit->row.source_path = hp_strdup(row->source_path);
-    commit->row.state = hp_strdup(row->state);
-    commit->row.error = hp_strdup(row->error);
-    commit->row.root = row->root != NULL ? hp_strdup(row->root) : NULL;
-    commit->row.part = row->part != NULL ? hp_strdup(row->part) : NULL;
-    commit->row.boot_id = row->boot_id != NULL ? hp_strdup(row->boot_id) : NULL;
+    *commit = (commit_t){.item = item, .after = after};
+    hp_item_copy_row(item, &commit->row);
     item->busy++;
     hp_store_post(item->download->transfer->store, HP_STORE_WRITE, work_commit, on_commit, commit);
 }

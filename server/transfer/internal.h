@@ -309,6 +309,8 @@ void hp_item_set_endless(item_t *self);
 /* The end of such a body: the lease's last, short chunk is complete. */
 void hp_item_end_seen(item_t *self, lease_t *lease);
 void hp_item_save(item_t *self, hp_store_kind_t kind);
+void hp_item_copy_row(const item_t *self,
+                      hp_download_file_row_t *to);      /* for a job to write; its to dispose */
 void hp_item_start_over(item_t *self, const char *why); /* another version: a new part file */
 void hp_item_chunk_ready(item_t *self, lease_t *lease); /* the lease's buffer is full */
 void hp_item_check_complete(item_t *self);

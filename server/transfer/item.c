@@ -191,8 +191,9 @@ static int work_save(hp_db_t *db, void *arg, hp_err_t *err)
     return hp_db_download_file_update(db, &((save_item_t *)arg)->row, err);
 }
 
-static void copy_row(hp_download_file_row_t *to, const hp_download_file_row_t *from)
+void hp_item_copy_row(const item_t *self, hp_download_file_row_t *to)
 {
+    const hp_download_file_row_t *from = &self->row;
     *to = *from;
     to->path = hp_strdup(from->path);
     to->source_path = hp_strdup(from->source_path);
@@ -220,7 +221,7 @@ void hp_item_save(item_t *self, hp_store_kind_t kind)
 {
     save_item_t *job = hp_alloc(sizeof *job);
     job->item = self;
-    copy_row(&job->row, &self->row);
+    hp_item_copy_row(self, &job->row);
     self->busy++;
     hp_store_post(self->download->transfer->store, kind, work_save, on_saved, job);
 }
@@ -247,7 +248,7 @@ static void clear_chunks(item_t *self, const left_part_t *left)
     }
     save_item_t *job = hp_alloc(sizeof *job);
     job->item = self;
-    copy_row(&job->row, &self->row);
+    hp_item_copy_row(self, &job->row);
     if (left != NULL) {
         job->left = hp_strdup(left->name);
         job->left_identity = left->identity;
