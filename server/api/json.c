@@ -163,7 +163,7 @@ json_t *hp_json_log_entry(const hp_log_entry_t *entry)
 
 char *hp_json_dump(json_t *json)
 {
-    char *text = json_dumps(json, JSON_COMPACT);
+    char *text = json_dumps(json, JSON_COMPACT | JSON_REAL_PRECISION(12));
     json_decref(json);
     return text != NULL ? text : hp_strdup("null");
 }

@@ -150,7 +150,7 @@ void hp_http_reply_owned(hp_http_request_t *self, int status, const char *conten
 
 static void reply_json(hp_http_request_t *self, int status, const char *content_type, json_t *json)
 {
-    char *text = json_dumps(json, JSON_COMPACT | JSON_ENCODE_ANY);
+    char *text = json_dumps(json, JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(12));
     json_decref(json);
     if (text == NULL) {
         hp_log(HP_LOG_ERROR, "a reply's JSON could not be written");
