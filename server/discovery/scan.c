@@ -1,3 +1,9 @@
+/* A large network does not fit the kernel's neighbour table: of the addresses that nobody has, each stays in
+ * it for the three seconds of its ARP requests, and Linux keeps 1024 unless told otherwise. A connection
+ * whose address found no place is silently not tried at all. So after each handful of connections of a large
+ * scan the table is read, and those that are missing from it are put back for later (verify()); a process
+ * that may do so takes out the entries that the scan is done with. A /20 therefore takes about 13 s without
+ * that right, and 7 s with it. */
 #include "discovery/scan.h"
 
 #include <errno.h>
@@ -14,9 +20,15 @@
 
 #define TICK_MS        20
 #define BEGIN_PER_TURN 64 /* connections begun without letting the loop do something else */
-#define NEIGHBOURS_MAX 1024
-#define STARVED_MS     5000 /* without a free descriptor: given up */
-#define SPARE_FILES    64   /* descriptors that a scan leaves to the rest of the process, at least */
+#define NEIGHBOURS_MAX 8192
+#define FIRST_MAX      1024 /* neighbours that are tried before the rest */
+#define CROWD          512  /* a scan of more addresses than this may overflow the neighbour table */
+#define TABLE_LEAST    64 /* a table with fewer entries is not full: addresses are missing because of a router \
+                           */
+#define PAUSE_MS     100   /* when it is full */
+#define RETRY_FOR_MS 30000 /* then what finds no place in it is taken for tried */
+#define STARVED_MS   5000  /* without a free descriptor: given up */
+#define SPARE_FILES  64    /* descriptors that a scan leaves to the rest of the process, at least */
 
 /* One connection attempt. Freed in its close callback. */
 typedef struct attempt {
@@ -47,6 +59,10 @@ struct hp_scan {
 
     hp_sockaddr_t *first; /* neighbours */
     size_t first_count, first_next;
+    uint32_t *later; /* put back: a stack */
+    size_t later_count, later_room;
+    hp_neighbour_t *table;
+    uint64_t pause_until;
     hp_subnet_t ranges[HP_INTERFACES_MAX];
     size_t range_count, range_next;
     uint32_t next; /* in ranges[range_next] */
@@ -71,6 +87,8 @@ static void check_closed(hp_scan_t *self)
     void (*closed)(void *arg) = self->closed;
     void *arg = self->closed_arg;
     free(self->first);
+    free(self->later);
+    free(self->table);
     free(self);
     closed(arg);
 }
@@ -202,11 +220,12 @@ static bool peek(hp_scan_t *self, hp_sockaddr_t *address)
         *address = self->first[self->first_next];
         return true;
     }
-    if (self->range_next == self->range_count)
+    if (self->range_next == self->range_count && self->later_count == 0)
         return false;
+    uint32_t ip = self->range_next < self->range_count ? self->next : self->later[self->later_count - 1];
     *address = (hp_sockaddr_t){0};
     address->v4.sin_family = AF_INET;
-    address->v4.sin_addr.s_addr = htonl(self->next);
+    address->v4.sin_addr.s_addr = htonl(ip);
     address->v4.sin_port = htons(self->port);
     return true;
 }
@@ -215,6 +234,8 @@ static void advance(hp_scan_t *self)
 {
     if (self->first_next < self->first_count) {
         self->first_next++;
+    } else if (self->range_next == self->range_count) {
+        self->later_count--;
     } else if (self->next == self->ranges[self->range_next].last) {
         self->range_next++;
         if (self->range_next < self->range_count)
@@ -226,7 +247,7 @@ static void advance(hp_scan_t *self)
 
 static bool to_be_skipped(const hp_scan_t *self, const hp_sockaddr_t *address)
 {
-    if (self->first_next < self->first_count)
+    if (self->first_next < self->first_count || self->range_next == self->range_count)
         return false;
     uint32_t ip = ntohl(address->v4.sin_addr.s_addr);
     return is_own(self, ip) || was_first(self, ip);
@@ -239,17 +260,102 @@ static void end(hp_scan_t *self)
     self->running = false;
     uv_timer_stop(&self->timer);
     free(self->first);
+    free(self->later);
+    free(self->table);
     self->first = NULL;
-    self->first_count = self->first_next = 0;
+    self->later = NULL;
+    self->table = NULL;
+    self->first_count = self->first_next = self->later_count = self->later_room = 0;
     hp_log(HP_LOG_DEBUG, "scanned %zu addresses in %llu ms", self->total,
            (unsigned long long)(hp_clock_ms() - self->began));
     if (self->finished != NULL)
         self->finished(self->arg);
 }
 
+static int by_address(const void *a, const void *b)
+{
+    const hp_neighbour_t *x = a, *y = b;
+    uint32_t p = ntohl(x->address.v4.sin_addr.s_addr), q = ntohl(y->address.v4.sin_addr.s_addr);
+    return p < q ? -1 : p > q;
+}
+
+/* The IPv4 entries of the table, sorted. */
+static size_t read_table(hp_scan_t *self)
+{
+    if (self->table == NULL)
+        self->table = hp_alloc_array(NEIGHBOURS_MAX, sizeof *self->table);
+    size_t all = hp_neighbours_read(self->table, NEIGHBOURS_MAX), count = 0;
+    for (size_t i = 0; i < all; i++)
+        if (self->table[i].address.any.sa_family == AF_INET)
+            self->table[count++] = self->table[i];
+    qsort(self->table, count, sizeof *self->table, by_address);
+    return count;
+}
+
+static void put_back(hp_scan_t *self, attempt_t *attempt)
+{
+    if (self->later_count == self->later_room) {
+        self->later_room = HP_MAX(self->later_room * 2, (size_t)256);
+        self->later = hp_realloc(self->later, self->later_room * sizeof *self->later);
+    }
+    self->later[self->later_count++] = ntohl(attempt->address.v4.sin_addr.s_addr);
+    end_attempt(attempt);
+    self->done--;
+}
+
+/* Entries that are only waited for and that no connection needs any more. */
+static void forget_silent(hp_scan_t *self, size_t count)
+{
+    size_t silent = 0;
+    for (attempt_t *attempt = self->oldest; attempt != NULL; attempt = attempt->next) {
+        hp_neighbour_t key = {.address = attempt->address};
+        hp_neighbour_t *entry = attempt->address.any.sa_family != AF_INET
+                                    ? NULL
+                                    : bsearch(&key, self->table, count, sizeof key, by_address);
+        if (entry != NULL)
+            entry->waiting = false; /* still needed */
+    }
+    for (size_t i = 0; i < count; i++) {
+        uint32_t ip = ntohl(self->table[i].address.v4.sin_addr.s_addr);
+        bool ours = false;
+        for (size_t k = 0; k < self->range_count && !ours; k++)
+            ours = ip >= self->ranges[k].first && ip <= self->ranges[k].last;
+        if (ours && self->table[i].waiting)
+            self->table[silent++] = self->table[i];
+    }
+    hp_neighbours_forget(self->table, silent);
+}
+
+/* Whether the connections from `first` on found a place in the neighbour table; those that did not are put
+ * back. */
+static void verify(hp_scan_t *self, attempt_t *first)
+{
+    uint64_t now = hp_clock_ms();
+    size_t count = read_table(self);
+    bool full = false;
+    if (count < TABLE_LEAST || now - self->began >= RETRY_FOR_MS)
+        return;
+    for (attempt_t *attempt = first, *next; attempt != NULL; attempt = next) {
+        hp_neighbour_t key = {.address = attempt->address};
+        next = attempt->next;
+        if (attempt->address.any.sa_family != AF_INET ||
+            bsearch(&key, self->table, count, sizeof key, by_address) != NULL)
+            continue;
+        put_back(self, attempt);
+        full = true;
+    }
+    if (!full)
+        return;
+    self->pause_until = now + PAUSE_MS;
+    forget_silent(self, count);
+}
+
 static void go_on(hp_scan_t *self)
 {
     hp_sockaddr_t address;
+    attempt_t *last = self->newest;
+    if (hp_clock_ms() < self->pause_until)
+        return;
     for (unsigned begun = 0; self->running && self->flight < self->flight_max && begun < BEGIN_PER_TURN;
          begun++) {
         if (!peek(self, &address))
@@ -264,6 +370,9 @@ static void go_on(hp_scan_t *self)
         advance(self);
         self->done += rc > 0;
     }
+    attempt_t *first = last != NULL ? last->next : self->oldest;
+    if (self->running && self->total > CROWD && first != NULL)
+        verify(self, first);
 }
 
 static void on_tick(uv_timer_t *timer)
@@ -278,7 +387,7 @@ static void on_tick(uv_timer_t *timer)
         return;
     if (!peek(self, &address)) {
         end(self);
-    } else if (++self->starved * TICK_MS >= STARVED_MS) {
+    } else if (hp_clock_ms() >= self->pause_until && ++self->starved * TICK_MS >= STARVED_MS) {
         hp_log(HP_LOG_WARN, "the scan is given up: there are no free file descriptors");
         end(self);
     }
@@ -305,6 +414,25 @@ static unsigned flight_of(void)
                                             : SPARE_FILES / 2;
 }
 
+static void take_neighbours(hp_scan_t *self)
+{
+    hp_neighbour_t *all = hp_alloc_array(NEIGHBOURS_MAX, sizeof *all);
+    size_t count = hp_neighbours_read(all, NEIGHBOURS_MAX);
+    self->first = hp_alloc_array(FIRST_MAX, sizeof *self->first);
+    self->first_count = self->first_next = 0;
+    for (size_t i = 0; i < count && self->first_count < FIRST_MAX; i++) {
+        if (!all[i].usable)
+            continue;
+        hp_sockaddr_t *address = &self->first[self->first_count++];
+        *address = all[i].address;
+        if (address->any.sa_family == AF_INET)
+            address->v4.sin_port = htons(self->port);
+        else
+            address->v6.sin6_port = htons(self->port);
+    }
+    free(all);
+}
+
 void hp_scan_begin(hp_scan_t *self, const hp_interface_t *interfaces, size_t count, bool person)
 {
     hp_hosts_probe_all(self->hosts, person);
@@ -312,6 +440,7 @@ void hp_scan_begin(hp_scan_t *self, const hp_interface_t *interfaces, size_t cou
     self->began = hp_clock_ms();
     self->done = self->total = 0;
     self->starved = 0;
+    self->pause_until = 0;
     self->range_count = self->range_next = self->own_count = 0;
     self->flight_max = flight_of();
     for (size_t i = 0; i < count && i < HP_INTERFACES_MAX; i++) {
@@ -323,15 +452,7 @@ void hp_scan_begin(hp_scan_t *self, const hp_interface_t *interfaces, size_t cou
     }
     if (self->range_count > 0)
         self->next = self->ranges[0].first;
-    self->first = hp_alloc_array(NEIGHBOURS_MAX, sizeof *self->first);
-    self->first_count = hp_neighbours_read(self->first, NEIGHBOURS_MAX);
-    self->first_next = 0;
-    for (size_t i = 0; i < self->first_count; i++) {
-        if (self->first[i].any.sa_family == AF_INET)
-            self->first[i].v4.sin_port = htons(self->port);
-        else
-            self->first[i].v6.sin6_port = htons(self->port);
-    }
+    take_neighbours(self);
     self->total += self->first_count;
     go_on(self);
     uv_timer_start(&self->timer, on_tick, TICK_MS, TICK_MS);
