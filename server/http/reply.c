@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/utf8.h"
 
 static const struct {
     int status;
@@ -168,11 +169,14 @@ void hp_http_reply_json(hp_http_request_t *self, int status, json_t *json)
 void hp_http_reply_problem(hp_http_request_t *self, int code, const hp_err_t *err)
 {
     const char *title = hp_err_sentence(code);
-    int status = hp_err_status(code);
+    /* A detail may quote what the client sent, and JSON takes nothing but UTF-8. */
+    char detail[4 * sizeof err->detail];
+    const char *text = err != NULL && err->detail[0] != '\0' ? err->detail : title;
+    if (!hp_utf8_valid(text, strlen(text)))
+        text = hp_utf8_printable(text, strlen(text), detail, sizeof detail);
     json_t *json = json_pack("{s:s, s:s, s:i, s:s, s:s}", "type", "about:blank", "title", title, "status",
-                             status, "detail", err != NULL && err->detail[0] != '\0' ? err->detail : title,
-                             "code", hp_err_slug(code));
-    reply_json(self, status, "application/problem+json", json);
+                             hp_err_status(code), "detail", text, "code", hp_err_slug(code));
+    reply_json(self, hp_err_status(code), "application/problem+json", json);
 }
 
 void hp_http_reply_method(hp_http_request_t *self, const char *allow)

@@ -57,6 +57,10 @@ static void on_request(void *arg, hp_http_request_t *request)
         hp_http_reply_method(request, "GET, HEAD");
     } else if (strcmp(path, "/text") == 0) {
         hp_http_reply_text_error(request, HP_E_NOT_FOUND, hp_http_query(request, "text"));
+    } else if (strcmp(path, "/problem") == 0) {
+        hp_err_t err = {0};
+        hp_err_set(&err, HP_E_INVALID, "no %s", hp_http_query(request, "text"));
+        hp_http_reply_problem(request, HP_E_INVALID, &err);
     } else if (strcmp(path, "/field") == 0) {
         hp_http_set_header(request, "X-Test", "a\r\nSet-Cookie: b");
         hp_http_reply_owned(request, 200, "text/plain", strdup("owned"), 5);
@@ -109,6 +113,8 @@ static void each_kind_of_reply_leaves_the_connection_usable(void **state)
         {"POST /json HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\n{,", "\"code\":\"bad-json\"", 400},
         {"POST /json HTTP/1.1\r\nHost: h\r\n\r\n", "\"code\":\"bad-json\"", 400},
         {GET("/field"), "owned", 200},
+        {GET("/problem?text=%22%C3%BC"), "\"detail\":\"no \\\"\xc3\xbc\",\"code\":\"invalid\"", 422},
+        {GET("/problem?text=%FF%01"), "\"detail\":\"no \\\\xff\\\\x01\"", 422},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         client_send(c, cases[i].request);
