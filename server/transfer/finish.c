@@ -455,6 +455,12 @@ static void after_small(item_t *item, step_t *step)
 void hp_item_finish_small(item_t *self, hp_chunk_buffer_t *buffer, source_t *source)
 {
     hp_item_set_phase(self, ITEM_FINISHING);
+    if (self->row.part != NULL) {
+        /* Made while nobody knew how long the file is. */
+        hp_left_add(&self->left, self->row.part, self->row.device, self->row.inode);
+        free(self->row.part);
+        self->row.part = NULL;
+    }
     step_t *step = new_step(self, run_small, after_small);
     step->buffer = buffer;
     step->source = source;
