@@ -1,0 +1,126 @@
+// @ts-check
+// What tests with several hosts share: hosts with files on them, links to them, lists that are known, trees that are equal.
+
+import assert from "node:assert/strict";
+import { readdirSync } from "node:fs";
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+
+import { addHost, makeFile, sha256, startHostpair, waitFor } from "./harness.mjs";
+import { startLink } from "./link.mjs";
+
+/**
+ * @typedef {import("./harness.mjs").Hostpair} Hostpair
+ * @typedef {import("./harness.mjs").TestContext} TestContext
+ *
+ * @typedef {Record<string, { size: number, seed: number } | Buffer>} Files by path
+ */
+
+/**
+ * Writes files below a folder.
+ * @param {string} folder
+ * @param {Files} files
+ */
+export async function makeFiles(folder, files) {
+    for (const [path, what] of Object.entries(files)) {
+        const full = join(folder, path);
+        if (Buffer.isBuffer(what)) {
+            await makeFile(full, 0);
+            await writeFile(full, what);
+        } else {
+            await makeFile(full, what.size, what.seed);
+        }
+    }
+}
+
+/** Waits until `h` has found `count` files and hashed all of them. @param {Hostpair} h @param {number} count */
+export const hashed = (h, count) =>
+    waitFor(
+        async () => {
+            const { share } = (await h.api("/status")).json;
+            return share.files === count && share.hashed_bytes === share.bytes && share;
+        },
+        { timeout: 120_000, what: `${count} shared files being hashed` },
+    );
+
+/**
+ * A host that shares these files, all hashed.
+ * @param {TestContext} t
+ * @param {string} name
+ * @param {Files} files
+ */
+export async function sharing(t, name, files) {
+    const h = await startHostpair({ t, name });
+    await makeFiles(h.shareDir, files);
+    await hashed(h, Object.keys(files).length);
+    return h;
+}
+
+/**
+ * Waits until `h` knows `count` files of a host, each with its root unless `plain`.
+ * @param {Hostpair} h @param {string} host @param {number} count @param {{ plain?: boolean }} [options]
+ */
+export const listed = (h, host, count, { plain = false } = {}) =>
+    waitFor(
+        async () => {
+            const { json } = await h.api(`/hosts/${host}/files?limit=1000`);
+            const below = json.folders.reduce(
+                (/** @type {number} */ n, /** @type {any} */ f) => n + f.files,
+                0,
+            );
+            const rooted = json.files.every((/** @type {any} */ f) => f.root || f.size === 0);
+            return json.files.length + below === count && (plain || rooted);
+        },
+        { timeout: 30_000, what: `a list of ${count} files of ${host}` },
+    );
+
+/**
+ * Makes a host known to `h` through a link of its own, and waits for its list.
+ * @param {TestContext} t
+ * @param {Hostpair} h
+ * @param {number} port of the host
+ * @param {{ rate?: number, files?: number, plain?: boolean }} [options] bytes a second; how many files it lists
+ */
+export async function linked(t, h, port, { rate = 0, files = 1, plain = false } = {}) {
+    const link = await startLink({ t, to: port, rate });
+    const { id } = await addHost(h, link.port);
+    await listed(h, id, files, { plain });
+    return { link, id };
+}
+
+/** Body bytes of files, not of lists and hash trees, that a link carried. @param {import("./link.mjs").Link} link */
+export const fileBytes = (link) =>
+    link.carried(
+        (r) =>
+            r.method === "GET" &&
+            !/^\/(manifest|list|hostpair)\b/.test(r.path) &&
+            (r.status === 200 || r.status === 206),
+    );
+
+/** The paths of all files below a folder, sorted. @param {string} folder */
+export function pathsBelow(folder) {
+    /** @type {string[]} */
+    const paths = [];
+    const walk = (/** @type {string} */ below) => {
+        for (const entry of readdirSync(join(folder, below), { withFileTypes: true })) {
+            const path = below ? `${below}/${entry.name}` : entry.name;
+            if (entry.isDirectory()) walk(path);
+            else paths.push(path);
+        }
+    };
+    walk("");
+    return paths.sort();
+}
+
+/** Same paths, same bytes, nothing more and nothing less. @param {string} got @param {string} wanted */
+export async function assertSameTree(got, wanted) {
+    assert.deepEqual(pathsBelow(got), pathsBelow(wanted));
+    for (const path of pathsBelow(wanted))
+        assert.equal(await sha256(join(got, path)), await sha256(join(wanted, path)), path);
+}
+
+/** A clean sentence for a person. @param {unknown} text */
+export function assertWords(text) {
+    assert.ok(typeof text === "string" && /\S+ \S+ \S+/.test(text), `"${text}" is no sentence`);
+    assert.doesNotMatch(text, /undefined|\(null\)|%[sdlzu]|[\x00-\x1f\x7f]/, "a clean sentence");
+}
