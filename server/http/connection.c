@@ -83,10 +83,8 @@ static bool make_room(hp_http_listener_t *listener)
         return true;
     if (h2o_linklist_is_empty(&listener->idle_connections))
         return false;
-    hp_connection_t *longest = H2O_STRUCT_FROM_MEMBER(hp_connection_t, idle, listener->idle_connections.next);
-    h2o_linklist_unlink(&longest->idle);
-    hp_connection_end(longest);
-    return true;
+    hp_connection_end(H2O_STRUCT_FROM_MEMBER(hp_connection_t, idle, listener->idle_connections.next));
+    return listener->connection_count < listener->options.connections_max;
 }
 
 /* The kernel's own stuck time-out, for the bytes that are left behind when a connection is closed. */
@@ -209,10 +207,14 @@ void hp_connection_cut(hp_connection_t *self)
 
 void hp_connection_end(hp_connection_t *self)
 {
-    /* h2o reads the end, or its pending write fails. */
     int fd = hp_connection_fd(self);
-    if (fd >= 0)
-        shutdown(fd, SHUT_RDWR);
+    if (fd < 0)
+        return;
+    if (self->request == NULL && self->socket->_cb.read != NULL)
+        self->socket->_cb.read(
+            self->socket, h2o_socket_error_closed); /* as if the client had closed: frees the socket now */
+    else
+        shutdown(fd, SHUT_RDWR); /* h2o's pending write fails */
 }
 
 void hp_connection_became_idle(hp_connection_t *self)
