@@ -351,8 +351,13 @@ describe("dashboard views", { skip }, () => {
         const page = await openDashboard(t, d, `#/hosts/${far.id}`);
         await page.getByText("file-00000.txt").waitFor();
         assert.ok((await page.locator(".virtual .table-row").count()) < 80, "rows in the document");
-        await page.evaluate(() => scrollTo(0, document.documentElement.scrollHeight));
-        await page.getByText("file-05999.txt").waitFor({ timeout: 20_000 });
+        await waitFor(
+            async () => {
+                await page.evaluate(() => scrollTo(0, document.documentElement.scrollHeight));
+                return page.getByText("file-05999.txt").isVisible();
+            },
+            { what: "the last file", timeout: 60_000, interval: 100 },
+        );
         assert.ok((await page.locator(".virtual .table-row").count()) < 80, "rows in the document");
         await page.evaluate(() => scrollTo(0, 0));
         await page.getByLabel("Search in this folder").fill("04321");
