@@ -54,6 +54,21 @@ static const char *reason_of(download_t *self, const hp_download_info_t *info, c
     return ""; /* the trouble of one source is told with that source */
 }
 
+static void add_progress(hp_download_info_t *info, const item_t *item)
+{
+    const hp_download_file_row_t *row = &item->row;
+    if (item->phase == ITEM_LOADING && row->size > 0 && row->chunk_size > 0) {
+        /* Its chunk rows are being read; their number is known. */
+        info->done_bytes += (uint64_t)HP_MIN(row->chunks_done * row->chunk_size, row->size);
+        info->chunks_done += (uint64_t)row->chunks_done;
+        info->chunks_total += (uint64_t)((row->size + row->chunk_size - 1) / row->chunk_size);
+        return;
+    }
+    info->done_bytes += item->done_bytes;
+    info->chunks_done += item->done.count;
+    info->chunks_total += item->endless ? 0 : item->chunks;
+}
+
 static void fill(download_t *self, hp_download_info_t *info)
 {
     static char reason[500]; /* valid until the next view, like the rest */
@@ -82,9 +97,7 @@ static void fill(download_t *self, hp_download_info_t *info)
         .eta_s = -1,
     };
     for (const item_t *item = self->items; item != NULL; item = item->next) {
-        info->done_bytes += item->done_bytes;
-        info->chunks_done += item->done.count;
-        info->chunks_total += item->endless ? 0 : item->chunks;
+        add_progress(info, item);
         info->chunk_size = HP_MAX(info->chunk_size, (uint64_t)item->row.chunk_size);
         info->files_done += strcmp(item->row.state, "done") == 0;
         verified += item->row.verified;
