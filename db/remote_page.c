@@ -83,16 +83,28 @@ typedef struct item {
     bool is_folder;
     int64_t key; /* size or time; 0 when sorted by name */
     int64_t id;
-    char name[HP_NAME_MAX + 1]; /* in lower case; "" when not sorted by name */
+    const char *name; /* in lower case; "" when not sorted by name */
 } item_t;
+
+/* An item with room for its name: one that is kept, or a cursor. */
+typedef struct kept_item {
+    item_t item;
+    char name[HP_NAME_MAX + 1];
+} kept_item_t;
+
+static void keep(kept_item_t *kept, const item_t *item)
+{
+    kept->item = *item;
+    snprintf(kept->name, sizeof kept->name, "%s", item->name);
+    kept->item.name = kept->name;
+}
 
 /* The first `room` items after the cursor: a heap with the last of them on top. */
 typedef struct page_heap {
     hp_remote_sort_t sort;
     bool descending;
-    bool from_cursor;
-    item_t cursor;
-    item_t **items;
+    const item_t *cursor; /* NULL: from the start */
+    kept_item_t **items;
     size_t count, room;
     int64_t folders, files; /* all that were offered */
 } page_heap_t;
@@ -114,13 +126,13 @@ static void sift_down(page_heap_t *heap, size_t at)
 {
     for (;;) {
         size_t largest = at, left = 2 * at + 1, right = left + 1;
-        if (left < heap->count && compare(heap, heap->items[left], heap->items[largest]) > 0)
+        if (left < heap->count && compare(heap, &heap->items[left]->item, &heap->items[largest]->item) > 0)
             largest = left;
-        if (right < heap->count && compare(heap, heap->items[right], heap->items[largest]) > 0)
+        if (right < heap->count && compare(heap, &heap->items[right]->item, &heap->items[largest]->item) > 0)
             largest = right;
         if (largest == at)
             return;
-        item_t *other = heap->items[at];
+        kept_item_t *other = heap->items[at];
         heap->items[at] = heap->items[largest];
         heap->items[largest] = other;
         at = largest;
@@ -133,20 +145,20 @@ static void offer(page_heap_t *heap, const item_t *item)
         heap->folders++;
     else
         heap->files++;
-    if (heap->from_cursor && compare(heap, item, &heap->cursor) <= 0)
+    if (heap->cursor != NULL && compare(heap, item, heap->cursor) <= 0)
         return;
     if (heap->count == heap->room) {
-        if (compare(heap, item, heap->items[0]) >= 0)
+        if (compare(heap, item, &heap->items[0]->item) >= 0)
             return;
-        *heap->items[0] = *item;
+        keep(heap->items[0], item);
         sift_down(heap, 0);
         return;
     }
     size_t at = heap->count++;
-    heap->items[at] = hp_alloc(sizeof *item);
-    *heap->items[at] = *item;
-    while (at > 0 && compare(heap, heap->items[at], heap->items[(at - 1) / 2]) > 0) {
-        item_t *other = heap->items[at];
+    heap->items[at] = hp_alloc(sizeof(kept_item_t));
+    keep(heap->items[at], item);
+    while (at > 0 && compare(heap, &heap->items[at]->item, &heap->items[(at - 1) / 2]->item) > 0) {
+        kept_item_t *other = heap->items[at];
         heap->items[at] = heap->items[(at - 1) / 2];
         heap->items[(at - 1) / 2] = other;
         at = (at - 1) / 2;
@@ -158,7 +170,7 @@ static void heap_sort(page_heap_t *heap)
 {
     size_t count = heap->count;
     while (heap->count > 1) {
-        item_t *last = heap->items[0];
+        kept_item_t *last = heap->items[0];
         heap->items[0] = heap->items[--heap->count];
         heap->items[heap->count] = last;
         sift_down(heap, 0);
@@ -184,20 +196,17 @@ static char *cursor_write(const item_t *item)
     return text;
 }
 
-static int cursor_read(const char *text, item_t *item, hp_err_t *err)
+static int cursor_read(const char *text, kept_item_t *cursor, hp_err_t *err)
 {
     char kind;
     long long key, id;
     size_t length;
     int used = 0;
-    *item = (item_t){0};
     if (strlen(text) > CURSOR_MAX || sscanf(text, "%c_%lld_%lld_%n", &kind, &key, &id, &used) != 3 ||
         used == 0 || (kind != 'd' && kind != 'f') ||
-        hp_path_decode(text + used, strlen(text + used), item->name, sizeof item->name, &length) != 0)
+        hp_path_decode(text + used, strlen(text + used), cursor->name, sizeof cursor->name, &length) != 0)
         return hp_err_set(err, HP_E_INVALID, "cursor is not one that a page gave");
-    item->is_folder = kind == 'd';
-    item->key = key;
-    item->id = id;
+    cursor->item = (item_t){.is_folder = kind == 'd', .key = key, .id = id, .name = cursor->name};
     return 0;
 }
 
@@ -223,7 +232,7 @@ static int fetch_rows(hp_db_t *db, page_heap_t *heap, size_t limit, hp_remote_pa
     heap_sort(heap);
     size_t count = HP_MIN(heap->count, limit - rows_of(page));
     for (size_t i = 0; i < count; i++) {
-        const item_t *item = heap->items[i];
+        const item_t *item = &heap->items[i]->item;
         HP_QUERY(q, db, &sql[item->is_folder ? FOLDER_BY_ID : FILE_BY_ID]);
         hp_query_bind_int(&q, ":id", item->id);
         int rc = hp_query_one(&q, err);
@@ -237,7 +246,7 @@ static int fetch_rows(hp_db_t *db, page_heap_t *heap, size_t limit, hp_remote_pa
             add_file(page, &q, 0);
     }
     if (count < heap->count)
-        page->next = cursor_write(heap->items[count - 1]);
+        page->next = cursor_write(&heap->items[count - 1]->item);
     return 0;
 }
 
@@ -262,7 +271,7 @@ static const char *last_name(void)
 static int read_by_name(hp_db_t *db, const hp_sql_t *statement, bool files, bool descending, int64_t folder,
                         const item_t *from, size_t limit, hp_remote_page_t *page, bool *end, hp_err_t *err)
 {
-    item_t last = {.is_folder = !files};
+    kept_item_t last = {.item = {.is_folder = !files, .name = last.name}};
     HP_QUERY(q, db, statement);
     hp_query_bind_int(&q, ":folder", folder);
     hp_query_bind_text(&q, ":name", from != NULL ? from->name : descending ? last_name() : "");
@@ -274,7 +283,7 @@ static int read_by_name(hp_db_t *db, const hp_sql_t *statement, bool files, bool
             *end = false;
             break;
         }
-        last.id = hp_query_int(&q, 0);
+        last.item.id = hp_query_int(&q, 0);
         snprintf(last.name, sizeof last.name, "%s", hp_query_text(&q, 1));
         if (files)
             add_file(page, &q, 2);
@@ -283,7 +292,7 @@ static int read_by_name(hp_db_t *db, const hp_sql_t *statement, bool files, bool
     }
     int rc = hp_query_end(&q, err);
     if (rc == 0 && !*end)
-        page->next = cursor_write(&last);
+        page->next = cursor_write(&last.item);
     return rc;
 }
 
@@ -299,7 +308,7 @@ static int offer_small_folder(hp_db_t *db, int64_t folder, page_heap_t *heap, hp
     HP_QUERY(q, db, &sql[FILE_KEYS]);
     hp_query_bind_int(&q, ":folder", folder);
     while (hp_query_row(&q)) {
-        item_t item = {.id = hp_query_int(&q, 0)};
+        item_t item = {.id = hp_query_int(&q, 0), .name = ""};
         item.key = key_of(heap->sort, hp_query_is_null(&q, 1) ? HP_REMOTE_NO_SIZE : hp_query_int(&q, 1),
                           hp_query_is_null(&q, 2) ? HP_REMOTE_NO_TIME : hp_query_int(&q, 2));
         offer(heap, &item);
@@ -310,7 +319,7 @@ static int offer_small_folder(hp_db_t *db, int64_t folder, page_heap_t *heap, hp
 static int offer_large_folder(hp_db_t *db, int64_t list, int64_t folder, page_heap_t *heap, hp_err_t *err)
 {
     uint32_t number = HP_REMOTE_NUMBER(folder);
-    item_t item = {0};
+    item_t item = {.name = ""};
     HP_QUERY(q, db, &sql[heap->descending ? KEYS_DOWN : KEYS_UP]);
     hp_query_bind_int(&q, ":list", list);
     while (hp_query_row(&q)) {
@@ -333,8 +342,9 @@ static int offer_large_folder(hp_db_t *db, int64_t list, int64_t folder, page_he
 /* The folders fill the page exactly: the next one begins with the files. */
 static char *cursor_after_folders(const hp_remote_page_t *page, bool descending)
 {
-    item_t item = {.is_folder = true, .id = descending ? 0 : INT64_MAX};
-    snprintf(item.name, sizeof item.name, "%s", page->folders[page->folder_count - 1].name);
+    item_t item = {.is_folder = true,
+                   .id = descending ? 0 : INT64_MAX,
+                   .name = page->folders[page->folder_count - 1].name};
     return cursor_write(&item);
 }
 
@@ -362,10 +372,7 @@ static int read_folder(hp_db_t *db, const hp_remote_query_t *query, int64_t list
     page_heap_t heap = {
         .sort = query->sort, .descending = query->descending, .room = query->limit - rows_of(page) + 1};
     heap.items = hp_alloc_array(heap.room, sizeof *heap.items);
-    if (from != NULL) {
-        heap.from_cursor = true;
-        heap.cursor = *from;
-    }
+    heap.cursor = from;
     rc = folder->own_files <= SMALL_FOLDER ? offer_small_folder(db, folder->id, &heap, err)
                                            : offer_large_folder(db, list, folder->id, &heap, err);
     if (rc == 0)
@@ -378,8 +385,7 @@ static int read_folder(hp_db_t *db, const hp_remote_query_t *query, int64_t list
 
 typedef struct match {
     int64_t id;
-    const char *name; /* in lower case */
-    size_t length;
+    const char *name;   /* in lower case, with NUL */
     const uint8_t *key; /* HP_REMOTE_KEY_SIZE bytes */
 } match_t;
 
@@ -409,10 +415,8 @@ static int match_block(hp_db_t *db, int64_t first, const char *names, size_t len
         }
         if (stop == NULL || (index + 1) * HP_REMOTE_KEY_SIZE > keys_length)
             return hp_err_set(err, HP_E_DB, "names and keys of a list do not fit each other");
-        match_t match = {.id = first + (int64_t)index,
-                         .name = name,
-                         .length = (size_t)(stop - name),
-                         .key = keys + index * HP_REMOTE_KEY_SIZE};
+        match_t match = {
+            .id = first + (int64_t)index, .name = name, .key = keys + index * HP_REMOTE_KEY_SIZE};
         *go_on = fn(arg, &match);
         name = stop + 1;
         index++;
@@ -459,14 +463,11 @@ static bool on_page_match(void *arg, const match_t *match)
     if (search->inside != NULL &&
         (key.folder >= search->inside->size || !hp_bitmap_get(search->inside, key.folder)))
         return true;
-    item_t item = {.is_folder = key.is_folder, .id = match->id};
-    if (search->heap.sort == HP_REMOTE_BY_NAME || key.is_folder) {
-        size_t length = HP_MIN(match->length, (size_t)HP_NAME_MAX);
-        memcpy(item.name, match->name, length);
-        item.name[length] = '\0';
-    } else {
+    item_t item = {.is_folder = key.is_folder, .id = match->id, .name = ""};
+    if (search->heap.sort == HP_REMOTE_BY_NAME || key.is_folder)
+        item.name = match->name;
+    else
         item.key = key_of(search->heap.sort, key.size, key.mtime);
-    }
     offer(&search->heap, &item);
     return true;
 }
@@ -512,10 +513,7 @@ static int search_folder(hp_db_t *db, const hp_remote_query_t *query, int64_t li
         rc = mark_inside(db, list, query->folder, folder->id, &inside, err);
         search.inside = &inside;
     }
-    if (cursor != NULL) {
-        search.heap.from_cursor = true;
-        search.heap.cursor = *cursor;
-    }
+    search.heap.cursor = cursor;
     search.heap.items = hp_alloc_array(search.heap.room, sizeof *search.heap.items);
     if (rc == 0)
         rc = match_list(db, list, query->q, query->descending, on_page_match, &search, err);
@@ -546,7 +544,7 @@ static int folder_by_path(hp_db_t *db, int64_t list, const char *path, folder_ro
 int hp_remote_page_read(hp_db_t *db, const hp_remote_query_t *query, hp_remote_page_t *page, hp_err_t *err)
 {
     *page = (hp_remote_page_t){0};
-    item_t cursor;
+    kept_item_t cursor;
     folder_row_t folder = {0};
     int64_t list;
     if (query->limit < 1 || query->limit > HP_REMOTE_PAGE_MAX)
@@ -563,7 +561,7 @@ int hp_remote_page_read(hp_db_t *db, const hp_remote_query_t *query, hp_remote_p
         return rc;
     page->folders = hp_alloc_array(query->limit, sizeof *page->folders);
     page->files.items = hp_alloc_array(query->limit, sizeof *page->files.items);
-    const item_t *from = query->cursor != NULL ? &cursor : NULL;
+    const item_t *from = query->cursor != NULL ? &cursor.item : NULL;
     rc = query->q != NULL && query->q[0] != '\0' ? search_folder(db, query, list, &folder, from, page, err)
                                                  : read_folder(db, query, list, &folder, from, page, err);
     if (rc != 0)

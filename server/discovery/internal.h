@@ -72,7 +72,8 @@ typedef struct hp_host_entry {
     unsigned list_failures;
     bool list_force;
     int64_t list_files, list_bytes; /* what the host offered when the list was fetched */
-    hp_list_waiter_t *list_waiters;
+    hp_list_waiter_t *list_waiters; /* for the next fetch */
+    struct hp_listing *listing;     /* the present one */
 } hp_host_entry_t;
 
 typedef void (*hp_try_fn)(void *arg, int status, hp_host_entry_t *host, bool is_new, const hp_err_t *err);

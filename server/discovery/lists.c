@@ -55,13 +55,12 @@ void hp_lists_sweep(hp_hosts_t *hosts)
 
 /* ---- fetching ---- */
 
-typedef struct listing {
+typedef struct hp_listing {
     hp_hosts_t *hosts;
     char id[HP_HOST_ID_SIZE];
-    hp_file_list_t *list;
     int64_t files, bytes; /* what the host offered when it began */
     hp_list_waiter_t *waiters;
-} listing_t;
+} hp_listing_t;
 
 static void tell(hp_list_waiter_t *waiters, int status, const hp_err_t *err)
 {
@@ -86,7 +85,7 @@ static void note_failure(hp_hosts_t *hosts, hp_host_entry_t *host, const hp_err_
     hp_hosts_emit(hosts, HP_HOST_CHANGED, host);
 }
 
-static void note_success(hp_hosts_t *hosts, hp_host_entry_t *host, const listing_t *listing,
+static void note_success(hp_hosts_t *hosts, hp_host_entry_t *host, const hp_listing_t *listing,
                          const hp_file_list_result_t *result, uint64_t now)
 {
     host->list_failures = 0;
@@ -111,13 +110,14 @@ static void note_success(hp_hosts_t *hosts, hp_host_entry_t *host, const listing
 
 static void on_listed(void *arg, int status, const hp_file_list_result_t *result, const hp_err_t *err)
 {
-    listing_t *listing = arg;
+    hp_listing_t *listing = arg;
     hp_hosts_t *hosts = listing->hosts;
     hp_host_entry_t *host = hp_hosts_entry(hosts, listing->id);
     hosts->listing--;
     uint64_t now = hp_clock_ms();
-    if (host != NULL && host->list == listing->list) {
+    if (host != NULL && host->listing == listing) {
         host->list = NULL;
+        host->listing = NULL;
         host->pub.listing = false;
         if (status == 0)
             note_success(hosts, host, listing, result, now);
@@ -138,7 +138,7 @@ static void on_listed(void *arg, int status, const hp_file_list_result_t *result
 static void start(hp_hosts_t *hosts, hp_host_entry_t *host, uint64_t now)
 {
     char url[HP_HOST_URL_SIZE];
-    listing_t *listing = hp_alloc(sizeof *listing);
+    hp_listing_t *listing = hp_alloc(sizeof *listing);
     listing->hosts = hosts;
     memcpy(listing->id, host->pub.id, sizeof listing->id);
     listing->files = host->pub.files;
@@ -152,7 +152,7 @@ static void start(hp_hosts_t *hosts, hp_host_entry_t *host, uint64_t now)
     host->list =
         hp_file_list_start(hosts->store, hosts->fetcher, host->pub.id, hp_host_url(&host->addresses[0], url),
                            host->list_force, on_listed, listing);
-    listing->list = host->list;
+    host->listing = listing;
     host->list_force = false;
     hp_hosts_emit(hosts, HP_HOST_CHANGED, host);
 }
@@ -206,8 +206,11 @@ void hp_hosts_refresh(hp_hosts_t *hosts, const char *id, bool force,
     hp_list_waiter_t *waiter = hp_alloc(sizeof *waiter);
     waiter->done = done;
     waiter->arg = arg;
-    waiter->next = host->list_waiters;
-    host->list_waiters = waiter;
+    /* One that is under way does for everybody who does not insist. */
+    hp_list_waiter_t **waiters =
+        host->listing != NULL && !force ? &host->listing->waiters : &host->list_waiters;
+    waiter->next = *waiters;
+    *waiters = waiter;
     host->list_force |= force;
     if (host->list == NULL) {
         host->list_at = hp_clock_ms();
@@ -232,4 +235,5 @@ void hp_lists_forget(hp_hosts_t *hosts, hp_host_entry_t *host)
 {
     hp_lists_stop(hosts, host);
     host->list = NULL; /* its end finds no host any more */
+    host->listing = NULL;
 }

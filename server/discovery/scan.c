@@ -23,8 +23,9 @@
 #define NEIGHBOURS_MAX 8192
 #define FIRST_MAX      1024 /* neighbours that are tried before the rest */
 #define CROWD          512  /* a scan of more addresses than this may overflow the neighbour table */
-#define TABLE_LEAST    64 /* a table with fewer entries is not full: addresses are missing because of a router \
-                           */
+#define TABLE_LEAST                                                                                          \
+    64 /* a table with fewer entries is not full: addresses are missing because of a router                  \
+        */
 #define PAUSE_MS     100   /* when it is full */
 #define RETRY_FOR_MS 30000 /* then what finds no place in it is taken for tried */
 #define STARVED_MS   5000  /* without a free descriptor: given up */
