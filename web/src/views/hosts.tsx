@@ -8,7 +8,7 @@ import { Button, Empty, Facts, Loading, Menu, Progress, SearchBox } from "../par
 import { Icon } from "../parts/icons";
 import { Lazy } from "../parts/lazy";
 import { hosts, messages, missing, status } from "../state/store";
-import { attempt, copy, dialog, go, href, notify, route } from "../state/ui";
+import { attempt, copy, dialog, go, href, notify } from "../state/ui";
 import type { Host } from "../types";
 
 /** The hosts; with a query, what they have by that name. */
@@ -89,7 +89,8 @@ export function HostsView({ query }: { query: string }) {
 function searchFor(text: string): void {
   const words = text.trim();
   const target = words === "" ? href("hosts") : href("search", words);
-  if (route.peek().path[0] === "search") location.replace(target);
+  // The address itself: route follows it only when the browser has told of the change.
+  if (location.hash.startsWith(href("search"))) location.replace(target);
   else if (words !== "") location.hash = target;
 }
 
