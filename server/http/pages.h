@@ -24,7 +24,8 @@ uint64_t hp_pages_cached(int fd, uint64_t first, uint64_t end);
  * negative errno. Never waits. */
 ssize_t hp_pages_read(int fd, hp_pages_kind_t kind, void *data, size_t length, uint64_t offset);
 
-/* Brings [first, end) into the page cache. Waits: for the pool. 0 or a negative errno. */
-int hp_pages_warm(int fd, uint64_t first, uint64_t end);
+/* Brings [first, end) into the page cache, and has the disk begin with the bytes ahead of it. Waits: for the
+ * pool. 0 or a negative errno. */
+int hp_pages_warm(int fd, uint64_t first, uint64_t end, uint64_t ahead);
 
 #endif

@@ -97,7 +97,7 @@ static void on_work(uv_work_t *work)
 {
     sender_t *self = HP_CONTAINER(work, sender_t, work);
     if (self->job == JOB_WARM) {
-        self->job_result = hp_pages_warm(self->fd, self->job_first, self->job_end);
+        self->job_result = hp_pages_warm(self->fd, self->job_first, self->job_end, WARM_WINDOW);
         return;
     }
     ssize_t n;

@@ -141,8 +141,8 @@ static void a_file_with_cold_holes_arrives_whole(void **state)
     if (!make_cold())
         skip();
     int fd = open(path, O_RDONLY | O_CLOEXEC);
-    assert_int_equal(hp_pages_warm(fd, 0, 2 * MIB), 0);
-    assert_int_equal(hp_pages_warm(fd, 5 * MIB, 6 * MIB), 0);
+    assert_int_equal(hp_pages_warm(fd, 0, 2 * MIB, 0), 0);
+    assert_int_equal(hp_pages_warm(fd, 5 * MIB, 6 * MIB, 0), 0);
     assert_int_equal(hp_pages_cached(fd, 0, 2 * MIB), 2 * MIB);
     close(fd);
     client_t *c = client_open();
