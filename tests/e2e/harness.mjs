@@ -127,6 +127,8 @@ export function tempDir(t) {
     return dir;
 }
 process.setMaxListeners(0);
+// A run that is broken off leaves neither processes nor folders behind: what is registered for "exit" is done.
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.once(signal, () => process.exit(1));
 
 /**
  * One HTTP request on a connection of its own. Headers such as Host are sent as given.
