@@ -173,9 +173,13 @@ export async function fetchNow(receiver, order, { verified = true, interval = 4,
     return done;
 }
 
+/** Forgets a finished download. What it brought stays. @param {Hostpair} receiver @param {any} done */
+export const forgetOnly = (receiver, done) =>
+    receiver.api(`/downloads/${done.id}?data=keep`, { method: "DELETE" });
+
 /** Forgets a finished download and removes what it brought. @param {Hostpair} receiver @param {any} done */
 export async function forget(receiver, done) {
-    await receiver.api(`/downloads/${done.id}?data=remove`, { method: "DELETE" });
+    await forgetOnly(receiver, done);
     rmSync(join(receiver.downloadsDir, done.path), { recursive: true, force: true });
 }
 
