@@ -116,6 +116,47 @@ static void ignore_result(void *arg, int status, hp_host_entry_t *host, bool is_
     (void)arg, (void)status, (void)host, (void)is_new, (void)err;
 }
 
+/* An address of a host that is tried by itself. */
+typedef struct address_try {
+    hp_hosts_t *hosts;
+    char id[HP_HOST_ID_SIZE], address[64];
+    uint16_t port;
+} address_try_t;
+
+static address_try_t *make_address_try(hp_hosts_t *hosts, const hp_host_entry_t *host, size_t index)
+{
+    address_try_t *try = hp_alloc(sizeof *try);
+    try->hosts = hosts;
+    memcpy(try->id, host->pub.id, sizeof try->id);
+    memcpy(try->address, host->addresses[index].address, sizeof try->address);
+    try->port = host->addresses[index].port;
+    return try;
+}
+
+/* The host answered elsewhere with another instance, and here not at all: it has moved, so what answered last
+ * comes first. */
+static void on_old_address_tried(void *arg, int status, hp_host_entry_t *answered, bool is_new,
+                                 const hp_err_t *err)
+{
+    address_try_t *try = arg;
+    hp_hosts_t *hosts = try->hosts;
+    size_t index, best = 0;
+    (void)answered, (void)is_new, (void)err;
+    hp_host_entry_t *host = hosts->closing ? NULL : hp_hosts_entry_at(hosts, try->address, try->port, &index);
+    if (status != 0 && host != NULL && strcmp(host->pub.id, try->id) == 0) {
+        host->seen[index].last = 0; /* nobody is there now */
+        for (size_t i = 0; i < host->pub.address_count; i++)
+            if (host->seen[i].last > host->seen[best].last)
+                best = i;
+        if (index == 0 && best != 0) {
+            hp_hosts_prefer_address(host, best);
+            hp_hosts_save(hosts, host);
+            hp_hosts_emit(hosts, HP_HOST_CHANGED, host);
+        }
+    }
+    free(try);
+}
+
 /* Notes which instance answered at an address. Whether that address still belongs to the host afterwards. */
 static bool note_instance(hp_hosts_t *hosts, hp_host_entry_t *host, size_t index, const char *instance)
 {
@@ -136,7 +177,7 @@ static bool note_instance(hp_hosts_t *hosts, hp_host_entry_t *host, size_t index
             continue;
         if (other->last < seen->since) { /* gone, or not asked since */
             hp_hosts_try(hosts, host->addresses[i].address, host->addresses[i].port, host->pub.found_by,
-                         ignore_result, NULL);
+                         on_old_address_tried, make_address_try(hosts, host, i));
             continue;
         }
         bool later = seen->since > other->since;
@@ -411,21 +452,11 @@ void hp_watch_stop(hp_hosts_t *hosts)
 
 /* ---- rounds ---- */
 
-typedef struct round_try {
-    hp_hosts_t *hosts;
-    char id[HP_HOST_ID_SIZE], address[64];
-    uint16_t port;
-} round_try_t;
-
 static void on_round_try(void *arg, int status, hp_host_entry_t *host, bool is_new, const hp_err_t *err);
 
 static void round_start_try(hp_hosts_t *hosts, hp_host_entry_t *host, size_t index)
 {
-    round_try_t *round = hp_alloc(sizeof *round);
-    round->hosts = hosts;
-    memcpy(round->id, host->pub.id, sizeof round->id);
-    memcpy(round->address, host->addresses[index].address, sizeof round->address);
-    round->port = host->addresses[index].port;
+    address_try_t *round = make_address_try(hosts, host, index);
     host->round_left++;
     hp_hosts_try(hosts, round->address, round->port, host->pub.found_by, on_round_try, round);
 }
@@ -464,7 +495,7 @@ static void round_end(hp_hosts_t *hosts, hp_host_entry_t *host)
 static void on_round_try(void *arg, int status, hp_host_entry_t *answered, bool is_new, const hp_err_t *err)
 {
     (void)is_new, (void)err;
-    round_try_t *round = arg;
+    address_try_t *round = arg;
     hp_hosts_t *hosts = round->hosts;
     hp_host_entry_t *host = hosts->closing ? NULL : hp_hosts_entry(hosts, round->id);
     if (host == NULL || host->round_left == 0) { /* removed meanwhile */

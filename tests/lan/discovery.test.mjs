@@ -24,7 +24,12 @@ function oneNetwork(lan, names) {
 async function waitForAll(hosts, timeout) {
     const start = Math.max(...hosts.map((h) => h.upAt));
     await Promise.all(
-        hosts.map((h) => h.waitForHosts(hosts.filter((other) => other !== h).map((other) => other.host), timeout)),
+        hosts.map((h) =>
+            h.waitForHosts(
+                hosts.filter((other) => other !== h).map((other) => other.host),
+                timeout,
+            ),
+        ),
     );
     return performance.now() - start;
 }
@@ -39,7 +44,10 @@ test("three hosts find each other by beacon within two seconds", { skip }, async
     assert.ok(ms <= 2000, `it took ${ms} ms`);
     const b = await hosts[0].find("b");
     assert.equal(b.found_by, "beacon");
-    assert.ok(b.addresses.some((/** @type {string} */ a) => a.includes("10.77.0.2")), JSON.stringify(b.addresses));
+    assert.ok(
+        b.addresses.some((/** @type {string} */ a) => a.includes("10.77.0.2")),
+        JSON.stringify(b.addresses),
+    );
 });
 
 test("three hosts find each other by scan alone within five seconds", { skip }, async (t) => {
@@ -115,7 +123,9 @@ test("one host with two addresses in one network is one host", { skip }, async (
     t.diagnostic(`addresses: ${found.addresses.join(" ")}`);
     lan.on("b", "ip", "address", "del", `${first}/24`, "dev", "home");
     await a.api("/scan", { method: "POST" });
-    await waitFor(async () => !(await a.find("b")).addresses[0].includes(first), { what: "another address in front" });
+    await waitFor(async () => !(await a.find("b")).addresses[0].includes(first), {
+        what: "another address in front",
+    });
     assert.equal((await a.find("b")).state, "online");
     assert.ok(!a.log().includes("is offline"), a.log());
     assert.ok(b.pid > 0);
@@ -148,15 +158,23 @@ test("a host that comes back with another address is the same host", { skip }, a
     lan.on("b", "ip", "address", "flush", "dev", "home", "scope", "global");
     lan.on("b", "ip", "address", "add", "10.77.0.50/24", "broadcast", "+", "dev", "home");
     await lan.start("b", { root, args: BEACON_ONLY });
-    await waitFor(async () => (await a.find("b"))?.addresses[0].includes("10.77.0.50") || (await a.find("b"))?.addresses[0].includes("fe80"), {
-        what: "the new address",
-        detail: async () => ({ hosts: await a.hosts(), log: a.log().slice(-2000) }),
-    });
-    await waitFor(async () => (await a.find("b")).addresses.some((/** @type {string} */ x) => x.includes("10.77.0.50")), {
-        timeout: 5000,
-        what: "the new IPv4 address among them",
-        detail: () => a.hosts(),
-    });
+    await waitFor(
+        async () =>
+            (await a.find("b"))?.addresses[0].includes("10.77.0.50") ||
+            (await a.find("b"))?.addresses[0].includes("fe80"),
+        {
+            what: "the new address",
+            detail: async () => ({ hosts: await a.hosts(), log: a.log().slice(-2000) }),
+        },
+    );
+    await waitFor(
+        async () => (await a.find("b")).addresses.some((/** @type {string} */ x) => x.includes("10.77.0.50")),
+        {
+            timeout: 5000,
+            what: "the new IPv4 address among them",
+            detail: () => a.hosts(),
+        },
+    );
     assert.equal((await a.hosts()).length, 1);
     assert.equal((await a.find("b")).state, "online");
 });
@@ -166,8 +184,12 @@ test("a network that drops multicast and broadcast is scanned", { skip }, async 
     oneNetwork(lan, ["a", "b"]);
     for (const host of ["a", "b"]) {
         try {
-            lan.on(host, "nft", "add table inet t; add chain inet t in { type filter hook input priority 0; }; " +
-                "add rule inet t in udp dport 9000 drop");
+            lan.on(
+                host,
+                "nft",
+                "add table inet t; add chain inet t in { type filter hook input priority 0; }; " +
+                    "add rule inet t in udp dport 9000 drop",
+            );
         } catch (error) {
             t.skip("nft is not installed");
             return;
@@ -200,13 +222,32 @@ test("hosts find each other when every fifth packet is lost", { skip }, async (t
 /** @param {Lan} lan @param {string[]} hosts @param {number} percent */
 function losePackets(lan, hosts, percent) {
     const ways = {
-        netem: (/** @type {string} */ h) => lan.on(h, "tc", "qdisc", "add", "dev", "home", "root", "netem", "loss", `${percent}%`),
+        netem: (/** @type {string} */ h) =>
+            lan.on(h, "tc", "qdisc", "add", "dev", "home", "root", "netem", "loss", `${percent}%`),
         nft: (/** @type {string} */ h) =>
-            lan.on(h, "nft", "add table inet l; add chain inet l in { type filter hook input priority 0; }; " +
-                `add rule inet l in iifname home numgen random mod 100 < ${percent} drop`),
+            lan.on(
+                h,
+                "nft",
+                "add table inet l; add chain inet l in { type filter hook input priority 0; }; " +
+                    `add rule inet l in iifname home numgen random mod 100 < ${percent} drop`,
+            ),
         iptables: (/** @type {string} */ h) =>
-            lan.on(h, "iptables-legacy", "-A", "INPUT", "-i", "home", "-m", "statistic", "--mode", "random", "--probability",
-                String(percent / 100), "-j", "DROP"),
+            lan.on(
+                h,
+                "iptables-legacy",
+                "-A",
+                "INPUT",
+                "-i",
+                "home",
+                "-m",
+                "statistic",
+                "--mode",
+                "random",
+                "--probability",
+                String(percent / 100),
+                "-j",
+                "DROP",
+            ),
     };
     for (const [name, way] of Object.entries(ways)) {
         try {
@@ -234,34 +275,41 @@ test("an interface added while hostpair runs is used", { skip }, async (t) => {
     await b.waitForHosts(["a"], 5000);
 });
 
-test("two hosts with a copied data folder are reported, and neither is taken for the other", { skip }, async (t) => {
-    const lan = new Lan(t);
-    oneNetwork(lan, ["a", "b", "copy"]);
-    const roots = [tempDir(), tempDir()];
-    const b = await lan.start("b", { root: roots[0], args: QUIET });
-    await b.stop();
-    cpSync(join(roots[0], "data"), join(roots[1], "data"), { recursive: true });
-    const a = await lan.start("a");
-    await lan.start("b", { root: roots[0] });
-    await a.waitForHosts(["b"]);
-    const copy = await lan.start("copy", { root: roots[1] });
-    await waitFor(() => a.log().includes("same id as another host"), {
-        what: "the report",
-        timeout: 10_000,
-        detail: () => a.log().slice(-3000),
-    });
-    await sleep(1500);
-    const hosts = await a.hosts();
-    assert.equal(hosts.length, 1);
-    assert.equal(hosts[0].name, "b", "the one that was there first");
-    assert.ok(!hosts[0].addresses.some((/** @type {string} */ x) => x.includes("10.77.0.3")), JSON.stringify(hosts));
-    await waitFor(() => /data folders? is a copy|same id as this one/.test(copy.log()), {
-        what: "the copy to hear of it",
-        detail: () => copy.log().slice(-3000),
-    });
-    const reports = a.log().match(/same id as another host/g) ?? [];
-    assert.ok(reports.length <= 2, `${reports.length} reports`);
-});
+test(
+    "two hosts with a copied data folder are reported, and neither is taken for the other",
+    { skip },
+    async (t) => {
+        const lan = new Lan(t);
+        oneNetwork(lan, ["a", "b", "copy"]);
+        const roots = [tempDir(), tempDir()];
+        const b = await lan.start("b", { root: roots[0], args: QUIET });
+        await b.stop();
+        cpSync(join(roots[0], "data"), join(roots[1], "data"), { recursive: true });
+        const a = await lan.start("a");
+        await lan.start("b", { root: roots[0] });
+        await a.waitForHosts(["b"]);
+        const copy = await lan.start("copy", { root: roots[1] });
+        await waitFor(() => a.log().includes("same id as another host"), {
+            what: "the report",
+            timeout: 10_000,
+            detail: () => a.log().slice(-3000),
+        });
+        await sleep(1500);
+        const hosts = await a.hosts();
+        assert.equal(hosts.length, 1);
+        assert.equal(hosts[0].name, "b", "the one that was there first");
+        assert.ok(
+            !hosts[0].addresses.some((/** @type {string} */ x) => x.includes("10.77.0.3")),
+            JSON.stringify(hosts),
+        );
+        await waitFor(() => /data folders? is a copy|same id as this one/.test(copy.log()), {
+            what: "the copy to hear of it",
+            detail: () => copy.log().slice(-3000),
+        });
+        const reports = a.log().match(/same id as another host/g) ?? [];
+        assert.ok(reports.length <= 2, `${reports.length} reports`);
+    },
+);
 
 test("a flood of datagrams from one address costs the others nothing", { skip }, async (t) => {
     const lan = new Lan(t);
@@ -392,7 +440,9 @@ test("--advertise is what others are told", { skip }, async (t) => {
     oneNetwork(lan, ["a", "b"]);
     lan.on("b", "ip", "address", "add", "10.77.0.200/24", "dev", "home");
     const a = await lan.start("a", { args: BEACON_ONLY });
-    await lan.start("b", { args: [...BEACON_ONLY, "--peer-listen", "10.77.0.200:9005", "--advertise", "10.77.0.200:9005"] });
+    await lan.start("b", {
+        args: [...BEACON_ONLY, "--peer-listen", "10.77.0.200:9005", "--advertise", "10.77.0.200:9005"],
+    });
     await a.waitForHosts(["b"], 4000);
     const b = await a.find("b");
     assert.deepEqual(b.addresses, ["10.77.0.200:9005"]);
@@ -434,7 +484,11 @@ test("files of a found host are listed without being asked for", { skip }, async
             const reply = await a.api(`/hosts/${id}/files`);
             return reply.status === 200 && reply.json.files.length === 1 && reply.json;
         },
-        { timeout: 15_000, what: "the file in the list", detail: async () => ({ host: await a.find("b"), log: a.log().slice(-1500) }) },
+        {
+            timeout: 15_000,
+            what: "the file in the list",
+            detail: async () => ({ host: await a.find("b"), log: a.log().slice(-1500) }),
+        },
     );
     assert.equal(page.files[0].name, "new file.txt");
     assert.equal(page.files[0].size, 5);

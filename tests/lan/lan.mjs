@@ -108,7 +108,9 @@ export class Lan {
 
     /** Runs a command in a machine, or in the switches' namespace when `host` is its full name. @param {string} ns @param {string[]} command */
     inside(ns, ...command) {
-        return execFileSync("ip", ["netns", "exec", ns, ...command], { stdio: ["ignore", "pipe", "pipe"] }).toString();
+        return execFileSync("ip", ["netns", "exec", ns, ...command], {
+            stdio: ["ignore", "pipe", "pipe"],
+        }).toString();
     }
 
     /** @param {string} host @param {string[]} command */
@@ -126,10 +128,19 @@ export class Lan {
         const dataDir = data ?? join(root, "data");
         const shareDir = share ?? join(root, "share");
         const portFile = join(root, "ports.json");
-        for (const dir of [dataDir, shareDir, join(root, "downloads"), join(root, "home")]) mkdirSync(dir, { recursive: true });
+        for (const dir of [dataDir, shareDir, join(root, "downloads"), join(root, "home")])
+            mkdirSync(dir, { recursive: true });
         rmSync(portFile, { force: true });
         const command = ["netns", "exec", ns, bin, "--name", name, "--share", shareDir, "--data", dataDir];
-        command.push("--downloads", join(root, "downloads"), "--port-file", portFile, "--log", "debug", ...args);
+        command.push(
+            "--downloads",
+            join(root, "downloads"),
+            "--port-file",
+            portFile,
+            "--log",
+            "debug",
+            ...args,
+        );
         const child = spawn("ip", command, {
             stdio: ["ignore", "pipe", "pipe"],
             env: {
@@ -174,7 +185,8 @@ export class Lan {
                 new Promise((done, fail) => {
                     const curl = ["netns", "exec", ns, "curl", "-sS", "-m", "20", "-w", "\n%{http_code}"];
                     if (method) curl.push("-X", method);
-                    if (json !== undefined) curl.push("-H", "Content-Type: application/json", "-d", JSON.stringify(json));
+                    if (json !== undefined)
+                        curl.push("-H", "Content-Type: application/json", "-d", JSON.stringify(json));
                     curl.push(`http://127.0.0.1:${self.dashboardPort}/api/v1${path}`);
                     execFile("ip", curl, { maxBuffer: 1 << 26 }, (error, stdout, stderr) => {
                         if (error) return fail(new Error(`${path} of ${host}: ${stderr || error.message}`));
@@ -201,7 +213,9 @@ export class Lan {
             waitForHosts: (names, timeout = 10_000) =>
                 waitFor(
                     async () => {
-                        const online = (await self.hosts()).filter((h) => h.state === "online").map((h) => h.name);
+                        const online = (await self.hosts())
+                            .filter((h) => h.state === "online")
+                            .map((h) => h.name);
                         return online.sort().join() === [...names].sort().join();
                     },
                     {
@@ -218,9 +232,13 @@ export class Lan {
                 clearTimeout(timer);
                 const complaints = readdirSync(root).filter((file) => file.startsWith("sanitizer."));
                 if (complaints.length > 0)
-                    throw new Error(`a sanitizer complained: ${readFileSync(join(root, complaints[0]), "utf8")}`);
+                    throw new Error(
+                        `a sanitizer complained: ${readFileSync(join(root, complaints[0]), "utf8")}`,
+                    );
                 if (end?.code !== 0 && !self.killed)
-                    throw new Error(`hostpair on ${host} ended with ${JSON.stringify(end)}:\n${log.slice(-3000)}`);
+                    throw new Error(
+                        `hostpair on ${host} ended with ${JSON.stringify(end)}:\n${log.slice(-3000)}`,
+                    );
             },
             killed: false,
             kill9: async () => {
