@@ -17,11 +17,11 @@
 #include "base/path.h"
 #include "db/remote_pack.h"
 
-#define RUN         (256 * 1024) /* roots sorted at a time: 4 MiB */
-#define RUN_PER_ADD 2500         /* roots written with every batch: more than a batch brings */
-#define DEPTH_MAX   128          /* folders above a file; a deeper one is passed over */
-#define BLOCK_MAX   (16 << 20)   /* bytes of names that one batch can bring, with all its new folders */
-#define FILES_MAX   5000000      /* files of one list */
+#define RUN         ((size_t)256 * 1024) /* roots sorted at a time: 4 MiB */
+#define RUN_PER_ADD ((size_t)2500)       /* roots written with every batch: more than a batch brings */
+#define DEPTH_MAX   128                  /* folders above a file; a deeper one is passed over */
+#define BLOCK_MAX   (16 << 20) /* bytes of names that one batch can bring, with all its new folders */
+#define FILES_MAX   5000000    /* files of one list */
 #define BYTES_MAX   (INT64_C(1) << 62)
 
 _Static_assert(DEPTH_MAX + 2 < HP_REMOTE_FOLDERS_KEPT, "a whole branch is kept");

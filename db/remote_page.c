@@ -371,7 +371,7 @@ static int read_folder(hp_db_t *db, const hp_remote_query_t *query, int64_t list
                             query->limit, page, &end, err);
     page_heap_t heap = {
         .sort = query->sort, .descending = query->descending, .room = query->limit - rows_of(page) + 1};
-    heap.items = hp_alloc_array(heap.room, sizeof *heap.items);
+    heap.items = hp_alloc_array(heap.room, sizeof(void *));
     heap.cursor = from;
     rc = folder->own_files <= SMALL_FOLDER ? offer_small_folder(db, folder->id, &heap, err)
                                            : offer_large_folder(db, list, folder->id, &heap, err);
@@ -514,7 +514,7 @@ static int search_folder(hp_db_t *db, const hp_remote_query_t *query, int64_t li
         search.inside = &inside;
     }
     search.heap.cursor = cursor;
-    search.heap.items = hp_alloc_array(search.heap.room, sizeof *search.heap.items);
+    search.heap.items = hp_alloc_array(search.heap.room, sizeof(void *));
     if (rc == 0)
         rc = match_list(db, list, query->q, query->descending, on_page_match, &search, err);
     page->folders_total = search.heap.folders;
@@ -544,7 +544,7 @@ static int folder_by_path(hp_db_t *db, int64_t list, const char *path, folder_ro
 int hp_remote_page_read(hp_db_t *db, const hp_remote_query_t *query, hp_remote_page_t *page, hp_err_t *err)
 {
     *page = (hp_remote_page_t){0};
-    kept_item_t cursor;
+    kept_item_t cursor = {.name = ""};
     folder_row_t folder = {0};
     int64_t list;
     if (query->limit < 1 || query->limit > HP_REMOTE_PAGE_MAX)

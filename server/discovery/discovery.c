@@ -167,7 +167,7 @@ static void free_wanted(hp_discovery_t *self)
 
 static int read_wanted(hp_discovery_t *self, const hp_strings_t *texts, hp_err_t *err)
 {
-    self->wanted = hp_alloc_array(texts->count, sizeof *self->wanted);
+    self->wanted = hp_alloc_array(texts->count, sizeof(void *));
     for (size_t i = 0; i < texts->count; i++) {
         wanted_t *wanted = hp_alloc(sizeof *wanted);
         wanted->discovery = self;

@@ -22,7 +22,7 @@
 #define TOTAL_MS      (20 * 60 * 1000)    /* of the whole transfer */
 #define BODY_MAX      (UINT64_C(4) << 30) /* bytes of a list */
 #define SIZE_BELIEVED (INT64_C(1) << 60)  /* bytes of a file that are believed */
-#define PATHS_MAX     (HP_REMOTE_BATCH * (HP_PATH_MAX + 1))
+#define PATHS_MAX     ((size_t)HP_REMOTE_BATCH * (HP_PATH_MAX + 1))
 
 typedef struct batch {
     hp_remote_entry_t entries[HP_REMOTE_BATCH];
@@ -247,7 +247,7 @@ static void on_line(hp_file_list_t *self, const char *line, size_t length)
 static void on_long_line(hp_file_list_t *self)
 {
     hp_err_t err = {0};
-    hp_err_set(&err, HP_E_INVALID, "it has more than %d bytes", HP_FILE_LIST_LINE_MAX);
+    hp_err_set(&err, HP_E_INVALID, "it has more than %zu bytes", HP_FILE_LIST_LINE_MAX);
     bad_line(self, self->line.data, self->line.length, &err);
     hp_buf_clear(&self->line);
     self->too_long = true;

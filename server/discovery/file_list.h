@@ -16,7 +16,7 @@
 #include "fetch/fetch.h"
 #include "store/store.h"
 
-#define HP_FILE_LIST_LINE_MAX (32 * 1024)
+#define HP_FILE_LIST_LINE_MAX ((size_t)32 * 1024)
 #define HP_FILE_LIST_JOBS     2
 
 /* One line of application/x-ndjson, without its end. The path is copied to path (HP_PATH_MAX + 1 bytes), to

@@ -73,14 +73,14 @@ static void take_out(hp_hosts_t *hosts, const hp_host_entry_t *host)
     while (hosts->items[i] != host)
         i++;
     hosts->count--;
-    memmove(&hosts->items[i], &hosts->items[i + 1], (hosts->count - i) * sizeof(hosts->items[0]));
+    memmove(&hosts->items[i], &hosts->items[i + 1], (hosts->count - i) * sizeof(void *));
 }
 
 static void put_in(hp_hosts_t *hosts, hp_host_entry_t *host)
 {
     if (hosts->count == hosts->room) {
         hosts->room = HP_MAX(hosts->room * 2, (size_t)16);
-        hosts->items = hp_realloc(hosts->items, hosts->room * sizeof(hosts->items[0]));
+        hosts->items = hp_realloc(hosts->items, hosts->room * sizeof(void *));
     }
     size_t i = hosts->count++;
     for (; i > 0 && compare(hosts->items[i - 1], host) > 0; i--)
@@ -310,7 +310,7 @@ void hp_hosts_remove_entry(hp_hosts_t *hosts, hp_host_entry_t *host)
     post_save(hosts, job);
     host->pub.online = false;
     hp_hosts_emit(hosts, HP_HOST_REMOVED, host);
-    hosts->removed = hp_realloc(hosts->removed, (hosts->removed_count + 1) * sizeof(hosts->removed[0]));
+    hosts->removed = hp_realloc(hosts->removed, (hosts->removed_count + 1) * sizeof(void *));
     hosts->removed[hosts->removed_count++] = host;
     hp_hosts_schedule(hosts);
 }

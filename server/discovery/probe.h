@@ -25,7 +25,7 @@ typedef struct hp_probe_answer {
     int64_t clock_uncertainty_ms;
 } hp_probe_answer_t;
 
-#define HP_PROBE_BODY_MAX (64 * 1024)
+#define HP_PROBE_BODY_MAX ((size_t)64 * 1024)
 
 /* Reads the body (with NUL) and the two headers of a 200; address and port give the id of a host without one.
  * Sets neither the round trip nor the clock's offset. 0 or HP_E_NOT_A_HOST. */

@@ -409,10 +409,11 @@ static void add_range(hp_scan_t *self, hp_subnet_t range)
 static unsigned flight_of(void)
 {
     struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= 4 * HP_SCAN_FLIGHT)
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= (rlim_t)4 * HP_SCAN_FLIGHT)
         return HP_SCAN_FLIGHT;
-    return limit.rlim_cur > 2 * SPARE_FILES ? (unsigned)HP_MIN(limit.rlim_cur / 2, (rlim_t)HP_SCAN_FLIGHT)
-                                            : SPARE_FILES / 2;
+    return limit.rlim_cur > (rlim_t)2 * SPARE_FILES
+               ? (unsigned)HP_MIN(limit.rlim_cur / 2, (rlim_t)HP_SCAN_FLIGHT)
+               : SPARE_FILES / 2;
 }
 
 static void take_neighbours(hp_scan_t *self)
