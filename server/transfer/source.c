@@ -117,6 +117,15 @@ void hp_source_save(source_t *self)
     hp_store_post(self->item->download->transfer->store, HP_STORE_WRITE_LAZY, work_save, on_saved, job);
 }
 
+/* Nothing more is read from it; from one that sent wrong bytes, not for other files either. */
+static void cancel_leases(const source_t *self)
+{
+    for (item_t *item = self->item->download->items; item != NULL; item = item->next)
+        for (lease_t *lease = item->leases; lease != NULL; lease = lease->next)
+            if (lease->source == self || (self->peer->banned && lease->source->peer == self->peer))
+                hp_lease_cancel(lease);
+}
+
 void hp_source_set_aside(source_t *self, int code, const char *why)
 {
     if (self->set_aside != NULL)
@@ -128,6 +137,7 @@ void hp_source_set_aside(source_t *self, int code, const char *why)
     hp_log(HP_LOG_WARN, "download %lld: %s is set aside for %s: %s", (long long)self->item->row.download,
            self->peer->id, self->item->row.path, why);
     hp_source_save(self);
+    cancel_leases(self);
     hp_download_changed(self->item->download);
 }
 
