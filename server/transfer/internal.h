@@ -46,6 +46,7 @@
 #define FIRST_LOOK_BYTES (4u * 1024 * 1024) /* asked for before the size is known */
 #define ITEMS_MAX        64                 /* files of one folder download under way at a time */
 #define STARTS_OVER_MAX  5                  /* versions of a file, without one finished, before giving up */
+#define MANIFEST_TRIES   3                  /* at one source, when the connection is lost */
 #define UNKNOWN_CHUNK    (4u * 1024 * 1024) /* chunk size while nobody says how long the file is */
 #define STEAL_BYTES_MIN                                                                                      \
     (4u * 1024 * 1024) /* a tail shorter than this is not taken over but fetched twice                       \
@@ -98,13 +99,14 @@ struct source {
     source_t *next;
     item_t *item;
     peer_t *peer;
-    int64_t id;           /* in download_source; 0 until the store has given one */
-    char *path;           /* there; a URL for a web server */
-    char *etag;           /* strong; NULL none seen */
-    bool asked;           /* a reply to a request for this file was accepted */
-    char *set_aside;      /* why it is not used for this file any more; NULL */
-    int code;             /* why, HP_E_* */
-    bool manifest_failed; /* it has no manifest for this root */
+    int64_t id;             /* in download_source; 0 until the store has given one */
+    char *path;             /* there; a URL for a web server */
+    char *etag;             /* strong; NULL none seen */
+    bool asked;             /* a reply to a request for this file was accepted */
+    char *set_aside;        /* why it is not used for this file any more; NULL */
+    int code;               /* why, HP_E_* */
+    bool manifest_failed;   /* it has no manifest for this root */
+    unsigned manifest_lost; /* how often the connection was lost over it */
 };
 
 /* ---- one request ---- */

@@ -598,8 +598,15 @@ void hp_item_restart(item_t *self)
     self->row.size = HP_DB_SIZE_UNKNOWN;
     self->row.chunk_size = 0;
     self->chunks = 0;
-    for (source_t *s = self->sources; s != NULL; s = s->next)
+    for (source_t *s = self->sources; s != NULL; s = s->next) {
         s->asked = s->manifest_failed = false;
+        s->manifest_lost = 0;
+        if (s->code == HP_E_OTHER_VERSION || s->code == HP_E_BAD_RANGE) {
+            free(s->set_aside); /* for the version that was; it may have the one that is */
+            s->set_aside = NULL;
+            s->code = 0;
+        }
+    }
     clear_chunks(self, left);
     make_map(self, 0, HP_CHUNK_SIZE_MIN, 0);
     hp_item_set_phase(self, ITEM_FETCHING);

@@ -102,6 +102,8 @@ static void learn(lease_t *self, const hp_fetch_head_t *head, uint64_t total)
     snprintf(source->peer->address, sizeof source->peer->address,
              strchr(head->address, ':') ? "[%s]:%u" : "%s:%u", head->address, head->port);
     source->peer->connected = true;
+    if (source->manifest_lost > 0 && source->manifest_lost < MANIFEST_TRIES)
+        source->manifest_failed = false; /* it is back */
     if (!item->size_known && total != HP_RANGE_UNKNOWN)
         hp_item_set_size(item, total);
 }

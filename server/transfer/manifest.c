@@ -81,6 +81,8 @@ static void on_reply(void *arg, int status, const hp_fetch_reply_t *reply, const
     uint64_t count = item->chunks;
     if (status != 0 || reply->head.status != 200 || reply->length != count * HP_SHA256_SIZE) {
         item->manifest_source = NULL;
+        if (status == UV_ECONNRESET || status == HP_E_UNREACHABLE)
+            source->manifest_lost++;
         if (status != UV_ECANCELED)
             set_failed(item, source, status != 0 ? hp_err_text(err) : "the answer is not a layer of it");
         hp_transfer_resume_held(item->download->transfer);

@@ -294,16 +294,23 @@ static void drop_urls(known_host_t *host)
     host->url_count = 0;
 }
 
-/* A host is back: what waited for it is tried at once. */
+/* A host is back: what waited for it is tried at once, and so are hash trees that did not come. */
 static void forget_failures(hp_transfer_t *self, const char *id)
 {
-    for (download_t *d = self->live; d != NULL; d = d->next_live)
+    for (download_t *d = self->live; d != NULL; d = d->next_live) {
         for (peer_t *peer = d->peers; peer != NULL; peer = peer->next)
             if (strcmp(peer->id, id) == 0) {
                 peer->failures = 0;
                 peer->retry_at = 0;
                 peer->url_index = 0;
             }
+        for (item_t *item = d->items; item != NULL; item = item->next)
+            for (source_t *source = item->sources; source != NULL; source = source->next)
+                if (strcmp(source->peer->id, id) == 0) {
+                    source->manifest_failed = false;
+                    source->manifest_lost = 0;
+                }
+    }
 }
 
 void hp_transfer_host(hp_transfer_t *self, const char *id, const char *name, const char *const *urls,
