@@ -28,7 +28,7 @@
 #define TURN_BYTES    ((size_t)1024 * 1024)     /* by zero copy in one turn */
 #define HAND_BYTES    ((size_t)64 * 1024)       /* by hand in one turn */
 #define POOL_BYTES    ((size_t)256 * 1024)      /* by hand, where only the pool can read */
-#define FULL_BYTES    ((size_t)16 * 1024)       /* by hand when the socket is full */
+#define FULL_BYTES    ((size_t)4 * 1024)        /* by hand when the socket is full */
 #define TAIL_BYTES    ((size_t)16 * 1024)       /* held back from zero copy */
 #define WARM_WINDOW   ((size_t)4 * 1024 * 1024) /* bytes the pool reads ahead */
 #define LIMITED_BYTES                                                                                        \
