@@ -25,6 +25,8 @@ typedef struct wanted {
 struct hp_discovery {
     uv_loop_t *loop;
     hp_hosts_t *hosts;
+    const hp_self_t *self;
+    uint16_t advertise_port; /* 0: our own */
     bool scan_on, beacon_on, started, closing;
     bool scan_wanted, scan_person; /* when the present one has ended */
     hp_interfaces_t *interfaces;
@@ -207,6 +209,8 @@ int hp_discovery_create(hp_discovery_t **out, uv_loop_t *loop, hp_hosts_t *hosts
     }
     discovery->loop = loop;
     discovery->hosts = hosts;
+    discovery->self = self;
+    discovery->advertise_port = port;
     discovery->scan_on = options->scan;
     discovery->beacon_on = options->beacon;
     discovery->scan = hp_scan_create(loop, hosts, HP_DEFAULT_PEER_PORT, on_scan_finished, discovery);
@@ -221,7 +225,8 @@ int hp_discovery_create(hp_discovery_t **out, uv_loop_t *loop, hp_hosts_t *hosts
 /* Whoever looks for others wants to be found; who has switched both off does not. */
 static void set_announce(const hp_discovery_t *self)
 {
-    hp_hosts_set_announce(self->hosts, self->scan_on || self->beacon_on);
+    uint16_t port = self->advertise_port != 0 ? self->advertise_port : self->self->peer_port;
+    hp_hosts_set_announce(self->hosts, self->scan_on || self->beacon_on ? port : 0);
 }
 
 void hp_discovery_start(hp_discovery_t *discovery)

@@ -438,9 +438,9 @@ int hp_hosts_create(hp_hosts_t **out, uv_loop_t *loop, hp_store_t *store, hp_fet
     return 0;
 }
 
-void hp_hosts_set_announce(hp_hosts_t *hosts, bool announce)
+void hp_hosts_set_announce(hp_hosts_t *hosts, uint16_t port)
 {
-    hosts->announce = announce;
+    hosts->announce = port;
 }
 
 void hp_hosts_set_times(hp_hosts_t *hosts, const hp_hosts_times_t *times)

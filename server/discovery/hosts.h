@@ -139,9 +139,10 @@ void hp_hosts_report(hp_hosts_t *hosts, const char *id, bool alive);
 #define HP_HOST_URL_SIZE 128
 char *hp_host_url(const hp_host_address_t *address, char out[HP_HOST_URL_SIZE]);
 
-/* Whether probes say where we listen, so that the other side gets to know us, too. Off at first. */
+/* The port that probes say we listen on, so that the other side gets to know us, too; 0, as at first: they do
+ * not say. */
 #define HP_PROBE_PORT_HEADER "Hostpair-Port"
-void hp_hosts_set_announce(hp_hosts_t *hosts, bool announce);
+void hp_hosts_set_announce(hp_hosts_t *hosts, uint16_t port);
 
 /* How long things take, ms. The defaults are DESIGN section 7's; tests set shorter ones before start. */
 typedef struct hp_hosts_times {

@@ -112,7 +112,8 @@ struct hp_hosts {
     const hp_self_t *self;
     hp_hosts_times_t times;
     uv_timer_t timer;
-    bool started, announce, closing, timer_closed;
+    bool started, closing, timer_closed;
+    uint16_t announce; /* port; 0: not */
     void (*closed)(void *arg);
     void *closed_arg;
     unsigned jobs; /* posted to the store, not done */

@@ -348,8 +348,7 @@ static void start_next(hp_hosts_t *hosts)
         if (try->probe != NULL || try->decided)
             continue;
         hosts->trying++;
-        try->probe = hp_probe_start(hosts->fetcher, try->address, try->port,
-                                    hosts->announce ? hosts->self->peer_port : 0, on_probe, try);
+        try->probe = hp_probe_start(hosts->fetcher, try->address, try->port, hosts->announce, on_probe, try);
     }
 }
 
