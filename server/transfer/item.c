@@ -548,6 +548,9 @@ void hp_item_stop(item_t *self)
     for (lease_t *lease = self->leases; lease != NULL; lease = lease->next)
         hp_lease_cancel(lease);
     hp_manifest_cancel(self);
+    /* Its size goes into the sums now, and out of them again as the row says it that the next run reads. */
+    if (self->phase < ITEM_DONE && self->size_known && self->row.part == NULL)
+        hp_item_save(self, HP_STORE_WRITE);
     hp_item_set_phase(self, ITEM_STOPPED);
 }
 
