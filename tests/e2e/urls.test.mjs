@@ -392,6 +392,38 @@ describe("a URL", { concurrency: 3 }, () => {
         assert.equal(cut, false, "one was cut, and fetched again");
     });
 
+    test(
+        "is counted right when it is paused before its first chunk is whole",
+        { timeout: 60_000 },
+        async (t) => {
+            const bytes = makeBytes(3 * MiB, 11);
+            let honest = false;
+            const port = await listen(t, (req, res) => {
+                const size = Number(/\/(\d+)/.exec(req.url ?? "")?.[1]);
+                res.writeHead(200, { "Content-Length": size, ETag: '"1"' });
+                if (honest) res.end(bytes.subarray(0, size));
+                else res.write(bytes.subarray(0, size / 2));
+            });
+            const h = await startHostpair({ t });
+            for (const size of [1000, 3 * MiB]) {
+                honest = false;
+                const { id } = await download(h, { url: `http://127.0.0.1:${port}/${size}.bin` });
+                for (let i = 0; i < 3; i++) {
+                    await waitState(h, id, (d) => d.size === size);
+                    await h.api(`/downloads/${id}`, { method: "PATCH", json: { state: "paused" } });
+                    await h.api(`/downloads/${id}`, { method: "PATCH", json: { state: "queued" } });
+                }
+                honest = true;
+                const d = await waitState(h, id, "done", { timeout: 40_000 });
+                await assertFile(h, d, sha256Of(bytes.subarray(0, size)));
+                assert.deepEqual(
+                    [d.size, d.chunks_total, d.chunks_done, d.files_done],
+                    [size, size > MiB ? 3 : 1, size > MiB ? 3 : 1, 1],
+                );
+            }
+        },
+    );
+
     test("goes through the proxy of the environment, a host never does", { timeout: 60_000 }, async (t) => {
         /** @type {string[]} */
         const proxied = [];
