@@ -5,6 +5,7 @@
 
 #include "app.h"
 #include "base/mem.h"
+#include "check.h"
 
 #define POOL_MIN 4u
 #define POOL_MAX 16u
@@ -73,6 +74,11 @@ int main(int argc, char **argv)
             printf("hostpair %s\n", HP_VERSION);
         hp_options_dispose(&self.options);
         return 0;
+    }
+    if (self.options.check) {
+        int answer = hp_check_run(&self.options);
+        hp_options_dispose(&self.options);
+        return answer;
     }
     hp_log_set_level(self.options.log);
     size_pool();

@@ -139,6 +139,11 @@ static const option_t options[] = {
      .field = FIELD(web_root),
      .given = NOWHERE,
      .help = "serve the dashboard's files from this folder instead of the built-in ones"},
+    {.name = "check",
+     .kind = COMMAND,
+     .field = FIELD(check),
+     .given = NOWHERE,
+     .help = "ask the running hostpair whether it answers: exit code 0 or 1"},
     {.name = "version",
      .kind = COMMAND,
      .field = FIELD(version),
@@ -540,7 +545,7 @@ int hp_options_read(hp_options_t *self, int argc, char **argv, hp_err_t *err)
         rc = read_environment(self, err);
     for (int i = 1; rc == 0 && i < argc; i++)
         rc = read_argument(self, argc, argv, &i, seen, err);
-    if (rc != 0 || self->help || self->version)
+    if (rc != 0 || self->help || self->version || self->check)
         return rc;
     rc = read_default_folders(self, err);
     return rc != 0 ? rc : check_together(self, err);
@@ -576,7 +581,7 @@ void hp_options_print_help(FILE *out)
             fprintf(out, " (default %s)", option->fallback);
         fputc('\n', out);
     }
-    fputs("\nEvery option but the last two can also be given in the environment, as HOSTPAIR_ and its name "
+    fputs("\nEvery option but the last three can also be given in the environment, as HOSTPAIR_ and its name "
           "in upper case\n"
           "with _ for -: HOSTPAIR_PEER_LISTEN=0.0.0.0:9000. The command line wins. A repeatable one takes "
           "several values\n"

@@ -35,7 +35,7 @@ typedef struct hp_options {
     hp_strings_t allow_hosts;
     hp_log_level_t log;
     char *port_file, *web_root;
-    bool version, help;
+    bool check, version, help;
 } hp_options_t;
 
 /* Reads environment, then arguments (which win). 0, or HP_E_INVALID with one line that names the option: exit code 2. The caller disposes. */

@@ -68,6 +68,30 @@ describe("options", { concurrency: 4 }, () => {
         assert.match(stdout, /^hostpair \d+\.\d+\.\d+\n$/);
     });
 
+    test("--check tells by its exit code whether hostpair answers", async (t) => {
+        const h = await startHostpair({ t, args: ["--dashboard-token", "secret"] });
+        const check = async (/** @type {Record<string, string>} */ env) => {
+            const { code, stdout, stderr } = await runHostpair(["--check"], { env });
+            return { code, text: stdout + stderr };
+        };
+        const at = { HOSTPAIR_DASHBOARD_LISTEN: `127.0.0.1:${h.dashboardPort}` };
+        const token = { HOSTPAIR_DASHBOARD_TOKEN: "secret" };
+        const file = { HOSTPAIR_PORT_FILE: join(tempDir(t), "ports.json") };
+        writeFileSync(file.HOSTPAIR_PORT_FILE, `{"peer":${h.peerPort},"dashboard":${h.dashboardPort}}\n`);
+        for (const env of [at, file]) {
+            const good = await check({ ...env, ...token });
+            assert.equal(good.code, 0, good.text);
+            assert.match(good.text, new RegExp(`127\\.0\\.0\\.1:${h.dashboardPort} answers`));
+            const refused = await check(env);
+            assert.equal(refused.code, 1, refused.text);
+            assert.match(refused.text, /token/);
+        }
+        await h.stop();
+        const gone = await check({ ...at, ...token });
+        assert.equal(gone.code, 1, gone.text);
+        assert.match(gone.text, /refused/);
+    });
+
     for (const bad of [
         ["--nonsense"],
         ["stray"],

@@ -232,6 +232,8 @@ static void help_and_version_need_nothing_else_to_be_right(void **state)
     assert_true(options.help);
     assert_int_equal(READ("--version", ), 0);
     assert_true(options.version);
+    assert_int_equal(READ("--check", "--dashboard-listen", "0.0.0.0:9001", ), 0);
+    assert_true(options.check);
 }
 
 static void addresses_are_read_in_every_form(void **state)
