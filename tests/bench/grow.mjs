@@ -122,16 +122,16 @@ async function clientCount(bench) {
 async function sourceCount(bench) {
     const size = 1024 * MiB;
     const file = await masterFile(bench, size);
+    // All links are made before anybody hashes: another link changes the time stamp of the file's inode.
+    const folders = Array.from({ length: 8 }, (_, i) =>
+        folderOf(bench, `served-${i}`, { "file.bin": file.path }),
+    );
+    /** @type {import("./hostpairs.mjs").Hostpair[]} */
     const sources = [];
     const steps = [];
     for (const count of [1, 2, 4, 8]) {
         while (sources.length < count)
-            sources.push(
-                await startSource(
-                    folderOf(bench, `served-${sources.length}`, { "file.bin": file.path }),
-                    `source-${sources.length}`,
-                ),
-            );
+            sources.push(await startSource(folders[sources.length], `source-${sources.length}`));
         const { receiver, hosts } = await startReceiver(bench, sources, "file.bin");
         const taken = await several(3, async () => {
             /** @type {any} */
