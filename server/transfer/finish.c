@@ -424,8 +424,7 @@ static void after_small(item_t *item, step_t *step)
     if (step->status == HP_E_WRONG_DIGEST) {
         if (item->phase != ITEM_FINISHING)
             return;
-        step->source->peer->banned = true;
-        hp_source_set_aside(step->source, HP_E_WRONG_DIGEST, "It sent bytes with a wrong hash (chunk 0)");
+        hp_source_sent_wrong(step->source, 0);
         hp_item_set_phase(item, ITEM_FETCHING);
         return;
     }

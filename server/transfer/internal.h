@@ -88,7 +88,7 @@ struct peer {
     uint64_t retry_at; /* ms; not asked before */
     bool connected;    /* a reply came on the last try */
     char error[200];   /* of the last failure; "" after a chunk */
-    bool banned;       /* sent wrong bytes */
+    bool banned;       /* sent wrong bytes of the one file that is wanted */
     uint64_t bytes;
     hp_meter_t meter;
 };
@@ -107,6 +107,7 @@ struct source {
     int code;               /* why, HP_E_* */
     bool manifest_failed;   /* it has no manifest for this root */
     unsigned manifest_lost; /* how often the connection was lost over it */
+    unsigned doubts;        /* how often it sent wrong bytes and is asked again all the same */
 };
 
 /* ---- one request ---- */
@@ -341,6 +342,9 @@ bool hp_source_usable(const source_t *source, uint64_t now_ms);
 /* Whether it could be asked later: neither set aside nor banned. */
 bool hp_source_hopeful(const source_t *source);
 void hp_source_set_aside(source_t *source, int code, const char *why);
+/* Rule 7: a chunk of it had a wrong digest. */
+void hp_source_sent_wrong(source_t *source, uint64_t chunk);
+bool hp_source_has_others(const source_t *source); /* its file could come from another one, now or later */
 void hp_source_delivered(
     source_t *source); /* a chunk of it is on the disk: what failed before is forgotten */
 void hp_source_save(source_t *source);

@@ -397,6 +397,7 @@ typedef struct item_chunk {
     item_t *item;
     source_t *source;
     uint32_t chunk;
+    unsigned doubts; /* of the source when the chunk came */
 } item_chunk_t;
 
 typedef struct save_chunk {
@@ -459,11 +460,8 @@ static void on_chunk(hp_chunk_job_t *job)
     } else if (job->status == 0) {
         record(self, chunk);
     } else if (job->status == HP_E_WRONG_DIGEST) {
-        /* Rule 7. */
-        char why[160];
-        snprintf(why, sizeof why, "It sent bytes with a wrong hash (chunk %u)", chunk->chunk);
-        chunk->source->peer->banned = true;
-        hp_source_set_aside(chunk->source, HP_E_WRONG_DIGEST, why);
+        if (chunk->doubts == chunk->source->doubts)
+            hp_source_sent_wrong(chunk->source, chunk->chunk);
     } else {
         hp_err_t err = {0};
         hp_err_set(&err, job->status, "Writing %s: %s", self->row.path, hp_err_sentence(job->status));
@@ -507,6 +505,7 @@ void hp_item_chunk_ready(item_t *self, lease_t *lease)
         .item = self,
         .source = lease->source,
         .chunk = n,
+        .doubts = lease->source->doubts,
     };
     self->busy++;
     hp_writer_put(self->download->transfer->writer, &chunk->job);
@@ -603,7 +602,7 @@ void hp_item_restart(item_t *self)
     self->chunks = 0;
     for (source_t *s = self->sources; s != NULL; s = s->next) {
         s->asked = s->manifest_failed = false;
-        s->manifest_lost = 0;
+        s->manifest_lost = s->doubts = 0;
         if (s->code == HP_E_OTHER_VERSION || s->code == HP_E_BAD_RANGE) {
             free(s->set_aside); /* for the version that was; it may have the one that is */
             s->set_aside = NULL;

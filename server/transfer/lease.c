@@ -320,9 +320,7 @@ static void failed(lease_t *self, int status, const hp_err_t *err)
     if (status == HP_E_UNREACHABLE && !peer->web && transfer->hooks.seen != NULL)
         transfer->hooks.seen(transfer->hooks.arg, peer->id, false);
     hp_log(HP_LOG_INFO, "download %lld: %s: %s", (long long)item->row.download, peer->id, words);
-    bool others = false;
-    for (const source_t *other = item->sources; other != NULL; other = other->next)
-        others |= other != source && hp_source_hopeful(other);
+    bool others = hp_source_has_others(source);
     switch (status) {
     case HP_E_OTHER_VERSION:
     case HP_E_BAD_RANGE:

@@ -117,13 +117,11 @@ void hp_source_save(source_t *self)
     hp_store_post(self->item->download->transfer->store, HP_STORE_WRITE_LAZY, work_save, on_saved, job);
 }
 
-/* Nothing more is read from it; from one that sent wrong bytes, not for other files either. */
 static void cancel_leases(const source_t *self)
 {
-    for (item_t *item = self->item->download->items; item != NULL; item = item->next)
-        for (lease_t *lease = item->leases; lease != NULL; lease = lease->next)
-            if (lease->source == self || (self->peer->banned && lease->source->peer == self->peer))
-                hp_lease_cancel(lease);
+    for (lease_t *lease = self->item->leases; lease != NULL; lease = lease->next)
+        if (lease->source == self)
+            hp_lease_cancel(lease);
 }
 
 void hp_source_set_aside(source_t *self, int code, const char *why)
@@ -139,6 +137,30 @@ void hp_source_set_aside(source_t *self, int code, const char *why)
     hp_source_save(self);
     cancel_leases(self);
     hp_download_changed(self->item->download);
+}
+
+bool hp_source_has_others(const source_t *self)
+{
+    for (const source_t *other = self->item->sources; other != NULL; other = other->next)
+        if (other != self && hp_source_hopeful(other))
+            return true;
+    return false;
+}
+
+void hp_source_sent_wrong(source_t *self, uint64_t chunk)
+{
+    char why[160];
+    snprintf(why, sizeof why, "It sent bytes with a wrong hash (chunk %llu)", (unsigned long long)chunk);
+    if (self->doubts == 0 && !hp_source_has_others(self)) {
+        /* Its file may have been rewritten while it was being sent: asked once more, it tells of another
+         * version then. What it is sending now is not worth a look. */
+        self->doubts++;
+        cancel_leases(self);
+        hp_peer_failed(self->peer, why, -1);
+        return;
+    }
+    self->peer->banned = !self->item->download->row.folder;
+    hp_source_set_aside(self, HP_E_WRONG_DIGEST, why);
 }
 
 void hp_source_delivered(source_t *self)
