@@ -8,6 +8,7 @@ import { existsSync, mkdirSync, readdirSync, renameSync, writeFileSync } from "n
 import { join } from "node:path";
 import { describe, test } from "node:test";
 
+import { honest, startEvil } from "./evil.mjs";
 import {
     MiB,
     addHost,
@@ -16,6 +17,7 @@ import {
     makeBytes,
     pathOf,
     sha256,
+    sha256Of,
     sleep,
     startHostpair,
     waitFor,
@@ -267,9 +269,50 @@ describe("a folder", () => {
         assert.ok(fileBytes(two.link) > 0, "the host with the other names gave its part");
     });
 
+    test(
+        "of a host that lies about one file: that one fails, the others land",
+        { timeout: 60_000 },
+        async (t) => {
+            /** @type {Record<string, Buffer>} */
+            const files = {
+                "f/big lie.bin": makeBytes(3 * MiB, 6001),
+                "f/small lie.txt": makeBytes(5000, 6002),
+            };
+            for (let i = 0; i < 20; i++)
+                files[`f/x/${i}.bin`] = makeBytes(i % 5 ? 3000 + i : MiB + 3000 + i, 6010 + i);
+            const evil = await startEvil({
+                t,
+                files,
+                hostpair: { id: "ab".repeat(16), name: "half a liar" },
+                lie: (asked) => {
+                    if (!/lie/.test(asked.request.path)) return false;
+                    const wrong = Buffer.from(asked.bytes);
+                    for (let at = 100; at < wrong.length; at += 100_000) wrong[at] ^= 1;
+                    honest({ ...asked, bytes: wrong });
+                    return true;
+                },
+            });
+            const b = await startHostpair({ t, name: "b" });
+            const { id: host } = await linked(t, b, evil.port, { files: Object.keys(files).length });
+            const { id } = await download(b, { host, folder: "f" });
+            const failed = await waitState(b, id, "failed");
+            assert.deepEqual([failed.files_total, failed.files_done], [22, 20]);
+            assert.match(failed.error.detail, /lie\..*hash/);
+            const there = pathsBelow(pathOf(b, failed)).filter((path) => !path.endsWith(".hostpair-part"));
+            assert.equal(there.length, 20);
+            for (const path of there)
+                assert.equal(await sha256(join(pathOf(b, failed), path)), sha256Of(files[`f/${path}`]), path);
+            evil.lie = undefined;
+            await b.api(`/downloads/${id}/retry`, { method: "POST" });
+            const d = await waitState(b, id, "done");
+            assert.deepEqual([d.files_done, d.verified], [22, true]);
+            for (const path of Object.keys(files))
+                assert.equal(await sha256(join(b.downloadsDir, path)), sha256Of(files[path]), path);
+        },
+    );
+
     test("of a plain server is what its list names", { timeout: 60_000 }, async (t) => {
         // A server of the first table lists no folders: there is nothing below one.
-        const { startEvil } = await import("./evil.mjs");
         const evil = await startEvil({
             t,
             files: { "a.txt": Buffer.from("a"), "f/b.txt": Buffer.from("b") },

@@ -33,12 +33,21 @@ export async function makeFiles(folder, files) {
     }
 }
 
-/** Waits until `h` has found `count` files and hashed all of them. @param {Hostpair} h @param {number} count */
+/**
+ * Waits until `h` has found `count` files and hashed all of them, and says so in its list.
+ * @param {Hostpair} h @param {number} count
+ */
 export const hashed = (h, count) =>
     waitFor(
         async () => {
             const { share } = (await h.api("/status")).json;
-            return share.files === count && share.hashed_bytes === share.bytes && share;
+            if (share.files !== count || share.hashed_bytes !== share.bytes) return false;
+            const { text } = await h.peer("/list", { headers: { accept: "application/x-ndjson" } });
+            const files = text
+                .trim()
+                .split("\n")
+                .map((line) => JSON.parse(line));
+            return files.length === count && files.every((f) => f.root || f.size === 0);
         },
         { timeout: 120_000, what: `${count} shared files being hashed` },
     );

@@ -366,15 +366,6 @@ describe("without hash trees", { concurrency: 3 }, () => {
         link.comeUp();
         const d = await waitState(b, id, "done");
         await assertContent(b, d, sha256Of(bytes));
-        console.log(
-            b.stderr(),
-            JSON.stringify(
-                link.requests.map((r) => [Math.round(r.at), r.path, r.status, r.bytes, r.headers.range]),
-                null,
-                1,
-            ),
-            fake.requests.map((r) => r.path),
-        );
         const asked = link.requests.filter((r) => r.path.startsWith("/manifest/") && r.status === 200);
         assert.equal(asked.length, 1);
         assert.ok(fileBytes(link) < 2 * size);
