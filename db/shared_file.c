@@ -7,9 +7,10 @@
 #include "base/mem.h"
 #include "db/statement.h"
 
-#define SETTLE_ROWS 2000 /* looked at for files that have settled; when none of so many has, there is time   \
-                          */
-#define SWEEP_ROWS 5000  /* looked at in one step */
+#define SETTLE_ROWS                                                                                          \
+    2000                /* looked at for files that have settled; when none of so many has, there is time    \
+                         */
+#define SWEEP_ROWS 5000 /* looked at in one step */
 #define FUTURE_NS                                                                                            \
     2000000000 /* a ctime so far ahead comes from a clock that was set back: it does not move any more */
 #define COARSE_NS  10000000 /* a ctime that is a multiple of this may come from a coarse clock */

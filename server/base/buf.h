@@ -1,5 +1,6 @@
-/* A growing byte buffer that declares its maximum when it is made (curl's dynbuf): what comes from the network can never
- * take more than that. The bytes are always followed by a NUL that does not count. Not shared between threads. */
+/* A growing byte buffer that declares its maximum when it is made (curl's dynbuf): what comes from the
+ * network can never take more than that. The bytes are always followed by a NUL that does not count. Not
+ * shared between threads. */
 #ifndef HP_BASE_BUF_H
 #define HP_BASE_BUF_H
 

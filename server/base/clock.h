@@ -1,4 +1,5 @@
-/* Time: monotonic for all waiting and measuring, wall clock only for what people and other hosts read. Any thread. */
+/* Time: monotonic for all waiting and measuring, wall clock only for what people and other hosts read. Any
+ * thread. */
 #ifndef HP_BASE_CLOCK_H
 #define HP_BASE_CLOCK_H
 
@@ -18,7 +19,8 @@ char *hp_clock_rfc3339(int64_t wall_ms, char *out);
 /* Reads RFC 3339 with any fraction and offset. 0 or HP_E_INVALID. */
 int hp_clock_parse_rfc3339(const char *text, int64_t *wall_ms);
 
-/* IMF-fixdate (RFC 9110 section 5.6.7): "Sat, 21 Nov 2026 03:56:15 GMT"; parse takes the two obsolete forms as well. Seconds since 1970. */
+/* IMF-fixdate (RFC 9110 section 5.6.7): "Sat, 21 Nov 2026 03:56:15 GMT"; parse takes the two obsolete forms
+ * as well. Seconds since 1970. */
 #define HP_HTTP_DATE_SIZE 32
 char *hp_clock_http_date(int64_t seconds, char *out);
 int hp_clock_parse_http_date(const char *text, int64_t *seconds);

@@ -36,7 +36,8 @@ int hp_log_level_parse(const char *name, hp_log_level_t *level);
 /* Copies the kept lines with a number above after, oldest first, at most max; returns how many. */
 int hp_log_read(uint64_t after, hp_log_entry_t *out, int max);
 
-/* Called after every kept line, on the thread that logged, outside the log's lock; it must not log. One at a time. */
+/* Called after every kept line, on the thread that logged, outside the log's lock; it must not log. One at a
+ * time. */
 void hp_log_set_listener(void (*fn)(void *arg), void *arg);
 
 #endif

@@ -15,8 +15,8 @@ char *hp_sprintf(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* The struct that holds this member: HP_CONTAINER(handle, hp_thing_t, timer). */
 #define HP_CONTAINER(pointer, type, member) ((type *)((char *)(pointer)-offsetof(type, member)))
 
-#define HP_MIN(a, b)     ((a) < (b) ? (a) : (b))
-#define HP_MAX(a, b)     ((a) > (b) ? (a) : (b))
-#define HP_COUNT(array)  (sizeof(array) / sizeof((array)[0]))
+#define HP_MIN(a, b)    ((a) < (b) ? (a) : (b))
+#define HP_MAX(a, b)    ((a) > (b) ? (a) : (b))
+#define HP_COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 #endif

@@ -1,5 +1,5 @@
-/* The options: one table gives the command line, the environment (HOSTPAIR_ + upper case), --help and the README's table.
- * Read once at start, constant afterwards. */
+/* The options: one table gives the command line, the environment (HOSTPAIR_ + upper case), --help and the
+ * README's table. Read once at start, constant afterwards. */
 #ifndef HP_BASE_OPTIONS_H
 #define HP_BASE_OPTIONS_H
 
@@ -27,26 +27,29 @@ typedef struct hp_options {
     hp_listen_t peer_listen, dashboard_listen;
     char *share, *downloads, *data; /* absolute paths */
     bool share_given, downloads_given, name_given;
-    char *name;              /* NULL: what the database says, else the machine's name */
-    hp_strings_t hosts;      /* --host, "ADDR[:PORT]" as given */
-    char *advertise;         /* NULL or "ADDR[:PORT]" */
+    char *name;         /* NULL: what the database says, else the machine's name */
+    hp_strings_t hosts; /* --host, "ADDR[:PORT]" as given */
+    char *advertise;    /* NULL or "ADDR[:PORT]" */
     bool no_scan, no_beacon;
-    char *dashboard_token;   /* NULL: none */
+    char *dashboard_token; /* NULL: none */
     hp_strings_t allow_hosts;
     hp_log_level_t log;
     char *port_file, *web_root;
     bool check, version, help;
 } hp_options_t;
 
-/* Reads environment, then arguments (which win). 0, or HP_E_INVALID with one line that names the option: exit code 2. The caller disposes. */
+/* Reads environment, then arguments (which win). 0, or HP_E_INVALID with one line that names the option: exit
+ * code 2. The caller disposes. */
 int hp_options_read(hp_options_t *self, int argc, char **argv, hp_err_t *err);
 void hp_options_dispose(hp_options_t *self);
 
 /* What --help prints. */
 void hp_options_print_help(FILE *out);
 
-/* "ADDR[:PORT]", "[V6]:PORT", "V6": address without brackets and the port, default_port when none is given. Numeric addresses only. 0 or HP_E_INVALID. */
-int hp_address_parse(const char *text, uint16_t default_port, char address[64], uint16_t *port, hp_err_t *err);
+/* "ADDR[:PORT]", "[V6]:PORT", "V6": address without brackets and the port, default_port when none is given.
+ * Numeric addresses only. 0 or HP_E_INVALID. */
+int hp_address_parse(const char *text, uint16_t default_port, char address[64], uint16_t *port,
+                     hp_err_t *err);
 
 /* "1.2.3.4:9000" or "[fe80::1]:9000". */
 #define HP_ADDRESS_SIZE 80

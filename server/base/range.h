@@ -1,5 +1,5 @@
-/* Byte ranges and validators: RFC 9110 sections 8.8, 13 and 14, for the side that serves and the side that fetches.
- * A range is half open inside hostpair: [first, end). Any thread. */
+/* Byte ranges and validators: RFC 9110 sections 8.8, 13 and 14, for the side that serves and the side that
+ * fetches. A range is half open inside hostpair: [first, end). Any thread. */
 #ifndef HP_BASE_RANGE_H
 #define HP_BASE_RANGE_H
 
@@ -14,25 +14,27 @@ typedef struct hp_range {
 } hp_range_t;
 
 typedef enum {
-    HP_RANGE_IGNORE,       /* not "bytes", malformed, or more than HP_RANGES_MAX: serve the whole */
+    HP_RANGE_IGNORE,        /* not "bytes", malformed, or more than HP_RANGES_MAX: serve the whole */
     HP_RANGE_UNSATISFIABLE, /* 416 */
-    HP_RANGE_OK,           /* 1 to HP_RANGES_MAX ranges, clamped to the size, in the order asked */
+    HP_RANGE_OK,            /* 1 to HP_RANGES_MAX ranges, clamped to the size, in the order asked */
 } hp_range_result_t;
 
 /* Reads the value of a Range field (section 14.2) for a representation of size bytes. */
-hp_range_result_t hp_range_parse(const char *value, size_t length, uint64_t size, hp_range_t ranges[HP_RANGES_MAX],
-                                 size_t *count);
+hp_range_result_t hp_range_parse(const char *value, size_t length, uint64_t size,
+                                 hp_range_t ranges[HP_RANGES_MAX], size_t *count);
 
 #define HP_RANGE_UNKNOWN UINT64_MAX
 
-/* Reads the value of a Content-Range field (section 14.4): "bytes 0-9/10", "bytes 0-9/ *", "bytes * /10". For an unsatisfied
- * range first == end == HP_RANGE_UNKNOWN; an unknown total is HP_RANGE_UNKNOWN. 0 or HP_E_PROTOCOL. */
+/* Reads the value of a Content-Range field (section 14.4): "bytes 0-9/10", "bytes 0-9/ *", "bytes * /10". For
+ * an unsatisfied range first == end == HP_RANGE_UNKNOWN; an unknown total is HP_RANGE_UNKNOWN. 0 or
+ * HP_E_PROTOCOL. */
 int hp_range_parse_content(const char *value, size_t length, hp_range_t *range, uint64_t *total);
 
 /* An entity tag (section 8.8.3) that is well-formed and strong. */
 bool hp_etag_is_strong(const char *tag, size_t length);
 
-/* Whether a list field (If-Match, If-None-Match) is "*" or holds tag, by strong or weak comparison (section 8.8.3.2). */
+/* Whether a list field (If-Match, If-None-Match) is "*" or holds tag, by strong or weak comparison
+ * (section 8.8.3.2). */
 bool hp_etag_list_matches(const char *list, size_t length, const char *tag, bool strong);
 
 #endif

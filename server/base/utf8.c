@@ -4,7 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Length of the well-formed character at p, its code point in *cp; 0 when it is not well-formed or not complete. */
+/* Length of the well-formed character at p, its code point in *cp; 0 when it is not well-formed or not
+ * complete. */
 static size_t decode(const unsigned char *p, size_t n, uint32_t *cp)
 {
     if (n == 0)
@@ -13,7 +14,10 @@ static size_t decode(const unsigned char *p, size_t n, uint32_t *cp)
         *cp = p[0];
         return 1;
     }
-    size_t length = p[0] >= 0xc2 && p[0] <= 0xdf ? 2 : (p[0] & 0xf0) == 0xe0 ? 3 : p[0] >= 0xf0 && p[0] <= 0xf4 ? 4 : 0;
+    size_t length = p[0] >= 0xc2 && p[0] <= 0xdf   ? 2
+                    : (p[0] & 0xf0) == 0xe0        ? 3
+                    : p[0] >= 0xf0 && p[0] <= 0xf4 ? 4
+                                                   : 0;
     if (length == 0 || n < length)
         return 0;
     uint32_t c = p[0] & (0xffu >> (length + 1));
@@ -22,7 +26,8 @@ static size_t decode(const unsigned char *p, size_t n, uint32_t *cp)
             return 0;
         c = (c << 6) | (p[i] & 0x3f);
     }
-    if ((length == 3 && c < 0x800) || (length == 4 && c < 0x10000) || c > 0x10ffff || (c >= 0xd800 && c <= 0xdfff))
+    if ((length == 3 && c < 0x800) || (length == 4 && c < 0x10000) || c > 0x10ffff ||
+        (c >= 0xd800 && c <= 0xdfff))
         return 0;
     *cp = c;
     return length;

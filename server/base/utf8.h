@@ -1,4 +1,5 @@
-/* UTF-8 as file names and text from other hosts need it: valid or not, cut at a character, safe to print. Any thread. */
+/* UTF-8 as file names and text from other hosts need it: valid or not, cut at a character, safe to print. Any
+ * thread. */
 #ifndef HP_BASE_UTF8_H
 #define HP_BASE_UTF8_H
 
@@ -20,8 +21,8 @@ void hp_utf8_cut(char *text);
 /* Length of the longest prefix of at most max bytes that ends at a character. */
 size_t hp_utf8_prefix(const char *text, size_t length, size_t max);
 
-/* Copies text so that a terminal or a log can show it: control characters, bidirectional overrides and bytes that
- * are no UTF-8 become \xNN; cut at a character when out is full. Always ends with NUL. Returns out. */
+/* Copies text so that a terminal or a log can show it: control characters, bidirectional overrides and bytes
+ * that are no UTF-8 become \xNN; cut at a character when out is full. Always ends with NUL. Returns out. */
 char *hp_utf8_printable(const char *text, size_t length, char *out, size_t size);
 
 #endif
