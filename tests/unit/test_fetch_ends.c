@@ -176,7 +176,7 @@ static bool sleeps_once(void *arg)
 {
     int *calls = arg;
     if ((*calls)++ == 0)
-        usleep(2000000);
+        usleep(600000);
     return false;
 }
 
@@ -192,7 +192,7 @@ static void a_late_loop_is_not_the_other_sides_silence(void **state)
     outcome_init(&outcome);
     outcome.hold = sleeps_once; /* something else blocks the loop for longer than the stall clock */
     outcome.hold_arg = &calls;
-    hp_fetch_options_t options = {.url = url_of(&server, "/30000000"), .peer = true, .stall_ms = 1500};
+    hp_fetch_options_t options = {.url = url_of(&server, "/30000000"), .peer = true, .stall_ms = 400};
     ask(&client, &options, &outcome);
     assert_pattern(&outcome, 30000000);
     outcome_dispose(&outcome);

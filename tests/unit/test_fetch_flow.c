@@ -396,6 +396,61 @@ static void a_held_transfer_does_not_stall_and_reads_nothing(void **state)
     server_stop(&server);
 }
 
+typedef struct turn {
+    size_t bytes, most; /* in the present turn of the loop; the most in any */
+    outcome_t outcome;
+} turn_t;
+
+static void on_turn(uv_prepare_t *prepare)
+{
+    turn_t *turn = prepare->data;
+    turn->bytes = 0;
+}
+
+static int on_turn_head(void *arg, const hp_fetch_head_t *head)
+{
+    usleep(200000); /* meanwhile the socket's buffer fills */
+    return on_outcome_head(&((turn_t *)arg)->outcome, head);
+}
+
+static int on_turn_data(void *arg, const uint8_t *data, size_t length)
+{
+    turn_t *turn = arg;
+    turn->bytes += length;
+    turn->most = HP_MAX(turn->most, turn->bytes);
+    return on_outcome_data(&turn->outcome, data, length);
+}
+
+static void on_turn_done(void *arg, int status, const hp_err_t *err)
+{
+    on_outcome_done(&((turn_t *)arg)->outcome, status, err);
+}
+
+static void a_fast_source_leaves_the_loop_to_others(void **state)
+{
+    (void)state;
+    static const hp_fetch_callbacks_t callbacks = {on_turn_head, on_turn_data, on_turn_done};
+    server_t server;
+    client_t client;
+    turn_t turn = {0};
+    uv_prepare_t prepare;
+    server_start(&server, serve_pattern, NULL);
+    client_start(&client);
+    outcome_init(&turn.outcome);
+    uv_prepare_init(&client.loop, &prepare);
+    prepare.data = &turn;
+    uv_prepare_start(&prepare, on_turn);
+    hp_fetch_options_t options = {.url = url_of(&server, "/50000000"), .peer = true};
+    turn.outcome.fetch = hp_fetch_start(client.fetcher, &options, &callbacks, &turn);
+    finish(&client, &turn.outcome);
+    assert_pattern(&turn.outcome, 50000000);
+    assert_in_range(turn.most, 1, 2 * (HP_FETCH_BURST + HP_FETCH_BUFFER));
+    outcome_dispose(&turn.outcome);
+    uv_close((uv_handle_t *)&prepare, NULL);
+    client_stop(&client);
+    server_stop(&server);
+}
+
 static void a_resume_that_nobody_needs_changes_nothing(void **state)
 {
     (void)state;
@@ -514,6 +569,7 @@ int main(void)
         cmocka_unit_test(held_transfers_lose_and_double_nothing),
         cmocka_unit_test(several_held_transfers_keep_apart),
         cmocka_unit_test(a_held_transfer_does_not_stall_and_reads_nothing),
+        cmocka_unit_test(a_fast_source_leaves_the_loop_to_others),
         cmocka_unit_test(a_resume_that_nobody_needs_changes_nothing),
         cmocka_unit_test(a_transfer_held_past_its_end_is_whole),
         cmocka_unit_test(an_error_after_a_hold_ends_the_request),

@@ -225,7 +225,7 @@ static void serve_maze(server_t *server, int fd, int number)
         if (strcmp(path, "short-lie") == 0)
             return;
         static const char moved[] = "moved\r\n";
-        for (size_t sent = 0; strncmp(request, "HEAD", 4) != 0 && sent < length; sent += 7)
+        for (size_t sent = 0; strncmp(request, "HEAD", 4) != 0 && status != 304 && sent < length; sent += 7)
             if (!send_all(fd, moved, HP_MIN((size_t)7, length - sent)))
                 return;
     }

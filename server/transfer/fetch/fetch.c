@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "fetch/internal.h"
@@ -57,17 +58,33 @@ static uint64_t deadline(const hp_fetch_t *fetch)
     uint64_t at = UINT64_MAX;
     if (fetch->total_ms != 0)
         at = fetch->started_ms + fetch->total_ms;
-    if (fetch->connected && !fetch->held)
+    if (fetch->connected && !fetch->held && !fetch->resting)
         at = HP_MIN(at, fetch->heard_ms + fetch->stall_ms);
     return at;
 }
 
-/* When the loop itself was late, what it missed waits in the sockets: a silent request gets one more turn. */
+/* The loop has looked at its sockets since the stall clock ran out. */
+static void on_polled(uv_check_t *check)
+{
+    hp_fetcher_t *self = HP_CONTAINER(check, hp_fetcher_t, check);
+    uv_check_stop(check);
+    for (hp_fetch_t *fetch = self->first, *next; fetch != NULL; fetch = next) {
+        next = fetch->next;
+        if (fetch->silent && !fetch->cancel_wanted)
+            hp_fetch_finish(fetch, hp_err_set(&fetch->err, HP_E_STALLED, "%s: nothing came for %u ms",
+                                              fetch->where, fetch->stall_ms));
+        else
+            hp_fetcher_watch(self, fetch);
+    }
+}
+
+/* When the loop itself was late, what it missed waits in the sockets: whether a request is silent is judged
+ * after they were read. */
 static void on_watch(uv_timer_t *timer)
 {
     hp_fetcher_t *self = HP_CONTAINER(timer, hp_fetcher_t, watch_timer);
     uint64_t now = uv_now(self->loop);
-    bool again = false;
+    bool silent = false;
     self->watch_at = UINT64_MAX;
     for (hp_fetch_t *fetch = self->first, *next; fetch != NULL; fetch = next) {
         next = fetch->next;
@@ -78,21 +95,20 @@ static void on_watch(uv_timer_t *timer)
         else if (fetch->total_ms != 0 && now >= fetch->started_ms + fetch->total_ms)
             hp_fetch_finish(fetch, hp_err_set(&fetch->err, HP_E_TIMEOUT, "%s: not finished within %u ms",
                                               fetch->where, fetch->total_ms));
-        else if (fetch->silent)
-            hp_fetch_finish(fetch, hp_err_set(&fetch->err, HP_E_STALLED, "%s: nothing came for %u ms",
-                                              fetch->where, fetch->stall_ms));
         else
-            fetch->silent = again = true;
+            fetch->silent = silent = true;
     }
-    if (again) {
-        self->watch_at = now + 1;
+    if (silent) {
+        uv_check_start(&self->check, on_polled);
+        self->watch_at = now + 1; /* do not wait for the sockets, look at them */
         uv_timer_start(timer, on_watch, 1, 0);
     }
 }
 
 void hp_fetcher_watch(hp_fetcher_t *self, hp_fetch_t *fetch)
 {
-    uint64_t at = deadline(fetch), now = uv_now(self->loop);
+    uint64_t at = deadline(fetch),
+             now = uv_now(self->loop); /* the clock of hp_clock_ms(), as of this turn's start */
     if (at >= self->watch_at || self->destroying)
         return;
     self->watch_at = at;
@@ -150,13 +166,19 @@ void hp_fetcher_collect(hp_fetcher_t *self)
     }
 }
 
-/* Curl delivers what it kept while the transfer was held; on_data may hold again. */
-static void resume(hp_fetch_t *fetch)
+void hp_fetcher_act(hp_fetcher_t *self, curl_socket_t fd, int flags)
 {
-    if (!fetch->held || !fetch->added)
-        return;
-    fetch->held = false;
-    fetch->heard_ms = uv_now(fetch->fetcher->loop);
+    int running = 0;
+    self->calls++;
+    curl_multi_socket_action(self->multi, fd, flags, &running);
+    hp_fetcher_collect(self);
+}
+
+/* Curl delivers what it kept meanwhile; on_data may hold again. */
+static void go_on(hp_fetch_t *fetch)
+{
+    fetch->heard_ms = hp_clock_ms();
+    fetch->fetcher->calls++;
     CURLcode code = curl_easy_pause(fetch->easy, CURLPAUSE_CONT);
     if (code != CURLE_OK) {
         int status = 0;
@@ -182,9 +204,11 @@ static void work_off(hp_fetch_t *fetch)
         }
         hp_fetcher_watch(fetch->fetcher, fetch);
     }
-    if (fetch->resume_wanted) {
-        fetch->resume_wanted = false;
-        resume(fetch);
+    bool again = fetch->resting || (fetch->held && fetch->resume_wanted);
+    fetch->resume_wanted = false;
+    if (again) {
+        fetch->held = fetch->resting = false;
+        go_on(fetch);
     }
 }
 
@@ -195,7 +219,7 @@ hp_fetch_t *hp_fetch_start(hp_fetcher_t *fetcher, const hp_fetch_options_t *opti
     fetch->fetcher = fetcher;
     fetch->callbacks = callbacks;
     fetch->arg = arg;
-    fetch->started_ms = uv_now(fetcher->loop);
+    fetch->started_ms = hp_clock_ms();
     fetch->status = hp_fetch_prepare(fetch, options);
     fetch->start_wanted = true;
     fetch->previous = fetcher->last;
@@ -211,6 +235,12 @@ hp_fetch_t *hp_fetch_start(hp_fetcher_t *fetcher, const hp_fetch_options_t *opti
 void hp_fetch_cancel(hp_fetch_t *fetch)
 {
     fetch->cancel_wanted = true;
+    queue(fetch);
+}
+
+void hp_fetch_rest(hp_fetch_t *fetch)
+{
+    fetch->resting = true;
     queue(fetch);
 }
 
@@ -235,7 +265,8 @@ int hp_fetcher_create(hp_fetcher_t **fetcher, uv_loop_t *loop, hp_err_t *err)
     uv_timer_init(loop, &self->curl_timer);
     uv_timer_init(loop, &self->watch_timer);
     uv_idle_init(loop, &self->idle);
-    self->open_handles = 3;
+    uv_check_init(loop, &self->check);
+    self->open_handles = 4;
     curl_multi_setopt(self->multi, CURLMOPT_MAXCONNECTS, (long)HP_FETCH_KEPT);
     curl_multi_setopt(self->multi, CURLMOPT_PIPELINING, (long)CURLPIPE_NOTHING);
     hp_fetch_sockets_init(self);
@@ -266,6 +297,11 @@ static void on_watch_timer_closed(uv_handle_t *handle)
     hp_fetcher_handle_closed(HP_CONTAINER(handle, hp_fetcher_t, watch_timer));
 }
 
+static void on_check_closed(uv_handle_t *handle)
+{
+    hp_fetcher_handle_closed(HP_CONTAINER(handle, hp_fetcher_t, check));
+}
+
 static void on_idle_closed(uv_handle_t *handle)
 {
     hp_fetcher_handle_closed(HP_CONTAINER(handle, hp_fetcher_t, idle));
@@ -291,6 +327,7 @@ static void tear_down(hp_fetcher_t *self)
     uv_close((uv_handle_t *)&self->curl_timer, on_curl_timer_closed);
     uv_close((uv_handle_t *)&self->watch_timer, on_watch_timer_closed);
     uv_close((uv_handle_t *)&self->idle, on_idle_closed);
+    uv_close((uv_handle_t *)&self->check, on_check_closed);
 }
 
 static void on_idle(uv_idle_t *idle)
@@ -311,11 +348,11 @@ static void on_idle(uv_idle_t *idle)
         work_off(fetch);
     }
     if (self->timer_due) {
-        int running = 0;
         self->timer_due = false;
-        curl_multi_socket_action(self->multi, CURL_SOCKET_TIMEOUT, 0, &running);
+        hp_fetcher_act(self, CURL_SOCKET_TIMEOUT, 0);
+    } else {
+        hp_fetcher_collect(self);
     }
-    hp_fetcher_collect(self);
 }
 
 void hp_fetcher_destroy(hp_fetcher_t *fetcher, void (*closed)(void *arg), void *arg)
@@ -324,6 +361,7 @@ void hp_fetcher_destroy(hp_fetcher_t *fetcher, void (*closed)(void *arg), void *
     fetcher->closed = closed;
     fetcher->closed_arg = arg;
     uv_timer_stop(&fetcher->watch_timer);
+    uv_check_stop(&fetcher->check);
     hp_fetcher_kick(fetcher);
 }
 

@@ -45,11 +45,13 @@
 #include "base/err.h"
 #include "base/range.h"
 
-#define HP_FETCH_HEAD_MAX   65536
-#define HP_FETCH_BUFFER     262144 /* bytes read at a time at most; 512 KiB is no faster */
-#define HP_FETCH_CONNECT_MS 5000   /* default */
-#define HP_FETCH_STALL_MS   15000  /* default: no byte for so long ends the request with HP_E_STALLED */
-#define HP_FETCH_KEPT       512    /* idle connections */
+#define HP_FETCH_HEAD_MAX 65536
+#define HP_FETCH_BUFFER   131072 /* bytes read at a time at most; more is no faster */
+#define HP_FETCH_BURST                                                                                       \
+    2097152 /* bytes that a transfer passes on in one go; two goes a turn of the loop at most */
+#define HP_FETCH_CONNECT_MS 5000  /* default */
+#define HP_FETCH_STALL_MS   15000 /* default: no byte for so long ends the request with HP_E_STALLED */
+#define HP_FETCH_KEPT       512   /* idle connections */
 
 typedef struct hp_fetcher hp_fetcher_t;
 typedef struct hp_fetch hp_fetch_t;

@@ -23,8 +23,10 @@ struct hp_fetcher {
     uv_timer_t curl_timer;  /* the next time-out inside curl */
     uv_timer_t watch_timer; /* the next stall or total time-out of ours */
     uv_idle_t idle;         /* active while there is something to do at the next turn */
+    uv_check_t check;       /* active while requests seem to have stalled */
     uint64_t watch_at;      /* when watch_timer fires; UINT64_MAX: not armed */
     bool timer_due;         /* curl asked for a call at once */
+    uint64_t calls;         /* of curl, which may deliver data */
     bool destroying;
     unsigned open_handles;
     void (*closed)(void *arg);
@@ -65,12 +67,14 @@ struct hp_fetch {
     bool added;     /* to the multi handle */
     bool connected; /* a connection is there; the stall clock runs */
     bool held;      /* on_data said so */
+    bool resting;   /* had its share of this turn, goes on at the next */
     bool silent;    /* the stall clock has run out, and the loop has not turned since */
     bool stale;     /* the kept connection had bytes waiting: once more on another */
     bool new_socket;
     bool redirected; /* the present reply is a redirect that is followed */
     bool retried;
     unsigned redirects, stale_tries;
+    uint64_t burst_call, burst; /* body bytes in the present call of curl */
     uint64_t received, skipped; /* body bytes passed on; of a redirect's body */
     uint64_t started_ms, heard_ms, asked_ns;
     uint32_t wait_us;
@@ -87,6 +91,10 @@ struct hp_fetch {
 
 /* Calls the idle handle at the next turn. */
 void hp_fetcher_kick(hp_fetcher_t *self);
+/* Lets curl work on a socket (CURL_SOCKET_TIMEOUT: on its time-outs), then ends what is finished. */
+void hp_fetcher_act(hp_fetcher_t *self, curl_socket_t fd, int flags);
+/* Takes a transfer up again at the next turn. */
+void hp_fetch_rest(hp_fetch_t *fetch);
 /* Ends the transfers that curl has finished. Never inside curl. */
 void hp_fetcher_collect(hp_fetcher_t *self);
 /* One of its libuv handles has closed. */

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "fetch/internal.h"
 
@@ -185,7 +186,7 @@ static int end_with(hp_fetch_t *fetch, int status)
 
 static void heard(hp_fetch_t *fetch)
 {
-    fetch->heard_ms = uv_now(fetch->fetcher->loop);
+    fetch->heard_ms = hp_clock_ms(); /* not uv_now(): one call of curl may read for a while */
     fetch->silent = false;
 }
 
@@ -253,6 +254,18 @@ static size_t on_header(char *line, size_t size, size_t count, void *arg)
     return length;
 }
 
+/* Curl reads up to a hundred buffers in one call while the socket has more: a fast source would keep
+ * everything else waiting. */
+static bool is_over_its_share(hp_fetch_t *fetch, size_t length)
+{
+    if (fetch->burst_call != fetch->fetcher->calls) {
+        fetch->burst_call = fetch->fetcher->calls;
+        fetch->burst = 0;
+    }
+    fetch->burst += length;
+    return fetch->burst > HP_FETCH_BURST;
+}
+
 static size_t on_body(char *data, size_t size, size_t count, void *arg)
 {
     hp_fetch_t *fetch = arg;
@@ -272,6 +285,10 @@ static size_t on_body(char *data, size_t size, size_t count, void *arg)
         end_with(fetch, hp_err_set(&fetch->err, HP_E_TOO_LARGE, "the reply is longer than %llu bytes",
                                    (unsigned long long)fetch->body_max));
         return CURL_WRITEFUNC_ERROR;
+    }
+    if (is_over_its_share(fetch, length)) {
+        hp_fetch_rest(fetch);
+        return CURL_WRITEFUNC_PAUSE;
     }
     int rc = fetch->callbacks->on_data != NULL
                  ? fetch->callbacks->on_data(fetch->arg, (const uint8_t *)data, length)

@@ -104,7 +104,6 @@ static void on_poll(uv_poll_t *handle, int status, int events)
     hp_fetch_socket_t *socket = HP_CONTAINER(handle, hp_fetch_socket_t, poll);
     hp_fetcher_t *self = socket->fetcher;
     curl_socket_t fd = socket->fd;
-    int running = 0;
     if (status < 0) {
         /* An error is pending on the socket, and libuv has stopped watching it. Curl shall read what came
          * before the error. */
@@ -118,10 +117,9 @@ static void on_poll(uv_poll_t *handle, int status, int events)
     }
     int flags = ((events & UV_READABLE) != 0 ? CURL_CSELECT_IN : 0) |
                 ((events & UV_WRITABLE) != 0 ? CURL_CSELECT_OUT : 0);
-    curl_multi_socket_action(self->multi, fd, flags, &running);
+    hp_fetcher_act(self, fd, flags);
     if (find(self, fd) == socket && socket->wanted != 0 && socket->armed == 0)
         arm(socket, socket->wanted);
-    hp_fetcher_collect(self);
 }
 
 static int on_curl_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *socket_arg)
@@ -152,10 +150,7 @@ static int on_curl_socket(CURL *easy, curl_socket_t fd, int what, void *arg, voi
 
 static void on_curl_timer_due(uv_timer_t *timer)
 {
-    hp_fetcher_t *self = HP_CONTAINER(timer, hp_fetcher_t, curl_timer);
-    int running = 0;
-    curl_multi_socket_action(self->multi, CURL_SOCKET_TIMEOUT, 0, &running);
-    hp_fetcher_collect(self);
+    hp_fetcher_act(HP_CONTAINER(timer, hp_fetcher_t, curl_timer), CURL_SOCKET_TIMEOUT, 0);
 }
 
 static int on_curl_timer(CURLM *multi, long ms, void *arg)
