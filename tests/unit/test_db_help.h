@@ -54,6 +54,7 @@ static inline char *path_in(const char *folder, const char *name, char out[PATH_
 static inline char *read_whole(const char *path, size_t *size)
 {
     FILE *file = fopen(path, "rb");
+    *size = 0;
     if (file == NULL)
         return NULL;
     size_t capacity = 1 << 16, length = 0;

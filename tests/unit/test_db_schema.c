@@ -281,6 +281,7 @@ static void every_old_version_is_brought_up_to_date_with_its_rows(void **state)
         snprintf(name, sizeof name, "%d.db", version);
         hp_db_t *db = make_version(path_in(*state, name, path), &hp_schema_latest, version);
         char *fixture = read_whole(files.gl_pathv[i], &size);
+        assert_non_null(fixture);
         char *sql = hp_strndup(fixture, size);
         free(fixture);
         run(db, sql);
