@@ -5,10 +5,10 @@
  * meet. The last piece syncs it and renames it over the target in one step, so nobody ever sees half a file.
  * A piece at 0 starts over; one that overlaps what is there already (its answer was lost) is written again;
  * one that would leave a gap is refused (409). "bytes * /TOTAL" (without the space) asks how much is there.
- */
+ * "If-None-Match: *" refuses each of these (412) when a file of that name stands there already. */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,7 +34,8 @@ typedef struct upload {
     const uint8_t *body;
     size_t length;
     uint64_t first, total;
-    bool ask; /* only how much is there */
+    bool ask;    /* only how much is there */
+    bool is_new; /* no file may stand there already */
 
     int status;
     hp_err_t err;
@@ -52,6 +53,8 @@ static int disk_error(hp_err_t *err, int code, const char *path)
         return hp_err_set(err, HP_E_BAD_NAME, "%s: leads through a link", path);
     if (code == -ENOTDIR || code == -EISDIR)
         return hp_err_set(err, HP_E_CONFLICT, "%s: a file and a folder are in each other's way", path);
+    if (code == -EEXIST)
+        return hp_err_set(err, HP_E_PRECONDITION, "%s: there is something of that name already", path);
     if (code == -EACCES || code == -EPERM || code == -EROFS)
         return hp_err_set(err, HP_E_FORBIDDEN, "%s: %s", path, hp_err_sentence(code));
     return hp_err_set(err, code, "%s: %s", path, hp_err_sentence(code));
@@ -72,6 +75,12 @@ static int write_all(int fd, const uint8_t *data, size_t length, uint64_t offset
     return 0;
 }
 
+static bool exists(int parent, const char *name)
+{
+    struct stat st;
+    return fstatat(parent, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
 /* The part is whole: makes it the file. */
 static int finish(upload_t *upload, int parent, int part, const char *part_name)
 {
@@ -81,7 +90,8 @@ static int finish(upload_t *upload, int parent, int part, const char *part_name)
     upload->existed = fstatat(parent, upload->name, &old, AT_SYMLINK_NOFOLLOW) == 0;
     if (upload->existed && S_ISDIR(old.st_mode))
         return -EISDIR;
-    if (renameat(parent, part_name, parent, upload->name) != 0 || fsync(parent) != 0 ||
+    unsigned flags = upload->is_new ? RENAME_NOREPLACE : 0;
+    if (renameat2(parent, part_name, parent, upload->name, flags) != 0 || fsync(parent) != 0 ||
         fstat(part, &upload->stat) != 0)
         return -errno;
     upload->finished = true;
@@ -113,6 +123,8 @@ static int take_piece(upload_t *upload, int parent)
     char part_name[HP_NAME_MAX + 1];
     struct stat st;
     hp_path_part_name(upload->name, UPLOAD_ID | (int64_t)upload->total, part_name);
+    if (upload->is_new && exists(parent, upload->name))
+        return disk_error(&upload->err, -EEXIST, upload->path);
     int flags = upload->ask || upload->first > 0 ? O_RDWR : O_RDWR | O_CREAT | O_TRUNC;
     int part = hp_beneath_open(parent, part_name, flags, 0666, HP_BENEATH_NO_LINKS);
     if (part == -ENOENT) {
@@ -277,7 +289,9 @@ static void on_removed(uv_work_t *work, int canceled)
 static int read_piece(upload_t *upload, hp_err_t *err)
 {
     const char *field = hp_http_header(upload->op.request, "Content-Range");
+    const char *match = hp_http_header(upload->op.request, "If-None-Match");
     hp_range_t range;
+    upload->is_new = match != NULL && strcmp(match, "*") == 0;
     upload->body = hp_http_body(upload->op.request, &upload->length);
     if (field == NULL) {
         upload->total = upload->length;

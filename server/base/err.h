@@ -46,7 +46,8 @@
     X(BAD_NAME, 31, "bad-name", 422, "The file name is not allowed")                                         \
     X(EXISTS, 32, "exists", 409, "It exists already")                                                        \
     X(BLOCKED, 33, "blocked", 403, "This host is blocked")                                                   \
-    X(TLS, 34, "tls", 502, "The other side's certificate is not trusted")
+    X(TLS, 34, "tls", 502, "The other side's certificate is not trusted")                                    \
+    X(PRECONDITION, 35, "precondition-failed", 412, "What the request takes for granted is not so")
 
 enum {
 #define X(name, n, slug, status, text) HP_E_##name = HP_E_BASE - (n),

@@ -111,6 +111,35 @@ static void a_piece_at_zero_starts_over(void **state)
     assert_shared("f.bin", "01234567");
 }
 
+static long put_new_status(const char *path, const char *range, const char *body)
+{
+    char url[512], field[128];
+    const char *fields[] = {"If-None-Match: *", field, NULL};
+    snprintf(url, sizeof url, FILES "/%s", path);
+    snprintf(field, sizeof field, "Content-Range: bytes %s", range);
+    reply_t reply = call_with("PUT", url, fields, body, strlen(body));
+    long status = reply.status;
+    done(&reply);
+    return status;
+}
+
+static void a_file_that_has_to_be_new_replaces_none(void **state)
+{
+    (void)state;
+    assert_int_equal(put_new_status("f.bin", "0-3/8", "0123"), 202);
+    assert_int_equal(put_status("f.bin", NULL, "other"), 201);
+    assert_int_equal(put_new_status("f.bin", "4-7/8", "4567"), 412);
+    assert_int_equal(put_new_status("f.bin", "*/8", ""), 412);
+    assert_int_equal(put_new_status("f.bin", "0-7/8", "01234567"), 412);
+    assert_shared("f.bin", "other");
+    assert_int_equal(put_new_status("g.bin", "*/8", ""), 202);
+    assert_int_equal(put_new_status("g.bin", "0-3/8", "0123"), 202);
+    assert_int_equal(put_new_status("g.bin", "4-7/8", "4567"), 201);
+    assert_shared("g.bin", "01234567");
+    assert_int_equal(put_status("g.bin", NULL, "new"), 200);
+    assert_shared("g.bin", "new");
+}
+
 static void an_empty_file_is_put(void **state)
 {
     (void)state;
@@ -423,6 +452,7 @@ int main(void)
         TEST(a_piece_that_leaves_a_gap_is_refused),
         TEST(a_piece_may_be_sent_again),
         TEST(a_piece_at_zero_starts_over),
+        TEST(a_file_that_has_to_be_new_replaces_none),
         TEST(an_empty_file_is_put),
         TEST(a_bad_piece_is_refused),
         TEST(a_name_that_leads_out_or_is_ours_is_refused),
