@@ -154,6 +154,14 @@ static void post(hp_file_list_t *self, hp_store_kind_t kind, hp_store_work_fn wo
     hp_store_post(self->store, kind, work, on_job_done, job);
 }
 
+static void set_tag(hp_file_list_t *self, const char *etag)
+{
+    size_t length = strlen(etag);
+    self->result.tag[0] = '\0';
+    if (length > 2 && etag[0] == '"')
+        snprintf(self->result.tag, sizeof self->result.tag, "%.*s", (int)length - 2, etag + 1);
+}
+
 static int work_read_etag(hp_db_t *db, void *arg, hp_err_t *err)
 {
     hp_file_list_t *self = ((job_t *)arg)->list;
@@ -240,6 +248,7 @@ static void on_line(hp_file_list_t *self, const char *line, size_t length)
         bad_line(self, line, length, &err);
         return;
     }
+    self->result.unhashed += entry->size > 0 && !entry->rooted;
     if (++batch->count == HP_REMOTE_BATCH)
         post_batch(self);
 }
@@ -293,6 +302,7 @@ static int on_head(void *arg, const hp_fetch_head_t *head)
     hp_file_list_t *self = arg;
     if (head->status == 304 && self->old_etag[0] != '\0' && !self->force) {
         self->result.unchanged = true;
+        set_tag(self, self->old_etag);
         return 0;
     }
     self->json = has_type(head->content_type, "application/x-ndjson");
@@ -313,6 +323,7 @@ static int on_head(void *arg, const hp_fetch_head_t *head)
     }
     if (strlen(head->etag) < sizeof self->new_etag)
         memcpy(self->new_etag, head->etag, strlen(head->etag) + 1);
+    set_tag(self, self->new_etag);
     post(self, HP_STORE_WRITE, work_begin, NULL);
     return 0;
 }

@@ -32,6 +32,8 @@ typedef struct hp_file_list_result {
     bool unchanged; /* 304: the stored list is still right */
     int64_t files, bytes;
     uint64_t bad_lines; /* passed over */
+    uint64_t unhashed;  /* files that are not empty and have no root; of a new list */
+    char tag[256];      /* the strong ETag of the list that is stored now, without its quotes; "" none */
 } hp_file_list_result_t;
 
 typedef struct hp_file_list hp_file_list_t;

@@ -20,6 +20,7 @@
 
 #define HP_HOST_ID_SIZE   80 /* 32 hex digits, or "addr-..." */
 #define HP_HOST_NAME_SIZE 256
+#define HP_LIST_TAG_SIZE  256 /* what GET /hostpair calls "list" */
 
 typedef struct hp_hosts hp_hosts_t;
 
@@ -153,6 +154,9 @@ typedef struct hp_hosts_times {
     unsigned again; /* a hint about an address is heeded once in: 2 s, where nothing answered 10 s (five times
                        as long) */
     unsigned list;  /* between looks whether an online host's file list is still right: 300 s */
+    unsigned hashing;         /* between probes of a host that is hashing its files, and at least between two
+                                 fetches of its list when only roots became known: 30 s */
+    unsigned hashing_waiting; /* the same when something waits for it: 10 s */
 } hp_hosts_times_t;
 void hp_hosts_set_times(hp_hosts_t *hosts, const hp_hosts_times_t *times);
 

@@ -50,6 +50,8 @@ typedef struct hp_host_entry {
 
     /* watching (watch.c) */
     uint64_t heard_at;                    /* last sign of life, 0 never */
+    uint64_t told_at;                     /* last answer to a probe, 0 never */
+    bool hashing;                         /* it said that some of its files have no root yet */
     uint64_t probe_at;                    /* when the next round is due */
     uint64_t round_at;                    /* when the last round began, 0 never */
     uint64_t round_number, answer_number; /* of the last answer of anybody then, and of this host */
@@ -71,9 +73,12 @@ typedef struct hp_host_entry {
     uint64_t list_started;
     unsigned list_failures;
     bool list_force;
-    int64_t list_files, list_bytes; /* what the host offered when the list was fetched */
-    hp_list_waiter_t *list_waiters; /* for the next fetch */
-    struct hp_listing *listing;     /* the present one */
+    int64_t list_files, list_bytes;   /* what the host offered when the list was fetched */
+    char list_tag[HP_LIST_TAG_SIZE];  /* of the list that is stored; "" none */
+    char list_told[HP_LIST_TAG_SIZE]; /* what the last probe was told that it is now; "" nothing */
+    uint64_t list_took;               /* ms, the last fetch that brought a list */
+    hp_list_waiter_t *list_waiters;   /* for the next fetch */
+    struct hp_listing *listing;       /* the present one */
 } hp_host_entry_t;
 
 typedef void (*hp_try_fn)(void *arg, int status, hp_host_entry_t *host, bool is_new, const hp_err_t *err);
@@ -169,6 +174,10 @@ void hp_hosts_check_closed(hp_hosts_t *hosts);
  * call. */
 void hp_hosts_try(hp_hosts_t *hosts, const char *address, uint16_t port, hp_found_by_t by, hp_try_fn done,
                   void *arg);
+/* How long to leave a host alone whose list changes all the time because it is hashing. */
+uint64_t hp_watch_hashing_pause(const hp_hosts_t *hosts, const hp_host_entry_t *host);
+/* Its list shows that it is hashing: the next probe comes sooner. */
+void hp_watch_set_hashing(hp_hosts_t *hosts, hp_host_entry_t *host);
 /* Begins a round of probes unless one is under way. */
 void hp_watch_round(hp_hosts_t *hosts, hp_host_entry_t *host, bool person);
 void hp_watch_tick(hp_hosts_t *hosts, hp_host_entry_t *host, uint64_t now);

@@ -1,6 +1,10 @@
 /* When file lists are fetched: after a host came online, when it offers another number of files or bytes than
- * before, every few minutes to be sure (a 304 as a rule), and when somebody asks. At most LISTING of them at
- * a time. */
+ * before, when it says that its list is another one, every few minutes to be sure (a 304 as a rule), and when
+ * somebody asks. At most LISTING of them at a time.
+ *
+ * The list of a host that is hashing a large folder is another one all the time. So when the numbers are the
+ * same, only roots became known as a rule, and the next fetch waits: for a while (hp_hosts_times_t.hashing),
+ * and longer where the fetch itself takes long. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +17,7 @@
 #define LISTING      4
 #define RETRY_MS     5000 /* after the first failure; doubles */
 #define RETRY_MAX_MS 300000
-#define SOON_MS      2000 /* at the earliest after the last fetch, when the host says that something changed */
+#define SOON_MS      2000 /* at the earliest after the last fetch, when the host offers other numbers */
 #define PAUSE_FACTOR 10   /* a list that took long is not fetched again before so many times as long */
 
 typedef struct sweep_job {
@@ -89,6 +93,12 @@ static void note_success(hp_hosts_t *hosts, hp_host_entry_t *host, const hp_list
                          const hp_file_list_result_t *result, uint64_t now)
 {
     host->list_failures = 0;
+    memcpy(host->list_tag, result->tag, sizeof host->list_tag);
+    if (!result->unchanged)
+        host->list_took = now - host->list_started;
+    /* The next probe tells whether it is at them. */
+    if (result->unhashed > 0 && host->list_told[0] != '\0')
+        hp_watch_set_hashing(hosts, host);
     /* The list is newer than what the last probe was told. */
     bool current = host->pub.files == listing->files && host->pub.bytes == listing->bytes;
     if (!result->unchanged && current) {
@@ -176,16 +186,27 @@ void hp_lists_tick(hp_hosts_t *hosts, hp_host_entry_t *host, uint64_t now)
         start(hosts, host, now);
 }
 
+/* Whether the host said that its list is another one than the one that is stored. */
+static bool has_other_list(const hp_host_entry_t *host)
+{
+    return host->list_told[0] != '\0' && strcmp(host->list_told, host->list_tag) != 0;
+}
+
 void hp_lists_seen(hp_hosts_t *hosts, hp_host_entry_t *host, bool came_online)
 {
-    uint64_t now = hp_clock_ms(), at = HP_NEVER;
+    uint64_t now = hp_clock_ms(), at = HP_NEVER, pause = HP_NEVER;
     if (came_online) {
         host->list_failures = 0;
         at = now;
-    } else if ((host->pub.files != host->list_files || host->pub.bytes != host->list_bytes) &&
-               host->list_failures == 0) {
-        at = HP_MAX(now, host->list_started + SOON_MS);
+    } else if (host->list_failures == 0 &&
+               (host->pub.files != host->list_files || host->pub.bytes != host->list_bytes)) {
+        pause = SOON_MS;
+    } else if (host->list_failures == 0 && has_other_list(host)) {
+        pause = HP_MAX(hp_watch_hashing_pause(hosts, host),
+                       HP_MIN(host->list_took * PAUSE_FACTOR, (uint64_t)RETRY_MAX_MS));
     }
+    if (pause != HP_NEVER)
+        at = HP_MAX(now, host->list_started + pause);
     if (host->list == NULL && at < host->list_at) {
         host->list_at = at;
         hp_hosts_schedule(hosts);

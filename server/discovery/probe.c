@@ -84,6 +84,11 @@ static void read_fields(const json_t *object, hp_probe_answer_t *answer)
         answer->time = -1;
     answer->files = count_of(object, "files");
     answer->bytes = count_of(object, "bytes");
+    answer->hashed_bytes = count_of(object, "hashed_bytes");
+    const json_t *list = json_object_get(object, "list");
+    if (json_is_string(list) && json_string_length(list) < sizeof answer->list &&
+        strlen(json_string_value(list)) == json_string_length(list))
+        memcpy(answer->list, json_string_value(list), json_string_length(list) + 1);
 }
 
 static int parse_json(const char *body, size_t length, hp_probe_answer_t *answer, hp_err_t *err)
@@ -110,8 +115,8 @@ static int parse_json(const char *body, size_t length, hp_probe_answer_t *answer
 int hp_probe_parse(const char *body, size_t length, const char *id_header, const char *name_header,
                    const char *address, uint16_t port, hp_probe_answer_t *answer, hp_err_t *err)
 {
-    *answer =
-        (hp_probe_answer_t){.files = -1, .bytes = -1, .time = -1, .rtt_ms = -1, .clock_uncertainty_ms = -1};
+    *answer = (hp_probe_answer_t){
+        .files = -1, .bytes = -1, .hashed_bytes = -1, .time = -1, .rtt_ms = -1, .clock_uncertainty_ms = -1};
     if (length > 0)
         return parse_json(body, length, answer, err);
     char name[3 * HP_HOST_NAME_SIZE];

@@ -18,8 +18,10 @@ typedef struct hp_probe_answer {
     char name[HP_HOST_NAME_SIZE]; /* "" when it gave none */
     char instance[33];            /* "" when it gave none */
     int protocol;
-    int64_t files, bytes; /* -1 unknown */
-    int64_t time;         /* its clock, wall ms; -1 unknown */
+    int64_t files, bytes;        /* -1 unknown */
+    int64_t hashed_bytes;        /* of the bytes, those whose roots its list shows; -1 unknown */
+    char list[HP_LIST_TAG_SIZE]; /* the tag of its list; "" when it gave none, as older hosts do */
+    int64_t time;                /* its clock, wall ms; -1 unknown */
     double rtt_ms;
     int64_t clock_offset_ms; /* theirs minus ours; valid when clock_uncertainty_ms >= 0 */
     int64_t clock_uncertainty_ms;

@@ -215,6 +215,31 @@ static void add_sample(hp_host_entry_t *host, const hp_probe_answer_t *answer)
     }
 }
 
+static bool is_waited_for(const hp_host_entry_t *host)
+{
+    return host->waiting[HP_WAIT_DOWNLOAD] || host->waiting[HP_WAIT_MESSAGE];
+}
+
+uint64_t hp_watch_hashing_pause(const hp_hosts_t *hosts, const hp_host_entry_t *host)
+{
+    return is_waited_for(host) ? hosts->times.hashing_waiting : hosts->times.hashing;
+}
+
+/* When a host that answers is to be asked again: after it has been silent for long, and sooner while its list
+ * gets better, whatever else is heard of it. */
+static uint64_t online_probe_at(const hp_hosts_t *hosts, const hp_host_entry_t *host)
+{
+    uint64_t silent = host->heard_at + hosts->times.silent;
+    return host->hashing ? HP_MIN(silent, host->told_at + hp_watch_hashing_pause(hosts, host)) : silent;
+}
+
+void hp_watch_set_hashing(hp_hosts_t *hosts, hp_host_entry_t *host)
+{
+    host->hashing = true;
+    if (host->pub.online && host->probe_at != HP_NEVER)
+        host->probe_at = HP_MIN(host->probe_at, online_probe_at(hosts, host));
+}
+
 static void came_online(hp_hosts_t *hosts, hp_host_entry_t *host, const char *where)
 {
     log_text(HP_LOG_INFO, host, "is online at", where);
@@ -232,14 +257,16 @@ static void take_answer(hp_hosts_t *hosts, hp_host_entry_t *host, size_t index,
     pub->protocol = answer->protocol;
     pub->files = answer->files;
     pub->bytes = answer->bytes;
+    host->hashing = answer->hashed_bytes >= 0 && answer->hashed_bytes < answer->bytes;
+    memcpy(host->list_told, answer->list, sizeof host->list_told);
     memcpy(pub->instance, answer->instance, sizeof pub->instance);
     add_sample(host, answer);
     pub->last_seen = hp_clock_wall_ms();
     host->addresses[index].answered_at = pub->last_seen;
-    host->heard_at = now;
+    host->heard_at = host->told_at = now;
     host->answer_number = hosts->answers;
     host->failures = 0;
-    host->probe_at = now + hosts->times.silent;
+    host->probe_at = online_probe_at(hosts, host);
     /* An address that works is not left for another one. */
     if (!pub->online || host->seen[0].last == 0 || host->seen[0].at + hosts->times.silent < now)
         hp_hosts_prefer_address(host, index);
@@ -462,15 +489,14 @@ static void round_start_try(hp_hosts_t *hosts, hp_host_entry_t *host, size_t ind
 
 static uint64_t offline_pause(const hp_hosts_t *hosts, const hp_host_entry_t *host)
 {
-    return host->waiting[HP_WAIT_DOWNLOAD] || host->waiting[HP_WAIT_MESSAGE] ? hosts->times.waiting
-                                                                             : hosts->times.offline;
+    return is_waited_for(host) ? hosts->times.waiting : hosts->times.offline;
 }
 
 static void round_end(hp_hosts_t *hosts, hp_host_entry_t *host)
 {
     uint64_t now = hp_clock_ms();
     if (host->round_answered || host->answer_number > host->round_number) {
-        host->probe_at = now + hosts->times.silent;
+        host->probe_at = HP_MAX(online_probe_at(hosts, host), now + hosts->times.again);
         return;
     }
     if (host->failures++ == 0)
@@ -550,8 +576,8 @@ void hp_watch_tick(hp_hosts_t *hosts, hp_host_entry_t *host, uint64_t now)
     if (now < host->probe_at)
         return;
     /* Signs of life since then put the probe off. */
-    if (host->pub.online && host->failures == 0 && host->heard_at + hosts->times.silent > now)
-        host->probe_at = host->heard_at + hosts->times.silent;
+    if (host->pub.online && host->failures == 0 && online_probe_at(hosts, host) > now)
+        host->probe_at = online_probe_at(hosts, host);
     else
         hp_watch_round(hosts, host, false);
 }
@@ -653,9 +679,10 @@ void hp_hosts_set_waiting(hp_hosts_t *hosts, const char *id, hp_wait_kind_t kind
     if (host == NULL || host->waiting[kind] == waiting)
         return;
     host->waiting[kind] = waiting;
-    if (!waiting || host->pub.online || host->probe_at == HP_NEVER)
+    if (!waiting || host->probe_at == HP_NEVER)
         return;
-    host->probe_at = HP_MIN(host->probe_at, hp_clock_ms() + hosts->times.waiting);
+    host->probe_at = HP_MIN(host->probe_at, host->pub.online ? online_probe_at(hosts, host)
+                                                             : hp_clock_ms() + hosts->times.waiting);
     hp_hosts_schedule(hosts);
 }
 

@@ -36,11 +36,13 @@ void hp_peer_about(hp_peer_t *peer, hp_http_request_t *request)
         return;
     }
     hp_share_stats_t stats;
-    char time[HP_RFC3339_SIZE];
+    char time[HP_RFC3339_SIZE], list[HP_PEER_TAG_SIZE];
     hp_share_get_stats(peer->share, &stats);
+    hp_peer_list_tag(peer, list);
     hp_http_reply_json(request, 200,
-                       json_pack("{s:s, s:s, s:s, s:s, s:i, s:s, s:I, s:I}", "id", self->id, "name",
+                       json_pack("{s:s, s:s, s:s, s:s, s:i, s:s, s:I, s:I, s:I, s:s}", "id", self->id, "name",
                                  self->name, "instance", self->instance, "version", HP_VERSION, "protocol", 1,
                                  "time", hp_clock_rfc3339(hp_clock_wall_ms(), time), "files",
-                                 (json_int_t)stats.files, "bytes", (json_int_t)stats.bytes));
+                                 (json_int_t)stats.files, "bytes", (json_int_t)stats.bytes, "hashed_bytes",
+                                 (json_int_t)stats.hashed_bytes, "list", list));
 }

@@ -34,7 +34,7 @@ typedef struct {
     hp_peer_t *peer;
     hp_http_request_t *request; /* until the reply begins */
     hp_http_stream_t *stream;   /* from then on */
-    char etag[HP_HOST_ID_SIZE + 32];
+    char etag[HP_PEER_TAG_SIZE + 2];
     char *after; /* the last path that was read */
     hp_buf_t page;
     bool page_ready; /* the first one, read before the stream was there */
@@ -148,17 +148,23 @@ static void on_first_rows(void *arg, int status, const hp_share_row_t *rows, siz
     hp_http_release(request);
 }
 
+void hp_peer_list_tag(const hp_peer_t *peer, char out[HP_PEER_TAG_SIZE])
+{
+    snprintf(out, HP_PEER_TAG_SIZE, "%s-%" PRIu64, peer->self->id, hp_share_revision(peer->share));
+}
+
 /* The tag is that of the revision before the first row was read. If the index changes meanwhile, later rows
  * may be newer than the tag says; that is harmless, since a revision that has passed never matches again and
- * the client fetches anew. The host's id keeps the tags of two databases apart. */
+ * the client fetches anew. */
 static void list_rows(hp_peer_t *peer, hp_http_request_t *request)
 {
     list_t *self = hp_alloc(sizeof *self);
+    char tag[HP_PEER_TAG_SIZE];
     self->peer = peer;
     self->request = request;
     hp_buf_init(&self->page, PAGE_MAX);
-    snprintf(self->etag, sizeof self->etag, "\"%s-%" PRIu64 "\"", peer->self->id,
-             hp_share_revision(peer->share));
+    hp_peer_list_tag(peer, tag);
+    snprintf(self->etag, sizeof self->etag, "\"%s\"", tag);
     if (hp_http_not_modified(request, self->etag)) {
         hp_http_set_header(request, "ETag", self->etag);
         hp_http_reply_empty(request, 304);

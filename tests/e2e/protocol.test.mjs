@@ -136,8 +136,10 @@ describe("the peer protocol", () => {
             assert.deepEqual(Object.keys(json).sort(), [
                 "bytes",
                 "files",
+                "hashed_bytes",
                 "id",
                 "instance",
+                "list",
                 "name",
                 "protocol",
                 "time",
@@ -150,6 +152,9 @@ describe("the peer protocol", () => {
             assert.ok(Math.abs(Date.parse(json.time) - Date.now()) < 5000);
             assert.equal(json.files, (await ndjson()).length);
             assert.ok(json.bytes >= 3_000_001);
+            assert.ok(json.hashed_bytes <= json.bytes);
+            const list = await fetchRaw(port, "/list", { headers: { Accept: "application/x-ndjson" } });
+            assert.equal(`"${json.list}"`, list.headers.etag);
             assert.equal((await fetchRaw(port, "/hostpair", { headers: { Accept: "*/*" } })).body.length, 0);
             const refused = { Accept: "application/json;q=0" };
             assert.equal((await fetchRaw(port, "/hostpair", { headers: refused })).body.length, 0);

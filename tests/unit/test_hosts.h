@@ -32,7 +32,9 @@ typedef struct fake {
     size_t list_length;   /* 0: strlen */
     size_t list_promised; /* Content-Length, if another one */
     const char *list_type, *list_etag;
-    bool mute; /* accepts, and never answers */
+    const char *tag;      /* "list" of the reply to /hostpair; NULL: an older host */
+    int64_t hashed_bytes; /* with a tag */
+    bool mute;            /* accepts, and never answers */
     int probes, lists, unchanged;
     unsigned open;
 } fake_t;
@@ -112,6 +114,10 @@ static inline void fake_answer_probe(fake_t *fake, fake_client_t *client)
     assert_non_null(json);
     if (fake->instance != NULL)
         json_object_set_new(json, "instance", json_string(fake->instance));
+    if (fake->tag != NULL) {
+        json_object_set_new(json, "list", json_string(fake->tag));
+        json_object_set_new(json, "hashed_bytes", json_integer(fake->hashed_bytes));
+    }
     char *body = json_dumps(json, JSON_COMPACT);
     json_decref(json);
     snprintf(head, sizeof head,
@@ -268,8 +274,14 @@ static inline void on_host_event(void *arg, hp_host_event_t event, const hp_host
         snprintf(net->trace + used, sizeof net->trace - used, " %s:%.4s", names[event], host->id);
 }
 
-static const hp_hosts_times_t quick = {
-    .silent = 200, .retry = 50, .offline = 300, .waiting = 60, .again = 20, .list = 60000};
+static const hp_hosts_times_t quick = {.silent = 200,
+                                       .retry = 50,
+                                       .offline = 300,
+                                       .waiting = 60,
+                                       .again = 20,
+                                       .list = 60000,
+                                       .hashing = 100,
+                                       .hashing_waiting = 30};
 
 static inline void net_open(net_t *net)
 {

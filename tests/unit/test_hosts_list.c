@@ -157,6 +157,84 @@ static void a_change_of_the_numbers_fetches_the_list_again(void **state)
     fake_stop(&fake);
 }
 
+static void another_tag_fetches_the_list_again(void **state)
+{
+    net_t *net = *state;
+    fake_t fake = {.id = ID_A,
+                   .files = 1,
+                   .bytes = 2,
+                   .hashed_bytes = 2,
+                   .tag = "a-1",
+                   .list_etag = "\"a-1\"",
+                   .list = "{\"path\":\"a\",\"size\":2,\"root\":null}\n"};
+    start_listed(net, &fake);
+    int lists = fake.lists, probes = fake.probes;
+    wait_until(net, fake.probes >= probes + 3);
+    assert_int_equal(fake.lists, lists); /* the same tag */
+    fake.tag = "a-2";
+    fake.list_etag = "\"a-2\"";
+    wait_until(net, fake.lists == lists + 1);
+    assert_int_equal(fake.unchanged, 0);
+    probes = fake.probes;
+    wait_until(net, fake.probes >= probes + 3);
+    assert_int_equal(fake.lists, lists + 1);
+    /* A host that carries a tag which its list does not have is no reason for more than a look each time. */
+    fake.tag = "of something else";
+    probes = fake.probes;
+    wait_until(net, fake.probes >= probes + 3);
+    assert_true(fake.lists - lists - 1 <= fake.probes - probes + 1);
+    fake_stop(&fake);
+}
+
+static void a_host_that_is_hashing_is_asked_often_and_its_list_fetched_now_and_then(void **state)
+{
+    net_t *net = *state;
+    hp_hosts_times_t times = quick;
+    times.silent = 60000;
+    times.hashing = 400;
+    times.hashing_waiting = 50;
+    hp_hosts_set_times(net->hosts, &times);
+    char tag[20], etag[20];
+    fake_t fake = {.id = ID_A,
+                   .files = 1,
+                   .bytes = 2,
+                   .hashed_bytes = 1,
+                   .tag = tag,
+                   .list_etag = etag,
+                   .list = "{\"path\":\"a\",\"size\":2,\"root\":null}\n"};
+    strcpy(tag, "a-0");
+    strcpy(etag, "\"a-0\"");
+    start_listed(net, &fake);
+    /* The list is another one at every look. */
+    int lists = fake.lists, number = 0;
+    uint64_t began = hp_clock_ms();
+    for (int seen = fake.probes; fake.lists < lists + 3;) {
+        wait_until(net, fake.probes > seen || fake.lists >= lists + 3);
+        seen = fake.probes;
+        snprintf(tag, sizeof tag, "a-%d", ++number);
+        snprintf(etag, sizeof etag, "\"%s\"", tag);
+    }
+    uint64_t took = hp_clock_ms() - began;
+    print_message("3 lists in %llu ms\n", (unsigned long long)took);
+    assert_true(took >= 2 * times.hashing);
+    /* Something waits for it: now it goes faster. */
+    hp_hosts_set_waiting(net->hosts, ID_A, HP_WAIT_DOWNLOAD, true);
+    int probes = fake.probes;
+    began = hp_clock_ms();
+    wait_until(net, fake.probes >= probes + 4);
+    took = hp_clock_ms() - began;
+    print_message("4 probes in %llu ms\n", (unsigned long long)took);
+    assert_true(took < 4 * times.hashing);
+    /* When all is hashed, it is left in peace. */
+    fake.hashed_bytes = 2;
+    probes = fake.probes;
+    wait_until(net, fake.probes > probes);
+    probes = fake.probes;
+    run_for(net, 300);
+    assert_in_range(fake.probes, probes, probes + 1);
+    fake_stop(&fake);
+}
+
 static void removing_a_host_ends_its_transfer(void **state)
 {
     net_t *net = *state;
@@ -187,6 +265,8 @@ int main(void)
         T(bad_lines_are_passed_over_and_the_rest_is_kept),
         T(a_large_list_arrives_whole_while_the_store_lags),
         T(a_change_of_the_numbers_fetches_the_list_again),
+        T(another_tag_fetches_the_list_again),
+        T(a_host_that_is_hashing_is_asked_often_and_its_list_fetched_now_and_then),
         T(removing_a_host_ends_its_transfer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
