@@ -10,19 +10,19 @@
 enum { HOSTS, ADDRESSES, SAVE, ADD_ADDRESS, REMOVE_ADDRESSES, REMOVE };
 
 static const hp_sql_t sql[] = {
-    [HOSTS] =
-        {"host.all",
-         "SELECT id, name, instance, found_by, protocol, files, bytes, first_seen, last_seen FROM host"},
+    [HOSTS] = {"host.all", "SELECT id, name, instance, found_by, protocol, files, bytes, first_seen, "
+                           "last_seen, blocked FROM host"},
     [ADDRESSES] = {"host.addresses", "SELECT address, port, answered_at FROM host_address WHERE host = :host "
                                      "ORDER BY answered_at DESC, address, port"},
-    [SAVE] =
-        {"host.save",
-         "INSERT INTO host (id, name, instance, found_by, protocol, files, bytes, first_seen, last_seen) "
-         "VALUES (:id, :name, :instance, :found_by, :protocol, :files, :bytes, :first_seen, :last_seen) "
-         "ON CONFLICT (id) DO UPDATE SET name = excluded.name, instance = excluded.instance, found_by = "
-         "excluded.found_by, "
-         "protocol = excluded.protocol, files = excluded.files, bytes = excluded.bytes, last_seen = "
-         "excluded.last_seen"},
+    [SAVE] = {"host.save",
+              "INSERT INTO host (id, name, instance, found_by, protocol, files, bytes, first_seen, "
+              "last_seen, blocked) "
+              "VALUES (:id, :name, :instance, :found_by, :protocol, :files, :bytes, :first_seen, :last_seen, "
+              ":blocked) "
+              "ON CONFLICT (id) DO UPDATE SET name = excluded.name, instance = excluded.instance, found_by = "
+              "excluded.found_by, "
+              "protocol = excluded.protocol, files = excluded.files, bytes = excluded.bytes, last_seen = "
+              "excluded.last_seen, blocked = excluded.blocked"},
     [ADD_ADDRESS] = {"host.add_address",
                      "INSERT OR REPLACE INTO host_address (host, address, port, answered_at) "
                      "VALUES (:host, :address, :port, :answered_at)"},
@@ -69,7 +69,8 @@ int hp_host_load(hp_db_t *db, hp_host_row_t **rows, size_t *count, hp_err_t *err
                                .files = number_or_unknown(&q, 5),
                                .bytes = number_or_unknown(&q, 6),
                                .first_seen = hp_query_int(&q, 7),
-                               .last_seen = hp_query_int(&q, 8)};
+                               .last_seen = hp_query_int(&q, 8),
+                               .blocked = hp_query_int(&q, 9) != 0};
         copy_text(row->id, sizeof row->id, hp_query_text(&q, 0));
         copy_text(row->name, sizeof row->name, hp_query_text(&q, 1));
         copy_text(row->instance, sizeof row->instance, hp_query_text(&q, 2));
@@ -107,6 +108,7 @@ static int save_host(hp_db_t *db, const hp_host_row_t *row, hp_err_t *err)
     bind_number(&q, ":bytes", row->bytes);
     hp_query_bind_int(&q, ":first_seen", row->first_seen);
     hp_query_bind_int(&q, ":last_seen", row->last_seen);
+    hp_query_bind_int(&q, ":blocked", row->blocked);
     return hp_query_run(&q, err);
 }
 

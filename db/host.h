@@ -3,6 +3,7 @@
 #ifndef HP_DB_HOST_H
 #define HP_DB_HOST_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -25,6 +26,7 @@ typedef struct hp_host_row {
     int protocol;
     int64_t files, bytes; /* -1 unknown */
     int64_t first_seen, last_seen;
+    bool blocked;
     hp_host_row_address_t addresses[HP_HOST_ROW_ADDRESSES]; /* the one that answered last comes first */
     size_t address_count;
 } hp_host_row_t;

@@ -8,7 +8,8 @@ CREATE TABLE host (
     files INTEGER,                -- what it said it offers; NULL unknown
     bytes INTEGER,                -- what it said its files hold in all; NULL unknown
     first_seen INTEGER NOT NULL,  -- wall clock, ms
-    last_seen INTEGER NOT NULL    -- wall clock, ms
+    last_seen INTEGER NOT NULL,   -- wall clock, ms
+    blocked INTEGER NOT NULL DEFAULT 0 CHECK (blocked IN (0, 1)) -- 1: a person shut it out of the peer listener
 ) STRICT;
 
 -- Where a host answered. The address that answered last is tried first.

@@ -243,11 +243,18 @@ static void deliveries_change_their_state(void **state)
     set_delivery(db, one, "bert", HP_DELIVERY_QUEUED, "");
     set_delivery(db, one, "anna", HP_DELIVERY_QUEUED, "");
     begin_text();
-    assert_ok(hp_db_delivery_each_queued(db, NULL, add_delivery, NULL, &err));
-    assert_text("1 anna queued \n2 anna queued \n1 bert queued \n");
-    begin_text();
     assert_ok(hp_db_delivery_each_queued(db, "anna", add_delivery, NULL, &err));
     assert_text("1 anna queued \n2 anna queued \n");
+    int64_t next = 0;
+    char host[80] = "";
+    assert_ok(hp_db_delivery_next(db, "anna", &next, &err));
+    assert_int_equal(next, one);
+    assert_int_equal(hp_db_delivery_next(db, "carl", &next, NULL), HP_E_NOT_FOUND);
+    assert_ok(hp_db_delivery_next_host(db, "", host, sizeof host, &err));
+    assert_string_equal(host, "anna");
+    assert_ok(hp_db_delivery_next_host(db, "anna", host, sizeof host, &err));
+    assert_string_equal(host, "bert");
+    assert_int_equal(hp_db_delivery_next_host(db, "bert", host, sizeof host, NULL), HP_E_NOT_FOUND);
     set_delivery(db, one, "anna", HP_DELIVERY_FAILED, "This host is blocked");
     set_delivery(db, one, "bert", HP_DELIVERY_DELIVERED, "");
     begin_text();
@@ -258,6 +265,111 @@ static void deliveries_change_their_state(void **state)
     hp_err_t err = {0};
     assert_int_equal(hp_db_delivery_set(db, &orphan, &err), HP_E_DB);
     assert_contains(hp_err_text(&err), "message.delivery_set: FOREIGN KEY constraint failed");
+}
+
+static void a_delivery_that_was_removed_or_is_over_stays_as_it_is(void **state)
+{
+    hp_db_t *db = *state;
+    int64_t one = add_message(db, "one", SELF, "anna", false), count = 0;
+    set_delivery(db, one, "anna", HP_DELIVERY_QUEUED, "");
+    hp_db_delivery_t done = {
+        .message = one, .host = "anna", .state = HP_DELIVERY_FAILED, .reason = "no", .at = 1};
+    assert_ok(hp_db_delivery_finish(db, &done, &err));
+    done.state = HP_DELIVERY_DELIVERED;
+    assert_int_equal(hp_db_delivery_finish(db, &done, NULL), HP_E_NOT_FOUND);
+    begin_text();
+    assert_ok(hp_db_delivery_each(db, one, add_delivery, NULL, &err));
+    assert_text("1 anna failed no\n");
+
+    assert_ok(hp_db_delivery_retry(db, one, 5, &count, &err));
+    assert_int_equal(count, 1);
+    assert_ok(hp_db_delivery_retry(db, one, 5, &count, &err));
+    assert_int_equal(count, 0);
+    begin_text();
+    assert_ok(hp_db_delivery_each(db, one, add_delivery, NULL, &err));
+    assert_text("1 anna queued \n");
+
+    assert_ok(hp_db_message_remove(db, one, &err));
+    assert_int_equal(hp_db_message_remove(db, one, NULL), HP_E_NOT_FOUND);
+    assert_int_equal(hp_db_delivery_finish(db, &done, NULL), HP_E_NOT_FOUND);
+    begin_text();
+    assert_ok(hp_db_delivery_each(db, one, add_delivery, NULL, &err));
+    assert_text("");
+}
+
+static void add_count(void *arg, const char *host, int64_t count)
+{
+    (void)arg;
+    hp_buf_printf(&text, "%s %lld\n", host, (long long)count);
+}
+
+static void add_incoming(hp_db_t *db, const char *uid, const char *host, const char *offer)
+{
+    hp_db_message_t message = {.uid = uid,
+                               .host = host,
+                               .name = host,
+                               .recipient = SELF,
+                               .incoming = true,
+                               .unread = true,
+                               .text = uid,
+                               .offer_path = offer,
+                               .offer_size = 17,
+                               .offer_root = "ab"};
+    bool existing;
+    assert_ok(hp_db_message_add(db, &message, &existing, &err));
+}
+
+static void what_is_unread_is_counted_by_sender(void **state)
+{
+    hp_db_t *db = *state;
+    add_incoming(db, "1", "anna", NULL);
+    add_incoming(db, "2", "bert", NULL);
+    add_incoming(db, "3", "anna", NULL);
+    add_incoming(db, "4", "anna", NULL);
+    begin_text();
+    assert_ok(hp_db_message_each_unread(db, add_count, NULL, &err));
+    assert_text("anna 3\nbert 1\n");
+    assert_ok(hp_db_message_read(db, "anna", 3, &err));
+    begin_text();
+    assert_ok(hp_db_message_each_unread(db, add_count, NULL, &err));
+    assert_text("anna 1\nbert 1\n");
+    assert_ok(hp_db_message_read(db, NULL, 0, &err));
+    begin_text();
+    assert_ok(hp_db_message_each_unread(db, add_count, NULL, &err));
+    assert_text("");
+}
+
+static void add_offer(void *arg, const hp_db_message_t *m)
+{
+    (void)arg;
+    hp_buf_printf(&text, "%s: %s %lld %s; ", m->uid, m->offer_path != NULL ? m->offer_path : "-",
+                  (long long)m->offer_size, m->offer_root != NULL ? m->offer_root : "-");
+}
+
+static void a_message_may_offer_a_file(void **state)
+{
+    hp_db_t *db = *state;
+    add_incoming(db, "without", "anna", NULL);
+    add_incoming(db, "with", "anna", "films/a.mkv");
+    begin_text();
+    assert_ok(hp_db_message_each(db, NULL, 0, 10, add_offer, NULL, &err));
+    assert_text("with: films/a.mkv 17 ab; without: - 0 -; ");
+}
+
+static void one_sender_does_not_push_out_the_others(void **state)
+{
+    hp_db_t *db = *state;
+    char uid[16];
+    add_incoming(db, "bert", "bert", NULL);
+    add_message(db, "own", SELF, "anna", false);
+    for (int i = 0; i < 6; i++) {
+        snprintf(uid, sizeof uid, "anna%d", i);
+        add_incoming(db, uid, "anna", NULL);
+    }
+    assert_ok(hp_db_message_prune_host(db, "anna", 2, &err));
+    begin_text();
+    assert_ok(hp_db_message_each(db, NULL, 0, 100, add_uid, NULL, &err));
+    assert_text("anna5 anna4 own bert ");
 }
 
 static void old_messages_are_forgotten_unless_they_wait(void **state)
@@ -300,10 +412,11 @@ static void statements_on_what_grows_follow_an_index(void **state)
         }
     }
     /* The first goes from the newest to the number of messages that are kept, the others over the few that
-     * wait. */
+     * wait or are unread. */
     assert_text("message.prune: SCAN message\n"
                 "message.prune: SCAN message_delivery USING INDEX message_delivery_queued\n"
-                "message.delivery_queued: SCAN message_delivery USING INDEX message_delivery_queued\n");
+                "message.read: SCAN message USING INDEX message_unread\n"
+                "message.unread: SCAN message USING INDEX message_unread\n");
 }
 
 int main(void)
@@ -316,6 +429,10 @@ int main(void)
         TEST(a_message_is_stored_once_per_sender_and_id),
         TEST(messages_are_listed_newest_first_with_a_peer_or_all),
         TEST(deliveries_change_their_state),
+        TEST(a_delivery_that_was_removed_or_is_over_stays_as_it_is),
+        TEST(what_is_unread_is_counted_by_sender),
+        TEST(a_message_may_offer_a_file),
+        TEST(one_sender_does_not_push_out_the_others),
         TEST(old_messages_are_forgotten_unless_they_wait),
         TEST(statements_on_what_grows_follow_an_index),
     };
