@@ -47,7 +47,8 @@
     X(EXISTS, 32, "exists", 409, "It exists already")                                                        \
     X(BLOCKED, 33, "blocked", 403, "This host is blocked")                                                   \
     X(TLS, 34, "tls", 502, "The other side's certificate is not trusted")                                    \
-    X(PRECONDITION, 35, "precondition-failed", 412, "What the request takes for granted is not so")
+    X(PRECONDITION, 35, "precondition-failed", 412, "What the request takes for granted is not so")          \
+    X(MISDIRECTED, 36, "misdirected", 421, "This is meant for another host")
 
 enum {
 #define X(name, n, slug, status, text) HP_E_##name = HP_E_BASE - (n),

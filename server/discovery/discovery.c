@@ -211,6 +211,7 @@ int hp_discovery_create(hp_discovery_t **out, uv_loop_t *loop, hp_hosts_t *hosts
     discovery->hosts = hosts;
     discovery->self = self;
     discovery->advertise_port = port;
+    hp_hosts_set_port(hosts, port);
     discovery->scan_on = options->scan;
     discovery->beacon_on = options->beacon;
     discovery->scan = hp_scan_create(loop, hosts, HP_DEFAULT_PEER_PORT, on_scan_finished, discovery);

@@ -182,6 +182,8 @@ static void job_done(hp_hosts_t *hosts)
 typedef struct save_job {
     hp_hosts_t *hosts;
     bool remove;
+    void (*done)(void *arg, int status, const hp_err_t *err); /* or NULL */
+    void *arg;
     hp_host_row_t row;
 } save_job_t;
 
@@ -206,6 +208,8 @@ static void on_saved(void *arg, int status, const hp_err_t *err)
     } else if (job->remove) {
         hp_lists_sweep(hosts);
     }
+    if (job->done != NULL)
+        job->done(job->arg, status, err);
     free(job);
     job_done(hosts);
 }
@@ -214,10 +218,11 @@ static void post_save(hp_hosts_t *hosts, save_job_t *job)
 {
     job->hosts = hosts;
     hosts->jobs++;
-    hp_store_post(hosts->store, job->remove ? HP_STORE_WRITE : HP_STORE_WRITE_LAZY, work_save, on_saved, job);
+    bool soon = job->remove || job->done != NULL;
+    hp_store_post(hosts->store, soon ? HP_STORE_WRITE : HP_STORE_WRITE_LAZY, work_save, on_saved, job);
 }
 
-void hp_hosts_save(hp_hosts_t *hosts, hp_host_entry_t *host)
+static save_job_t *make_save(hp_host_entry_t *host)
 {
     host->dirty = false;
     const hp_host_t *pub = &host->pub;
@@ -232,13 +237,19 @@ void hp_hosts_save(hp_hosts_t *hosts, hp_host_entry_t *host)
     row->bytes = pub->bytes;
     row->first_seen = host->first_seen;
     row->last_seen = pub->last_seen;
+    row->blocked = pub->blocked;
     row->address_count = pub->address_count;
     for (size_t i = 0; i < pub->address_count; i++) {
         memcpy(row->addresses[i].address, host->addresses[i].address, sizeof row->addresses[i].address);
         row->addresses[i].port = host->addresses[i].port;
         row->addresses[i].answered_at = host->addresses[i].answered_at;
     }
-    post_save(hosts, job);
+    return job;
+}
+
+void hp_hosts_save(hp_hosts_t *hosts, hp_host_entry_t *host)
+{
+    post_save(hosts, make_save(host));
 }
 
 /* ---- hosts come and go ---- */
@@ -270,8 +281,8 @@ static bool make_room(hp_hosts_t *hosts, const char *address)
     for (size_t i = 0; i < hosts->count; i++) {
         hp_host_entry_t *host = hosts->items[i];
         same += host->pub.address_count > 0 && strcmp(host->addresses[0].address, address) == 0;
-        bool spare = !host->pub.online && host->pub.found_by != HP_FOUND_HAND && !host->waiting[0] &&
-                     !host->waiting[1];
+        bool spare = !host->pub.online && host->pub.found_by != HP_FOUND_HAND && !host->pub.blocked &&
+                     !host->waiting[0] && !host->waiting[1];
         if (spare && (oldest == NULL || host->pub.last_seen < oldest->pub.last_seen))
             oldest = host;
     }
@@ -322,8 +333,51 @@ int hp_hosts_remove(hp_hosts_t *hosts, const char *id)
     hp_host_entry_t *host = hp_hosts_entry(hosts, id);
     if (host == NULL)
         return HP_E_NOT_FOUND;
+    if (host->pub.blocked)
+        return HP_E_CONFLICT;
     hp_hosts_remove_entry(hosts, host);
     return 0;
+}
+
+/* ---- blocking ---- */
+
+int hp_hosts_set_blocked(hp_hosts_t *hosts, const char *id, bool blocked,
+                         void (*done)(void *arg, int status, const hp_err_t *err), void *arg)
+{
+    hp_host_entry_t *host = hp_hosts_entry(hosts, id);
+    if (host == NULL)
+        return HP_E_NOT_FOUND;
+    bool changed = host->pub.blocked != blocked;
+    host->pub.blocked = blocked;
+    save_job_t *job = make_save(host);
+    job->done = done;
+    job->arg = arg;
+    post_save(hosts, job);
+    if (changed)
+        hp_hosts_emit(hosts, HP_HOST_CHANGED, host);
+    return 0;
+}
+
+static bool has_address(const hp_host_entry_t *host, const char *address)
+{
+    for (size_t i = 0; i < host->pub.address_count; i++)
+        if (strcmp(host->addresses[i].address, address) == 0)
+            return true;
+    return false;
+}
+
+bool hp_hosts_is_blocked(const hp_hosts_t *hosts, const char *address)
+{
+    for (size_t i = 0; i < hosts->count; i++)
+        if (hosts->items[i]->pub.blocked && has_address(hosts->items[i], address))
+            return true;
+    return false;
+}
+
+bool hp_hosts_has_address(const hp_hosts_t *hosts, const char *id, const char *address)
+{
+    const hp_host_entry_t *host = hp_hosts_entry(hosts, id);
+    return host != NULL && has_address(host, address);
 }
 
 static void free_removed(hp_hosts_t *hosts)
@@ -402,6 +456,7 @@ static void add_loaded(hp_hosts_t *hosts, const hp_host_row_t *row, bool listed)
     host->pub.files = row->files;
     host->pub.bytes = row->bytes;
     host->pub.last_seen = row->last_seen;
+    host->pub.blocked = row->blocked;
     host->pub.listed = listed;
     host->first_seen = row->first_seen;
     for (size_t i = 0; i < row->address_count; i++) {
@@ -443,6 +498,16 @@ int hp_hosts_create(hp_hosts_t **out, uv_loop_t *loop, hp_store_t *store, hp_fet
 void hp_hosts_set_announce(hp_hosts_t *hosts, uint16_t port)
 {
     hosts->announce = port;
+}
+
+void hp_hosts_set_port(hp_hosts_t *hosts, uint16_t port)
+{
+    hosts->port = port;
+}
+
+uint16_t hp_hosts_port(const hp_hosts_t *hosts)
+{
+    return hosts->port != 0 ? hosts->port : hosts->self->peer_port;
 }
 
 void hp_hosts_set_times(hp_hosts_t *hosts, const hp_hosts_times_t *times)

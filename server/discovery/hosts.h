@@ -60,6 +60,7 @@ typedef struct hp_host {
     int64_t files, bytes;         /* what it says it offers; -1 unknown */
     hp_found_by_t found_by;
     int64_t last_seen;    /* wall ms */
+    bool blocked;         /* a person shut it out of the peer listener */
     int protocol;         /* 1, or 0 for a plain web server that knows only /hostpair and /list */
     bool listed;          /* its file list is in the store */
     bool listing;         /* being fetched now */
@@ -86,7 +87,7 @@ void hp_hosts_start(hp_hosts_t *hosts); /* probes the known ones and keeps probi
  * The store and the fetcher must outlive this. */
 void hp_hosts_destroy(hp_hosts_t *hosts, void (*closed)(void *arg), void *arg);
 
-/* Up to 4 listeners, called in the order they were added. */
+/* Up to 6 listeners, called in the order they were added. */
 void hp_hosts_on_event(hp_hosts_t *hosts, void (*fn)(void *arg, hp_host_event_t event, const hp_host_t *host),
                        void *arg);
 /* The listener is not called any more. Not from inside an event. */
@@ -111,6 +112,13 @@ typedef void (*hp_hosts_checked_fn)(void *arg, int status);
 void hp_hosts_check(hp_hosts_t *hosts, const char *address, uint16_t port, hp_found_by_t by,
                     hp_hosts_checked_fn done, void *arg);
 
+/* Probes an address whatever is known of it. done as above; the host that answered has the address then. */
+void hp_hosts_verify(hp_hosts_t *hosts, const char *address, uint16_t port, hp_found_by_t by,
+                     hp_hosts_checked_fn done, void *arg);
+
+/* Whether the address, at any port, is one of the host's. */
+bool hp_hosts_has_address(const hp_hosts_t *hosts, const char *id, const char *address);
+
 /* Probes every known host now. person: somebody asked, so one failed probe shows a host offline. */
 void hp_hosts_probe_all(hp_hosts_t *hosts, bool person);
 
@@ -120,8 +128,17 @@ typedef void (*hp_hosts_add_fn)(void *arg, int status, const hp_host_t *host, bo
                                 const hp_err_t *err);
 void hp_hosts_add(hp_hosts_t *hosts, const char *address, uint16_t port, hp_hosts_add_fn done, void *arg);
 
-/* Forgets a host, its addresses and its file list. 0 or HP_E_NOT_FOUND. */
+/* Forgets a host, its addresses and its file list. 0 or HP_E_NOT_FOUND; HP_E_CONFLICT when it is blocked: it
+ * would come back as one that is not. */
 int hp_hosts_remove(hp_hosts_t *hosts, const char *id);
+
+/* Shuts a host out, or lets it in again; kept over restarts. A blocked host is never forgotten by itself.
+ * HP_E_NOT_FOUND at once, with done not called; else done once, 0 when it is in the database. */
+int hp_hosts_set_blocked(hp_hosts_t *hosts, const char *id, bool blocked,
+                         void (*done)(void *arg, int status, const hp_err_t *err), void *arg);
+
+/* Whether the address is one of a blocked host. */
+bool hp_hosts_is_blocked(const hp_hosts_t *hosts, const char *address);
 
 /* Fetches the file list now (with If-None-Match unless force). done once; 0, HP_E_NOT_FOUND or why not. */
 void hp_hosts_refresh(hp_hosts_t *hosts, const char *id, bool force,
@@ -144,6 +161,10 @@ char *hp_host_url(const hp_host_address_t *address, char out[HP_HOST_URL_SIZE]);
  * not say. */
 #define HP_PROBE_PORT_HEADER "Hostpair-Port"
 void hp_hosts_set_announce(hp_hosts_t *hosts, uint16_t port);
+
+/* The port at which other hosts reach this one, when it is not self->peer_port; 0: it is. */
+void hp_hosts_set_port(hp_hosts_t *hosts, uint16_t port);
+uint16_t hp_hosts_port(const hp_hosts_t *hosts);
 
 /* How long things take, ms. The defaults are DESIGN section 7's; tests set shorter ones before start. */
 typedef struct hp_hosts_times {

@@ -119,6 +119,7 @@ struct hp_hosts {
     uv_timer_t timer;
     bool started, closing, timer_closed;
     uint16_t announce; /* port; 0: not */
+    uint16_t port;     /* where others reach us; 0: self->peer_port */
     void (*closed)(void *arg);
     void *closed_arg;
     unsigned jobs; /* posted to the store, not done */
@@ -126,7 +127,7 @@ struct hp_hosts {
     struct {
         void (*fn)(void *arg, hp_host_event_t event, const hp_host_t *host);
         void *arg;
-    } listeners[4];
+    } listeners[6];
     size_t listener_count;
 
     uint64_t answers;        /* counts them */

@@ -651,6 +651,15 @@ void hp_hosts_check(hp_hosts_t *hosts, const char *address, uint16_t port, hp_fo
         hp_hosts_try(hosts, address, port, by, on_check_done, check);
 }
 
+void hp_hosts_verify(hp_hosts_t *hosts, const char *address, uint16_t port, hp_found_by_t by,
+                     hp_hosts_checked_fn done, void *arg)
+{
+    check_t *check = hp_alloc(sizeof *check);
+    check->done = done;
+    check->arg = arg;
+    hp_hosts_try(hosts, address, port, by, on_check_done, check);
+}
+
 /* ---- by hand, and what other parts tell ---- */
 
 typedef struct add {

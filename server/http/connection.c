@@ -1,7 +1,9 @@
 /* One accepted socket, from accept to its close callback. */
 #include "internal.h"
 
+#include <net/if.h>
 #include <netinet/tcp.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -27,6 +29,16 @@ static void leave(hp_connection_t *self)
     if (self->counted)
         hp_limits_remove(&self->listener->limits, &self->ip);
     self->listener->connection_count--;
+}
+
+/* A link-local address means something only on its interface. */
+static void add_zone(const struct sockaddr_in6 *v6, char *address, size_t size)
+{
+    char zone[IF_NAMESIZE];
+    size_t used = strlen(address);
+    if (IN6_IS_ADDR_LINKLOCAL(&v6->sin6_addr) && strchr(address, '%') == NULL &&
+        if_indextoname(v6->sin6_scope_id, zone) != NULL)
+        snprintf(address + used, size - used, "%%%s", zone);
 }
 
 /* h2o has closed the socket; the uv handle follows. */
@@ -55,6 +67,7 @@ static void read_address(hp_connection_t *self)
         uv_ip6_name(v6, self->address, sizeof self->address);
         if (strncmp(self->address, "::ffff:", 7) == 0 && strchr(self->address, '.') != NULL)
             memmove(self->address, self->address + 7, strlen(self->address + 7) + 1);
+        add_zone(v6, self->address, sizeof self->address);
         self->port = ntohs(v6->sin6_port);
     } else {
         memcpy(self->address, "tunnel", sizeof "tunnel");

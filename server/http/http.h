@@ -193,6 +193,8 @@ typedef struct hp_http_connection {
 size_t hp_http_connections(const hp_http_listener_t *listener, hp_http_connection_t *out, size_t max);
 /* Ends one. 0 or HP_E_NOT_FOUND. */
 int hp_http_disconnect(hp_http_listener_t *listener, uint64_t id);
+/* Ends all of an address; returns how many there were. */
+size_t hp_http_disconnect_address(hp_http_listener_t *listener, const char *address);
 /* Body bytes sent since the start. */
 uint64_t hp_http_bytes_sent(const hp_http_listener_t *listener);
 

@@ -266,6 +266,23 @@ int hp_http_disconnect(hp_http_listener_t *self, uint64_t id)
     return HP_E_NOT_FOUND;
 }
 
+/* In turns as the sweep does: a cut may run callbacks that end others. */
+size_t hp_http_disconnect_address(hp_http_listener_t *self, const char *address)
+{
+    size_t count = 0;
+    for (size_t left = self->connection_count; left > 0 && !h2o_linklist_is_empty(&self->connections);
+         left--) {
+        hp_connection_t *c = H2O_STRUCT_FROM_MEMBER(hp_connection_t, all, self->connections.next);
+        h2o_linklist_unlink(&c->all);
+        h2o_linklist_insert(&self->connections, &c->all);
+        if (strcmp(c->address, address) == 0) {
+            hp_connection_cut(c);
+            count++;
+        }
+    }
+    return count;
+}
+
 uint64_t hp_http_bytes_sent(const hp_http_listener_t *self)
 {
     return self->bytes_sent;

@@ -352,6 +352,82 @@ static void a_removed_host_is_gone_with_its_list(void **state)
     fake_stop(&fake);
 }
 
+typedef struct said {
+    int count, status;
+} said_t;
+
+static void on_said(void *arg, int status, const hp_err_t *err)
+{
+    (void)err;
+    said_t *said = arg;
+    said->count++;
+    said->status = status;
+}
+
+static void on_verified(void *arg, int status)
+{
+    on_said(arg, status, NULL);
+}
+
+static void a_blocked_host_stays_blocked_over_a_restart_and_is_not_forgotten(void **state)
+{
+    net_t *net = *state;
+    fake_t fake = {.id = ID_A, .instance = INSTANCE_1}, other = {.id = ID_B, .instance = INSTANCE_2};
+    said_t said = {0};
+    fake_start(&net->loop, &fake, "127.0.0.1", 0);
+    fake_start(&net->loop, &other, "127.0.0.2", 0);
+    add_host(net, fake.address, fake.port);
+    add_host(net, other.address, other.port);
+    assert_false(hp_hosts_is_blocked(net->hosts, "127.0.0.1"));
+    assert_int_equal(hp_hosts_set_blocked(net->hosts, "nobody", true, on_said, &said), HP_E_NOT_FOUND);
+    int changes = net->events[HP_HOST_CHANGED];
+    assert_int_equal(hp_hosts_set_blocked(net->hosts, ID_A, true, on_said, &said), 0);
+    assert_true(hp_hosts_is_blocked(net->hosts, "127.0.0.1"));
+    assert_false(hp_hosts_is_blocked(net->hosts, "127.0.0.2"));
+    assert_int_equal(net->events[HP_HOST_CHANGED], changes + 1);
+    wait_until(net, said.count == 1);
+    assert_int_equal(said.status, 0);
+    assert_int_equal(hp_hosts_remove(net->hosts, ID_A), HP_E_CONFLICT);
+
+    net_close(net);
+    net_open(net);
+    assert_true(hp_hosts_is_blocked(net->hosts, "127.0.0.1"));
+    assert_false(hp_hosts_find(net->hosts, ID_B)->blocked);
+    assert_int_equal(hp_hosts_set_blocked(net->hosts, ID_A, false, NULL, NULL), 0);
+    assert_false(hp_hosts_is_blocked(net->hosts, "127.0.0.1"));
+    assert_int_equal(hp_hosts_remove(net->hosts, ID_A), 0);
+    fake_stop(&fake);
+    fake_stop(&other);
+    wait_until(net, fake.open == 0 && other.open == 0);
+}
+
+static void an_address_is_verified_whatever_was_known_of_it(void **state)
+{
+    net_t *net = *state;
+    fake_t fake = {.id = ID_A, .instance = INSTANCE_1};
+    said_t said = {0};
+    fake_start(&net->loop, &fake, "127.0.0.1", 0);
+    uint16_t port = fake.port;
+    add_host(net, fake.address, port);
+    assert_true(hp_hosts_has_address(net->hosts, ID_A, "127.0.0.1"));
+    assert_false(hp_hosts_has_address(net->hosts, ID_A, "127.0.0.2"));
+    assert_false(hp_hosts_has_address(net->hosts, ID_B, "127.0.0.1"));
+    int probes = fake.probes;
+    hp_hosts_verify(net->hosts, "127.0.0.1", port, HP_FOUND_MESSAGE, on_verified, &said);
+    wait_until(net, said.count == 1);
+    assert_int_equal(said.status, 0);
+    assert_true(fake.probes > probes);
+    fake.id = ID_B;
+    fake.instance = INSTANCE_2;
+    hp_hosts_verify(net->hosts, "127.0.0.1", port, HP_FOUND_MESSAGE, on_verified, &said);
+    wait_until(net, said.count == 2);
+    assert_false(hp_hosts_has_address(net->hosts, ID_A, "127.0.0.1"));
+    assert_true(hp_hosts_has_address(net->hosts, ID_B, "127.0.0.1"));
+    assert_int_equal(hp_hosts_find(net->hosts, ID_B)->found_by, HP_FOUND_MESSAGE);
+    fake_stop(&fake);
+    wait_until(net, fake.open == 0);
+}
+
 static void the_clock_of_a_host_is_known_within_half_the_round_trip(void **state)
 {
     net_t *net = *state;
@@ -482,6 +558,8 @@ int main(void)
         T(an_address_that_another_host_took_over_moves_to_it),
         T(known_hosts_and_their_lists_are_kept_over_a_restart),
         T(a_removed_host_is_gone_with_its_list),
+        T(a_blocked_host_stays_blocked_over_a_restart_and_is_not_forgotten),
+        T(an_address_is_verified_whatever_was_known_of_it),
         T(the_clock_of_a_host_is_known_within_half_the_round_trip),
         T(hosts_are_sorted_by_name),
         T(one_machine_cannot_fill_the_registry),
