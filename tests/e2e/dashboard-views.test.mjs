@@ -134,13 +134,13 @@ describe("dashboard views", { skip }, () => {
         await page.getByText("mine.txt").waitFor();
         const folder = tempDir(t);
         const big = await makeFile(join(folder, "big.bin"), 20 * MiB + 7, 31);
-        await page.locator('input[type="file"]').setInputFiles([big]);
+        await page.locator('[data-picker="files"]').setInputFiles([big]);
         await page.locator('[data-upload="done"]').waitFor({ timeout: 30_000 });
         await page.locator(".virtual").getByText("big.bin").waitFor();
         assert.equal(await sha256(join(b.shareDir, "big.bin")), await sha256(big));
 
         writeFileSync(join(folder, "mine.txt"), "another\n");
-        await page.locator('input[type="file"]').setInputFiles([join(folder, "mine.txt")]);
+        await page.locator('[data-picker="files"]').setInputFiles([join(folder, "mine.txt")]);
         await page.getByRole("button", { name: "Keep both" }).click();
         await page.locator(".virtual").getByText("mine (1).txt").waitFor();
         assert.equal(readFileSync(join(b.shareDir, "mine.txt"), "utf8"), "mine\n");
@@ -168,7 +168,7 @@ describe("dashboard views", { skip }, () => {
                 }),
         });
         await page.getByText("Nothing is shared yet").waitFor();
-        const input = page.locator('input[type="file"]');
+        const input = page.locator('[data-picker="files"]');
         await input.setInputFiles([big]);
         await waitFor(() => pieces.length >= 3, { what: "three pieces", timeout: 30_000 });
         await d.kill9();
@@ -197,11 +197,21 @@ describe("dashboard views", { skip }, () => {
             transfer.items.add(new File(["dropped\n"], "dropped.txt"));
             return transfer;
         });
-        await page.locator("section.view").dispatchEvent("dragover", { dataTransfer: data });
-        await page.locator("section.view.dragging").waitFor();
-        await page.locator("section.view").dispatchEvent("drop", { dataTransfer: data });
+        const drop = async () => {
+            await page.locator("section.view").dispatchEvent("dragover", { dataTransfer: data });
+            await page.getByText("Drop to offer to everyone on the network").waitFor();
+            await page.locator("section.view").dispatchEvent("drop", { dataTransfer: data });
+        };
+        await drop();
         await page.locator(".virtual").getByText("dropped.txt").waitFor();
         assert.equal(readFileSync(join(b.shareDir, "inbox/dropped.txt"), "utf8"), "dropped\n");
+
+        await page.getByRole("navigation", { name: "Views" }).getByRole("link", { name: "Hosts" }).click();
+        await page.locator(".card.host").waitFor();
+        await drop();
+        await page.getByRole("heading", { level: 1, name: "Share", exact: true }).waitFor();
+        await page.locator(".virtual").getByText("dropped.txt").waitFor();
+        assert.equal(readFileSync(join(b.shareDir, "dropped.txt"), "utf8"), "dropped\n");
     });
 
     test("previews a text and a picture in place", async (t) => {
@@ -255,33 +265,37 @@ describe("dashboard views", { skip }, () => {
     test("shows messages, who has them and who has not yet, and what is wrong with one", async (t) => {
         const me = (await b.api("/status")).json.id;
         const at = new Date().toISOString();
+        const common = { sent_at: at, received_at: at, unread: false, offer: null };
         const messages = [
             {
+                ...common,
                 id: 1,
+                uid: "1",
                 from: host.id,
+                from_name: "studio",
                 to: me,
                 text: "<i>hello</i>",
-                sent_at: at,
-                received_at: at,
                 incoming: true,
                 deliveries: [],
             },
             {
+                ...common,
                 id: 2,
+                uid: "2",
                 from: me,
+                from_name: "workbench",
                 to: host.id,
                 text: "good morning",
-                sent_at: at,
-                received_at: null,
                 incoming: false,
-                deliveries: [{ host: host.id, state: "queued" }],
+                deliveries: [{ host: host.id, state: "queued", reason: null, at }],
             },
         ];
+        const listed = { messages, more: false, unread: 0, unread_by_host: {} };
         const page = await openDashboard(t, b, `#/messages/${host.id}`, {
             expected: /\/messages$/,
             prepare: (opened) =>
                 opened.route("**/api/v1/messages*", (route) => {
-                    if (route.request().method() === "GET") return route.fulfill({ json: { messages } });
+                    if (route.request().method() === "GET") return route.fulfill({ json: listed });
                     const detail = "text: has more than 4000 characters";
                     return route.fulfill({
                         status: 422,
@@ -291,7 +305,7 @@ describe("dashboard views", { skip }, () => {
                 }),
         });
         await page.locator(".bubble").getByText("<i>hello</i>").waitFor();
-        await page.getByText("waits for studio").waitFor();
+        await page.getByText("Waits for studio").waitFor();
         await assertAccessible(page, "messages");
         await page.getByRole("textbox", { name: "Message to studio" }).fill("too long");
         await page.keyboard.press("Enter");
@@ -390,7 +404,7 @@ describe("dashboard views", { skip }, () => {
         await page.locator(".identity-name").click();
         const address = (await b.api("/status")).json.addresses[0];
         await page.getByRole("img", { name: `QR code of http://${address}` }).waitFor();
-        await page.getByText(`http://${address}`, { exact: true }).waitFor();
+        await page.getByRole("dialog").getByText(`http://${address}`, { exact: true }).waitFor();
     });
 });
 

@@ -10,11 +10,13 @@ import type {
   Host,
   LogLine,
   Message,
+  MessagePage,
   Minute,
   NewDownload,
   SearchResult,
   Settings,
   Status,
+  Unread,
 } from "./types";
 
 const BASE = "/api/v1";
@@ -100,6 +102,7 @@ export const api = {
   hosts: async () => (await get<{ hosts: Host[] }>("/hosts")).hosts,
   addHost: (address: string) => change<Host>("POST", "/hosts", { address }),
   removeHost: (id: string) => change<void>("DELETE", hostPath(id)),
+  blockHost: (id: string, blocked: boolean) => change<Host>("PATCH", hostPath(id), { blocked }),
   scan: () => change<void>("POST", "/scan"),
   files: (host: string, options: FileQuery, signal?: AbortSignal) =>
     get<FilePage>(`${hostPath(host)}/files${query(options)}`, signal),
@@ -122,9 +125,13 @@ export const api = {
   chunks: (id: number, signal?: AbortSignal) => get<Chunks>(`/downloads/${id}/chunks`, signal),
   contentUrl: (id: number) => `${BASE}/downloads/${id}/content`,
 
-  /** The first bytes of a download as text, and whether that was all of it. */
-  async contentText(id: number, max: number, signal: AbortSignal): Promise<{ text: string; whole: boolean }> {
-    const response = await send(this.contentUrl(id), { headers: { Range: `bytes=0-${max - 1}` }, signal });
+  /** The first bytes of a file as text, and whether that was all of it. */
+  async contentText(
+    url: string,
+    max: number,
+    signal: AbortSignal,
+  ): Promise<{ text: string; whole: boolean }> {
+    const response = await send(url, { headers: { Range: `bytes=0-${max - 1}` }, signal });
     const total = Number(/\/(\d+)$/.exec(response.headers.get("Content-Range") ?? "")?.[1] ?? 0);
     const bytes = new Uint8Array(await response.arrayBuffer());
     const whole = response.status === 200 ? bytes.length <= max : total <= max;
@@ -133,14 +140,26 @@ export const api = {
 
   shareFiles: (options: FileQuery, signal?: AbortSignal) =>
     get<FilePage>(`/share/files${query(options)}`, signal),
+  /** A shared file's bytes, for showing it on the page. */
+  sharedUrl: (path: string) => `${BASE}/share/content/${encodePath(path)}`,
+  removeSharedFolder: (path: string) =>
+    change<void>("DELETE", `/share/files/${encodePath(path)}?recursive=true`),
   removeShared: (path: string) => change<void>("DELETE", `/share/files/${encodePath(path)}`),
   /** Digest of a file, or null while the server computes it. */
   shareDigest: (path: string, algorithm: string) => digest(`/share/digest${query({ path, algorithm })}`),
   downloadDigest: (id: number, algorithm: string) => digest(`/downloads/${id}/digest${query({ algorithm })}`),
 
   connections: async () => (await get<{ connections: Connection[] }>("/connections")).connections,
-  messages: async () => (await get<{ messages: Message[] }>("/messages")).messages,
-  sendMessage: (to: string, text: string) => change<Message>("POST", "/messages", { to, text }),
+  closeConnection: (id: number | string) => change<void>("DELETE", `/connections/${id}`),
+
+  messages: (options: { with?: string; before?: number; limit?: number } = {}) =>
+    get<MessagePage>(`/messages${query(options)}`),
+  sendMessage: (message: { to: string; text: string; offer?: { path: string } }) =>
+    change<Message>("POST", "/messages", message),
+  readMessages: (fields: { with: string; up_to: number }) => change<Unread>("POST", "/messages/read", fields),
+  retryMessage: (id: number) => change<Message>("POST", `/messages/${id}/retry`),
+  removeMessage: (id: number) => change<void>("DELETE", `/messages/${id}`),
+
   settings: () => get<Settings>("/settings"),
   changeSettings: (fields: Partial<Settings>) => change<Settings>("PATCH", "/settings", fields),
   traffic: async (since: string) => (await get<{ minutes: Minute[] }>(`/traffic${query({ since })}`)).minutes,

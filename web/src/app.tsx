@@ -1,13 +1,14 @@
 // The frame round every view: navigation, who this host is, whether the page is connected, notices and dialogs.
 
-import { effect } from "@preact/signals";
+import { effect, signal } from "@preact/signals";
 import { Component, type ComponentChildren } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import { api, whenUnauthorized } from "./api";
-import { bytes, percent, speed } from "./format";
+import { percent, speed } from "./format";
 import { type Key, setLanguage, t } from "./i18n";
 import { Button, Failed } from "./parts/bits";
 import { Dialogs } from "./parts/dialogs";
+import { DropZone } from "./parts/drop";
 import { Icon, type IconName } from "./parts/icons";
 import { startKeys } from "./parts/keys";
 import { Lazy } from "./parts/lazy";
@@ -93,6 +94,7 @@ export function App() {
       <div class="page">
         <Identity />
         <Connection />
+        <StatusNotices />
         <main id="main" tabIndex={-1}>
           <Guarded>
             <View />
@@ -101,6 +103,7 @@ export function App() {
       </div>
       <Notices />
       <Dialogs />
+      <DropZone />
     </div>
   );
 }
@@ -127,8 +130,6 @@ function start(): void {
       }
     }),
   );
-  // A file that is dropped beside the place for it would replace the page.
-  for (const type of ["dragover", "drop"]) addEventListener(type, (event) => event.preventDefault());
   // Which further views this server has; a failure here shows when the view is opened.
   const stop = effect(() => {
     if (status.value === null) return;
@@ -273,12 +274,6 @@ function Identity() {
             {now.addresses.slice(0, 2).join(" · ")}
             {now.addresses.length > 2 && ` +${now.addresses.length - 2}`}
           </span>
-          <span class="identity-part muted shared" title={now.share.folder}>
-            {t("identity.shares", {
-              files: t("files.count", { n: now.share.files }),
-              size: bytes(now.share.bytes),
-            })}
-          </span>
         </>
       ) : (
         <span class="identity-part muted">{live ? t("loading") : ""}</span>
@@ -316,6 +311,44 @@ function Connection() {
     );
   }
   return null;
+}
+
+/** Notices that were hidden, until the page is loaded again. */
+const hidden = signal<ReadonlySet<string>>(new Set());
+
+/** What the server wants the person to know about how this host is set up. */
+function StatusNotices() {
+  const shown = (status.value?.notices ?? []).filter((notice) => !hidden.value.has(notice.code));
+  return (
+    <>
+      {shown.map((notice) => (
+        <div key={notice.code} class="banner note" role="status" data-notice={notice.code}>
+          <Icon name="warn" size={18} />
+          <span class="breakable">
+            <WithOptions text={notice.text} />
+          </span>
+          <Button
+            icon="close"
+            kind="quiet"
+            iconOnly
+            label={t("banner.close")}
+            onClick={() => (hidden.value = new Set([...hidden.value, notice.code]))}
+          />
+        </div>
+      ))}
+    </>
+  );
+}
+
+/** A sentence in which the names of options stand out. */
+function WithOptions({ text }: { text: string }) {
+  return (
+    <>
+      {text
+        .split(/(--[a-z][a-z-]+)/)
+        .map((part, index) => (index % 2 === 0 ? part : <code key={index}>{part}</code>))}
+    </>
+  );
 }
 
 function Notices() {

@@ -91,14 +91,30 @@ export function clock(time: string | number): string {
   });
 }
 
-/** How far a host's clock is from ours, in words. */
-export function clockOffset(ms: number | null): string {
+/** Milliseconds as a short time. */
+function small(ms: number): string {
+  if (ms < 1000) return t("time.milli", { ms: Math.round(ms) });
+  return ms < 60_000 ? t("time.s", { s: Number((ms / 1000).toFixed(1)) }) : duration(Math.round(ms / 1000));
+}
+
+/** How far a host's clock is from ours, in words, and how sure that is. */
+export function clockOffset(ms: number | null, uncertainty: number | null | undefined): string {
   if (ms === null) return "–";
   const size = Math.abs(ms);
-  if (size < 100) return t("clock.same");
-  const text =
-    size < 60_000 ? t("time.s", { s: Number((size / 1000).toFixed(1)) }) : duration(Math.round(size / 1000));
-  return ms > 0 ? t("clock.ahead", { time: text }) : t("clock.behind", { time: text });
+  const within = uncertainty ?? null;
+  // What is smaller than the error of its measurement is no difference.
+  const same = size < 100 || (within !== null && size <= within);
+  const text = same ? t("clock.same") : t(ms > 0 ? "clock.ahead" : "clock.behind", { time: small(size) });
+  return within === null ? text : t("clock.within", { text, time: small(Math.max(1, within)) });
+}
+
+/** What a host's clock shows now. */
+export function clockThere(ms: number | null): string {
+  if (ms === null) return "–";
+  return new Date(minute.value + ms).toLocaleTimeString(language.value, {
+    hour: "2-digit",
+    minute: "2-digit",
+  });
 }
 
 export function rtt(ms: number | null): string {

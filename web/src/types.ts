@@ -14,6 +14,14 @@ export interface Status {
   speed: { down_bps: number; up_bps: number };
   free_bytes: number;
   scan: ScanState;
+  messages?: { unread: number };
+  /** What the person should know about how this host is set up. */
+  notices?: StatusNotice[];
+}
+
+export interface StatusNotice {
+  code: string;
+  text: string;
 }
 
 export interface ShareState {
@@ -36,7 +44,10 @@ export interface Host {
   addresses: string[];
   state: "online" | "offline";
   rtt_ms: number | null;
+  /** Its clock minus ours. */
   clock_offset_ms: number | null;
+  /** How wrong the offset may be, either way. */
+  clock_uncertainty_ms?: number | null;
   files: number | null;
   bytes: number | null;
   found_by: string;
@@ -50,6 +61,8 @@ export interface Host {
   list_error: string | null;
   /** What is wrong with the host itself, such as an id that two hosts have. */
   problem: string | null;
+  /** It gets nothing from here. */
+  blocked?: boolean;
 }
 
 export interface Folder {
@@ -156,17 +169,54 @@ export interface Connection {
   speed_bps: number;
   path: string | null;
   user_agent: string | null;
+  /** In the middle of a request or a reply. */
+  active?: boolean;
 }
 
 export interface Message {
+  /** In the order of arrival here. */
   id: number;
+  /** What the sending host calls it. */
+  uid: string;
   from: string;
+  /** What the sender called itself then. */
+  from_name: string;
   to: string;
   text: string;
+  /** By the sender's clock. */
   sent_at: string;
-  received_at: string | null;
+  /** By this host's clock; of an own message, when it was written. */
+  received_at: string;
   incoming: boolean;
-  deliveries: { host: string; state: "queued" | "delivered" | "failed" }[];
+  unread: boolean;
+  offer: Offer | null;
+  deliveries: Delivery[];
+}
+
+/** A file that the sender offers with a message. */
+export interface Offer {
+  path: string;
+  size: number;
+  root: string | null;
+}
+
+export interface Delivery {
+  host: string;
+  state: "queued" | "delivered" | "failed";
+  /** Why it failed, or what it waits for. */
+  reason: string | null;
+  at: string;
+}
+
+export interface Unread {
+  unread: number;
+  unread_by_host: Record<string, number>;
+}
+
+export interface MessagePage extends Unread {
+  messages: Message[];
+  /** There are older ones. */
+  more: boolean;
 }
 
 export interface Settings {

@@ -10,6 +10,8 @@ export type Language = "en" | "zh-CN";
 
 export const language = signal<Language>("en");
 const dictionary = signal<Dictionary>(en);
+/** What the server's codes mean, for languages that it does not speak. */
+const meanings = signal<Readonly<Record<string, string>>>({});
 
 export function t(key: Key, values: Record<string, string | number> = {}): string {
   let text: string = dictionary.value[key];
@@ -19,6 +21,12 @@ export function t(key: Key, values: Record<string, string | number> = {}): strin
     const value = values[name];
     return value === undefined ? whole : typeof value === "number" ? formatNumber(value) : value;
   });
+}
+
+/** The server's sentence, which is English, with what its code means in the person's language before it. */
+export function explain(code: string, sentence: string): string {
+  const meaning = meanings.value[code];
+  return meaning ? `${meaning}（${sentence}）` : sentence;
 }
 
 function formatNumber(value: number): string {
@@ -37,7 +45,9 @@ function preferred(): Language {
 /** Takes a setting ("auto", "en", "zh-CN") and shows the page in that language. */
 export async function setLanguage(setting: string): Promise<void> {
   const wanted: Language = setting === "en" ? "en" : /^zh/.test(setting) ? "zh-CN" : preferred();
-  dictionary.value = wanted === "en" ? en : (await import("./zh")).default;
+  const other = wanted === "en" ? null : await import("./zh");
+  dictionary.value = other?.default ?? en;
+  meanings.value = other?.meanings ?? {};
   language.value = wanted;
   document.documentElement.lang = wanted;
 }

@@ -33,6 +33,13 @@ export function Dialogs() {
           props={{ id: open.download, onClose: close }}
         />
       );
+    case "preview-shared":
+      return (
+        <Lazy
+          load={async () => (await import("./preview")).PreviewShared}
+          props={{ file: open.file, onClose: close }}
+        />
+      );
     default:
       return null;
   }

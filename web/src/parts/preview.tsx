@@ -1,14 +1,16 @@
-// A picture, sound, video or text in place, also while it downloads: the bytes that are looked at are fetched first.
+// A picture, sound, video or text in place: of a download also while it arrives, the bytes that are looked at first.
 
 import { useSignal } from "@preact/signals";
+import type { ComponentChildren } from "preact";
 import { useEffect } from "preact/hooks";
 import { api } from "../api";
 import { bytes } from "../format";
 import { t } from "../i18n";
 import { downloads } from "../state/store";
+import type { FileEntry } from "../types";
 import { progressLine } from "../views/downloads";
 import { Loading, Modal, Progress } from "./bits";
-import { Icon, kindOf } from "./icons";
+import { Icon, type Kind, kindOf } from "./icons";
 
 /** The first bytes of a text that are shown. */
 const TEXT_MAX = 256 * 1024;
@@ -16,26 +18,75 @@ const TEXT_MAX = 256 * 1024;
 /** Between two tries to show what is not there yet, milliseconds. */
 const RETRY_MS = 1000;
 
+/** A download. */
 export function Preview({ id, onClose }: { id: number; onClose: () => void }) {
   const download = downloads.get(id);
+  if (!download) return null;
+  const { name } = download;
+  return (
+    <Shown
+      name={name}
+      kind={kindOf(name, null)}
+      url={api.contentUrl(id)}
+      whole={download.state === "done"}
+      line={progressLine(download)}
+      onClose={onClose}
+    >
+      {download.state !== "done" && (
+        <Progress
+          value={download.size ? download.done_bytes / download.size : null}
+          label={t("progress.label", { name })}
+        />
+      )}
+    </Shown>
+  );
+}
+
+/** A file of the own share. */
+export function PreviewShared({ file, onClose }: { file: FileEntry; onClose: () => void }) {
+  return (
+    <Shown
+      name={file.name}
+      kind={kindOf(file.name, file.type)}
+      url={api.sharedUrl(file.path)}
+      whole
+      line={bytes(file.size)}
+      onClose={onClose}
+    />
+  );
+}
+
+function Shown({
+  name,
+  kind,
+  url,
+  whole,
+  line,
+  onClose,
+  children,
+}: {
+  name: string;
+  kind: Kind;
+  url: string;
+  /** All of it is there. */
+  whole: boolean;
+  line: string;
+  onClose: () => void;
+  children?: ComponentChildren;
+}) {
   const failed = useSignal(false);
-  const done = download?.state === "done";
   const attempt = useSignal(0);
   const again = (): void => {
     attempt.value++;
     failed.value = false;
   };
   // What cannot be shown yet gets another chance now and then while it downloads, and when it is whole.
-  useEffect(again, [done]);
+  useEffect(again, [whole]);
   useEffect(() => {
-    if (!failed.value || done) return;
+    if (!failed.value || whole) return;
     const timer = setTimeout(again, RETRY_MS);
     return () => clearTimeout(timer);
-  }, [failed.value, done]);
-  if (!download) return null;
-  const { name } = download;
-  const url = api.contentUrl(id);
-  const kind = kindOf(name, null);
+  }, [failed.value, whole]);
   const key = attempt.value;
   const onError = (): void => {
     // A late word about an element that is gone does not count.
@@ -45,7 +96,7 @@ export function Preview({ id, onClose }: { id: number; onClose: () => void }) {
     <Modal title={name} onClose={onClose} wide>
       <div class="preview">
         {failed.value ? (
-          <p class="muted">{t(done ? "preview.failed" : "preview.later")}</p>
+          <p class="muted">{t(whole ? "preview.failed" : "preview.later")}</p>
         ) : kind === "image" ? (
           <img key={key} src={url} alt={name} onError={onError} />
         ) : kind === "audio" ? (
@@ -53,34 +104,29 @@ export function Preview({ id, onClose }: { id: number; onClose: () => void }) {
         ) : kind === "video" ? (
           <video key={key} src={url} controls autoplay onError={onError} />
         ) : kind === "text" ? (
-          <Text key={key} id={id} onError={onError} />
+          <Text key={key} url={url} onError={onError} />
         ) : (
           <p class="muted">{t("preview.none")}</p>
         )}
       </div>
       <div class="row preview-foot">
-        <span class="muted">{progressLine(download)}</span>
+        <span class="muted">{line}</span>
         <a class="button plain end" href={url} download={name}>
           <Icon name="open" size={18} />
           {t("save")}
         </a>
       </div>
-      {download.state !== "done" && (
-        <Progress
-          value={download.size ? download.done_bytes / download.size : null}
-          label={t("progress.label", { name })}
-        />
-      )}
+      {children}
     </Modal>
   );
 }
 
-function Text({ id, onError }: { id: number; onError: () => void }) {
+function Text({ url, onError }: { url: string; onError: () => void }) {
   const text = useSignal<string | null>(null);
   const whole = useSignal(true);
   useEffect(() => {
     const abort = new AbortController();
-    api.contentText(id, TEXT_MAX, abort.signal).then(
+    api.contentText(url, TEXT_MAX, abort.signal).then(
       (found) => {
         text.value = found.text;
         whole.value = found.whole;
@@ -90,7 +136,7 @@ function Text({ id, onError }: { id: number; onError: () => void }) {
       },
     );
     return () => abort.abort();
-  }, [id]);
+  }, [url]);
   if (text.value === null) return <Loading />;
   return (
     <>

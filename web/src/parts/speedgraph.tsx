@@ -4,7 +4,7 @@ import { useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import uPlot from "uplot";
 import { api } from "../api";
-import { bytes, speed } from "../format";
+import { bytes, dateTime, speed } from "../format";
 import { language, t } from "../i18n";
 import { speeds } from "../state/store";
 import { sentence } from "../state/ui";
@@ -32,6 +32,8 @@ export function SpeedGraph({ minutes }: { minutes: number }) {
   const box = useRef<HTMLDivElement>(null);
   const error = useSignal<string | null>(null);
   const totals = useSignal<{ down: number; up: number } | null>(null);
+  /** The moment under the pointer. */
+  const at = useSignal<Point | null>(null);
   const lang = language.value;
   useEffect(() => {
     const element = box.current;
@@ -42,7 +44,9 @@ export function SpeedGraph({ minutes }: { minutes: number }) {
     const draw = (): void => {
       const now = Date.now() / 1000;
       const from = now - minutes * 60;
-      const shown = [...points, ...(live ? seen : [])].filter((point) => point.at >= from);
+      const { down_bps: down, up_bps: up } = speeds.peek();
+      const last = live ? seen : [{ at: now, down, up }];
+      const shown = [...points, ...last].filter((point) => point.at >= from);
       const data: uPlot.AlignedData = [
         shown.map((point) => point.at),
         shown.map((point) => point.down),
@@ -95,22 +99,38 @@ export function SpeedGraph({ minutes }: { minutes: number }) {
         stroke,
         width: 2,
         points: { show: false },
-        value: (_plot, value) => (value === null ? "–" : speed(value)),
         ...(dash ? { dash } : { fill: `${stroke}22` }),
       });
       plot = new uPlot(
         {
           width: element.clientWidth,
           height: HEIGHT,
-          legend: { live: true },
-          cursor: { drag: { x: false, y: false } },
+          padding: [8, 16, 0, 0],
+          legend: { show: false },
+          cursor: { drag: { x: false, y: false }, y: false },
+          hooks: {
+            setCursor: [
+              (self) => {
+                const index = self.cursor.idx;
+                const [times, down, up] = self.data;
+                at.value =
+                  index === null || index === undefined || times[index] === undefined
+                    ? null
+                    : { at: times[index], down: down?.[index] ?? 0, up: up?.[index] ?? 0 };
+              },
+            ],
+          },
           scales: { x: { time: true }, y: { range: (_plot, _min, max) => [0, Math.max(max * 1.1, 1000)] } },
           axes: [
-            { ...axis, values: (_plot, values) => values.map((value) => time.format(value * 1000)) },
+            {
+              ...axis,
+              size: 30,
+              values: (_plot, values) => values.map((value) => time.format(value * 1000)),
+            },
             { ...axis, size: 76, values: (_plot, values) => values.map((value) => speed(value)) },
           ],
           series: [
-            { value: (_plot, value) => (value === null ? "–" : new Date(value * 1000).toLocaleString(lang)) },
+            {},
             series(t("graph.down"), colour("--source-0")),
             series(t("graph.up"), colour("--source-1"), [6, 4]),
           ],
@@ -140,16 +160,31 @@ export function SpeedGraph({ minutes }: { minutes: number }) {
     };
   }, [minutes, lang]);
   const sums = totals.value;
+  const point = at.value;
+  const key = (name: "down" | "up", value: string): preact.ComponentChildren => (
+    <span>
+      <span class={`graph-key ${name}`} aria-hidden="true" />
+      {t(`graph.${name}`)} <strong>{value}</strong>
+    </span>
+  );
   return (
     <figure class="graph">
+      <figcaption>
+        {error.value ? (
+          <span class="bad">{error.value}</span>
+        ) : (
+          <>
+            {key("down", point ? speed(point.down) : bytes(sums?.down ?? 0))}
+            {key("up", point ? speed(point.up) : bytes(sums?.up ?? 0))}
+            <span class="muted">{point ? dateTime(new Date(point.at * 1000).toISOString()) : ""}</span>
+          </>
+        )}
+      </figcaption>
       <div
         ref={box}
         role="img"
         aria-label={t("graph.label", { down: bytes(sums?.down ?? 0), up: bytes(sums?.up ?? 0) })}
       />
-      <figcaption class="muted">
-        {error.value ?? (sums ? t("graph.label", { down: bytes(sums.down), up: bytes(sums.up) }) : "")}
-      </figcaption>
     </figure>
   );
 }

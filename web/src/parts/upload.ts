@@ -1,9 +1,10 @@
 // Uploads into the shared folder: one file after another, each in pieces, going on after a lost connection.
 
 import { signal } from "@preact/signals";
-import { ApiError, askReceived, putPiece } from "../api";
+import { ApiError, api, askReceived, putPiece } from "../api";
+import { t } from "../i18n";
 import { link, shareRevision } from "../state/store";
-import { forget, recall, remember, sentence } from "../state/ui";
+import { dialog, forget, recall, remember, sentence } from "../state/ui";
 
 /** Pause before a piece that met a lost connection is sent again, milliseconds. */
 const RETRY_MS = 2000;
@@ -18,23 +19,12 @@ export interface Upload {
 }
 
 /** What the person says about a name that is taken. */
-export type Answer = "replace" | "rename" | "skip";
+type Answer = "replace" | "rename" | "skip";
 
 export const uploads = signal<Upload[]>([]);
 let nextId = 1;
 let running = false;
-let askAbout: (path: string) => Promise<Answer> = () => Promise.resolve("skip");
-let exists: (path: string) => Promise<boolean> = () => Promise.resolve(false);
 const aborts = new Map<number, AbortController>();
-
-/** The view gives the two questions that an upload may have to ask. */
-export function setQuestions(
-  ask: (path: string) => Promise<Answer>,
-  taken: (path: string) => Promise<boolean>,
-): void {
-  askAbout = ask;
-  exists = taken;
-}
 
 export function addUploads(files: { path: string; file: File }[]): void {
   uploads.value = [
@@ -138,6 +128,48 @@ async function one(id: number): Promise<void> {
 const keyOf = (upload: Upload): string => `upload.${upload.path}`;
 const stampOf = (upload: Upload): string => `${upload.file.size} ${upload.file.lastModified}`;
 
+async function exists(path: string): Promise<boolean> {
+  const slash = path.lastIndexOf("/");
+  const name = path.slice(slash + 1);
+  // A search may find the name anywhere below the folder; only the very path counts.
+  let cursor: string | undefined;
+  do {
+    const page = await api.shareFiles({
+      folder: slash < 0 ? "" : path.slice(0, slash),
+      q: name,
+      limit: 1000,
+      ...(cursor === undefined ? {} : { cursor }),
+    });
+    if (page.files.some((file) => file.path === path)) return true;
+    cursor = page.next ?? undefined;
+  } while (cursor !== undefined);
+  return false;
+}
+
+function askAbout(path: string): Promise<Answer> {
+  return new Promise((resolve) => {
+    const answer = (value: Answer) => (): void => {
+      resolve(value);
+    };
+    const question = {
+      kind: "confirm" as const,
+      title: t("upload.taken.title"),
+      text: t("upload.taken.text", { name: path }),
+      choices: [
+        { label: t("upload.rename"), run: answer("rename") },
+        { label: t("upload.replace"), danger: true, run: answer("replace") },
+      ],
+    };
+    dialog.value = question;
+    // Closed without a choice: the file is left out.
+    const stop = dialog.subscribe((open) => {
+      if (open === question) return;
+      queueMicrotask(() => stop());
+      resolve("skip");
+    });
+  });
+}
+
 /** "name (1).ext", as downloads are named when a name is taken. */
 async function freeName(path: string): Promise<string> {
   const slash = path.lastIndexOf("/") + 1;
@@ -150,8 +182,10 @@ async function freeName(path: string): Promise<string> {
 }
 
 /** The files of a drop, with the folders that they lie in. */
-export async function filesOfDrop(data: DataTransfer): Promise<{ path: string; file: File }[]> {
-  const entries = [...data.items].map((item) => item.webkitGetAsEntry()).filter((entry) => entry !== null);
+export async function filesOfDrop(
+  entries: FileSystemEntry[],
+  files: File[],
+): Promise<{ path: string; file: File }[]> {
   const found: { path: string; file: File }[] = [];
   const visit = async (entry: FileSystemEntry): Promise<void> => {
     if (entry.isFile) {
@@ -170,7 +204,7 @@ export async function filesOfDrop(data: DataTransfer): Promise<{ path: string; f
       for (const inner of some) await visit(inner);
     }
   };
-  if (entries.length === 0) return [...data.files].map((file) => ({ path: file.name, file }));
+  if (entries.length === 0) return files.map((file) => ({ path: file.name, file }));
   for (const entry of entries) await visit(entry);
   return found;
 }

@@ -27,6 +27,12 @@ export class FileList {
   /** Goes up whenever another list is shown. */
   readonly generation = signal(0);
   readonly rowCount = computed(() => this.foldersTotal.value + this.total.value);
+  /** Whether every row is selected. */
+  readonly allSelected = computed(
+    () => this.selected.value.size > 0 && this.selected.value.size === this.rowCount.value,
+  );
+  /** All rows are being fetched, to select them. */
+  readonly selecting = signal(false);
   readonly selectedBytes = computed(() => {
     const keys = this.selected.value;
     let sum = 0;
@@ -82,6 +88,26 @@ export class FileList {
     });
     this.wanted = 0;
     this.reload();
+  }
+
+  /** Selects every row, those included that are still to be fetched; or none, when all are. */
+  async selectAll(): Promise<void> {
+    if (this.allSelected.peek()) {
+      this.selected.value = new Set();
+      return;
+    }
+    const { signal } = this.abort;
+    this.selecting.value = true;
+    this.wanted = Infinity;
+    if (!this.fetching && this.next !== null) await this.load(false);
+    while (this.fetching && !signal.aborted) await new Promise((resolve) => setTimeout(resolve, 50));
+    this.selecting.value = false;
+    if (signal.aborted || this.error.peek() !== null) return;
+    const top = this.folder.peek() === "" ? "" : `${this.folder.peek()}/`;
+    this.selected.value = new Set([
+      ...this.folders.peek().map((folder) => `${top}${folder.name}/`),
+      ...this.files.peek().map((file) => file.path),
+    ]);
   }
 
   sortBy(sort: SortKey): void {

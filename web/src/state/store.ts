@@ -6,7 +6,7 @@
 import { type Signal, batch, computed, signal } from "@preact/signals";
 import { ApiError, type ServerEvent, api, readEvents } from "../api";
 import { t } from "../i18n";
-import { go, notify, route } from "./ui";
+import { background, go, notify, route } from "./ui";
 import type {
   Connection,
   Download,
@@ -17,6 +17,7 @@ import type {
   Settings,
   ShareState,
   Status,
+  Unread,
 } from "../types";
 
 /** Least time between two applications of events, milliseconds. */
@@ -28,6 +29,8 @@ const RETRY_MIN_MS = 500;
 const RETRY_MAX_MS = 8_000;
 /** Log lines that the page keeps. */
 const LOG_MAX = 1000;
+/** Messages that are loaded at once. */
+export const MESSAGES_PAGE = 500;
 
 /** Things by id, each in a signal of its own. */
 export class Table<K extends string | number, T extends { id: K }> {
@@ -105,13 +108,26 @@ export const byRoot = computed(() => {
 });
 
 export const speeds = computed(() => status.value?.speed ?? { down_bps: 0, up_bps: 0 });
-export const unread = signal(0);
+
+/** Messages that nobody has read yet, by the host that sent them. */
+export const unreadBy = signal<Readonly<Record<string, number>>>({});
+export const unread = computed(() => Object.values(unreadBy.value).reduce((sum, count) => sum + count, 0));
+/** Whether there are older messages than those that are loaded. */
+export const moreMessages = signal(false);
+
+export function takeUnread(now: Unread): void {
+  unreadBy.value = now.unread_by_host;
+}
 
 /** A host's name by its id; its id while it is unknown. */
 export function hostName(id: string | null): string {
   if (id === null || id === "") return "";
   return hosts.get(id)?.name || id;
 }
+
+/** What a message's sender is called: as it is known here, else as it called itself. */
+export const senderName = (message: Message): string =>
+  hosts.get(message.from)?.name || message.from_name || message.from;
 
 // ---- loading ----
 
@@ -140,8 +156,13 @@ function setMissing(feature: Feature, absent: boolean): void {
 /** Parts of the state that are loaded once a view wants them, and again after a reset. */
 const loaders = {
   messages: async () => {
-    const list = await optional("messages", api.messages);
-    if (list) messages.replace(list);
+    const page = await optional("messages", () => api.messages({ limit: MESSAGES_PAGE }));
+    if (!page) return;
+    batch(() => {
+      messages.replace(page.messages);
+      moreMessages.value = page.more;
+      takeUnread(page);
+    });
   },
   connections: async () => {
     const list = await optional("connections", api.connections);
@@ -260,6 +281,12 @@ function apply(event: ServerEvent): void {
   switch (event.type) {
     case "status":
       status.value = event.data as Status;
+      // Read on another page, or removed: only the server knows which.
+      if (wanted.has("messages") && status.value.messages && status.value.messages.unread !== unread.peek())
+        void countUnread();
+      break;
+    case "settings":
+      if (wanted.has("settings")) void loaders.settings().catch(() => {});
       break;
     case "scan":
       if (status.peek()) status.value = { ...status.peek()!, scan: event.data as ScanState };
@@ -283,21 +310,35 @@ function apply(event: ServerEvent): void {
       putOrRemove(connections, event.data as Connection & Ended);
       break;
     case "message": {
-      const message = event.data as Message;
-      if (message.incoming && messages.signalOf(message.id) === undefined) {
-        unread.value++;
-        if (route.peek().path[0] !== "messages") {
-          const from = hostName(message.from);
-          notify("info", t("notice.message", { from, text: message.text.slice(0, 120) }), {
-            label: t("show"),
-            run: () => go("messages", message.from),
-          });
-        }
-      }
-      messages.put(message);
+      const message = event.data as Message & Ended;
+      if (!message.removed) arrived(message);
+      putOrRemove(messages, message);
       break;
     }
   }
+}
+
+let counting = false;
+
+async function countUnread(): Promise<void> {
+  if (counting) return;
+  counting = true;
+  // What is wrong here mends itself with the next message or status.
+  await api.messages({ limit: 1 }).then(takeUnread, () => {});
+  counting = false;
+}
+
+/** Counts a message that has just come in, and tells the person unless its conversation is on the screen. */
+function arrived(message: Message): void {
+  if (!message.incoming || !message.unread || messages.signalOf(message.id) !== undefined) return;
+  unreadBy.value = { ...unreadBy.peek(), [message.from]: (unreadBy.peek()[message.from] ?? 0) + 1 };
+  const from = senderName(message);
+  const text = message.text || t("message.offers", { name: message.offer?.path ?? "" });
+  const show = (): void => go("messages", message.from);
+  if (background(from, text, `message ${message.uid}`, show)) return;
+  const [view, open] = route.peek().path;
+  if (view === "messages" && (open === undefined || open === message.from)) return;
+  notify("info", t("notice.message", { from, text: text.slice(0, 120) }), { label: t("show"), run: show });
 }
 
 function putOrRemove<K extends string | number, T extends { id: K }>(

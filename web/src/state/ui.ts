@@ -2,7 +2,8 @@
 
 import { signal } from "@preact/signals";
 import { ApiError } from "../api";
-import { t } from "../i18n";
+import { explain, t } from "../i18n";
+import type { FileEntry, Offer } from "../types";
 
 // ---- route: "#/hosts/ID/some/folder?q=x" ----
 
@@ -67,7 +68,9 @@ export function dismiss(id: number): void {
 
 /** An error as a sentence. */
 export function sentence(error: unknown): string {
-  if (error instanceof ApiError) return error.status === 0 ? t("error.unreachable") : error.message;
+  if (error instanceof ApiError) {
+    return error.status === 0 ? t("error.unreachable") : explain(error.code, error.message);
+  }
   return error instanceof Error ? error.message : String(error);
 }
 
@@ -78,6 +81,43 @@ export async function attempt(work: () => Promise<unknown>): Promise<boolean> {
     return true;
   } catch (error) {
     if (!(error instanceof ApiError && error.status === 401)) notify("bad", sentence(error));
+    return false;
+  }
+}
+
+// ---- notices outside of the page ----
+
+/** Whether the person wants to be told while the page is in the background. */
+export const telling = signal(recall("notify") === "on" && mayTell());
+
+export const canTell = (): boolean => "Notification" in window && isSecureContext;
+function mayTell(): boolean {
+  return canTell() && Notification.permission === "granted";
+}
+
+/** Turns it on, which asks the browser when it has not been asked yet, or off. */
+export async function tell(on: boolean): Promise<void> {
+  if (on && !mayTell() && (await Notification.requestPermission()) !== "granted") {
+    notify("bad", t("tell.denied"));
+    on = false;
+  }
+  telling.value = on;
+  remember("notify", on ? "on" : "off");
+}
+
+/** Tells of something by the browser when nobody looks at the page; returns whether it did. */
+export function background(title: string, text: string, tag: string, show: () => void): boolean {
+  if (!telling.peek() || document.visibilityState === "visible") return false;
+  try {
+    const note = new Notification(title, { body: text.slice(0, 200), tag });
+    note.onclick = () => {
+      window.focus();
+      note.close();
+      show();
+    };
+    return true;
+  } catch {
+    // Some browsers offer it to service workers only.
     return false;
   }
 }
@@ -95,7 +135,8 @@ export type Dialog =
       text: string;
       choices: { label: string; danger?: boolean; run: () => Promise<unknown> | void }[];
     }
-  | { kind: "preview"; download: number };
+  | { kind: "preview"; download: number }
+  | { kind: "preview-shared"; file: FileEntry };
 
 export const dialog = signal<Dialog | null>(null);
 
@@ -149,6 +190,8 @@ export async function copy(text: string): Promise<void> {
 
 export const filter = signal<"all" | "open" | "done">("all");
 export const search = signal("");
+/** A shared file that goes with the next message. */
+export const attached = signal<Offer | null>(null);
 
 /** Whether the page is as narrow as a phone. */
 const narrowQuery = matchMedia("(max-width: 760px)");

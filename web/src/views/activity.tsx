@@ -2,17 +2,22 @@
 
 import { useComputed, useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
-import { ago, bytes, clock, speed } from "../format";
+import { api } from "../api";
+import { ago, bytes, clock, count, speed } from "../format";
 import { t } from "../i18n";
-import { Empty, Failed, Segments } from "../parts/bits";
+import { Button, Empty, Failed, Menu, Segments } from "../parts/bits";
 import { Lazy } from "../parts/lazy";
-import { connections, hostName, log, missing, want } from "../state/store";
-import { sentence } from "../state/ui";
+import { requestOf } from "../parts/requests";
+import { connections, hostName, hosts, log, missing, want } from "../state/store";
+import { attempt, notify, sentence } from "../state/ui";
+import { blocking } from "./hosts";
 
 type Span = "5m" | "1h" | "24h" | "7d";
 
 /** Lines of the log in the document at once. */
 const LINES = 300;
+/** Connections in the document at once; the busiest come first. */
+const ROWS = 200;
 
 export function ActivityView() {
   const span = useSignal<Span>("1h");
@@ -67,7 +72,10 @@ function Connections() {
   );
   return (
     <section class="panel" aria-labelledby="connections-title">
-      <h2 id="connections-title">{t("connections.title")}</h2>
+      <div class="row">
+        <h2 id="connections-title">{t("connections.title")}</h2>
+        {ids.value.length > 0 && <span class="muted count">{count(ids.value.length)}</span>}
+      </div>
       {ids.value.length === 0 ? (
         <p class="muted">{t("connections.none")}</p>
       ) : (
@@ -79,17 +87,20 @@ function Connections() {
                 <th>{t("column.file")}</th>
                 <th class="number">{t("column.speed")}</th>
                 <th class="number">{t("column.sent")}</th>
-                <th class="number">{t("column.requests")}</th>
                 <th>{t("column.since")}</th>
                 <th>{t("column.program")}</th>
+                <th>
+                  <span class="hidden">{t("column.actions")}</span>
+                </th>
               </tr>
             </thead>
             <tbody>
-              {ids.value.map((id) => (
+              {ids.value.slice(0, ROWS).map((id) => (
                 <ConnectionRow key={id} id={id} />
               ))}
             </tbody>
           </table>
+          {ids.value.length > ROWS && <p class="muted">+{count(ids.value.length - ROWS)}</p>}
         </div>
       )}
     </section>
@@ -99,18 +110,48 @@ function Connections() {
 function ConnectionRow({ id }: { id: number | string }) {
   const one = connections.get(id);
   if (!one) return null;
+  const name = hostName(one.host) || one.address;
+  const host = one.host === null ? undefined : hosts.get(one.host);
+  const active = one.active ?? one.speed_bps > 0;
+  const close = (): void =>
+    void attempt(async () => {
+      await api.closeConnection(id);
+      connections.remove(id);
+      notify("info", t("connections.closed", { name }));
+    });
   return (
-    <tr>
+    <tr data-connection={id} class={active ? "" : "idle"}>
       <td>
-        {hostName(one.host) || one.address}
+        <bdi>{name}</bdi>
         {one.host && <span class="muted small"> {one.address}</span>}
       </td>
-      <td class="breakable">{one.path ?? ""}</td>
+      <td class="breakable">
+        {requestOf(one.path)}
+        {!active && <span class="muted small"> · {t("connections.idle")}</span>}
+      </td>
       <td class="number">{one.speed_bps > 0 ? speed(one.speed_bps) : "–"}</td>
       <td class="number">{bytes(one.bytes_sent)}</td>
-      <td class="number">{one.requests}</td>
       <td>{ago(one.since)}</td>
-      <td class="muted">{(one.user_agent ?? "").slice(0, 40)}</td>
+      <td class="muted" title={one.user_agent ?? ""}>
+        {(one.user_agent ?? "").slice(0, 40)}
+      </td>
+      <td class="row-end">
+        {/* Only a server that knows "active" can close one. */}
+        {one.active !== undefined && (
+          <span class="row end">
+            <Button
+              icon="close"
+              kind="quiet"
+              iconOnly
+              label={t("connections.close", { name })}
+              onClick={close}
+            />
+            {host?.blocked !== undefined && (
+              <Menu label={t("more.of", { name })} items={[blocking(host.id, name, host.blocked)]} />
+            )}
+          </span>
+        )}
+      </td>
     </tr>
   );
 }

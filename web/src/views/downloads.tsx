@@ -3,7 +3,7 @@
 import { useComputed } from "@preact/signals";
 import { api } from "../api";
 import { bytes, duration, percent, speed } from "../format";
-import { type Key, t } from "../i18n";
+import { type Key, explain, t } from "../i18n";
 import { Button, Empty, Loading, Menu, Progress, SearchBox, Segments } from "../parts/bits";
 import { Icon, fileIcon, kindOf } from "../parts/icons";
 import { VirtualList } from "../parts/virtual";
@@ -54,14 +54,14 @@ export function DownloadsView({ selected }: { selected: number | null }) {
           <div class="row end">
             <Button
               icon="pause"
-              iconOnly={narrow.value}
+              iconOnly={narrow.value || detail}
               label={t("pause.all")}
               disabled={running.value === 0}
               onClick={() => void attempt(api.pauseAll)}
             />
             <Button
               icon="play"
-              iconOnly={narrow.value}
+              iconOnly={narrow.value || detail}
               label={t("resume.all")}
               disabled={paused.value === 0}
               onClick={() => void attempt(api.resumeAll)}
@@ -192,9 +192,21 @@ export function progressLine(download: Download): string {
 
 /** Why it is not going on, or what went wrong: the server's sentence. */
 export function reasonOf(download: Download): { text: string; bad: boolean } | null {
-  if (download.error) return { text: download.error.detail || download.error.code, bad: true };
-  if (download.reason) return { text: download.reason, bad: false };
+  if (download.error) {
+    return { text: explain(download.error.code, download.error.detail || download.error.code), bad: true };
+  }
+  if (download.reason) return { text: waitingFor(download) ?? download.reason, bad: false };
   return null;
+}
+
+/** Which host a download waits for, in the person's words; undefined when it waits for something else. */
+function waitingFor(download: Download): string | undefined {
+  if (!/^Waiting for a source/.test(download.reason ?? "")) return undefined;
+  const names = download.sources.map((source) => hostName(source.host)).filter((name) => name !== "");
+  const text =
+    names.length > 0 ? t("waiting.for", { names: [...new Set(names)].join(", ") }) : t("waiting.source");
+  const why = /: (.*)$/.exec(download.reason ?? "")?.[1];
+  return why ? `${text}: ${why}` : text;
 }
 
 /** The state as it is shown: a running download that no source feeds is waiting. */
@@ -208,9 +220,10 @@ export function StateLabel({ download }: { download: Download }) {
   return <span class={`state ${state}`}>{t(`download.${state}` as Key)}</span>;
 }
 
+/** How much is here, from 0 to 1; null while it runs and nobody knows. */
 export function share(download: Download): number | null {
   if (download.state === "done") return 1;
-  if (download.size === null) return null;
+  if (download.size === null) return download.state === "running" ? null : 0;
   return download.size > 0 ? download.done_bytes / download.size : 0;
 }
 

@@ -3,15 +3,16 @@
 import { useSignal, useSignalEffect } from "@preact/signals";
 import { useEffect, useMemo, useRef } from "preact/hooks";
 import { api } from "../api";
-import { ago, bytes, date, percent } from "../format";
+import { ago, bytes, date, dateTime, percent } from "../format";
 import { t } from "../i18n";
-import { Button, Empty, Failed, Loading, SearchBox } from "../parts/bits";
+import { Button, Empty, Failed, Loading, Menu, SearchBox } from "../parts/bits";
 import { Icon, fileIcon, kindOf } from "../parts/icons";
 import { VirtualList } from "../parts/virtual";
 import { FileList, ROW_HEIGHT } from "../state/filelist";
-import { byRoot, downloads, hosts } from "../state/store";
+import { byRoot, downloads, hosts, messages, missing } from "../state/store";
 import { attempt, dialog, go, href, notify } from "../state/ui";
-import type { Download, FileEntry, Folder, NewDownload, SortKey } from "../types";
+import type { Download, FileEntry, Folder, Host, NewDownload, SortKey } from "../types";
+import { hostActions, offerOf } from "./hosts";
 
 /** Requests under way at once when many files are asked for. */
 const PARALLEL_ORDERS = 4;
@@ -77,9 +78,13 @@ export function FilesView({ host: id, folder }: { host: string; folder: string }
     refreshing.value = false;
   };
   const downloadSelected = async (): Promise<void> => {
-    const todo: NewDownload[] = [...selected].map((key) =>
-      key.endsWith("/") ? { host: id, folder: key.slice(0, -1) } : { host: id, path: key },
-    );
+    // All of a folder is the folder itself, however many files that are.
+    const whole = list.query.value === "" && selected.size === list.rowCount.value;
+    const todo: NewDownload[] = whole
+      ? [{ host: id, folder }]
+      : [...selected].map((key) =>
+          key.endsWith("/") ? { host: id, folder: key.slice(0, -1) } : { host: id, path: key },
+        );
     list.selected.value = new Set();
     let done = 0;
     const worker = async (): Promise<void> => {
@@ -101,6 +106,13 @@ export function FilesView({ host: id, folder }: { host: string; folder: string }
       <div class="view-head">
         <Breadcrumbs host={id} name={name} folder={folder} />
         <div class="row end">
+          {list.rowCount.value > 0 && list.query.value === "" && (
+            <Button
+              icon="downloads"
+              label={t(folder === "" ? "download.everything" : "download.folder")}
+              onClick={() => downloadFolder(folder)}
+            />
+          )}
           <Button
             icon="refresh"
             label={t("refresh")}
@@ -108,33 +120,18 @@ export function FilesView({ host: id, folder }: { host: string; folder: string }
             onClick={() => void refresh()}
             busy={refreshing.value || (host?.listing ?? false)}
           />
-          {selected.size > 0 ? (
-            <>
-              <Button
-                icon="close"
-                kind="quiet"
-                label={t("selection.clear")}
-                onClick={() => (list.selected.value = new Set())}
-              />
-              <Button
-                icon="downloads"
-                kind="primary"
-                label={t("download.selected", { n: selected.size, size: bytes(list.selectedBytes.value) })}
-                onClick={() => void downloadSelected()}
-              />
-            </>
-          ) : (
-            folder !== "" && (
-              <Button
-                icon="downloads"
-                kind="primary"
-                label={t("download.folder")}
-                onClick={() => downloadFolder(folder)}
-              />
-            )
-          )}
+          {host && <HostMenu host={host} name={name} />}
         </div>
       </div>
+      {host && (
+        <p class="host-line">
+          <span class={`state ${host.blocked ? "blocked" : host.state}`}>
+            {t(host.blocked ? "state.blocked" : `state.${host.state}`)}
+          </span>
+          <span class="muted">{offerOf(host)}</span>
+          <span class="muted">{host.addresses[0]}</span>
+        </p>
+      )}
       {host?.list_error && host.state === "online" && (
         <p class="note">
           <Icon name="warn" size={18} />
@@ -178,7 +175,43 @@ export function FilesView({ host: id, folder }: { host: string; folder: string }
         )}
         fileEnd={(file) => <FileState host={id} file={file} />}
       />
+      {selected.size > 0 && (
+        <SelectionBar list={list}>
+          <Button
+            icon="downloads"
+            kind="primary"
+            label={t("download.selected", { n: selected.size, size: bytes(list.selectedBytes.value) })}
+            onClick={() => void downloadSelected()}
+          />
+        </SelectionBar>
+      )}
     </section>
+  );
+}
+
+function HostMenu({ host, name }: { host: Host; name: string }) {
+  const writes = !missing.value.has("messages") && messages.loaded.value;
+  const write = {
+    label: t("host.message"),
+    icon: "messages" as const,
+    run: () => go("messages", host.id),
+  };
+  return <Menu label={t("more.of", { name })} items={[...(writes ? [write] : []), ...hostActions(host)]} />;
+}
+
+/** What is done with the selected rows; it stays in sight however far a person scrolls. */
+export function SelectionBar({ list, children }: { list: FileList; children: preact.ComponentChildren }) {
+  return (
+    <div class="selection" role="group" aria-label={t("selection")}>
+      <span>{t("selection.count", { n: list.selected.value.size })}</span>
+      <Button
+        icon="close"
+        kind="quiet"
+        label={t("selection.clear")}
+        onClick={() => (list.selected.value = new Set())}
+      />
+      {children}
+    </div>
   );
 }
 
@@ -214,7 +247,7 @@ function Breadcrumbs({ host, name, folder }: { host: string; name: string; folde
 }
 
 /** What is already here of a remote file, or the button that fetches it. */
-function FileState({ host, file }: { host: string; file: FileEntry }) {
+export function FileState({ host, file, full = false }: { host: string; file: FileEntry; full?: boolean }) {
   const id = ordered.get(`${host}\n${file.path}`);
   const download =
     (id !== undefined ? downloads.get(id) : undefined) ??
@@ -244,9 +277,9 @@ function FileState({ host, file }: { host: string; file: FileEntry }) {
   return (
     <Button
       icon="downloads"
-      kind="quiet"
-      iconOnly
-      label={t("download.of", { name: file.name })}
+      kind={full ? "primary" : "quiet"}
+      iconOnly={!full}
+      label={full ? t("download") : t("download.of", { name: file.name })}
       onClick={() => void attempt(async () => started(await order({ host, path: file.path })))}
     />
   );
@@ -351,7 +384,16 @@ export function FileTable({
       <div class="table-head" role="rowgroup">
         <div role="row" class="table-row">
           <span role="columnheader" class="check">
-            <span class="hidden">{t("column.select")}</span>
+            <input
+              type="checkbox"
+              checked={list.allSelected.value}
+              disabled={list.selecting.value}
+              aria-label={t("select.all")}
+              onClick={(event) => {
+                event.preventDefault();
+                void list.selectAll();
+              }}
+            />
           </span>
           {COLUMNS.map(({ key, label: text }) => (
             <span
@@ -423,7 +465,7 @@ export function FileTable({
               <span role="cell" class="size">
                 {bytes(folder ? folder.bytes : file!.size)}
               </span>
-              <span role="cell" class="mtime">
+              <span role="cell" class="mtime" title={folder ? undefined : dateTime(file!.mtime)}>
                 {folder ? filesIn(folder) : date(file!.mtime)}
               </span>
               <span role="cell" class="end">

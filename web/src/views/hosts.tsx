@@ -1,14 +1,17 @@
-// The hosts on this network: one card each, and the ways to find more.
+// The first page: who this host is, who else is here, and the ways to find more.
 
 import { useComputed } from "@preact/signals";
+import { useRef } from "preact/hooks";
 import { api } from "../api";
-import { ago, bytes, clockOffset, rtt } from "../format";
+import { ago, bytes, clockOffset, clockThere, rtt } from "../format";
 import { type Key, t } from "../i18n";
-import { Button, Empty, Facts, Loading, Menu, Progress, SearchBox } from "../parts/bits";
+import { Button, Empty, Facts, Loading, Menu, type MenuItem, Progress, SearchBox } from "../parts/bits";
+import { peerUrl } from "../parts/dialogs";
+import { offer } from "../parts/drop";
 import { Icon } from "../parts/icons";
 import { Lazy } from "../parts/lazy";
-import { hosts, messages, missing, status } from "../state/store";
-import { attempt, copy, dialog, go, href, notify } from "../state/ui";
+import { hosts, messages, missing, settings, status } from "../state/store";
+import { attempt, copy, dialog, go, href, narrow, notify } from "../state/ui";
 import type { Host } from "../types";
 
 /** The hosts; with a query, what they have by that name. */
@@ -21,11 +24,12 @@ export function HostsView({ query }: { query: string }) {
   );
   const online = useComputed(() => hosts.all().filter((host) => host.state === "online").length);
   const scan = status.value?.scan;
+  const some = ids.value.length > 0;
   return (
     <section class="view" aria-labelledby="view-title">
       <div class="view-head">
         <h1 id="view-title">{t("hosts.title")}</h1>
-        {hosts.loaded.value && ids.value.length > 0 && (
+        {hosts.loaded.value && some && (
           <p class="muted">{t("hosts.count", { n: ids.value.length, online: online.value })}</p>
         )}
         <div class="row end">
@@ -35,12 +39,7 @@ export function HostsView({ query }: { query: string }) {
             disabled={scan?.running ?? false}
             onClick={() => void attempt(api.scan)}
           />
-          <Button
-            icon="plus"
-            kind="primary"
-            label={t("hosts.add")}
-            onClick={() => (dialog.value = { kind: "add-host" })}
-          />
+          <Button icon="plus" label={t("hosts.add")} onClick={() => (dialog.value = { kind: "add-host" })} />
         </div>
       </div>
       {scan?.running && (
@@ -49,37 +48,22 @@ export function HostsView({ query }: { query: string }) {
           <span class="muted">{t("scan.progress", { done: scan.done, total: scan.total })}</span>
         </div>
       )}
-      {!missing.value.has("search") && (ids.value.length > 0 || query !== "") && (
+      {query === "" && <ThisHost />}
+      {!missing.value.has("search") && (some || query !== "") && (
         <SearchBox label={t("search.all")} value={query} onChange={searchFor} />
       )}
       {!hosts.loaded.value ? (
         <Loading />
       ) : query !== "" ? (
         <Lazy load={async () => (await import("./search")).SearchResults} props={{ query }} />
-      ) : ids.value.length === 0 ? (
-        <Empty
-          icon="hosts"
-          title={t("hosts.none")}
-          action={
-            <>
-              <Button icon="scan" label={t("scan.start")} onClick={() => void attempt(api.scan)} />
-              <Button
-                icon="plus"
-                kind="primary"
-                label={t("hosts.add")}
-                onClick={() => (dialog.value = { kind: "add-host" })}
-              />
-            </>
-          }
-        >
-          {t("hosts.none.text")}
-        </Empty>
-      ) : (
+      ) : some ? (
         <ul class="cards" aria-label={t("hosts.title")}>
           {ids.value.map((id) => (
             <HostCard key={id} id={id} />
           ))}
         </ul>
+      ) : (
+        <Alone />
       )}
     </section>
   );
@@ -94,68 +78,207 @@ function searchFor(text: string): void {
   else if (words !== "") location.hash = target;
 }
 
+/** Where others reach this host, as a URL. */
+export function ownUrl(): string {
+  const now = status.value;
+  return now ? peerUrl(now.addresses[0] ?? "localhost", now.peer_port) : "";
+}
+
+/** Who this host is, what it offers, and the way to offer more. */
+function ThisHost() {
+  const now = status.value;
+  const picker = useRef<HTMLInputElement>(null);
+  if (!now) return null;
+  const url = ownUrl();
+  return (
+    <section class="panel self" aria-label={t("self.title")}>
+      <div class="self-part">
+        <p class="muted small">{t("self.title")}</p>
+        <h2>{now.name}</h2>
+        <p class="self-address">
+          <code class="breakable">{url}</code>
+          <Button
+            icon="copy"
+            kind="quiet"
+            iconOnly
+            label={t("copy.of", { text: url })}
+            onClick={() => void copy(url)}
+          />
+          <Button
+            icon="qr"
+            kind="quiet"
+            iconOnly
+            label={t("identity.open")}
+            onClick={() => (dialog.value = { kind: "identity" })}
+          />
+        </p>
+      </div>
+      <div class="self-part">
+        <p class="muted small">{t("self.offers")}</p>
+        <p class="self-offer">
+          <a href={href("share")}>
+            {now.share.files === 0
+              ? t("self.offers.none")
+              : `${t("files.count", { n: now.share.files })}, ${bytes(now.share.bytes)}`}
+          </a>
+        </p>
+        <p class="muted small breakable">
+          {narrow.value ? t("self.folder", { folder: now.share.folder }) : t("self.drop")}
+        </p>
+      </div>
+      {!missing.value.has("share") && (
+        <div class="self-action">
+          <Button
+            icon="share"
+            kind="primary"
+            label={t("share.offer")}
+            onClick={() => picker.current?.click()}
+          />
+          <input
+            ref={picker}
+            type="file"
+            multiple
+            hidden
+            onChange={(event) => {
+              offer([...(event.currentTarget.files ?? [])], "");
+              event.currentTarget.value = "";
+            }}
+          />
+        </div>
+      )}
+    </section>
+  );
+}
+
+/** What to do while nobody else is here. */
+function Alone() {
+  const looks = settings.value === null || settings.value.scan || settings.value.beacon;
+  return (
+    <Empty
+      icon="hosts"
+      title={t("hosts.none")}
+      action={
+        <Button
+          icon="plus"
+          kind="primary"
+          label={t("hosts.add")}
+          onClick={() => (dialog.value = { kind: "add-host" })}
+        />
+      }
+    >
+      {t(looks ? "hosts.none.text" : "hosts.none.quiet")}
+      <span class="empty-more">{t("hosts.none.guest", { url: ownUrl() })}</span>
+    </Empty>
+  );
+}
+
 function foundBy(host: Host): string {
   const key = `found.${host.found_by}` as Key;
   return ["scan", "beacon", "hand", "message"].includes(host.found_by) ? t(key) : host.found_by;
+}
+
+/** What can be done with a host, wherever it is shown. */
+export function hostActions(host: Host): MenuItem[] {
+  const name = host.name || host.addresses[0] || host.id;
+  const items: MenuItem[] = [
+    {
+      label: t("copy.address"),
+      icon: "copy",
+      disabled: host.addresses.length === 0,
+      run: () => void copy(host.addresses[0] ?? ""),
+    },
+  ];
+  if (host.blocked !== undefined) items.push(blocking(host.id, name, host.blocked));
+  items.push({ label: t("hosts.remove"), icon: "trash", danger: true, run: () => removeHost(host.id, name) });
+  return items;
+}
+
+/** The menu item that blocks a host, after a question, or lets it in again. */
+export function blocking(id: string, name: string, blocked: boolean): MenuItem {
+  const set = async (to: boolean): Promise<void> => {
+    hosts.put(await api.blockHost(id, to));
+    notify("info", t(to ? "host.block.done" : "host.unblock.done", { name }));
+  };
+  if (blocked) return { label: t("host.unblock"), icon: "check", run: () => void attempt(() => set(false)) };
+  return {
+    label: t("host.block"),
+    icon: "block",
+    danger: true,
+    run: () => {
+      dialog.value = {
+        kind: "confirm",
+        title: t("host.block.title", { name }),
+        text: t("host.block.text"),
+        choices: [{ label: t("host.block"), danger: true, run: () => set(true) }],
+      };
+    },
+  };
+}
+
+function removeHost(id: string, name: string): void {
+  dialog.value = {
+    kind: "confirm",
+    title: t("hosts.remove.title", { name }),
+    text: t("hosts.remove.text"),
+    choices: [
+      {
+        label: t("remove"),
+        danger: true,
+        run: async () => {
+          await api.removeHost(id);
+          hosts.remove(id);
+          notify("info", t("hosts.removed", { name }));
+        },
+      },
+    ],
+  };
+}
+
+/** How much a host offers, in words. */
+export function offerOf(host: Host): string {
+  if (host.files === null || host.files < 0)
+    return t(host.listing ? "hosts.offer.listing" : "hosts.offer.unknown");
+  if (host.files === 0) return t("hosts.offer.none");
+  return `${t("files.count", { n: host.files })}${host.bytes ? `, ${bytes(host.bytes)}` : ""}`;
 }
 
 function HostCard({ id }: { id: string }) {
   const host = hosts.get(id);
   if (!host) return null;
   const name = host.name || host.addresses[0] || host.id;
-  const remove = (): void => {
-    dialog.value = {
-      kind: "confirm",
-      title: t("hosts.remove.title", { name }),
-      text: t("hosts.remove.text"),
-      choices: [
-        {
-          label: t("remove"),
-          danger: true,
-          run: async () => {
-            await api.removeHost(id);
-            hosts.remove(id);
-            notify("info", t("hosts.removed", { name }));
-          },
-        },
-      ],
-    };
-  };
+  const online = host.state === "online";
   return (
     <li class={`card host ${host.state}`} data-host={id}>
       <div class="card-head">
-        <h2>
+        <h2 title={name}>
           <a href={href("hosts", id)} class="card-link">
             {name}
           </a>
         </h2>
-        <span class={`state ${host.state}`}>{t(`state.${host.state}`)}</span>
-        <Menu
-          label={t("more.of", { name })}
-          items={[
-            ...(missing.value.has("messages") || !messages.loaded.value
-              ? []
-              : [{ label: t("message.send"), icon: "messages" as const, run: () => go("messages", id) }]),
-            {
-              label: t("copy.address"),
-              icon: "copy" as const,
-              disabled: host.addresses.length === 0,
-              run: () => void copy(host.addresses[0] ?? ""),
-            },
-            { label: t("hosts.remove"), icon: "trash" as const, danger: true, run: remove },
-          ]}
-        />
+        <span class={`state ${host.blocked ? "blocked" : host.state}`}>
+          {t(host.blocked ? "state.blocked" : `state.${host.state}`)}
+        </span>
       </div>
       <p class="addresses muted" title={host.addresses.join("\n")}>
         {host.addresses.slice(0, 2).join(" · ")}
         {host.addresses.length > 2 && ` +${host.addresses.length - 2}`}
       </p>
-      <p class="offer">
+      <div class="offer">
         <Icon name="folder" size={18} />
-        {host.files === null || host.files < 0
-          ? t(host.listing ? "hosts.offer.listing" : "hosts.offer.unknown")
-          : `${t("files.count", { n: host.files })}${host.bytes ? `, ${bytes(host.bytes)}` : ""}`}
-      </p>
+        <span>{offerOf(host)}</span>
+        <span class="row end">
+          {!missing.value.has("messages") && messages.loaded.value && (
+            <Button
+              icon="messages"
+              kind="quiet"
+              iconOnly
+              label={t("message.to", { name })}
+              onClick={() => go("messages", id)}
+            />
+          )}
+          <Menu label={t("more.of", { name })} items={hostActions(host)} />
+        </span>
+      </div>
       {host.problem && (
         <p class="note host-note">
           <Icon name="warn" size={18} />
@@ -164,10 +287,10 @@ function HostCard({ id }: { id: string }) {
       )}
       <Facts
         items={[
-          [t("host.rtt"), host.state === "online" ? rtt(host.rtt_ms) : "–"],
-          [t("host.clock"), clockOffset(host.clock_offset_ms)],
+          [t("host.clock"), online ? clockThere(host.clock_offset_ms) : "–"],
+          [t("host.offset"), clockOffset(host.clock_offset_ms, host.clock_uncertainty_ms)],
+          online ? [t("host.rtt"), rtt(host.rtt_ms)] : [t("host.seen"), ago(host.last_seen)],
           [t("host.found"), foundBy(host)],
-          [t("host.seen"), host.state === "online" ? t("time.now") : ago(host.last_seen)],
         ]}
       />
     </li>

@@ -7,7 +7,7 @@ import { bytes } from "../format";
 import { type Key, t } from "../i18n";
 import { Failed, Field, Loading, Segments } from "../parts/bits";
 import { settings, want } from "../state/store";
-import { notify, sentence } from "../state/ui";
+import { canTell, notify, sentence, tell, telling } from "../state/ui";
 import type { Settings } from "../types";
 
 export function SettingsView() {
@@ -65,6 +65,21 @@ export function SettingsView() {
                 { value: "dark", label: t("theme.dark") },
               ]}
             />
+            {canTell() && (
+              <div class="field">
+                <p class="field-label">{t("settings.tell")}</p>
+                <label class="switch">
+                  <input
+                    type="checkbox"
+                    role="switch"
+                    checked={telling.value}
+                    aria-label={t("settings.tell")}
+                    onChange={(event) => void tell(event.currentTarget.checked)}
+                  />
+                </label>
+                <p class="help">{t("tell.help")}</p>
+              </div>
+            )}
           </fieldset>
         </>
       )}

@@ -8,28 +8,21 @@ import { t } from "../i18n";
 import { Button, Empty, Menu, Modal, Progress, SearchBox } from "../parts/bits";
 import { DigestFact } from "../parts/digest";
 import { peerUrl } from "../parts/dialogs";
-import { Icon } from "../parts/icons";
-import {
-  type Answer,
-  addUploads,
-  cancelUpload,
-  clearUploads,
-  filesOfDrop,
-  retryUpload,
-  setQuestions,
-  uploads,
-} from "../parts/upload";
+import { offer } from "../parts/drop";
+import { Icon, kindOf } from "../parts/icons";
+import { fileOf } from "../parts/requests";
+import { cancelUpload, clearUploads, retryUpload, uploads } from "../parts/upload";
 import { FileList } from "../state/filelist";
-import { connections, hostName, missing, shareRevision, status, want } from "../state/store";
-import { attempt, copy, dialog, go, href, notify } from "../state/ui";
-import type { FileEntry } from "../types";
-import { FileTable, join } from "./files";
+import { connections, hostName, messages, missing, shareRevision, status, want } from "../state/store";
+import { attached, attempt, copy, dialog, go, href, notify } from "../state/ui";
+import type { FileEntry, Folder } from "../types";
+import { FileTable, SelectionBar, join } from "./files";
 
 export function ShareView({ folder }: { folder: string }) {
   const list = useMemo(() => new FileList((options, signal) => api.shareFiles(options, signal)), []);
-  const dragging = useSignal(false);
   const digestOf = useSignal<string | null>(null);
-  const picker = useRef<HTMLInputElement>(null);
+  const files = useRef<HTMLInputElement>(null);
+  const folders = useRef<HTMLInputElement>(null);
   useEffect(() => () => list.stop(), [list]);
   useEffect(() => list.open(folder), [list, folder]);
   useEffect(() => void want("connections").catch(() => {}), []);
@@ -39,37 +32,15 @@ export function ShareView({ folder }: { folder: string }) {
     if (seen.current !== revision) list.reload();
     seen.current = revision;
   }, [revision]);
-  useEffect(() => {
-    setQuestions(askAboutName, isTaken);
-  }, []);
 
-  const drop = async (event: DragEvent): Promise<void> => {
-    event.preventDefault();
-    dragging.value = false;
-    if (!event.dataTransfer) return;
-    const files = await filesOfDrop(event.dataTransfer);
-    addUploads(files.map(({ path, file }) => ({ path: join(folder, path), file })));
-  };
-  const pick = (): void => {
-    const input = picker.current;
-    addUploads([...(input?.files ?? [])].map((file) => ({ path: join(folder, file.name), file })));
-    if (input) input.value = "";
+  const picked = (event: { currentTarget: HTMLInputElement }): void => {
+    offer([...(event.currentTarget.files ?? [])], folder);
+    event.currentTarget.value = "";
   };
   const share = status.value?.share;
+  const some = list.rowCount.value > 0 || list.query.value !== "";
   return (
-    <section
-      class={dragging.value ? "view dragging" : "view"}
-      aria-labelledby="view-title"
-      onDragOver={(event) => {
-        if (!event.dataTransfer?.types.includes("Files")) return;
-        event.preventDefault();
-        dragging.value = true;
-      }}
-      onDragLeave={(event) => {
-        if (!event.currentTarget.contains(event.relatedTarget as Node | null)) dragging.value = false;
-      }}
-      onDrop={(event) => void drop(event)}
-    >
+    <section class="view" aria-labelledby="view-title">
       <div class="view-head">
         <ShareCrumbs folder={folder} />
         {share && (
@@ -78,13 +49,20 @@ export function ShareView({ folder }: { folder: string }) {
           </p>
         )}
         <div class="row end">
-          <Button icon="plus" kind="primary" label={t("share.add")} onClick={() => picker.current?.click()} />
-          <input ref={picker} type="file" multiple hidden onChange={pick} />
+          <Button icon="folder" label={t("share.offer.folder")} onClick={() => folders.current?.click()} />
+          <Button
+            icon="plus"
+            kind="primary"
+            label={t("share.offer")}
+            onClick={() => files.current?.click()}
+          />
+          <input ref={files} type="file" multiple hidden onChange={picked} data-picker="files" />
+          <input ref={folders} type="file" hidden onChange={picked} {...{ webkitdirectory: true }} />
         </div>
       </div>
       <p class="muted share-folder">
         {share?.folder}
-        <span class="drop-hint"> · {t("share.drop")}</span>
+        <span class="drop-hint"> · {t("self.drop")}</span>
       </p>
       {share && share.hashed_bytes < share.bytes && (
         <div class="scan" role="status">
@@ -99,7 +77,13 @@ export function ShareView({ folder }: { folder: string }) {
       )}
       <Uploads />
       <Readers />
-      <SearchBox label={t("files.search")} value={list.query.value} onChange={(text) => list.search(text)} />
+      {some && (
+        <SearchBox
+          label={t("files.search")}
+          value={list.query.value}
+          onChange={(text) => list.search(text)}
+        />
+      )}
       <FileTable
         list={list}
         label={t("share.files")}
@@ -107,15 +91,40 @@ export function ShareView({ folder }: { folder: string }) {
         folderHref={(path) => href("share", ...path.split("/"))}
         empty={
           <Empty icon="share" title={list.query.value ? t("files.nomatch") : t("share.none")}>
-            {list.query.value ? t("files.nomatch.text") : t("share.none.text")}
+            {list.query.value
+              ? t("files.nomatch.text")
+              : t("share.none.text", { folder: share?.folder ?? "" })}
           </Empty>
         }
-        fileName={(file) => (
-          <a href={fileUrl(file)} target="_blank" rel="noreferrer">
-            {file.name}
-          </a>
+        fileName={(file) =>
+          kindOf(file.name, file.type) === "other" ? (
+            <a href={api.sharedUrl(file.path)} download={file.name}>
+              {file.name}
+            </a>
+          ) : (
+            <button
+              type="button"
+              class="link"
+              onClick={() => (dialog.value = { kind: "preview-shared", file })}
+              title={t("preview.shared")}
+            >
+              {file.name}
+            </button>
+          )
+        }
+        folderEnd={(one) => (
+          <Menu
+            label={t("more.of", { name: one.name })}
+            items={[
+              {
+                label: t("share.remove"),
+                icon: "trash",
+                danger: true,
+                run: () => removeFolder(one, join(folder, one.name), list),
+              },
+            ]}
+          />
         )}
-        folderEnd={() => null}
         fileEnd={(file) => (
           <>
             {file.root === null && file.size !== 0 && (
@@ -124,6 +133,9 @@ export function ShareView({ folder }: { folder: string }) {
             <Menu
               label={t("more.of", { name: file.name })}
               items={[
+                ...(missing.value.has("messages") || !messages.loaded.value
+                  ? []
+                  : [{ label: t("share.send"), icon: "messages" as const, run: () => send(file) }]),
                 { label: t("share.link"), icon: "link", run: () => void copy(fileUrl(file)) },
                 { label: t("digest"), icon: "shield", run: () => (digestOf.value = file.path) },
                 {
@@ -137,7 +149,11 @@ export function ShareView({ folder }: { folder: string }) {
           </>
         )}
       />
-      {list.selected.value.size > 0 && <Selection list={list} />}
+      {list.selected.value.size > 0 && (
+        <SelectionBar list={list}>
+          <RemoveSelected list={list} />
+        </SelectionBar>
+      )}
       {digestOf.value !== null && (
         <Modal title={digestOf.value} onClose={() => (digestOf.value = null)}>
           <DigestFact load={(algorithm) => api.shareDigest(digestOf.value!, algorithm)} />
@@ -174,6 +190,31 @@ function fileUrl(file: FileEntry): string {
   return `${peerUrl(now?.addresses[0] ?? location.hostname, now?.peer_port ?? 9000)}/files/${path}`;
 }
 
+/** Takes a file along to the messages, where it goes with the next one. */
+function send(file: FileEntry): void {
+  attached.value = { path: file.path, size: file.size ?? 0, root: file.root };
+  go("messages");
+}
+
+function removeFolder(one: Folder, path: string, list: FileList): void {
+  dialog.value = {
+    kind: "confirm",
+    title: t("share.remove.title", { name: one.name }),
+    text: t("share.remove.folder", { files: t("files.count", { n: one.files ?? 0 }) }),
+    choices: [
+      {
+        label: t("share.remove"),
+        danger: true,
+        run: async () => {
+          await api.removeSharedFolder(path);
+          list.reload();
+          notify("info", t("share.removed", { name: one.name }));
+        },
+      },
+    ],
+  };
+}
+
 function removeShared(file: FileEntry, list: FileList): void {
   dialog.value = {
     kind: "confirm",
@@ -193,8 +234,8 @@ function removeShared(file: FileEntry, list: FileList): void {
   };
 }
 
-function Selection({ list }: { list: FileList }) {
-  const paths = [...list.selected.value].filter((key) => !key.endsWith("/"));
+function RemoveSelected({ list }: { list: FileList }) {
+  const paths = [...list.selected.value];
   const remove = (): void => {
     dialog.value = {
       kind: "confirm",
@@ -205,7 +246,11 @@ function Selection({ list }: { list: FileList }) {
           label: t("share.remove"),
           danger: true,
           run: async () => {
-            for (const path of paths) if (!(await attempt(() => api.removeShared(path)))) break;
+            for (const path of paths) {
+              const work = (): Promise<void> =>
+                path.endsWith("/") ? api.removeSharedFolder(path.slice(0, -1)) : api.removeShared(path);
+              if (!(await attempt(work))) break;
+            }
             list.selected.value = new Set();
             list.reload();
           },
@@ -213,66 +258,7 @@ function Selection({ list }: { list: FileList }) {
       ],
     };
   };
-  return (
-    <div class="selection" role="group" aria-label={t("selection")}>
-      <span>{t("selection.count", { n: list.selected.value.size })}</span>
-      <Button
-        icon="close"
-        kind="quiet"
-        label={t("selection.clear")}
-        onClick={() => (list.selected.value = new Set())}
-      />
-      <Button
-        icon="trash"
-        kind="danger"
-        label={t("share.remove")}
-        disabled={paths.length === 0}
-        onClick={remove}
-      />
-    </div>
-  );
-}
-
-async function isTaken(path: string): Promise<boolean> {
-  const slash = path.lastIndexOf("/");
-  const name = path.slice(slash + 1);
-  // A search may find the name anywhere below the folder; only the very path counts.
-  let cursor: string | undefined;
-  do {
-    const page = await api.shareFiles({
-      folder: slash < 0 ? "" : path.slice(0, slash),
-      q: name,
-      limit: 1000,
-      ...(cursor === undefined ? {} : { cursor }),
-    });
-    if (page.files.some((file) => file.path === path)) return true;
-    cursor = page.next ?? undefined;
-  } while (cursor !== undefined);
-  return false;
-}
-
-function askAboutName(path: string): Promise<Answer> {
-  return new Promise((resolve) => {
-    const answer = (value: Answer) => (): void => {
-      resolve(value);
-    };
-    const question = {
-      kind: "confirm" as const,
-      title: t("upload.taken.title"),
-      text: t("upload.taken.text", { name: path }),
-      choices: [
-        { label: t("upload.rename"), run: answer("rename") },
-        { label: t("upload.replace"), danger: true, run: answer("replace") },
-      ],
-    };
-    dialog.value = question;
-    // Closed without a choice: the file is left out.
-    const stop = dialog.subscribe((open) => {
-      if (open === question) return;
-      queueMicrotask(() => stop());
-      resolve("skip");
-    });
-  });
+  return <Button icon="trash" kind="danger" label={t("share.remove")} onClick={remove} />;
 }
 
 /** Uploads in the document at once; those that want attention come first. */
@@ -338,20 +324,30 @@ function Uploads() {
   );
 }
 
-/** Who downloads what from here now. */
+/** Who downloads what from here now: a line for each host and file, whatever number of connections it uses. */
 function Readers() {
   if (missing.value.has("connections")) return null;
-  const active = connections.all().filter((one) => one.speed_bps > 0 && one.path);
-  if (active.length === 0) return null;
+  const active = new Map<string, { name: string; file: string; speed: number }>();
+  for (const one of connections.all()) {
+    const file = fileOf(one.path);
+    if (one.speed_bps === 0 || file === null) continue;
+    const name = hostName(one.host) || one.address;
+    const key = `${name}\n${file}`;
+    const known = active.get(key);
+    active.set(key, { name, file, speed: one.speed_bps + (known?.speed ?? 0) });
+  }
+  if (active.size === 0) return null;
   return (
     <section class="panel" aria-labelledby="readers-title">
       <h2 id="readers-title">{t("share.readers")}</h2>
       <ul class="readers">
-        {active.map((one) => (
-          <li key={one.id}>
-            <span>{hostName(one.host) || one.address}</span>
-            <span class="muted breakable">{one.path}</span>
-            <span>{speed(one.speed_bps)}</span>
+        {[...active].map(([key, one]) => (
+          <li key={key}>
+            <bdi class="ellipsis">{one.name}</bdi>
+            <span class="muted ellipsis" title={one.file}>
+              {one.file}
+            </span>
+            <span>{speed(one.speed)}</span>
           </li>
         ))}
       </ul>

@@ -1,0 +1,75 @@
+// Files that are dropped anywhere on the page, or picked, are added to the shared folder.
+
+import { useEffect } from "preact/hooks";
+import { signal } from "@preact/signals";
+import { t } from "../i18n";
+import { go, route, sentence, notify } from "../state/ui";
+import { missing } from "../state/store";
+import { Icon } from "./icons";
+
+/** Adds files to a folder of the share, and shows it. */
+export function offer(files: File[], folder: string): void {
+  void offerAll(folder, async () =>
+    files.map((file) => ({ path: file.webkitRelativePath || file.name, file })),
+  );
+}
+
+async function offerAll(folder: string, list: () => Promise<{ path: string; file: File }[]>): Promise<void> {
+  try {
+    const [{ addUploads }, found] = await Promise.all([import("./upload"), list()]);
+    addUploads(found.map(({ path, file }) => ({ path: folder === "" ? path : `${folder}/${path}`, file })));
+    if (found.length > 0 && route.peek().path[0] !== "share") go("share");
+  } catch (error) {
+    notify("bad", sentence(error));
+  }
+}
+
+/** The folder of the share that is open; its top one from every other view. */
+const openFolder = (): string => {
+  const [view, ...rest] = route.peek().path;
+  return view === "share" ? rest.join("/") : "";
+};
+
+const dragging = signal(false);
+
+/** Takes drops from the whole page, and says so while something is held over it. */
+export function DropZone() {
+  useEffect(() => {
+    const there = (event: DragEvent): boolean =>
+      event.dataTransfer?.types.includes("Files") === true && !missing.peek().has("share");
+    const over = (event: DragEvent): void => {
+      // A file that is dropped beside the place for it would replace the page.
+      event.preventDefault();
+      dragging.value = there(event);
+    };
+    const leave = (event: DragEvent): void => {
+      if (event.relatedTarget === null) dragging.value = false;
+    };
+    const drop = (event: DragEvent): void => {
+      event.preventDefault();
+      dragging.value = false;
+      if (!there(event) || !event.dataTransfer) return;
+      // Both are empty once the event is over.
+      const entries = [...event.dataTransfer.items]
+        .map((item) => item.webkitGetAsEntry())
+        .filter((entry) => entry !== null);
+      const files = [...event.dataTransfer.files];
+      void offerAll(openFolder(), async () => (await import("./upload")).filesOfDrop(entries, files));
+    };
+    addEventListener("dragover", over);
+    addEventListener("dragleave", leave);
+    addEventListener("drop", drop);
+    return () => {
+      removeEventListener("dragover", over);
+      removeEventListener("dragleave", leave);
+      removeEventListener("drop", drop);
+    };
+  }, []);
+  if (!dragging.value) return null;
+  return (
+    <div class="drop-zone" role="status">
+      <Icon name="share" size={48} />
+      <p>{t("share.drop.now")}</p>
+    </div>
+  );
+}
