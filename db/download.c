@@ -82,6 +82,7 @@ static const hp_sql_t sql[] = {
     [FIND_ROOT] =
         {"download.find_root",
          "SELECT d.id FROM download_file f JOIN download d ON d.id = f.download WHERE f.root = :root"
+         " AND (:size IS NULL OR f.size IS NULL OR f.size = :size)"
          " AND d.folder = 0 AND d.state NOT IN ('cancelled', 'failed') ORDER BY d.id DESC LIMIT 1"},
     [FIND_PATH] =
         {"download.find_path",
@@ -93,6 +94,7 @@ static const hp_sql_t sql[] = {
     [LOCAL_ROOT] = {"download.local_root",
                     "SELECT min(CASE WHEN f.state = 'done' THEN 0 ELSE 1 END) FROM download_file f"
                     " JOIN download d ON d.id = f.download WHERE f.root = :root AND f.state <> 'failed'"
+                    " AND (:size IS NULL OR f.size IS NULL OR f.size = :size)"
                     " AND d.state NOT IN ('cancelled', 'failed')"},
     [LOCAL_PATH] = {"download.local_path",
                     "SELECT min(CASE WHEN f.state = 'done' THEN 0 ELSE 1 END) FROM download_source s"
@@ -293,12 +295,21 @@ int hp_db_download_path_taken(hp_db_t *db, const char *base, const char *path, b
     return rc == HP_E_NOT_FOUND ? 0 : rc;
 }
 
-int hp_db_download_find(hp_db_t *db, const char *root, const char *host, const char *path, const char *url,
-                        bool folder, int64_t *id, hp_err_t *err)
+static void bind_size(hp_query_t *q, int64_t size)
+{
+    if (size == HP_DB_SIZE_UNKNOWN)
+        hp_query_bind_null(q, ":size");
+    else
+        hp_query_bind_int(q, ":size", size);
+}
+
+int hp_db_download_find(hp_db_t *db, const char *root, int64_t size, const char *host, const char *path,
+                        const char *url, bool folder, int64_t *id, hp_err_t *err)
 {
     if (root != NULL && !folder) {
         HP_QUERY(q, db, &sql[FIND_ROOT]);
         hp_query_bind_text(&q, ":root", root);
+        bind_size(&q, size);
         int rc = hp_query_one(&q, err);
         if (rc == 0)
             *id = hp_query_int(&q, 0);
@@ -325,13 +336,14 @@ int hp_db_download_find(hp_db_t *db, const char *root, const char *host, const c
     return rc;
 }
 
-int hp_db_download_local(hp_db_t *db, const char *root, const char *host, const char *path,
+int hp_db_download_local(hp_db_t *db, const char *root, int64_t size, const char *host, const char *path,
                          const char **local, hp_err_t *err)
 {
     bool by_root = root != NULL && root[0] != '\0';
     HP_QUERY(q, db, &sql[by_root ? LOCAL_ROOT : LOCAL_PATH]);
     if (by_root) {
         hp_query_bind_text(&q, ":root", root);
+        bind_size(&q, size);
     } else {
         hp_query_bind_text(&q, ":host", host);
         hp_query_bind_text(&q, ":path", path);
@@ -344,14 +356,6 @@ int hp_db_download_local(hp_db_t *db, const char *root, const char *host, const 
 }
 
 /* ---- files ---- */
-
-static void bind_size(hp_query_t *q, int64_t size)
-{
-    if (size == HP_DB_SIZE_UNKNOWN)
-        hp_query_bind_null(q, ":size");
-    else
-        hp_query_bind_int(q, ":size", size);
-}
 
 int hp_db_download_file_insert(hp_db_t *db, hp_download_file_row_t *row, hp_err_t *err)
 {

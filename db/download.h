@@ -68,12 +68,14 @@ int hp_db_download_each(hp_db_t *db, void (*fn)(void *arg, const hp_download_row
 int hp_db_download_get(hp_db_t *db, int64_t id, hp_download_row_t *row, hp_err_t *err);
 /* Whether an order that is neither cancelled nor done holds this path below base. */
 int hp_db_download_path_taken(hp_db_t *db, const char *base, const char *path, bool *taken, hp_err_t *err);
-/* A download that is on its way or done with the same content: by root (NULL: not), else an unfinished one by
- * host and path, or by URL. 0 with id, or HP_E_NOT_FOUND. */
-int hp_db_download_find(hp_db_t *db, const char *root, const char *host, const char *path, const char *url,
-                        bool folder, int64_t *id, hp_err_t *err);
-/* What is known here of a remote file, for file lists: "done", "downloading" or NULL. Static text. */
-int hp_db_download_local(hp_db_t *db, const char *root, const char *host, const char *path,
+/* A download that is on its way or done with the same content: by root (NULL: not) and size
+ * (HP_DB_SIZE_UNKNOWN: any), else an unfinished one by host and path, or by URL. 0 with id, or
+ * HP_E_NOT_FOUND. */
+int hp_db_download_find(hp_db_t *db, const char *root, int64_t size, const char *host, const char *path,
+                        const char *url, bool folder, int64_t *id, hp_err_t *err);
+/* What is known here of a remote file, by its root (NULL: not) and size or else its place, for file lists:
+ * "done", "downloading" or NULL. Static text. */
+int hp_db_download_local(hp_db_t *db, const char *root, int64_t size, const char *host, const char *path,
                          const char **local, hp_err_t *err);
 
 /* ---- files ---- */

@@ -22,6 +22,7 @@ enum {
     LIST_RECOVER,
     FIND,
     BY_ROOT,
+    SIZE_BY_ROOT,
     FOLDER_AT,
     FOLDERS_BELOW,
     FILES_AFTER,
@@ -46,7 +47,13 @@ static const hp_sql_t sql[] = {
                  "SELECT " FILE_COLUMNS
                  " FROM remote_list l CROSS JOIN remote_root r CROSS JOIN remote_file f "
                  "CROSS JOIN remote_folder d WHERE l.state = 1 AND r.list = l.id AND r.prefix = :prefix "
-                 "AND f.id = r.file AND f.root = :root AND d.id = f.folder LIMIT :limit"},
+                 "AND f.id = r.file AND f.root = :root AND (:size IS NULL OR f.size = :size) "
+                 "AND d.id = f.folder LIMIT :limit"},
+    [SIZE_BY_ROOT] = {"remote_file.size_by_root",
+                      "SELECT f.size FROM remote_list l CROSS JOIN remote_root r CROSS JOIN remote_file f "
+                      "WHERE l.state = 1 AND r.list = l.id AND r.prefix = :prefix AND f.id = r.file "
+                      "AND f.root = :root AND f.size IS NOT NULL GROUP BY f.size "
+                      "ORDER BY count(*) DESC, f.size DESC LIMIT 1"},
     [FOLDER_AT] = {"remote_file.folder_at",
                    "SELECT id FROM remote_folder WHERE list = :list AND path = :path"},
     [FOLDERS_BELOW] =
@@ -144,21 +151,45 @@ static void append(hp_remote_files_t *files, size_t *room, hp_query_t *q)
     hp_remote_file_from_row(q, 0, &files->items[files->count++]);
 }
 
-int hp_remote_file_by_root(hp_db_t *db, const char *root, size_t limit, hp_remote_files_t *files,
-                           hp_err_t *err)
+static int bind_root(hp_query_t *q, const char *root, uint8_t digest[32], hp_err_t *err)
+{
+    if (hp_hex_decode(root, digest, 32) != 0)
+        return hp_err_set(err, HP_E_INVALID, "%s is no root", root);
+    hp_query_bind_int(q, ":prefix", hp_remote_root_prefix(digest));
+    hp_query_bind_blob(q, ":root", digest, 32);
+    return 0;
+}
+
+int hp_remote_size_by_root(hp_db_t *db, const char *root, int64_t *size, hp_err_t *err)
+{
+    uint8_t digest[32];
+    HP_QUERY(q, db, &sql[SIZE_BY_ROOT]);
+    int rc = bind_root(&q, root, digest, err);
+    if (rc == 0)
+        rc = hp_query_one(&q, err);
+    if (rc == 0)
+        *size = hp_query_int(&q, 0);
+    return rc;
+}
+
+int hp_remote_file_by_root(hp_db_t *db, const char *root, int64_t size, size_t limit,
+                           hp_remote_files_t *files, hp_err_t *err)
 {
     *files = (hp_remote_files_t){0};
     uint8_t digest[32];
-    if (hp_hex_decode(root, digest, sizeof digest) != 0)
-        return hp_err_set(err, HP_E_INVALID, "%s is no root", root);
     size_t room = 0;
     HP_QUERY(q, db, &sql[BY_ROOT]);
-    hp_query_bind_int(&q, ":prefix", hp_remote_root_prefix(digest));
-    hp_query_bind_blob(&q, ":root", digest, sizeof digest);
+    int rc = bind_root(&q, root, digest, err);
+    if (rc != 0)
+        return rc;
+    if (size == HP_REMOTE_NO_SIZE)
+        hp_query_bind_null(&q, ":size");
+    else
+        hp_query_bind_int(&q, ":size", size);
     hp_query_bind_int(&q, ":limit", (int64_t)limit);
     while (hp_query_row(&q))
         append(files, &room, &q);
-    int rc = hp_query_end(&q, err);
+    rc = hp_query_end(&q, err);
     if (rc != 0)
         hp_remote_files_dispose(files);
     return rc;

@@ -54,9 +54,14 @@ void hp_remote_files_dispose(hp_remote_files_t *files);
 int hp_remote_file_find(hp_db_t *db, const char *host, const char *path, hp_remote_file_t *file,
                         hp_err_t *err);
 
-/* Every file with this root (64 hex digits), of all hosts; at most limit. None is 0 with count 0. */
-int hp_remote_file_by_root(hp_db_t *db, const char *root, size_t limit, hp_remote_files_t *files,
-                           hp_err_t *err);
+/* Every file with this root (64 hex digits) and size, of all hosts; at most limit. HP_REMOTE_NO_SIZE: of any
+ * size, which may be different contents (db/shared_file.h). None is 0 with count 0. */
+int hp_remote_file_by_root(hp_db_t *db, const char *root, int64_t size, size_t limit,
+                           hp_remote_files_t *files, hp_err_t *err);
+
+/* The size of the files with this root; where lists disagree, that of most of them, and among equals the
+ * largest. 0, HP_E_NOT_FOUND (err untouched) or HP_E_INVALID. */
+int hp_remote_size_by_root(hp_db_t *db, const char *root, int64_t *size, hp_err_t *err);
 
 /* The files of a folder at any depth, in a fixed order; "" is everything. after is the path of the last one
  * of the previous call, NULL at the start. At most limit; fewer means that there are no more. An unknown

@@ -627,12 +627,11 @@ static bool same_content(const hp_remote_result_t *result, const hp_remote_file_
 static int add_same_root(hp_db_t *db, hp_remote_result_t *result, hp_err_t *err)
 {
     hp_remote_files_t same;
-    int rc = hp_remote_file_by_root(db, result->root, HP_REMOTE_COPIES_MAX, &same, err);
+    int rc = hp_remote_file_by_root(db, result->root, result->size, HP_REMOTE_COPIES_MAX, &same, err);
     if (rc != 0)
         return rc;
     for (size_t i = 0; i < same.count; i++)
-        if (same.items[i].size == result->size)
-            add_copy(result, same.items[i].host, same.items[i].path);
+        add_copy(result, same.items[i].host, same.items[i].path);
     hp_remote_files_dispose(&same);
     return 0;
 }

@@ -40,6 +40,7 @@ enum {
     UNHASHED_ANY,
     WAITING_FIRST,
     FIND,
+    FIND_LARGEST,
     LAYER_GET,
     LAYER_ADD,
     LAYER_DROP,
@@ -99,14 +100,18 @@ static const hp_sql_t sql[] = {
     [UNHASHED_ANY] = {"shared_file.unhashed_any", "SELECT 1 FROM shared_file WHERE " TO_HASH " LIMIT 1"},
     [WAITING_FIRST] = {"shared_file.waiting_first",
                        "SELECT hash_after FROM shared_file WHERE hash_after > 0 ORDER BY hash_after LIMIT 1"},
-    [FIND] = {"shared_file.find", "SELECT " ROW_COLUMNS " FROM shared_file WHERE root = :root LIMIT 1"},
+    [FIND] = {"shared_file.find",
+              "SELECT " ROW_COLUMNS " FROM shared_file WHERE root = :root AND size = :size LIMIT 1"},
+    [FIND_LARGEST] = {"shared_file.find_largest", "SELECT " ROW_COLUMNS " FROM shared_file"
+                                                  " WHERE root = :root ORDER BY size DESC LIMIT 1"},
     [LAYER_GET] = {"shared_layer.get", "SELECT chunk_size, digests FROM shared_layer WHERE root = :root"},
     [LAYER_ADD] =
         {"shared_layer.add",
          "INSERT INTO shared_layer (root, chunk_size, digests) VALUES (:root, :chunk_size, :digests)"
          " ON CONFLICT (root) DO UPDATE SET chunk_size = excluded.chunk_size, digests = excluded.digests"},
-    [LAYER_DROP] = {"shared_layer.drop", "DELETE FROM shared_layer WHERE root = :root"
-                                         " AND NOT EXISTS (SELECT 1 FROM shared_file WHERE root = :root)"},
+    [LAYER_DROP] = {"shared_layer.drop",
+                    "DELETE FROM shared_layer WHERE root = :root"
+                    " AND NOT EXISTS (SELECT 1 FROM shared_file WHERE root = :root AND size = :size)"},
 };
 HP_SQL_LIST(shared_file, sql);
 
@@ -197,13 +202,16 @@ static void bind_root(hp_query_t *q, const uint8_t *root)
     hp_query_bind_blob(q, ":root", root, HP_SHARED_ROOT_SIZE);
 }
 
-/* A row with this root is gone or has another one now: the layer goes with the last. */
+/* A row with this root is gone or has another one now: the layer goes with the last. Of the sizes that files
+ * with one root can have only one is large enough for a layer (see hp_shared_content_t), so layers are kept
+ * by the root alone. */
 static int drop_layer(hp_db_t *db, uint64_t size, const uint8_t *root, hp_err_t *err)
 {
     if (size <= LAYER_OVER)
         return 0;
     HP_QUERY(q, db, &sql[LAYER_DROP]);
     bind_root(&q, root);
+    hp_query_bind_int(&q, ":size", (int64_t)size);
     return hp_query_run(&q, err);
 }
 
@@ -553,6 +561,8 @@ void hp_shared_content_dispose(hp_shared_content_t *content)
 
 static int read_layer(hp_db_t *db, hp_shared_content_t *content, hp_err_t *err)
 {
+    if (content->file.identity.size <= LAYER_OVER)
+        return 0;
     HP_QUERY(q, db, &sql[LAYER_GET]);
     bind_root(&q, content->file.root);
     int rc = hp_query_one(&q, err);
@@ -567,12 +577,14 @@ static int read_layer(hp_db_t *db, hp_shared_content_t *content, hp_err_t *err)
     return 0;
 }
 
-int hp_shared_find(hp_db_t *db, const uint8_t root[HP_SHARED_ROOT_SIZE], hp_shared_content_t *content,
-                   hp_err_t *err)
+int hp_shared_find(hp_db_t *db, const uint8_t root[HP_SHARED_ROOT_SIZE], uint64_t size,
+                   hp_shared_content_t *content, hp_err_t *err)
 {
     *content = (hp_shared_content_t){0};
-    HP_QUERY(q, db, &sql[FIND]);
+    HP_QUERY(q, db, &sql[size != 0 ? FIND : FIND_LARGEST]);
     bind_root(&q, root);
+    if (size != 0)
+        hp_query_bind_int(&q, ":size", (int64_t)size);
     int rc = hp_query_one(&q, err);
     if (rc != 0)
         return rc;

@@ -112,7 +112,8 @@ int hp_shared_set_later(hp_db_t *db, const char *path, int64_t hash_after, hp_er
 int hp_shared_unhashed(hp_db_t *db, size_t limit, int64_t now_ns, int64_t settle_ns, int64_t settle_coarse_ns,
                        hp_shared_rows_t *rows, int64_t *wait_ms, hp_err_t *err);
 
-/* A content by its root. */
+/* A content by its root and size. The root alone does not say which: a file of 64 bytes that holds the two
+ * top nodes of a larger file's tree has that tree's root. */
 typedef struct hp_shared_content {
     hp_shared_row_t file; /* one that has it */
     uint64_t chunk_size;  /* 0: no layer is kept */
@@ -121,8 +122,8 @@ typedef struct hp_shared_content {
 } hp_shared_content_t;
 void hp_shared_content_dispose(hp_shared_content_t *content);
 
-/* 0 or HP_E_NOT_FOUND (err untouched). */
-int hp_shared_find(hp_db_t *db, const uint8_t root[HP_SHARED_ROOT_SIZE], hp_shared_content_t *content,
-                   hp_err_t *err);
+/* size 0: the largest with that root. 0 or HP_E_NOT_FOUND (err untouched). */
+int hp_shared_find(hp_db_t *db, const uint8_t root[HP_SHARED_ROOT_SIZE], uint64_t size,
+                   hp_shared_content_t *content, hp_err_t *err);
 
 #endif

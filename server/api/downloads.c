@@ -175,6 +175,8 @@ static int check_kind(const hp_download_order_t *order, hp_err_t *err)
         return hp_err_set(err, HP_E_INVALID, "host: is missing");
     if (!of_host && order->host != NULL)
         return hp_err_set(err, HP_E_INVALID, "host: stands only beside path or folder");
+    if (order->size != 0 && order->root == NULL)
+        return hp_err_set(err, HP_E_INVALID, "size: stands only beside root");
     if (order->root != NULL) {
         uint8_t digest[32];
         if (hp_hex_decode(order->root, digest, sizeof digest) != 0)
@@ -190,7 +192,7 @@ static int read_order(json_t *body, hp_download_order_t *order, hp_err_t *err)
         const char **value;
     } texts[] = {{"host", &order->host}, {"path", &order->path}, {"folder", &order->folder},
                  {"root", &order->root}, {"url", &order->url},   {"to", &order->to}};
-    int64_t priority = 0, limit = 0;
+    int64_t priority = 0, limit = 0, size = 0;
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < HP_COUNT(texts); i++)
         rc = hp_json_get_text(body, texts[i].name, texts[i].value, err);
@@ -198,6 +200,9 @@ static int read_order(json_t *body, hp_download_order_t *order, hp_err_t *err)
         rc = hp_json_get_int(body, "priority", -1, 1, &priority, NULL, err);
     if (rc == 0)
         rc = hp_json_get_int(body, "limit_bps", 0, INT64_MAX, &limit, NULL, err);
+    if (rc == 0)
+        rc = hp_json_get_int(body, "size", 1, INT64_MAX, &size, NULL, err);
+    order->size = (uint64_t)size;
     if (rc == 0)
         rc = check_kind(order, err);
     if (order->to != NULL && order->to[0] == '\0')
@@ -212,8 +217,8 @@ static int read_order(json_t *body, hp_download_order_t *order, hp_err_t *err)
 void hp_api_post_downloads(hp_api_t *api, hp_http_request_t *request, const char *arg)
 {
     (void)arg;
-    static const char *const known[] = {"host", "path",     "folder",    "root", "url",
-                                        "to",   "priority", "limit_bps", NULL};
+    static const char *const known[] = {"host", "path", "folder",   "root",      "size",
+                                        "url",  "to",   "priority", "limit_bps", NULL};
     hp_err_t err = {0};
     hp_download_order_t order = {0};
     json_t *body = NULL;

@@ -48,8 +48,8 @@ static int files_json(hp_db_t *db, const hp_remote_page_t *page, json_t *list, h
     for (size_t i = 0; i < page->files.count; i++) {
         const hp_remote_file_t *file = &page->files.items[i];
         const char *local = NULL;
-        int rc = hp_db_download_local(db, file->root[0] != '\0' ? file->root : NULL, file->host, file->path,
-                                      &local, err);
+        int rc = hp_db_download_local(db, file->root[0] != '\0' ? file->root : NULL, file->size, file->host,
+                                      file->path, &local, err);
         if (rc != 0)
             return rc;
         json_t *json = json_object();

@@ -1,4 +1,5 @@
-/* GET /manifest/<root>?chunk=N: one layer of a file's hash tree. */
+/* GET /manifest/<root>?chunk=N&size=S: one layer of a file's hash tree. A root alone does not say which file
+ * it is (db/shared_file.h), so who knows the size says it; without it the layer is that of the largest. */
 #include "internal.h"
 
 #include <stdlib.h>
@@ -11,11 +12,11 @@
 
 typedef struct {
     hp_http_request_t *request;
-    char etag[96];
+    char etag[112];
 } manifest_t;
 
-/* A power of two from CHUNK_MIN on, in decimal; 0 for anything else. */
-static uint64_t read_chunk(const char *text)
+/* A number from 1 on, in decimal; 0 for anything else. */
+static uint64_t read_number(const char *text)
 {
     uint64_t n = 0;
     if (text == NULL || *text < '1' || *text > '9')
@@ -25,7 +26,7 @@ static uint64_t read_chunk(const char *text)
             return 0;
         n = n * 10 + (uint64_t)(*text - '0');
     }
-    return *text == '\0' && n >= CHUNK_MIN && (n & (n - 1)) == 0 ? n : 0;
+    return *text == '\0' ? n : 0;
 }
 
 static bool is_root(const char *text)
@@ -40,7 +41,7 @@ static void on_layer(void *arg, int status, uint8_t *digests, size_t count)
     if (status != 0) {
         hp_peer_refuse(self->request, status == HP_E_INVALID ? HP_E_BAD_REQUEST : status);
     } else {
-        /* The root names the bytes for ever. */
+        /* The root and the size name the bytes for ever. */
         hp_http_set_header(self->request, "ETag", self->etag);
         hp_http_set_header(self->request, "Cache-Control", "public, max-age=31536000, immutable");
         hp_http_reply_owned(self->request, 200, "application/octet-stream", digests, count * 32);
@@ -55,14 +56,21 @@ void hp_peer_manifest(hp_peer_t *peer, hp_http_request_t *request, const char *r
         hp_peer_refuse(request, HP_E_NOT_FOUND);
         return;
     }
-    uint64_t chunk = read_chunk(hp_http_query(request, "chunk"));
-    if (chunk == 0) {
+    uint64_t chunk = read_number(hp_http_query(request, "chunk"));
+    const char *size_text = hp_http_query(request, "size");
+    uint64_t size = read_number(size_text);
+    if (chunk < CHUNK_MIN || (chunk & (chunk - 1)) != 0) {
         hp_http_reply_text_error(request, HP_E_BAD_REQUEST, "chunk has to be a power of two, at least 16384");
+        return;
+    }
+    if (size_text != NULL && (size == 0 || size > INT64_MAX)) {
+        hp_http_reply_text_error(request, HP_E_BAD_REQUEST, "size has to be a number of bytes, at least 1");
         return;
     }
     manifest_t *self = hp_alloc(sizeof *self);
     self->request = request;
-    snprintf(self->etag, sizeof self->etag, "\"%s-%llu\"", root, (unsigned long long)chunk);
+    snprintf(self->etag, sizeof self->etag, "\"%s-%llu-%llu\"", root, (unsigned long long)chunk,
+             (unsigned long long)size);
     hp_http_addref(request);
-    hp_share_layer(peer->share, root, chunk, on_layer, self);
+    hp_share_layer(peer->share, root, size, chunk, on_layer, self);
 }

@@ -13,7 +13,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/log.h"
 #include "base/mem.h"
 #include "base/path.h"
 #include "bencode.h"
@@ -210,11 +209,6 @@ static void on_layer(void *arg, int status, uint8_t *digests, size_t count)
         refuse_unhashed(self); /* it has changed since it was opened */
     } else if (status != 0) {
         refuse(self, status == HP_E_INVALID ? HP_E_INTERNAL : status);
-    } else if (count != hp_merkle_layer_count(self->size, self->piece)) {
-        /* The root is also that of a file of another size, whose bytes are nodes of this one's tree. */
-        hp_log(HP_LOG_WARN, "peer: no torrent of %s: another file has the same root and another size",
-               self->path);
-        refuse(self, HP_E_INTERNAL);
     } else {
         reply(self, digests, count);
     }
@@ -241,7 +235,7 @@ static void on_opened(void *arg, int status, const hp_share_file_t *file)
     else if (self->size <= self->piece)
         reply(self, NULL, 0);
     else
-        hp_share_layer(self->peer->share, file->root, self->piece, on_layer, self);
+        hp_share_layer(self->peer->share, file->root, self->size, self->piece, on_layer, self);
 }
 
 void hp_peer_torrent(hp_peer_t *peer, hp_http_request_t *request, const char *encoded)

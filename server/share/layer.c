@@ -22,7 +22,7 @@ typedef struct request {
     struct request *next;
     hp_share_t *share;
     uv_work_t work;
-    uint64_t chunk;
+    uint64_t size, chunk;
     hp_share_layer_fn done;
     void *arg;
     int status;
@@ -162,7 +162,8 @@ static void go_on_reading(hp_layers_t *self)
 
 static bool same_layer(const request_t *a, const request_t *b)
 {
-    return a->chunk == b->chunk && memcmp(a->root, b->root, sizeof a->root) == 0;
+    return a->chunk == b->chunk && a->content.file.identity.size == b->content.file.identity.size &&
+           memcmp(a->root, b->root, sizeof a->root) == 0;
 }
 
 /* Gives the request what was read, and takes it out of the count. */
@@ -270,7 +271,7 @@ static void on_folded(uv_work_t *work, int status)
 static int find_work(hp_db_t *db, void *arg, hp_err_t *err)
 {
     request_t *self = arg;
-    return self->status == 0 ? hp_shared_find(db, self->root, &self->content, err) : self->status;
+    return self->status == 0 ? hp_shared_find(db, self->root, self->size, &self->content, err) : self->status;
 }
 
 static void on_found(void *arg, int status, const hp_err_t *err)
@@ -300,10 +301,12 @@ static void on_found(void *arg, int status, const hp_err_t *err)
     }
 }
 
-void hp_share_layer(hp_share_t *share, const char *root, uint64_t chunk, hp_share_layer_fn done, void *arg)
+void hp_share_layer(hp_share_t *share, const char *root, uint64_t size, uint64_t chunk,
+                    hp_share_layer_fn done, void *arg)
 {
     request_t *self = hp_alloc(sizeof *self);
     self->share = share;
+    self->size = size;
     self->chunk = chunk;
     self->done = done;
     self->arg = arg;

@@ -86,10 +86,12 @@ void hp_share_rows(hp_share_t *share, const char *after, size_t limit, hp_share_
 /* ---- hash trees (BEP 52) ---- */
 
 /* The layer of the tree of `root` at chunk size `chunk` (a power of two, at least 16384): 32 bytes a chunk,
- * for the caller to free(). HP_E_NOT_FOUND unknown root (or its file has just changed), HP_E_INVALID bad
- * chunk. A chunk finer than hp_chunk_size_for() of the file means reading it: HP_E_INVALID when that would be
- * more than 262,144 digests, HP_E_BUSY when many such requests wait. */
+ * for the caller to free(). size: of the file; 0: of the largest with that root, as a root alone does not say
+ * which file it is (db/shared_file.h). HP_E_NOT_FOUND unknown root (or its file has just changed),
+ * HP_E_INVALID bad chunk. A chunk finer than hp_chunk_size_for() of the file means reading it: HP_E_INVALID
+ * when that would be more than 262,144 digests, HP_E_BUSY when many such requests wait. */
 typedef void (*hp_share_layer_fn)(void *arg, int status, uint8_t *digests, size_t count);
-void hp_share_layer(hp_share_t *share, const char *root, uint64_t chunk, hp_share_layer_fn done, void *arg);
+void hp_share_layer(hp_share_t *share, const char *root, uint64_t size, uint64_t chunk,
+                    hp_share_layer_fn done, void *arg);
 
 #endif

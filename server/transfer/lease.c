@@ -70,6 +70,10 @@ static int judge_version(lease_t *self, const hp_fetch_head_t *head, uint64_t to
     if (item->row.root != NULL && strlen(head->hostpair_root) == 64 &&
         strcmp(item->row.root, head->hostpair_root) != 0)
         return refuse(self, HP_E_OTHER_VERSION, "The file at the source has changed (another hash)");
+    if (!item->size_known && item->row.root != NULL && item->row.size >= 0 &&
+        total != (uint64_t)item->row.size && strcmp(item->row.root, head->hostpair_root) == 0)
+        return refuse(self, HP_E_OTHER_VERSION,
+                      "The file at the source has the same hash and another size: it is another file");
     return 0;
 }
 

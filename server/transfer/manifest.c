@@ -111,8 +111,9 @@ bool hp_manifest_settled(item_t *item)
         if (s->peer->web || s->manifest_failed || !hp_source_hopeful(s) || host == NULL || !host->online ||
             host->url_count == 0)
             continue;
-        char *url = hp_sprintf("%s/manifest/%s?chunk=%llu", host->urls[s->peer->url_index % host->url_count],
-                               item->row.root, (unsigned long long)item->chunk_size);
+        char *url = hp_sprintf("%s/manifest/%s?chunk=%llu&size=%llu",
+                               host->urls[s->peer->url_index % host->url_count], item->row.root,
+                               (unsigned long long)item->chunk_size, (unsigned long long)item->size);
         item->manifest_source = s;
         item->busy++;
         item->manifest_fetch =

@@ -22,6 +22,7 @@ typedef struct order {
     void *arg;
     char *host, *path, *folder, *root, *url, *to;
     char *base;
+    int64_t size; /* of the content that root names; HP_DB_SIZE_UNKNOWN */
     int priority;
     int64_t limit_bps;
     bool existing;
@@ -65,10 +66,10 @@ static int reserve_name(hp_db_t *db, const order_t *self, const char *name, char
 }
 
 /* The download that has this content already or will have it; a finished one only while its file is there. */
-static int find_existing(hp_db_t *db, order_t *self, const char *root, hp_err_t *err)
+static int find_existing(hp_db_t *db, order_t *self, const char *root, int64_t size, hp_err_t *err)
 {
     int64_t id = 0;
-    int rc = hp_db_download_find(db, root, self->host, self->folder != NULL ? self->folder : self->path,
+    int rc = hp_db_download_find(db, root, size, self->host, self->folder != NULL ? self->folder : self->path,
                                  self->url, self->folder != NULL, &id, err);
     if (rc != 0)
         return rc == HP_E_NOT_FOUND ? 0 : rc;
@@ -184,9 +185,10 @@ static int add_folder(hp_db_t *db, order_t *self, hp_err_t *err)
 static int add_root(hp_db_t *db, order_t *self, hp_err_t *err)
 {
     hp_remote_files_t files = {0};
-    int rc = hp_remote_file_by_root(db, self->root, 1, &files, err);
+    int rc = hp_remote_file_by_root(db, self->root, self->size, 1, &files, err);
     if (rc == 0 && files.count == 0)
-        rc = hp_err_set(err, HP_E_NOT_FOUND, "No known host has a file with this root");
+        rc = hp_err_set(err, HP_E_NOT_FOUND, "No known host has a file with this root%s",
+                        self->size != HP_DB_SIZE_UNKNOWN ? " and size" : "");
     if (rc == 0)
         rc = add_file(db, self, files.items[0].name, "", files.items[0].size, self->root, err);
     hp_remote_files_dispose(&files);
@@ -200,7 +202,7 @@ static int add_path(hp_db_t *db, order_t *self, hp_err_t *err)
     bool listed = rc == 0;
     if (rc != 0 && rc != HP_E_NOT_FOUND)
         return rc;
-    rc = listed && file.root[0] != '\0' ? find_existing(db, self, file.root, err) : 0;
+    rc = listed && file.root[0] != '\0' ? find_existing(db, self, file.root, file.size, err) : 0;
     if (rc == 0 && !self->existing)
         rc = add_file(db, self, hp_path_name(self->path), self->path, listed ? file.size : HP_DB_SIZE_UNKNOWN,
                       listed ? file.root : NULL, err);
@@ -231,7 +233,11 @@ static void name_of_url(const char *url, char out[HP_NAME_MAX + 1])
 static int work_order(hp_db_t *db, void *arg, hp_err_t *err)
 {
     order_t *self = arg;
-    int rc = find_existing(db, self, self->root, err);
+    int rc = 0;
+    if (self->root != NULL && self->size == HP_DB_SIZE_UNKNOWN)
+        rc = hp_remote_size_by_root(db, self->root, &self->size, err);
+    if (rc == 0 || rc == HP_E_NOT_FOUND)
+        rc = find_existing(db, self, self->root, self->size, err);
     if (rc == 0 && !self->existing) {
         char name[HP_NAME_MAX + 1];
         if (self->url != NULL) {
@@ -371,6 +377,8 @@ static int check_order(const hp_transfer_t *transfer, const hp_download_order_t 
         return hp_err_set(err, HP_E_NOT_FOUND, "host: no host with the id %s is known", order->host);
     if (order->priority < -1 || order->priority > 1)
         return hp_err_set(err, HP_E_INVALID, "priority: -1, 0 or 1");
+    if (order->size > INT64_MAX || (order->size != 0 && order->root == NULL))
+        return hp_err_set(err, HP_E_INVALID, "size: stands only beside root");
     if (order->limit_bps > INT64_MAX)
         return hp_err_set(err, HP_E_INVALID, "limit_bps: too large");
     uint8_t root[HP_SHA256_SIZE];
@@ -415,6 +423,7 @@ void hp_transfer_add(hp_transfer_t *transfer, const hp_download_order_t *order, 
         .base = hp_strdup(transfer->folder),
         .priority = order->priority,
         .limit_bps = (int64_t)order->limit_bps,
+        .size = order->size != 0 ? (int64_t)order->size : HP_DB_SIZE_UNKNOWN,
     };
     for (char *p = self->root; p != NULL && *p != '\0'; p++)
         *p = (char)tolower((unsigned char)*p);

@@ -243,13 +243,14 @@ hp_source_state_t hp_peer_state(const peer_t *self, uint64_t now_ms)
 typedef struct find_copies {
     item_t *item;
     char root[65];
+    int64_t size;
     hp_remote_files_t files;
 } find_copies_t;
 
 static int work_copies(hp_db_t *db, void *arg, hp_err_t *err)
 {
     find_copies_t *job = arg;
-    return hp_remote_file_by_root(db, job->root, SOURCES_MAX, &job->files, err);
+    return hp_remote_file_by_root(db, job->root, job->size, SOURCES_MAX, &job->files, err);
 }
 
 static void on_copies(void *arg, int status, const hp_err_t *err)
@@ -289,6 +290,7 @@ void hp_item_find_sources(item_t *item)
     find_copies_t *job = hp_alloc(sizeof *job);
     job->item = item;
     snprintf(job->root, sizeof job->root, "%s", item->row.root);
+    job->size = item->size_known ? (int64_t)item->size : item->row.size;
     item->busy++;
     hp_store_post(item->download->transfer->store, HP_STORE_READ, work_copies, on_copies, job);
 }

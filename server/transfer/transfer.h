@@ -54,6 +54,7 @@ const char *hp_source_state_name(hp_source_state_t state);
 typedef struct hp_download_order {
     const char *host, *path, *folder, *root, *url;
     const char *to;     /* a folder below the downloads folder, or NULL */
+    uint64_t size;      /* with root: of that content; 0: not said (a root alone may be two contents) */
     int priority;       /* -1, 0, 1 */
     uint64_t limit_bps; /* 0: none */
 } hp_download_order_t;

@@ -34,14 +34,15 @@ export async function makeFiles(folder, files) {
 }
 
 /**
- * Waits until `h` has found `count` files and hashed all of them, and says so in its list.
- * @param {Hostpair} h @param {number} count
+ * Waits until `h` has found `count` files and hashed all of them, and says so in its list. `bytes`: what they have in
+ * all; without it, files that are still being written may be taken for whole.
+ * @param {Hostpair} h @param {number} count @param {number} [bytes]
  */
-export const hashed = (h, count) =>
+export const hashed = (h, count, bytes) =>
     waitFor(
         async () => {
             const { share } = (await h.api("/status")).json;
-            if (share.files !== count || share.hashed_bytes !== share.bytes) return false;
+            if (share.files !== count || share.hashed_bytes !== (bytes ?? share.bytes)) return false;
             const { text } = await h.peer("/list", { headers: { accept: "application/x-ndjson" } });
             const files = text
                 .trim()
@@ -61,7 +62,12 @@ export const hashed = (h, count) =>
 export async function sharing(t, name, files) {
     const h = await startHostpair({ t, name });
     await makeFiles(h.shareDir, files);
-    await hashed(h, Object.keys(files).length);
+    const sizes = Object.values(files).map((file) => (Buffer.isBuffer(file) ? file.length : file.size));
+    await hashed(
+        h,
+        sizes.length,
+        sizes.reduce((sum, size) => sum + size, 0),
+    );
     return h;
 }
 

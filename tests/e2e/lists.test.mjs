@@ -6,8 +6,18 @@ import { open } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 
-import { addHost, makeFile, startHostpair, waitFor } from "./harness.mjs";
-import { hashed, listed } from "./hosts.mjs";
+import {
+    MiB,
+    addHost,
+    download,
+    makeFile,
+    pathOf,
+    sha256,
+    startHostpair,
+    waitFor,
+    waitState,
+} from "./harness.mjs";
+import { hashed, listed, makeFiles, sharing } from "./hosts.mjs";
 
 /** @typedef {import("./harness.mjs").Hostpair} Hostpair */
 
@@ -58,5 +68,51 @@ describe("the list of another host", { concurrency: 1 }, () => {
             (await a.peer("/hostpair", { headers: { accept: "application/json" } })).text,
         );
         assert.equal(told.hashed_bytes, told.bytes);
+    });
+
+    test("tells a file from one of 64 bytes that has the same root", async (t) => {
+        const a = await sharing(t, "a", { large: { size: 4 * MiB, seed: 5 } });
+        const b = await startHostpair({ t, name: "b" });
+        const { headers } = await a.peer("/large");
+        const root = headers["hostpair-root"];
+        const nodes = await a.peer(`/manifest/${root}?chunk=${2 * MiB}`);
+        assert.equal(nodes.body.length, 64);
+        await makeFiles(a.shareDir, { twin: nodes.body });
+        await hashed(a, 2);
+        const { id } = await addHost(b, a.peerPort);
+        await listed(b, id, 2);
+        for (const path of ["large", "twin"]) assert.equal((await entry(b, id, path)).root, root, path);
+
+        // The layer goes by the size; without it, it is the one of the file that has a layer.
+        for (const [size, length] of [
+            ["", 64],
+            [`&size=${4 * MiB}`, 64],
+            ["&size=64", 32],
+        ])
+            assert.equal((await a.peer(`/manifest/${root}?chunk=${2 * MiB}${size}`)).body.length, length);
+        assert.equal((await a.peer(`/manifest/${root}?chunk=${2 * MiB}&size=65`)).status, 404);
+        for (const size of ["0", "x", "", "99999999999999999999"])
+            assert.equal((await a.peer(`/manifest/${root}?chunk=${2 * MiB}&size=${size}`)).status, 400);
+
+        const { results } = (await b.api("/search?q=twin")).json;
+        assert.deepEqual(
+            results.map((/** @type {any} */ r) => [r.size, r.copies.length]),
+            [[64, 1]],
+        );
+        assert.equal((await b.api("/downloads", { json: { root, size: 65 } })).status, 404);
+        assert.equal((await b.api("/downloads", { json: { host: id, path: "twin", size: 64 } })).status, 422);
+        const twin = await download(b, { root, size: 64 });
+        await waitState(b, twin.id, "done");
+        assert.equal(await sha256(pathOf(b, twin)), await sha256(join(a.shareDir, "twin")));
+        assert.equal((await entry(b, id, "twin")).local, "done");
+        assert.equal((await entry(b, id, "large")).local, null);
+        const large = await download(b, { host: id, path: "large" });
+        assert.notEqual(large.id, twin.id);
+        const done = await waitState(b, large.id, "done");
+        assert.equal(done.verified, true);
+        assert.equal(await sha256(pathOf(b, large)), await sha256(join(a.shareDir, "large")));
+        // Both are there now: an order of either is the download that has it.
+        assert.equal((await b.api("/downloads", { json: { root, size: 64 } })).json.id, twin.id);
+        assert.equal((await b.api("/downloads", { json: { root, size: 4 * MiB } })).json.id, large.id);
     });
 });

@@ -287,17 +287,59 @@ static void a_content_is_found_on_every_host_that_has_it(void **state)
     memset(root, '1', 64);
     root[64] = '\0';
     hp_remote_files_t files;
-    ok(hp_remote_file_by_root(db, root, 10, &files, &err));
+    ok(hp_remote_file_by_root(db, root, HP_REMOTE_NO_SIZE, 10, &files, &err));
     assert_int_equal(files.count, 2);
     assert_string_equal(files.items[0].path, "a/one");
     assert_string_equal(files.items[1].path, "uno");
     assert_string_equal(files.items[1].host, OTHER);
     hp_remote_files_dispose(&files);
-    ok(hp_remote_file_by_root(db, root, 1, &files, &err));
+    ok(hp_remote_file_by_root(db, root, 9, 1, &files, &err));
     assert_int_equal(files.count, 1);
     hp_remote_files_dispose(&files);
     hp_err_t why = {0};
-    assert_int_equal(hp_remote_file_by_root(db, "xyz", 1, &files, &why), HP_E_INVALID);
+    assert_int_equal(hp_remote_file_by_root(db, "xyz", 9, 1, &files, &why), HP_E_INVALID);
+}
+
+static void one_root_with_two_sizes_is_two_contents(void **state)
+{
+    hp_db_t *db = *state;
+    hp_remote_entry_t here[] = {F("large", 5000000), F("twin", 64), F("copy", 5000000)},
+                      there[] = {F("twin there", 64)};
+    for (size_t i = 0; i < HP_COUNT(here); i++)
+        set_root(&here[i], 0x11);
+    set_root(&there[0], 0x11);
+    import_all(db, HOST, here, HP_COUNT(here));
+    char root[65];
+    memset(root, '1', 64);
+    root[64] = '\0';
+    hp_remote_files_t files;
+    ok(hp_remote_file_by_root(db, root, 64, 10, &files, &err));
+    assert_int_equal(files.count, 1);
+    assert_string_equal(files.items[0].path, "twin");
+    hp_remote_files_dispose(&files);
+    ok(hp_remote_file_by_root(db, root, 5000000, 10, &files, &err));
+    assert_int_equal(files.count, 2);
+    hp_remote_files_dispose(&files);
+    ok(hp_remote_file_by_root(db, root, 65, 10, &files, &err));
+    assert_int_equal(files.count, 0);
+    hp_remote_files_dispose(&files);
+
+    int64_t size = 0;
+    ok(hp_remote_size_by_root(db, root, &size, &err));
+    assert_int_equal(size, 5000000); /* two of three */
+    import_all(db, OTHER, there, HP_COUNT(there));
+    ok(hp_remote_size_by_root(db, root, &size, &err));
+    assert_int_equal(size, 5000000); /* two of four, and the larger */
+    memset(root, '2', 64);
+    assert_int_equal(hp_remote_size_by_root(db, root, &size, NULL), HP_E_NOT_FOUND);
+    assert_int_equal(hp_remote_size_by_root(db, "xyz", &size, NULL), HP_E_INVALID);
+
+    hp_remote_results_t results;
+    ok(hp_remote_search(db, "twin", 10, &results, &err));
+    assert_int_equal(results.count, 1);
+    assert_int_equal(results.items[0].size, 64);
+    assert_int_equal(results.items[0].copy_count, 2);
+    hp_remote_results_dispose(&results);
 }
 
 static void searching_all_hosts_groups_the_same_content(void **state)
@@ -619,6 +661,7 @@ int main(void)
         T(a_file_is_found_by_its_exact_path),
         T(all_files_below_a_folder_are_listed_once),
         T(a_content_is_found_on_every_host_that_has_it),
+        T(one_root_with_two_sizes_is_two_contents),
         T(searching_all_hosts_groups_the_same_content),
         T(a_new_list_takes_the_place_of_the_old_one_at_once),
         T(a_list_that_was_not_finished_leaves_the_old_one),

@@ -240,7 +240,7 @@ static void on_layer(void *arg, int status, uint8_t *digests, size_t count)
 static int layer_status(fixture_t *f, const char *root, uint64_t chunk)
 {
     layer_t l = {0};
-    hp_share_layer(f->share, root, chunk, on_layer, &l);
+    hp_share_layer(f->share, root, 0, chunk, on_layer, &l);
     WAIT_FOR(f, l.done);
     free(l.digests);
     return l.status;
@@ -258,7 +258,7 @@ static uint8_t *read_file(const fixture_t *f, const char *path, size_t size)
 static void assert_layer(fixture_t *f, const char *path, size_t size, uint64_t chunk)
 {
     layer_t l = {0};
-    hp_share_layer(f->share, root_on_disk(f, path), chunk, on_layer, &l);
+    hp_share_layer(f->share, root_on_disk(f, path), size, chunk, on_layer, &l);
     WAIT_FOR(f, l.done);
     assert_int_equal(l.status, 0);
     uint8_t *bytes = read_file(f, path, size), want[32];
@@ -290,6 +290,42 @@ static void layers_are_given_at_every_chunk_size(void **state)
         assert_layer(f, "large", 19 * MIB + 7, chunk);
     }
     assert_layer(f, "large", 19 * MIB + 7, (uint64_t)1 << 62);
+    close_share(f);
+}
+
+/* The two top nodes of a tree are a file of 64 bytes with the same root. */
+static void a_twin_of_another_size_has_its_own_layer(void **state)
+{
+    fixture_t *f = *state;
+    open_share(f);
+    make_file(f, "large", 4 * MIB, 2);
+    uint8_t *bytes = read_file(f, "large", 4 * MIB), nodes[64];
+    plain_node(bytes, 4 * MIB, 0, 2 * MIB, nodes);
+    plain_node(bytes, 4 * MIB, 2 * MIB, 2 * MIB, nodes + 32);
+    free(bytes);
+    int fd = open(at(f, "a twin"), O_WRONLY | O_CREAT | O_EXCL, 0644);
+    assert_int_equal(write(fd, nodes, sizeof nodes), sizeof nodes);
+    close(fd);
+    start_share(f);
+    WAIT_FOR(f, all_hashed(f));
+    char root[65];
+    snprintf(root, sizeof root, "%s", root_on_disk(f, "large"));
+    assert_string_equal(root, root_on_disk(f, "a twin"));
+    assert_layer(f, "large", 4 * MIB, 2 * MIB);
+    assert_layer(f, "large", 4 * MIB, 16384);
+    assert_layer(f, "a twin", 64, 2 * MIB);
+    assert_layer(f, "a twin", 64, 16384);
+    /* Who does not say the size wants a layer, and the twin has none. */
+    layer_t l = {0};
+    hp_share_layer(f->share, root, 0, 2 * MIB, on_layer, &l);
+    WAIT_FOR(f, l.done);
+    assert_int_equal(l.count, 2);
+    assert_memory_equal(l.digests, nodes, sizeof nodes);
+    free(l.digests);
+    l = (layer_t){0};
+    hp_share_layer(f->share, root, 65, 2 * MIB, on_layer, &l);
+    WAIT_FOR(f, l.done);
+    assert_int_equal(l.status, HP_E_NOT_FOUND);
     close_share(f);
 }
 
@@ -394,7 +430,7 @@ static void many_requests_for_a_computed_layer_are_all_answered(void **state)
     static layer_t layers[REQUESTS];
     memset(layers, 0, sizeof layers);
     for (size_t i = 0; i < REQUESTS; i++)
-        hp_share_layer(f->share, i % 2 == 0 ? x : y, i % 4 < 2 ? 16384 : 65536, on_layer, &layers[i]);
+        hp_share_layer(f->share, i % 2 == 0 ? x : y, 0, i % 4 < 2 ? 16384 : 65536, on_layer, &layers[i]);
     size_t answered = 0, busy = 0;
     for (size_t i = 0; i < REQUESTS; i++) {
         WAIT_FOR(f, layers[i].done);
@@ -465,6 +501,7 @@ int main(void)
         TEST(a_file_that_cannot_be_read_does_not_stop_the_others),
         TEST(many_small_files_are_all_hashed),
         TEST(layers_are_given_at_every_chunk_size),
+        TEST(a_twin_of_another_size_has_its_own_layer),
         TEST(stored_layers_need_no_file),
         TEST(bad_requests_for_layers_are_refused),
         TEST(the_layer_of_changed_bytes_is_never_given),

@@ -150,7 +150,7 @@ static bool has_layer(hp_db_t *db, uint8_t first)
 {
     hp_shared_content_t content;
     uint8_t root[HP_SHARED_ROOT_SIZE] = {first};
-    int rc = hp_shared_find(db, root, &content, NULL);
+    int rc = hp_shared_find(db, root, 0, &content, NULL);
     if (rc != 0) {
         assert_int_equal(rc, HP_E_NOT_FOUND);
         return false;
@@ -160,6 +160,38 @@ static bool has_layer(hp_db_t *db, uint8_t first)
     assert_memory_equal(content.digests, digests, sizeof digests);
     hp_shared_content_dispose(&content);
     return true;
+}
+
+/* A file of 64 bytes that holds the two top nodes of a larger file's tree. */
+static void a_twin_of_another_size_is_another_content(void **state)
+{
+    hp_db_t *db = *state;
+    hp_shared_identity_t large = identity(1, 3 * MIB, 1000000001), twin = identity(2, 64, 1000000001);
+    uint8_t root[HP_SHARED_ROOT_SIZE] = {5};
+    hp_shared_content_t content;
+    put(db, "large", large);
+    put(db, "a twin", twin);
+    set_root(db, large, 5);
+    set_root(db, twin, 5);
+    assert_int_equal(hp_shared_find(db, root, 64, &content, NULL), 0);
+    assert_string_equal(content.file.path, "a twin");
+    assert_int_equal(content.count, 0);
+    hp_shared_content_dispose(&content);
+    for (uint64_t size = 0; size <= 3 * MIB; size += 3 * MIB) {
+        assert_int_equal(hp_shared_find(db, root, size, &content, NULL), 0);
+        assert_string_equal(content.file.path, "large");
+        assert_int_equal(content.count, 3);
+        hp_shared_content_dispose(&content);
+    }
+    assert_int_equal(hp_shared_find(db, root, 65, &content, NULL), HP_E_NOT_FOUND);
+    take_away(db, "large"); /* and its layer with it, though the twin stays */
+    assert_int_equal(hp_shared_find(db, root, 0, &content, NULL), 0);
+    assert_string_equal(content.file.path, "a twin");
+    assert_int_equal(content.count, 0);
+    hp_shared_content_dispose(&content);
+    put(db, "a twin", identity(2, 3 * MIB, 1000000002));
+    set_root(db, twin, 5);
+    assert_int_equal(hp_shared_find(db, root, 0, &content, NULL), HP_E_NOT_FOUND);
 }
 
 static void a_layer_goes_with_the_last_file_that_has_it(void **state)
@@ -315,6 +347,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(totals_and_revision_follow_the_rows),
         TEST(a_root_belongs_to_exact_bytes),
+        TEST(a_twin_of_another_size_is_another_content),
         TEST(a_layer_goes_with_the_last_file_that_has_it),
         TEST(the_newest_and_the_smallest_come_first),
         TEST(files_that_may_still_change_unseen_are_left_out),
