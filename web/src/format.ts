@@ -8,7 +8,9 @@ export const minute = signal(Date.now());
 setInterval(() => (minute.value = Date.now()), 20_000);
 
 const UNITS = ["B", "kB", "MB", "GB", "TB", "PB"];
+// A formatter takes far longer to make than to use: a list of files uses two a row.
 const formats = new Map<string, Intl.NumberFormat>();
+const dateFormats = new Map<string, Intl.DateTimeFormat>();
 
 function number(value: number, digits: number): string {
   const key = `${language.value} ${digits}`;
@@ -21,6 +23,26 @@ function number(value: number, digits: number): string {
     formats.set(key, format);
   }
   return format.format(value);
+}
+
+const DATES = {
+  full: { dateStyle: "medium", timeStyle: "short" },
+  day: { year: "numeric", month: "short", day: "numeric" },
+  clock: { hour: "2-digit", minute: "2-digit", second: "2-digit" },
+  minute: { hour: "2-digit", minute: "2-digit" },
+} as const satisfies Record<string, Intl.DateTimeFormatOptions>;
+
+/** A moment in one of those forms; a dash for none. */
+function moment(time: string | number | null, form: keyof typeof DATES): string {
+  const at = time === null ? NaN : new Date(time).getTime();
+  if (Number.isNaN(at)) return "–";
+  const key = `${language.value} ${form}`;
+  let format = dateFormats.get(key);
+  if (!format) {
+    format = new Intl.DateTimeFormat(language.value, DATES[form]);
+    dateFormats.set(key, format);
+  }
+  return format.format(at);
 }
 
 /** 1530000 → "1.5 MB": decimal units, as file managers and disk makers count. */
@@ -70,26 +92,10 @@ export function ago(time: string | null): string {
   return relative.format(Math.round(seconds / 86400), "day");
 }
 
-export function dateTime(time: string | null): string {
-  const date = time ? new Date(time) : undefined;
-  if (!date || Number.isNaN(date.getTime())) return "–";
-  return date.toLocaleString(language.value, { dateStyle: "medium", timeStyle: "short" });
-}
-
-/** Short form for tables: the time today, else the date. */
-export function date(time: string | null): string {
-  const value = time ? new Date(time) : undefined;
-  if (!value || Number.isNaN(value.getTime())) return "–";
-  return value.toLocaleDateString(language.value, { year: "numeric", month: "short", day: "numeric" });
-}
-
-export function clock(time: string | number): string {
-  return new Date(time).toLocaleTimeString(language.value, {
-    hour: "2-digit",
-    minute: "2-digit",
-    second: "2-digit",
-  });
-}
+export const dateTime = (time: string | null): string => moment(time, "full");
+/** Short form for tables: the day. */
+export const date = (time: string | null): string => moment(time, "day");
+export const clock = (time: string | number): string => moment(time, "clock");
 
 /** Milliseconds as a short time. */
 function small(ms: number): string {
@@ -111,10 +117,7 @@ export function clockOffset(ms: number | null, uncertainty: number | null | unde
 /** What a host's clock shows now. */
 export function clockThere(ms: number | null): string {
   if (ms === null) return "–";
-  return new Date(minute.value + ms).toLocaleTimeString(language.value, {
-    hour: "2-digit",
-    minute: "2-digit",
-  });
+  return moment(minute.value + ms, "minute");
 }
 
 export function rtt(ms: number | null): string {
