@@ -171,6 +171,7 @@ struct item {
     item_phase_t phase;
     unsigned busy; /* leases, chunk jobs, pool steps and store jobs that point here */
     int fd;        /* part file, -1 none */
+    hp_file_writes_t writes;
     bool size_known;
     bool ready; /* part file open and reserved: chunks may be written */
     bool whole; /* no validator or no ranges: one connection, from byte 0 */

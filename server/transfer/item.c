@@ -40,6 +40,7 @@ item_t *hp_item_create(download_t *download, hp_download_file_row_t *row)
     self->row = *row;
     *row = (hp_download_file_row_t){0};
     self->fd = -1;
+    hp_file_writes_init(&self->writes);
     self->phase = ITEM_LOADING;
     return self;
 }
@@ -67,6 +68,7 @@ void hp_item_free(item_t *self)
     hp_left_free(&self->left);
     if (self->fd >= 0)
         close(self->fd);
+    hp_file_writes_dispose(&self->writes);
     while (self->sources != NULL) {
         source_t *source = self->sources;
         self->sources = source->next;
@@ -497,6 +499,7 @@ void hp_item_chunk_ready(item_t *self, lease_t *lease)
     *chunk = (item_chunk_t){
         .job = {.buffer = buffer,
                 .fd = self->fd,
+                .writes = &self->writes,
                 .offset = (uint64_t)n * self->chunk_size,
                 .chunk_size = self->chunk_size,
                 .file_size = self->endless ? UINT64_MAX : self->size,

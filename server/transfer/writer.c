@@ -1,6 +1,7 @@
 #include "transfer/writer.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -78,25 +79,61 @@ void hp_writer_give_back(hp_writer_t *self, hp_chunk_buffer_t *buffer)
     }
 }
 
+void hp_file_writes_init(hp_file_writes_t *writes)
+{
+    *writes = (hp_file_writes_t){0};
+    if (uv_mutex_init(&writes->lock) != 0)
+        abort();
+}
+
+void hp_file_writes_dispose(hp_file_writes_t *writes)
+{
+    uv_mutex_destroy(&writes->lock);
+}
+
+static int write_buffer(int fd, const hp_chunk_buffer_t *buffer, uint64_t offset)
+{
+    for (size_t done = 0; done < buffer->length;) {
+        ssize_t n = pwrite(fd, buffer->data + done, buffer->length - done, (off_t)(offset + done));
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return n < 0 ? -errno : -ENOSPC;
+        done += (size_t)n;
+    }
+    return 0;
+}
+
+static void write_in_turn(hp_chunk_job_t *job)
+{
+    hp_file_writes_t *writes = job->writes;
+    uv_mutex_lock(&writes->lock);
+    job->status = write_buffer(job->fd, job->buffer, job->offset);
+    writes->unsent += job->buffer->length;
+    bool send = writes->unsent >= HP_WRITEBACK_BYTES && !writes->sending;
+    if (send) {
+        writes->unsent = 0;
+        writes->sending = true;
+    }
+    uv_mutex_unlock(&writes->lock);
+    if (!send)
+        return;
+    /* Only begins: what goes wrong on the way is told by the sync at the end. */
+    (void)sync_file_range(job->fd, 0, 0, SYNC_FILE_RANGE_WRITE);
+    uv_mutex_lock(&writes->lock);
+    writes->sending = false;
+    uv_mutex_unlock(&writes->lock);
+}
+
 static void on_work(uv_work_t *work)
 {
     hp_chunk_job_t *job = HP_CONTAINER(work, hp_chunk_job_t, work);
     const hp_chunk_buffer_t *buffer = job->buffer;
     hp_merkle_chunk_digest(buffer->data, buffer->length, job->chunk_size, job->file_size, job->digest);
-    if (job->expected != NULL && memcmp(job->expected, job->digest, HP_SHA256_SIZE) != 0) {
+    if (job->expected != NULL && memcmp(job->expected, job->digest, HP_SHA256_SIZE) != 0)
         job->status = HP_E_WRONG_DIGEST;
-        return;
-    }
-    for (size_t done = 0; done < buffer->length;) {
-        ssize_t n = pwrite(job->fd, buffer->data + done, buffer->length - done, (off_t)(job->offset + done));
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0) {
-            job->status = n < 0 ? -errno : -ENOSPC;
-            return;
-        }
-        done += (size_t)n;
-    }
+    else
+        write_in_turn(job);
 }
 
 void hp_writer_job_begins(hp_writer_t *self)

@@ -11,6 +11,8 @@
  * buffer came back.
  * 2. done runs exactly once for every put, also at teardown.
  * 3. A chunk whose digest is wrong is not written.
+ * 4. The chunks of a file are written one at a time: the kernel would let its other writers spin for the
+ *    inode's lock. Its pages go to the disk as they come, so that little is left for the sync at the end.
  */
 #ifndef HP_TRANSFER_WRITER_H
 #define HP_TRANSFER_WRITER_H
@@ -22,7 +24,9 @@
 #include "base/err.h"
 #include "share/sha256.h"
 
-#define HP_WRITER_BYTES (16u * 1024 * 1024)
+#define HP_WRITER_BYTES    (16u * 1024 * 1024)
+#define HP_WRITEBACK_BYTES (8u * 1024 * 1024) /* of one file, written since the disk was last told to start  \
+                                               */
 
 typedef struct hp_writer hp_writer_t;
 
@@ -32,9 +36,19 @@ typedef struct hp_chunk_buffer {
     uint8_t data[];
 } hp_chunk_buffer_t;
 
+/* What the pool threads that write one file share; embedded in its owner. */
+typedef struct hp_file_writes {
+    uv_mutex_t lock;
+    uint64_t unsent; /* bytes written since the last writeback began */
+    bool sending;    /* a thread is starting a writeback */
+} hp_file_writes_t;
+void hp_file_writes_init(hp_file_writes_t *writes);
+void hp_file_writes_dispose(hp_file_writes_t *writes);
+
 typedef struct hp_chunk_job {
     hp_chunk_buffer_t *buffer; /* owned by the writer from put on */
     int fd;                    /* must stay open until done */
+    hp_file_writes_t *writes;  /* of the file; must outlive the job */
     uint64_t offset, chunk_size, file_size;
     const uint8_t *expected; /* the digest from the manifest, valid until done; NULL: none */
     /* results */
