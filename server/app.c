@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/path.h"
+#include "cli/running.h"
 #include "db/self.h"
 
 #define PORT_TRIES 10 /* a default port that is taken: the next free one of so many in all */
@@ -184,7 +185,16 @@ int hp_app_build(hp_app_t *app, hp_err_t *err)
         app->self.peer_port = hp_http_port(hp_peer_listener(app->peer));
         rc = listen_near(app, &app->options->dashboard_listen, listen_dashboard, err);
     }
-    return rc == 0 ? write_port_file(app, err) : rc;
+    if (rc == 0)
+        rc = write_port_file(app, err);
+    if (rc != 0)
+        return rc;
+    /* Commands that do not find it ask at the default address. */
+    app->noted = hp_running_write(app->options->data, app->options->dashboard_listen.address,
+                                  app->self.peer_port, hp_api_port(app->api), err) == 0;
+    if (!app->noted)
+        hp_log(HP_LOG_WARN, "the note for commands cannot be written: %s", hp_err_text(err));
+    return 0;
 }
 
 void hp_app_start(hp_app_t *app)
@@ -209,5 +219,7 @@ void hp_app_destroy(hp_app_t *app, void (*closed)(void *arg), void *arg)
 {
     app->closed = closed;
     app->closed_arg = arg;
+    if (app->noted)
+        hp_running_remove(app->options->data);
     on_closed(app);
 }

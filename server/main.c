@@ -1,4 +1,5 @@
-/* hostpair: reads the options, builds the parts, lets the loop run until a signal ends it. */
+/* hostpair: reads the options, builds the parts, lets the loop run until a signal ends it; or runs a command.
+ */
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -6,6 +7,7 @@
 #include "app.h"
 #include "base/mem.h"
 #include "check.h"
+#include "cli/cli.h"
 
 #define POOL_MIN 4u
 #define POOL_MAX 16u
@@ -69,7 +71,7 @@ int main(int argc, char **argv)
     }
     if (self.options.help || self.options.version) {
         if (self.options.help)
-            hp_options_print_help(stdout);
+            hp_cli_print_help(stdout);
         else
             printf("hostpair %s\n", HP_VERSION);
         hp_options_dispose(&self.options);
@@ -79,6 +81,11 @@ int main(int argc, char **argv)
         int answer = hp_check_run(&self.options);
         hp_options_dispose(&self.options);
         return answer;
+    }
+    if (self.options.command != 0) {
+        int code = hp_cli_run(&self.options, argc, argv);
+        hp_options_dispose(&self.options);
+        return code;
     }
     hp_log_set_level(self.options.log);
     size_pool();

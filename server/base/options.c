@@ -37,6 +37,7 @@ typedef enum {
 typedef struct {
     const char *name, *value; /* value: its placeholder, NULL for a flag */
     kind_t kind;
+    bool client;          /* tells a command where the running hostpair is */
     size_t field, given;  /* offsets in hp_options_t; given: the flag that says it was asked for */
     const char *fallback; /* the default as text, read like a given one; NULL none */
     const char *help;
@@ -58,7 +59,8 @@ static const option_t options[] = {
      .field = FIELD(dashboard_listen),
      .given = FIELD(dashboard_listen.given),
      .fallback = "127.0.0.1:9001",
-     .help = "where the dashboard and its API are served"},
+     .help = "where the dashboard and its API are served",
+     .client = true},
     {.name = "share",
      .value = "DIR",
      .kind = FOLDER,
@@ -77,9 +79,10 @@ static const option_t options[] = {
      .value = "DIR",
      .kind = FOLDER,
      .field = FIELD(data),
-     .given = NOWHERE,
+     .given = FIELD(data_given),
      .fallback = "$XDG_STATE_HOME/hostpair",
-     .help = "the folder of the database, made if missing"},
+     .help = "the folder of the database, made if missing",
+     .client = true},
     {.name = "name",
      .value = "NAME",
      .kind = TEXT,
@@ -113,7 +116,8 @@ static const option_t options[] = {
      .kind = TOKEN,
      .field = FIELD(dashboard_token),
      .given = NOWHERE,
-     .help = "what the dashboard asks for; needed to listen beyond loopback"},
+     .help = "what the dashboard asks for; needed to listen beyond loopback",
+     .client = true},
     {.name = "allow-host",
      .value = "NAME",
      .kind = NAMES,
@@ -132,7 +136,8 @@ static const option_t options[] = {
      .kind = FILE_PATH,
      .field = FIELD(port_file),
      .given = NOWHERE,
-     .help = "written once both listeners are up: {\"peer\":N,\"dashboard\":N}"},
+     .help = "written once both listeners are up: {\"peer\":N,\"dashboard\":N}",
+     .client = true},
     {.name = "web-root",
      .value = "DIR",
      .kind = EXISTING_FOLDER,
@@ -427,19 +432,21 @@ static int read_defaults(hp_options_t *self, hp_err_t *err)
     return 0;
 }
 
+/* Fills in all that it can; the first failure is returned. */
 static int read_default_folders(hp_options_t *self, hp_err_t *err)
 {
+    int first = 0;
     for (size_t i = 0; i < HP_COUNT(options); i++) {
         const option_t *option = &options[i];
         if (option->kind != FOLDER || *(char **)field_of(self, option->field) != NULL)
             continue;
-        int rc = set_value(self, option, option->fallback, false, err);
-        if (rc != 0) {
+        int rc = set_value(self, option, option->fallback, false, first == 0 ? err : NULL);
+        if (rc != 0 && first == 0) {
             hp_err_prefix(err, "--%s: ", option->name);
-            return rc;
+            first = rc;
         }
     }
-    return 0;
+    return first;
 }
 
 /* An empty variable counts as none, as compose files and service units often have them. */
@@ -543,12 +550,29 @@ int hp_options_read(hp_options_t *self, int argc, char **argv, hp_err_t *err)
     int rc = read_defaults(self, err);
     if (rc == 0)
         rc = read_environment(self, err);
-    for (int i = 1; rc == 0 && i < argc; i++)
-        rc = read_argument(self, argc, argv, &i, seen, err);
+    for (int i = 1; rc == 0 && i < argc && self->command == 0; i++) {
+        if (argv[i][0] == '-')
+            rc = read_argument(self, argc, argv, &i, seen, err);
+        else
+            self->command = i;
+    }
     if (rc != 0 || self->help || self->version || self->check)
         return rc;
-    rc = read_default_folders(self, err);
+    rc = read_default_folders(self, self->command == 0 ? err : NULL);
+    if (self->command != 0)
+        return 0;
     return rc != 0 ? rc : check_together(self, err);
+}
+
+int hp_options_read_client(hp_options_t *self, int argc, char **argv, int *index, hp_err_t *err)
+{
+    bool seen[HP_COUNT(options)] = {false};
+    const char *argument = argv[*index];
+    const option_t *option =
+        strncmp(argument, "--", 2) == 0 ? find(argument + 2, strcspn(argument + 2, "=")) : NULL;
+    if (option == NULL || !option->client)
+        return HP_E_NOT_FOUND;
+    return read_argument(self, argc, argv, index, seen, err);
 }
 
 void hp_options_dispose(hp_options_t *self)
@@ -566,21 +590,28 @@ void hp_options_dispose(hp_options_t *self)
     *self = (hp_options_t){0};
 }
 
+static void print_option(FILE *out, const option_t *option)
+{
+    char left[64];
+    snprintf(left, sizeof left, "--%s%s%s", option->name, option->value != NULL ? " " : "",
+             option->value != NULL ? option->value : "");
+    fprintf(out, "  %-29s %s", left, option->help);
+    if (option->fallback != NULL)
+        fprintf(out, " (default %s)", option->fallback);
+    fputc('\n', out);
+}
+
+void hp_options_print_client_help(FILE *out)
+{
+    for (size_t i = 0; i < HP_COUNT(options); i++)
+        if (options[i].client)
+            print_option(out, &options[i]);
+}
+
 void hp_options_print_help(FILE *out)
 {
-    fputs("Usage: hostpair [OPTION]...\n"
-          "Shares files with the other hosts of the network, and serves a dashboard to this one.\n\n",
-          out);
-    for (size_t i = 0; i < HP_COUNT(options); i++) {
-        const option_t *option = &options[i];
-        char left[64];
-        snprintf(left, sizeof left, "--%s%s%s", option->name, option->value != NULL ? " " : "",
-                 option->value != NULL ? option->value : "");
-        fprintf(out, "  %-29s %s", left, option->help);
-        if (option->fallback != NULL)
-            fprintf(out, " (default %s)", option->fallback);
-        fputc('\n', out);
-    }
+    for (size_t i = 0; i < HP_COUNT(options); i++)
+        print_option(out, &options[i]);
     fputs("\nEvery option but the last three can also be given in the environment, as HOSTPAIR_ and its name "
           "in upper case\n"
           "with _ for -: HOSTPAIR_PEER_LISTEN=0.0.0.0:9000. The command line wins. A repeatable one takes "

@@ -26,7 +26,7 @@ typedef struct hp_strings {
 typedef struct hp_options {
     hp_listen_t peer_listen, dashboard_listen;
     char *share, *downloads, *data; /* absolute paths */
-    bool share_given, downloads_given, name_given;
+    bool share_given, downloads_given, data_given, name_given;
     char *name;         /* NULL: what the database says, else the machine's name */
     hp_strings_t hosts; /* --host, "ADDR[:PORT]" as given */
     char *advertise;    /* NULL or "ADDR[:PORT]" */
@@ -36,15 +36,22 @@ typedef struct hp_options {
     hp_log_level_t log;
     char *port_file, *web_root;
     bool check, version, help;
+    int command; /* index of the first argument that is no option, a command's name; 0: there is none */
 } hp_options_t;
 
-/* Reads environment, then arguments (which win). 0, or HP_E_INVALID with one line that names the option: exit
- * code 2. The caller disposes. */
+/* Reads environment, then arguments (which win) up to a command's name. 0, or HP_E_INVALID with one line that
+ * names the option: exit code 2. The caller disposes. With a command, a folder that is neither given nor has
+ * a default (there is no home folder) stays NULL, and nothing is checked that only a server needs. */
 int hp_options_read(hp_options_t *self, int argc, char **argv, hp_err_t *err);
+
+/* Behind a command's name: reads argv[*index], and its value, which moves *index, when it is one of the
+ * options that tell where the running hostpair is. HP_E_NOT_FOUND when it is not. */
+int hp_options_read_client(hp_options_t *self, int argc, char **argv, int *index, hp_err_t *err);
 void hp_options_dispose(hp_options_t *self);
 
-/* What --help prints. */
+/* What --help prints of the options; and only those of hp_options_read_client. */
 void hp_options_print_help(FILE *out);
+void hp_options_print_client_help(FILE *out);
 
 /* "ADDR[:PORT]", "[V6]:PORT", "V6": address without brackets and the port, default_port when none is given.
  * Numeric addresses only. 0 or HP_E_INVALID. */

@@ -192,8 +192,45 @@ static void a_bad_value_is_refused_naming_the_option(void **state)
     REFUSED("--dashboard-token", "--dashboard-token", "two words", );
     REFUSED("--web-root", "--web-root", "/no/such/folder", );
     REFUSED("--colour", "--colour", );
-    REFUSED("file.txt", "file.txt", );
     REFUSED("--", "--", );
+}
+
+static void a_command_ends_the_options(void **state)
+{
+    (void)state;
+    assert_int_equal(READ("--data", "/srv/data", "hosts", "--json", "--log", "loud", ), 0);
+    assert_int_equal(options.command, 3);
+    assert_string_equal(options.data, "/srv/data");
+    assert_true(options.data_given);
+    assert_int_equal(READ("--name", "hosts", ), 0);
+    assert_int_equal(options.command, 0);
+    assert_false(options.data_given);
+    /* What only a server needs is not asked of a command. */
+    assert_int_equal(READ("--dashboard-listen", "0.0.0.0:9001", "hosts", ), 0);
+    assert_int_equal(options.command, 3);
+    REFUSED("--log", "--log", "loud", "hosts", );
+}
+
+static void a_command_takes_the_options_that_find_hostpair(void **state)
+{
+    (void)state;
+    char *words[] = {(char[]){"hostpair"},          (char[]){"ls"},     (char[]){"--data=/srv/d"},
+                     (char[]){"--dashboard-token"}, (char[]){"s3cret"}, (char[]){"--share"},
+                     (char[]){"--dashboard-listen"}};
+    int index = 2, count = (int)HP_COUNT(words);
+    assert_int_equal(READ("ls", ), 0);
+    assert_int_equal(hp_options_read_client(&options, count, words, &index, &err), 0);
+    assert_string_equal(options.data, "/srv/d");
+    assert_int_equal(index, 2);
+    index = 3;
+    assert_int_equal(hp_options_read_client(&options, count, words, &index, &err), 0);
+    assert_string_equal(options.dashboard_token, "s3cret");
+    assert_int_equal(index, 4);
+    index = 5;
+    assert_int_equal(hp_options_read_client(&options, count, words, &index, &err), HP_E_NOT_FOUND);
+    index = 6;
+    assert_int_equal(hp_options_read_client(&options, count, words, &index, &err), HP_E_INVALID);
+    assert_non_null(strstr(err.detail, "--dashboard-listen"));
 }
 
 static void a_bad_variable_is_named_with_its_option(void **state)
@@ -357,6 +394,8 @@ int main(void)
         TEST(the_data_folder_follows_xdg_when_that_is_absolute),
         TEST(without_home_the_passwd_entry_is_used),
         TEST(a_bad_value_is_refused_naming_the_option),
+        TEST(a_command_ends_the_options),
+        TEST(a_command_takes_the_options_that_find_hostpair),
         TEST(a_bad_variable_is_named_with_its_option),
         TEST(listening_beyond_loopback_needs_a_token),
         TEST(the_database_never_lies_in_the_shared_folder),

@@ -1,0 +1,344 @@
+#include "cli/internal.h"
+
+#include <string.h>
+
+/* ---- the commands and their options ---- */
+
+#define HOST_HELP                                                                                            \
+    "HOST is a host's name, its address with or without a port, or its id or the first characters of "       \
+    "that.\n"                                                                                                \
+    "An address that is not known yet is asked, and known from then on.\n"
+
+const hp_command_t hp_commands[] = {
+    {.name = "hosts",
+     .sentence = "list the hosts that are known",
+     .flags = "json",
+     .takes = {HP_TAKES_NOTHING},
+     .run = hp_cli_hosts},
+    {.name = "ls",
+     .arguments = "HOST [FOLDER]",
+     .sentence = "list the files of a host",
+     .more = HOST_HELP "The list is the one that is kept here and fetched again when it changes.\n",
+     .flags = "refresh json",
+     .min = 1,
+     .max = 2,
+     .takes = {HP_TAKES_HOST, HP_TAKES_FOLDER},
+     .run = hp_cli_ls},
+    {.name = "get",
+     .arguments = "HOST PATH...",
+     .sentence = "download files and folders, and wait for them",
+     .more =
+         HOST_HELP "A path is as ls shows it; / is everything. Instead of HOST PATH, http:// and https:// "
+                   "addresses may stand.\n"
+                   "It prints where each file or folder landed. Ctrl-C pauses the downloads; the same "
+                   "command goes on where they were.\n"
+                   "When the terminal is closed, or with --no-wait, they go on by themselves.\n",
+     .flags = "to limit no-wait json",
+     .min = 1,
+     .max = SIZE_MAX,
+     .takes = {HP_TAKES_HOST, HP_TAKES_PATH},
+     .run = hp_cli_get},
+    {.name = "downloads",
+     .arguments = "[pause|resume|retry|remove ID...]",
+     .sentence = "list the downloads, or change some",
+     .more = "ID is the number in the list; pause and resume also take \"all\". What remove takes out of the "
+             "list is lost as far\n"
+             "as it is unfinished, unless --keep is given; a finished file always stays.\n",
+     .flags = "keep json",
+     .max = SIZE_MAX,
+     .takes = {HP_TAKES_ACTION, HP_TAKES_ID},
+     .run = hp_cli_downloads},
+    {.name = "share",
+     .arguments = "PATH...",
+     .sentence = "offer files and folders to the other hosts",
+     .more =
+         "They are copied into the shared folder. Ctrl-C leaves what was copied; the same command goes on "
+         "there.\n",
+     .flags = "to replace json",
+     .min = 1,
+     .max = SIZE_MAX,
+     .takes = {HP_TAKES_FILE},
+     .run = hp_cli_share},
+    {.name = "send",
+     .arguments = "HOST|everyone TEXT...",
+     .sentence = "send a message",
+     .more = HOST_HELP "TEXT - is read from standard input.\n",
+     .flags = "json",
+     .min = 2,
+     .max = SIZE_MAX,
+     .takes = {HP_TAKES_EVERYONE, HP_TAKES_NOTHING},
+     .run = hp_cli_send},
+    {.name = "messages",
+     .arguments = "[HOST|everyone]",
+     .sentence = "print the newest messages, unread ones marked",
+     .more = HOST_HELP "What a terminal has shown counts as read.\n",
+     .flags = "count follow json",
+     .max = 1,
+     .takes = {HP_TAKES_EVERYONE, HP_TAKES_NOTHING},
+     .run = hp_cli_messages},
+    {.name = "help",
+     .arguments = "[COMMAND]",
+     .sentence = "print this list, or what one command does",
+     .flags = "",
+     .max = 1,
+     .takes = {HP_TAKES_COMMAND, HP_TAKES_NOTHING},
+     .run = hp_cli_help,
+     .offline = true},
+    {.name = NULL},
+};
+
+/* For the shell's completion, not for people: the words of a command line, the last one unfinished. */
+static const hp_command_t complete = {.name = "complete",
+                                      .flags = "",
+                                      .max = SIZE_MAX,
+                                      .takes = {HP_TAKES_NOTHING},
+                                      .run = hp_cli_complete,
+                                      .offline = true};
+
+typedef struct {
+    const char *name, *value; /* value: its placeholder, NULL: it takes none */
+    size_t field;
+    const char *help;
+} flag_t;
+
+static const flag_t flags[] = {
+    {"to", "FOLDER", offsetof(hp_flags_t, to), "put it into this folder, below the usual one"},
+    {"limit", "RATE", offsetof(hp_flags_t, limit), "at most so many bytes a second: 500k, 2M"},
+    {"no-wait", NULL, offsetof(hp_flags_t, no_wait), "order it and do not wait"},
+    {"keep", NULL, offsetof(hp_flags_t, keep), "keep what is there of an unfinished download"},
+    {"replace", NULL, offsetof(hp_flags_t, replace), "replace files that are there already"},
+    {"count", "N", offsetof(hp_flags_t, count), "print so many, 20 if not given"},
+    {"follow", NULL, offsetof(hp_flags_t, follow), "go on printing those that come"},
+    {"refresh", NULL, offsetof(hp_flags_t, refresh), "ask the host for its list first"},
+    {"json", NULL, offsetof(hp_flags_t, json), "print what the API says, as JSON"},
+};
+
+static bool takes_flag(const hp_command_t *command, const flag_t *flag)
+{
+    size_t length = strlen(flag->name);
+    for (const char *p = command->flags; (p = strstr(p, flag->name)) != NULL; p += length)
+        if ((p == command->flags || p[-1] == ' ') && (p[length] == ' ' || p[length] == '\0'))
+            return true;
+    return false;
+}
+
+const hp_command_t *hp_command_find(const char *name)
+{
+    for (const hp_command_t *command = hp_commands; command->name != NULL; command++)
+        if (strcmp(command->name, name) == 0)
+            return command;
+    return strcmp(name, complete.name) == 0 ? &complete : NULL;
+}
+
+void hp_cli_each_flag(const hp_command_t *command, void (*fn)(void *arg, const char *name), void *arg)
+{
+    for (size_t i = 0; i < HP_COUNT(flags); i++)
+        if (takes_flag(command, &flags[i]))
+            fn(arg, flags[i].name);
+}
+
+/* ---- help ---- */
+
+static void print_exit_codes(FILE *out)
+{
+    fputs("Exit codes: 0 it is done; 1 it failed, the reason is printed; 2 wrong use; 3 no hostpair runs; "
+          "130 Ctrl-C.\n",
+          out);
+}
+
+static void print_usage(const hp_command_t *command, FILE *out)
+{
+    fprintf(out, "Usage: hostpair %s%s%s", command->name, command->arguments != NULL ? " " : "",
+            command->arguments != NULL ? command->arguments : "");
+    for (size_t i = 0; i < HP_COUNT(flags); i++)
+        if (takes_flag(command, &flags[i]))
+            fprintf(out, " [--%s%s%s]", flags[i].name, flags[i].value != NULL ? " " : "",
+                    flags[i].value != NULL ? flags[i].value : "");
+    fputc('\n', out);
+}
+
+void hp_cli_print_command_help(const hp_command_t *command, FILE *out)
+{
+    print_usage(command, out);
+    fprintf(out, "What it does: %s.\n\n", command->sentence);
+    if (command->more != NULL)
+        fprintf(out, "%s\n", command->more);
+    for (size_t i = 0; i < HP_COUNT(flags); i++) {
+        char left[64];
+        snprintf(left, sizeof left, "--%s%s%s", flags[i].name, flags[i].value != NULL ? " " : "",
+                 flags[i].value != NULL ? flags[i].value : "");
+        if (takes_flag(command, &flags[i]))
+            fprintf(out, "  %-29s %s\n", left, flags[i].help);
+    }
+    fputs("\nWhere the hostpair that runs is found:\n", out);
+    hp_options_print_client_help(out);
+    fputc('\n', out);
+    print_exit_codes(out);
+}
+
+void hp_cli_print_help(FILE *out)
+{
+    fputs("Usage: hostpair [OPTION]...\n"
+          "       hostpair COMMAND [ARGUMENT]...\n"
+          "Shares files with the other hosts of the network, and serves a dashboard to this one. A command "
+          "asks "
+          "the\n"
+          "hostpair that runs already.\n\nCommands:\n",
+          out);
+    for (const hp_command_t *command = hp_commands; command->name != NULL; command++) {
+        char left[64];
+        snprintf(left, sizeof left, "%s %s", command->name,
+                 command->arguments != NULL ? command->arguments : "");
+        fprintf(out, "  %-43s %s\n", left, command->sentence);
+    }
+    fputs("\n\"hostpair COMMAND --help\" tells more.\n", out);
+    print_exit_codes(out);
+    fputs("\nOptions:\n", out);
+    hp_options_print_help(out);
+}
+
+int hp_cli_help(hp_cli_t *cli)
+{
+    const hp_command_t *command = cli->count > 0 ? hp_command_find(cli->args[0]) : NULL;
+    if (cli->count > 0 && command == NULL) {
+        hp_say(stderr, "hostpair: %s is no command; see hostpair help", cli->args[0]);
+        return HP_EXIT_USAGE;
+    }
+    if (command != NULL)
+        hp_cli_print_command_help(command, stdout);
+    else
+        hp_cli_print_help(stdout);
+    return 0;
+}
+
+/* ---- errors ---- */
+
+int hp_cli_fail(const hp_cli_t *self, const hp_err_t *err)
+{
+    (void)self;
+    hp_say(stderr, "hostpair: %s", hp_err_text(err));
+    return err->code == HP_E_UNREACHABLE ? HP_EXIT_NOT_RUNNING : HP_EXIT_FAILED;
+}
+
+int hp_cli_usage(const hp_cli_t *self, const char *what)
+{
+    hp_say(stderr, "hostpair: %s; see hostpair %s --help", what, self->command->name);
+    return HP_EXIT_USAGE;
+}
+
+/* ---- the words of the command line ---- */
+
+char *hp_cli_command_line(const hp_cli_t *self)
+{
+    char *line = hp_strdup("");
+    for (int i = 0; i < self->argc; i++) {
+        char *word = hp_text_quote(self->argv[i]);
+        char *longer = hp_sprintf("%s%s%s", line, i > 0 ? " " : "", word);
+        free(word);
+        free(line);
+        line = longer;
+    }
+    return line;
+}
+
+/* Reads the option at argv[*index], which may be one of the command or one that tells where hostpair is. */
+static int read_option(hp_cli_t *self, int *index, hp_err_t *err)
+{
+    const char *word = self->argv[*index], *name = word + 2, *equals = strchr(name, '=');
+    size_t length = equals != NULL ? (size_t)(equals - name) : strlen(name);
+    if (strcmp(word, "-h") == 0 || strcmp(word, "--help") == 0) {
+        self->flags.help = true;
+        return 0;
+    }
+    for (size_t i = 0; i < HP_COUNT(flags); i++) {
+        const flag_t *flag = &flags[i];
+        if (strlen(flag->name) != length || strncmp(flag->name, name, length) != 0 ||
+            !takes_flag(self->command, flag))
+            continue;
+        void *field = (char *)&self->flags + flag->field;
+        if (flag->value == NULL && equals != NULL)
+            return hp_err_set(err, HP_E_INVALID, "--%s takes no value", flag->name);
+        if (flag->value == NULL)
+            *(bool *)field = true;
+        else if (equals != NULL)
+            *(const char **)field = equals + 1;
+        else if (*index + 1 < self->argc)
+            *(const char **)field = self->argv[++*index];
+        else
+            return hp_err_set(err, HP_E_INVALID, "--%s needs a value: %s", flag->name, flag->value);
+        return 0;
+    }
+    int rc = hp_options_read_client(self->options, self->argc, self->argv, index, err);
+    if (rc == HP_E_NOT_FOUND)
+        return hp_err_set(err, HP_E_INVALID, "%s is no option of this command; see hostpair %s --help", word,
+                          self->command->name);
+    return rc;
+}
+
+int hp_cli_parse(hp_cli_t *self, hp_err_t *err)
+{
+    bool options = strcmp(self->command->name, complete.name) != 0;
+    self->args = hp_alloc_array((size_t)self->argc, sizeof *self->args);
+    for (int i = self->options->command + 1; i < self->argc; i++) {
+        char *word = self->argv[i];
+        if (options && strcmp(word, "--") == 0) {
+            options = false;
+        } else if (options && (strncmp(word, "--", 2) == 0 || strcmp(word, "-h") == 0)) {
+            int rc = read_option(self, &i, err);
+            if (rc != 0)
+                return rc;
+        } else {
+            self->args[self->count++] = word;
+        }
+    }
+    return 0;
+}
+
+static int run(hp_cli_t *self)
+{
+    hp_err_t err = {0};
+    if (hp_cli_parse(self, &err) != 0) {
+        hp_say(stderr, "hostpair: %s", hp_err_text(&err));
+        return HP_EXIT_USAGE;
+    }
+    if (self->flags.help) {
+        hp_cli_print_command_help(self->command, stdout);
+        return 0;
+    }
+    if (self->count < self->command->min)
+        return hp_cli_usage(self, "an argument is missing");
+    if (self->count > self->command->max)
+        return hp_cli_usage(self, "there are too many arguments");
+    if (!self->command->offline && hp_client_create(&self->client, self->options, &err) != 0) {
+        bool down = err.code == HP_E_UNREACHABLE;
+        hp_say(stderr, "hostpair: %s%s", hp_err_text(&err), down ? "; start it with: hostpair" : "");
+        return down ? HP_EXIT_NOT_RUNNING : HP_EXIT_FAILED;
+    }
+    return self->command->run(self);
+}
+
+int hp_cli_run(hp_options_t *options, int argc, char **argv)
+{
+    hp_cli_t self = {.options = options, .argc = argc, .argv = argv};
+    self.utf8 = hp_text_init();
+    self.out = hp_term_of(stdout, self.utf8);
+    self.err = hp_term_of(stderr, self.utf8);
+    self.command = hp_command_find(argv[options->command]);
+    if (self.command == NULL) {
+        hp_say(stderr, "hostpair: %.100s is neither an option nor a command; see hostpair --help",
+               argv[options->command]);
+        return HP_EXIT_USAGE;
+    }
+    int code = run(&self);
+    if (self.client != NULL)
+        hp_client_destroy(self.client);
+    free(self.args);
+    /* A full disk or a closed pipe behind standard output is a failure as well. */
+    if ((fflush(stdout) != 0 || ferror(stdout)) && code == 0) {
+        hp_say(stderr, "hostpair: standard output cannot be written");
+        code = HP_EXIT_FAILED;
+    }
+    if (code == HP_EXIT_INTERRUPTED)
+        hp_term_end_interrupted();
+    return code;
+}

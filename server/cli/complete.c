@@ -1,0 +1,176 @@
+/* Completion for the shell: what the last of some words may become, one candidate a line. Says nothing where
+ * it knows nothing: no message of this belongs between somebody's keystrokes. */
+#include <string.h>
+
+#include "base/path.h"
+#include "cli/internal.h"
+
+#define PAGES_MAX 10 /* of a folder's list */
+
+typedef struct {
+    const char *word; /* the unfinished one */
+} complete_t;
+
+/* A candidate with control characters would not be the same word when it is printed: it is left out. */
+static void offer(const complete_t *self, const char *candidate)
+{
+    char *clean = hp_text_clean(candidate);
+    if (candidate[0] != '\0' && strcmp(clean, candidate) == 0 &&
+        strncmp(candidate, self->word, strlen(self->word)) == 0)
+        printf("%s\n", candidate);
+    free(clean);
+}
+
+static void offer_flag(void *arg, const char *name)
+{
+    char word[64];
+    snprintf(word, sizeof word, "--%s", name);
+    offer(arg, word);
+}
+
+static void offer_commands(const complete_t *self)
+{
+    for (const hp_command_t *command = hp_commands; command->name != NULL; command++)
+        offer(self, command->name);
+}
+
+/* Names, and addresses where a name is missing or another host has it as well. */
+static void offer_hosts(const complete_t *self, hp_client_t *client)
+{
+    json_t *answer = NULL, *host;
+    size_t i, index;
+    if (hp_client_call(client, "GET", "/hosts", NULL, &answer, NULL) != 0)
+        return;
+    const json_t *hosts = json_object_get(answer, "hosts");
+    json_array_foreach((json_t *)hosts, i, host)
+    {
+        const char *name = hp_client_text(host, "name"), *id = hp_client_text(host, "id");
+        bool named = name[0] != '\0' && hp_host_match(hosts, name, &index, NULL) == 0 && index == i;
+        offer(self, named ? name : id);
+    }
+    json_decref(answer);
+}
+
+/* The folders, and the files if wanted, that continue what stands behind the last slash. */
+static void offer_paths(hp_cli_t *cli, const complete_t *self, const char *host_word, bool files)
+{
+    json_t *host = NULL, *page = NULL, *item, *answer = NULL;
+    size_t i, index;
+    const char *slash = strrchr(self->word, '/');
+    char *typed = hp_strndup(self->word, slash != NULL ? (size_t)(slash - self->word) + 1 : 0);
+    char *folder = hp_cli_tidy_path(typed);
+    if (hp_client_call(cli->client, "GET", "/hosts", NULL, &answer, NULL) == 0 &&
+        hp_host_match(json_object_get(answer, "hosts"), host_word, &index, NULL) == 0)
+        host = json_array_get(json_object_get(answer, "hosts"), index);
+    if (host != NULL && hp_cli_list(cli, hp_client_text(host, "id"), folder, PAGES_MAX, &page, NULL) == 0) {
+        json_array_foreach(json_object_get(page, "folders"), i, item)
+        {
+            char *path = hp_sprintf("%s%s/", typed, hp_client_text(item, "name"));
+            offer(self, path);
+            free(path);
+        }
+        json_array_foreach(json_object_get(page, "files"), i, item)
+        {
+            char *path = hp_sprintf("%s%s", typed, hp_client_text(item, "name"));
+            if (files)
+                offer(self, path);
+            free(path);
+        }
+    }
+    json_decref(page);
+    json_decref(answer);
+    free(folder);
+    free(typed);
+}
+
+static void offer_downloads(const complete_t *self, hp_client_t *client)
+{
+    json_t *answer = NULL, *download;
+    size_t i;
+    if (hp_client_call(client, "GET", "/downloads", NULL, &answer, NULL) != 0)
+        return;
+    json_array_foreach(json_object_get(answer, "downloads"), i, download)
+    {
+        char id[24];
+        snprintf(id, sizeof id, "%lld", (long long)hp_client_number(download, "id", 0));
+        offer(self, id);
+    }
+    json_decref(answer);
+}
+
+static void offer_argument(hp_cli_t *cli, const complete_t *self)
+{
+    static const char *const actions[] = {"pause", "resume", "retry", "remove"};
+    const hp_takes_t *takes = cli->command->takes;
+    size_t place = 0;
+    while (place < cli->count && place + 1 < HP_COUNT(cli->command->takes) &&
+           takes[place + 1] != HP_TAKES_LAST)
+        place++;
+    if (cli->count >= cli->command->max)
+        return;
+    switch (takes[place]) {
+    case HP_TAKES_EVERYONE:
+        offer(self, "everyone");
+        offer_hosts(self, cli->client);
+        break;
+    case HP_TAKES_HOST:
+        offer_hosts(self, cli->client);
+        break;
+    case HP_TAKES_FOLDER:
+    case HP_TAKES_PATH:
+        offer_paths(cli, self, cli->args[0], takes[place] == HP_TAKES_PATH);
+        break;
+    case HP_TAKES_COMMAND:
+        offer_commands(self);
+        break;
+    case HP_TAKES_ACTION:
+        for (size_t i = 0; i < HP_COUNT(actions); i++)
+            offer(self, actions[i]);
+        break;
+    case HP_TAKES_ID:
+        offer_downloads(self, cli->client);
+        break;
+    case HP_TAKES_FILE: /* the shell knows them */
+    case HP_TAKES_NOTHING:
+    case HP_TAKES_LAST:
+        break;
+    }
+}
+
+/* The words before the unfinished one have told the command. */
+static void complete_command(hp_cli_t *cli, const complete_t *self)
+{
+    if (hp_cli_parse(cli, NULL) != 0)
+        return;
+    if (self->word[0] == '-') {
+        hp_cli_each_flag(cli->command, offer_flag, (void *)(uintptr_t)self);
+        offer_flag((void *)(uintptr_t)self, "help");
+    } else if (cli->command->offline || hp_client_create(&cli->client, cli->options, NULL) == 0) {
+        offer_argument(cli, self);
+    }
+    if (cli->client != NULL)
+        hp_client_destroy(cli->client);
+}
+
+int hp_cli_complete(hp_cli_t *cli)
+{
+    hp_options_t options;
+    size_t before = cli->count > 0 ? cli->count - 1 : 0;
+    complete_t self = {.word = cli->count > 0 ? cli->args[before] : ""};
+    char **words = hp_alloc_array(before + 1, sizeof *words);
+    words[0] = cli->argv[0];
+    for (size_t i = 0; i < before; i++)
+        words[i + 1] = cli->args[i];
+    if (hp_options_read(&options, (int)before + 1, words, NULL) == 0) {
+        hp_cli_t inner = {.options = &options, .argc = (int)before + 1, .argv = words};
+        inner.command = options.command != 0 ? hp_command_find(words[options.command]) : NULL;
+        if (inner.command != NULL)
+            complete_command(&inner, &self);
+        else if (options.command == 0 && self.word[0] != '-')
+            offer_commands(&self);
+        free(inner.args);
+    }
+    hp_options_dispose(&options);
+    free(words);
+    return 0;
+}
