@@ -7,18 +7,23 @@
 #include "base/clock.h"
 #include "base/path.h"
 
+uint16_t hp_peer_sender_port(hp_http_request_t *request)
+{
+    const char *text = hp_http_header(request, HP_PROBE_PORT_HEADER);
+    if (text == NULL || text[0] < '0' || text[0] > '9')
+        return 0;
+    char *end;
+    unsigned long port = strtoul(text, &end, 10);
+    return *end == '\0' && port <= UINT16_MAX ? (uint16_t)port : 0;
+}
+
 /* A host that looks for others says where it listens: then both know of each other after one scan. It is only
  * a hint: the address is probed. */
 static void note_asker(hp_peer_t *peer, hp_http_request_t *request)
 {
-    const char *text = hp_http_header(request, HP_PROBE_PORT_HEADER);
-    uint16_t client_port;
-    if (peer->hosts == NULL || text == NULL)
-        return;
-    char *end;
-    unsigned long port = strtoul(text, &end, 10);
-    if (*end == '\0' && port > 0 && port <= UINT16_MAX)
-        hp_hosts_hint(peer->hosts, hp_http_client(request, &client_port), (uint16_t)port, HP_FOUND_SCAN);
+    uint16_t port = hp_peer_sender_port(request);
+    if (peer->hosts != NULL && port != 0)
+        hp_hosts_hint(peer->hosts, hp_http_client(request, NULL), port, HP_FOUND_SCAN);
 }
 
 void hp_peer_about(hp_peer_t *peer, hp_http_request_t *request)

@@ -10,6 +10,7 @@ struct hp_peer {
     hp_share_t *share;
     const hp_self_t *self;
     hp_hosts_t *hosts;            /* or NULL */
+    hp_messages_t *messages;      /* or NULL */
     hp_http_listener_t *listener; /* NULL once it has closed */
     unsigned timers;              /* that are open */
     void (*closed)(void *arg);
@@ -32,6 +33,9 @@ void hp_peer_manifest(hp_peer_t *peer, hp_http_request_t *request, const char *r
 void hp_peer_file(hp_peer_t *peer, hp_http_request_t *request, const char *path);
 /* path: as hp_peer_file's. */
 void hp_peer_torrent(hp_peer_t *peer, hp_http_request_t *request, const char *path);
+void hp_peer_message(hp_peer_t *peer, hp_http_request_t *request);
+/* The port that the request says its sender listens on; 0: it does not say. */
+uint16_t hp_peer_sender_port(hp_http_request_t *request);
 void hp_peer_guest(hp_peer_t *peer, hp_http_request_t *request);
 
 /* Answers for a share's status that is not 0. */

@@ -8,7 +8,7 @@
 #include "base/mem.h"
 #include "url_path.h"
 
-#define BODY_MAX ((size_t)32 * 1024) /* bytes; no endpoint wants a body */
+#define BODY_MAX ((size_t)32 * 1024) /* bytes: a message */
 
 /* First segments that never name a file: such a file is reached as /files/<path>. */
 static const char *const reserved[] = {"hostpair", "list",    "files",      "manifest",
@@ -56,20 +56,47 @@ static void route(hp_peer_t *self, hp_http_request_t *request, const char *path)
     }
 }
 
+static bool is_message(const char *path)
+{
+    char first[16];
+    const char *rest;
+    return hp_url_path_first(path, first, sizeof first, &rest) && strcmp(first, "message") == 0 &&
+           rest == NULL;
+}
+
 static void on_request(void *arg, hp_http_request_t *request)
 {
-    const char *method = hp_http_method(request);
-    if (strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0)
-        route(arg, request, hp_http_path(request) + 1);
-    else
+    hp_peer_t *self = arg;
+    const char *method = hp_http_method(request), *path = hp_http_path(request) + 1;
+    if (self->hosts != NULL && hp_hosts_is_blocked(self->hosts, hp_http_client(request, NULL))) {
+        hp_http_reply_text_error(request, HP_E_BLOCKED, NULL);
+    } else if (self->messages != NULL && is_message(path)) {
+        if (strcmp(method, "POST") == 0)
+            hp_peer_message(self, request);
+        else
+            hp_http_reply_method(request, "POST");
+    } else if (strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0) {
+        route(self, request, path);
+    } else {
         hp_http_reply_method(request, "GET, HEAD");
+    }
+}
+
+/* A blocked host may be in the middle of something, or turn up at another address. */
+static void on_host(void *arg, hp_host_event_t event, const hp_host_t *host)
+{
+    hp_peer_t *self = arg;
+    (void)event;
+    for (size_t i = 0; host->blocked && i < host->address_count; i++)
+        hp_http_disconnect_address(self->listener, host->addresses[i].address);
 }
 
 int hp_peer_create(hp_peer_t **peer, uv_loop_t *loop, const hp_peer_options_t *options, hp_share_t *share,
                    const hp_self_t *self, hp_err_t *err)
 {
     hp_peer_t *made = hp_alloc(sizeof *made);
-    *made = (hp_peer_t){.loop = loop, .share = share, .self = self, .hosts = options->hosts};
+    *made = (hp_peer_t){
+        .loop = loop, .share = share, .self = self, .hosts = options->hosts, .messages = options->messages};
     hp_http_options_t http = {
         .name = "peer",
         .server = "hostpair/" HP_VERSION,
@@ -86,6 +113,8 @@ int hp_peer_create(hp_peer_t **peer, uv_loop_t *loop, const hp_peer_options_t *o
         free(made);
         return rc;
     }
+    if (made->hosts != NULL)
+        hp_hosts_on_event(made->hosts, on_host, made);
     *peer = made;
     return 0;
 }
@@ -128,5 +157,7 @@ void hp_peer_destroy(hp_peer_t *self, void (*closed)(void *arg), void *arg)
 {
     self->closed = closed;
     self->closed_arg = arg;
+    if (self->hosts != NULL)
+        hp_hosts_off_event(self->hosts, on_host, self);
     hp_http_destroy(self->listener, on_listener_closed, self);
 }

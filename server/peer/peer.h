@@ -1,5 +1,5 @@
 /* The peer listener: what other hosts, and people with nothing but a browser, may ask of this one. GET and
- * HEAD only; nothing here changes anything.
+ * HEAD, and POST /message, which alone changes anything. A blocked host gets 403 for everything.
  *
  * Invariants
  * 1. Loop thread only. The share and self outlive the peer.
@@ -16,6 +16,7 @@
 #include "base/err.h"
 #include "discovery/hosts.h"
 #include "http/http.h"
+#include "message/message.h"
 #include "share/share.h"
 
 typedef struct hp_peer hp_peer_t;
@@ -26,7 +27,9 @@ typedef struct hp_peer_options {
     unsigned connections_max;   /* 0: what the descriptor limit leaves */
     unsigned per_address_max;   /* 0: HP_PEER_PER_ADDRESS */
     unsigned stuck_ms, idle_ms; /* 0: the defaults of http.h */
-    hp_hosts_t *hosts; /* hears of hosts that look for others; NULL: nobody does. Outlives the peer */
+    hp_hosts_t *hosts;       /* hears of hosts that look for others, knows who is blocked; NULL: nobody does.
+                                Outlives the peer */
+    hp_messages_t *messages; /* takes what other hosts send; NULL: nobody does. Outlives the peer */
 } hp_peer_options_t;
 
 #define HP_PEER_PER_ADDRESS 1000
