@@ -67,6 +67,7 @@ static void on_closed(void *arg)
     }
     CLOSE(api, hp_api_destroy)
     CLOSE(peer, hp_peer_destroy)
+    CLOSE(messages, hp_messages_destroy)
     CLOSE(discovery, hp_discovery_destroy)
     CLOSE(transfer, hp_transfer_destroy)
     CLOSE(hosts, hp_hosts_destroy)
@@ -117,7 +118,8 @@ static int listen_near(hp_app_t *app, const hp_listen_t *where,
 
 static int listen_peer(hp_app_t *app, const char *address, uint16_t port, hp_err_t *err)
 {
-    hp_peer_options_t options = {.address = address, .port = port, .hosts = app->hosts};
+    hp_peer_options_t options = {
+        .address = address, .port = port, .hosts = app->hosts, .messages = app->messages};
     return hp_peer_create(&app->peer, app->loop, &options, app->share, &app->self, err);
 }
 
@@ -129,6 +131,7 @@ static int listen_dashboard(hp_app_t *app, const char *address, uint16_t port, h
                           .discovery = app->discovery,
                           .hosts = app->hosts,
                           .transfer = app->transfer,
+                          .messages = app->messages,
                           .peer = hp_peer_listener(app->peer),
                           .options = app->options,
                           .settings = &app->settings,
@@ -165,6 +168,9 @@ int hp_app_build(hp_app_t *app, hp_err_t *err)
         rc = hp_share_create(&app->share, app->loop, app->store, app->settings.share_folder, err);
     if (rc == 0)
         rc = hp_hosts_create(&app->hosts, app->loop, app->store, app->fetcher, &app->self, err);
+    if (rc == 0)
+        rc = hp_messages_create(&app->messages, app->loop, app->store, app->fetcher, app->hosts, &app->self,
+                                err);
     hp_transfer_settings_t transfer = {.downloads_folder = app->settings.downloads_folder,
                                        .running_downloads = (unsigned)app->settings.running_downloads,
                                        .connections_per_source =
@@ -209,6 +215,7 @@ void hp_app_start(hp_app_t *app)
         on_host(app, HP_HOST_ADDED, hp_hosts_at(app->hosts, i));
     hp_share_start(app->share);
     hp_transfer_start(app->transfer);
+    hp_messages_start(app->messages);
     hp_hosts_start(app->hosts);
     hp_discovery_start(app->discovery);
     hp_log(HP_LOG_INFO, "hostpair %s: %s shares %s on port %u; dashboard at http://localhost:%u", HP_VERSION,

@@ -17,6 +17,7 @@ typedef struct hp_app {
     hp_share_t *share;
     hp_transfer_t *transfer;
     hp_hosts_t *hosts;
+    hp_messages_t *messages;
     hp_discovery_t *discovery;
     hp_peer_t *peer;
     hp_api_t *api;

@@ -160,6 +160,7 @@ int hp_api_create(hp_api_t **out, const hp_api_deps_t *deps, const char *address
     api->digests = hp_digests_create();
     api->traffic = hp_traffic_create(api);
     api->events = hp_events_create(api);
+    api->news = hp_news_create(api);
     hp_http_set_limit(deps->peer, deps->settings->up_limit_bps);
     *out = api;
     return 0;
@@ -179,7 +180,8 @@ static void on_part_closed(void *arg)
 static void on_listener_closed(void *arg)
 {
     hp_api_t *api = arg;
-    api->parts = 2;
+    api->parts = 3;
+    hp_news_destroy(api->news, on_part_closed, api);
     hp_events_destroy(api->events, on_part_closed, api);
     hp_traffic_destroy(api->traffic, on_part_closed, api);
 }

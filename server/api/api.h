@@ -15,6 +15,7 @@
 #include "base/options.h"
 #include "discovery/discovery.h"
 #include "http/http.h"
+#include "message/message.h"
 #include "share/share.h"
 #include "store/store.h"
 #include "transfer/transfer.h"
@@ -28,6 +29,7 @@ typedef struct hp_api_deps {
     hp_discovery_t *discovery;
     hp_hosts_t *hosts;
     hp_transfer_t *transfer;
+    hp_messages_t *messages;
     hp_http_listener_t *peer; /* for connections, bytes sent and the upload limit */
     const hp_options_t *options;
     hp_settings_t *settings; /* in effect; changed here alone */

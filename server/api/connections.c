@@ -1,4 +1,4 @@
-/* GET /api/v1/connections: who is connected to the peer listener. */
+/* /api/v1/connections: who is connected to the peer listener. */
 #include <stdlib.h>
 
 #include "api/internal.h"
@@ -19,4 +19,19 @@ void hp_api_get_connections(hp_api_t *api, hp_http_request_t *request, const cha
     json_object_set_new(json, "connections", list);
     json_object_set_new(json, "total", hp_json_count(total));
     hp_http_reply_json(request, 200, json);
+}
+
+void hp_api_delete_connection(hp_api_t *api, hp_http_request_t *request, const char *arg)
+{
+    hp_err_t err;
+    int64_t id;
+    if (!hp_api_read_number(request, arg, &id))
+        return;
+    int rc = hp_http_disconnect(api->deps.peer, (uint64_t)id);
+    if (rc == 0) {
+        hp_http_reply_empty(request, 204);
+        return;
+    }
+    hp_err_set(&err, rc, "there is no connection %lld any more", (long long)id);
+    hp_http_reply_problem(request, rc, &err);
 }

@@ -114,7 +114,7 @@ static void open_download(hp_api_t *api, hp_http_request_t *request, int64_t id,
 void hp_api_get_download_content(hp_api_t *api, hp_http_request_t *request, const char *arg)
 {
     int64_t id;
-    if (hp_api_read_download_id(request, arg, &id))
+    if (hp_api_read_number(request, arg, &id))
         open_download(api, request, id, -1);
 }
 
@@ -123,7 +123,7 @@ void hp_api_get_download_digest(hp_api_t *api, hp_http_request_t *request, const
     int64_t id;
     int algorithm;
     hp_err_t err = {0};
-    if (!hp_api_read_download_id(request, arg, &id))
+    if (!hp_api_read_number(request, arg, &id))
         return;
     int rc = hp_api_read_algorithm(request, &algorithm, &err);
     if (rc != 0)

@@ -8,7 +8,7 @@
 
 #define PIECE_DOWNLOADS 100 /* of the list, made at one go */
 
-bool hp_api_read_download_id(hp_http_request_t *request, const char *arg, int64_t *id)
+bool hp_api_read_number(hp_http_request_t *request, const char *arg, int64_t *id)
 {
     char *end;
     long long value = strtoll(arg, &end, 10);
@@ -100,7 +100,7 @@ void hp_api_get_downloads(hp_api_t *api, hp_http_request_t *request, const char 
 void hp_api_get_download(hp_api_t *api, hp_http_request_t *request, const char *arg)
 {
     int64_t id;
-    if (hp_api_read_download_id(request, arg, &id))
+    if (hp_api_read_number(request, arg, &id))
         reply_download(api, request, 200, id);
 }
 
@@ -304,7 +304,7 @@ void hp_api_patch_download(hp_api_t *api, hp_http_request_t *request, const char
     hp_err_t err = {0};
     json_t *body = NULL;
     int64_t id;
-    if (!hp_api_read_download_id(request, arg, &id))
+    if (!hp_api_read_number(request, arg, &id))
         return;
     change_op_t *change = hp_api_op_create(sizeof *change, api, request);
     change->id = id;
@@ -329,7 +329,7 @@ typedef void (*transfer_call_fn)(hp_transfer_t *transfer, int64_t id, hp_downloa
 static void start_work(hp_api_t *api, hp_http_request_t *request, const char *arg, transfer_call_fn call)
 {
     int64_t id;
-    if (!hp_api_read_download_id(request, arg, &id))
+    if (!hp_api_read_number(request, arg, &id))
         return;
     change_op_t *change = hp_api_op_create(sizeof *change, api, request);
     change->id = id;
@@ -378,7 +378,7 @@ void hp_api_delete_download(hp_api_t *api, hp_http_request_t *request, const cha
     hp_err_t err = {0};
     int64_t id;
     int data = 0;
-    if (!hp_api_read_download_id(request, arg, &id))
+    if (!hp_api_read_number(request, arg, &id))
         return;
     int rc = hp_param_get_word(request, "data", words, &data, &err);
     if (rc != 0)
@@ -397,7 +397,7 @@ void hp_api_get_download_chunks(hp_api_t *api, hp_http_request_t *request, const
     hp_chunk_run_t *runs;
     size_t count;
     int64_t id;
-    if (!hp_api_read_download_id(request, arg, &id))
+    if (!hp_api_read_number(request, arg, &id))
         return;
     int rc = hp_transfer_chunks(api->deps.transfer, id, &chunk_size, &total, &runs, &count);
     if (rc != 0) {

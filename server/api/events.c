@@ -111,7 +111,12 @@ void hp_events_touch(hp_events_t *self, hp_topic_t topic, const char *key)
     keep_ticking(self);
 }
 
-static void publish(hp_events_t *self, hp_topic_t topic, const char *key, json_t *json)
+bool hp_events_awake(const hp_events_t *self)
+{
+    return hp_hub_awake(self->hub, hp_clock_ms());
+}
+
+void hp_events_publish(hp_events_t *self, hp_topic_t topic, const char *key, json_t *json)
 {
     char *text = hp_json_dump(json);
     hp_hub_publish(self->hub, topic, key, text, hp_clock_ms());
@@ -123,7 +128,7 @@ void hp_events_removed(hp_events_t *self, hp_topic_t topic, const char *key, jso
     json_t *json = json_object();
     json_object_set_new(json, "id", id);
     json_object_set_new(json, "removed", json_true());
-    publish(self, topic, key, json);
+    hp_events_publish(self, topic, key, json);
 }
 
 static void on_host_event(void *arg, hp_host_event_t event, const hp_host_t *host)
@@ -196,7 +201,7 @@ static void tell_log(hp_events_t *self)
     hp_log_entry_t *entries = hp_alloc_array((size_t)room, sizeof *entries);
     int count = hp_log_read(self->log_told, entries, room);
     for (int i = 0; i < count; i++)
-        publish(self, HP_TOPIC_LOG, "", hp_json_log_entry(&entries[i]));
+        hp_events_publish(self, HP_TOPIC_LOG, "", hp_json_log_entry(&entries[i]));
     if (count > 0)
         self->log_told = entries[count - 1].number;
     self->log_count += count;

@@ -1,19 +1,32 @@
 /* The known hosts: /api/v1/hosts, and the scan that finds more. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "api/internal.h"
 #include "base/mem.h"
 
+static bool has_address(const hp_host_t *host, const char *address)
+{
+    for (size_t i = 0; i < host->address_count; i++)
+        if (strcmp(host->addresses[i].address, address) == 0)
+            return true;
+    return false;
+}
+
+/* One that is online is the likelier one. */
 const char *hp_api_host_of(hp_api_t *api, const char *address)
 {
+    const hp_host_t *found = NULL;
+    bool several = false;
     for (size_t i = 0; i < hp_hosts_count(api->deps.hosts); i++) {
         const hp_host_t *host = hp_hosts_at(api->deps.hosts, i);
-        for (size_t k = 0; k < host->address_count; k++)
-            if (strcmp(host->addresses[k].address, address) == 0)
-                return host->id;
+        if (!has_address(host, address) || (found != NULL && found->online && !host->online))
+            continue;
+        several = found != NULL && found->online == host->online;
+        found = host;
     }
-    return NULL;
+    return found != NULL && !several ? found->id : NULL;
 }
 
 void hp_api_get_hosts(hp_api_t *api, hp_http_request_t *request, const char *arg)
@@ -44,10 +57,58 @@ void hp_api_get_host(hp_api_t *api, hp_http_request_t *request, const char *arg)
 
 void hp_api_delete_host(hp_api_t *api, hp_http_request_t *request, const char *arg)
 {
-    if (hp_hosts_remove(api->deps.hosts, arg) == 0)
+    hp_err_t err;
+    int rc = hp_hosts_remove(api->deps.hosts, arg);
+    if (rc == 0) {
         hp_http_reply_empty(request, 204);
-    else
+    } else if (rc == HP_E_CONFLICT) {
+        hp_err_set(&err, rc, "The host is blocked and would come back as one that is not: let it in first");
+        hp_http_reply_problem(request, rc, &err);
+    } else {
         reply_unknown(request, arg);
+    }
+}
+
+/* ---- blocking ---- */
+
+typedef struct {
+    hp_api_op_t op;
+    char id[HP_HOST_ID_SIZE];
+} change_op_t;
+
+static void on_changed(void *arg, int status, const hp_err_t *err)
+{
+    change_op_t *change = arg;
+    if (status == 0 && hp_api_is_closing(change->op.api))
+        status = HP_E_BUSY;
+    if (status == 0)
+        hp_api_get_host(change->op.api, change->op.request, change->id);
+    else
+        hp_http_reply_problem(change->op.request, status, err);
+    hp_api_op_destroy(change);
+}
+
+void hp_api_patch_host(hp_api_t *api, hp_http_request_t *request, const char *arg)
+{
+    static const char *const known[] = {"blocked", NULL};
+    hp_err_t err = {0};
+    json_t *body = NULL;
+    bool blocked = false, given = false;
+    int rc = hp_json_read_body(request, known, &body, &err);
+    if (rc == 0)
+        rc = hp_json_get_bool(body, "blocked", &blocked, &given, &err);
+    json_decref(body);
+    if (rc != 0) {
+        hp_http_reply_problem(request, rc, &err);
+        return;
+    }
+    if (!given || hp_hosts_find(api->deps.hosts, arg) == NULL) {
+        hp_api_get_host(api, request, arg);
+        return;
+    }
+    change_op_t *change = hp_api_op_create(sizeof *change, api, request);
+    snprintf(change->id, sizeof change->id, "%s", arg);
+    hp_hosts_set_blocked(api->deps.hosts, arg, blocked, on_changed, change);
 }
 
 static void on_added(void *arg, int status, const hp_host_t *host, bool is_new, const hp_err_t *err)

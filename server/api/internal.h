@@ -12,6 +12,7 @@
 typedef struct hp_events hp_events_t;   /* events.c */
 typedef struct hp_traffic hp_traffic_t; /* traffic.c */
 typedef struct hp_digests hp_digests_t; /* digest.c */
+typedef struct hp_news hp_news_t;       /* messages.c: events of messages */
 
 struct hp_api {
     hp_api_deps_t deps;
@@ -20,6 +21,7 @@ struct hp_api {
     hp_events_t *events;
     hp_traffic_t *traffic;
     hp_digests_t *digests;
+    hp_news_t *news;
     struct upload *uploads; /* upload.c: pieces being written */
     int64_t started_at;     /* wall ms */
     uint64_t started_ms;
@@ -51,8 +53,9 @@ bool hp_api_is_closing(const hp_api_t *api);
 /* A 200 or other status with JSON text, malloced, which is taken. */
 void hp_api_reply_text(hp_http_request_t *request, int status, char *json);
 
-/* The download id in a path. One that no download can have is answered here, and gives false. */
-bool hp_api_read_download_id(hp_http_request_t *request, const char *arg, int64_t *id);
+/* The number of a download, a message or a connection in a path. One that nothing can have is answered here,
+ * and gives false. */
+bool hp_api_read_number(hp_http_request_t *request, const char *arg, int64_t *id);
 
 /* ---- parts ---- */
 
@@ -60,7 +63,15 @@ hp_events_t *hp_events_create(hp_api_t *api);
 void hp_events_destroy(hp_events_t *events, void (*closed)(void *arg), void *arg);
 void hp_events_touch(hp_events_t *events, hp_topic_t topic, const char *key);
 void hp_events_removed(hp_events_t *events, hp_topic_t topic, const char *key, json_t *id);
+/* Tells this at once, as it is given. Takes the reference. */
+void hp_events_publish(hp_events_t *events, hp_topic_t topic, const char *key, json_t *json);
+/* Whether anybody listens, or did not long ago: what is not seen need not be looked for. */
+bool hp_events_awake(const hp_events_t *events);
 size_t hp_events_listeners(const hp_events_t *events);
+
+/* Tells of new and changed messages. */
+hp_news_t *hp_news_create(hp_api_t *api);
+void hp_news_destroy(hp_news_t *news, void (*closed)(void *arg), void *arg);
 
 hp_traffic_t *hp_traffic_create(hp_api_t *api);
 void hp_traffic_destroy(hp_traffic_t *traffic, void (*closed)(void *arg), void *arg);
@@ -80,8 +91,8 @@ int hp_api_read_algorithm(hp_http_request_t *request, int *algorithm, hp_err_t *
 json_t *hp_api_status_json(hp_api_t *api);
 json_t *hp_api_scan_json(hp_api_t *api);
 json_t *hp_api_share_json(hp_api_t *api);
-const char *hp_api_host_of(hp_api_t *api,
-                           const char *address); /* the id of the host with this address; NULL */
+const char *hp_api_host_of(hp_api_t *api, const char *address); /* the id of the host with this address; NULL:
+                                                                   none, or several share it */
 
 /* ---- what is not in the table: the page's own files ---- */
 
@@ -95,6 +106,7 @@ HP_HANDLER(post_session);
 HP_HANDLER(get_hosts);
 HP_HANDLER(post_hosts);
 HP_HANDLER(get_host);
+HP_HANDLER(patch_host);
 HP_HANDLER(delete_host);
 HP_HANDLER(post_scan);
 HP_HANDLER(get_host_files);
@@ -116,7 +128,14 @@ HP_HANDLER(get_share_files);
 HP_HANDLER(put_share_file);
 HP_HANDLER(delete_share_file);
 HP_HANDLER(get_share_digest);
+HP_HANDLER(get_messages);
+HP_HANDLER(post_messages);
+HP_HANDLER(post_messages_read);
+HP_HANDLER(get_message);
+HP_HANDLER(delete_message);
+HP_HANDLER(post_message_retry);
 HP_HANDLER(get_connections);
+HP_HANDLER(delete_connection);
 HP_HANDLER(get_settings);
 HP_HANDLER(patch_settings);
 HP_HANDLER(get_traffic);

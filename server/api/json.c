@@ -67,6 +67,7 @@ json_t *hp_json_host(const hp_host_t *host)
     json_object_set_new(json, "rtt_ms", host->rtt_ms < 0 ? json_null() : json_real(host->rtt_ms));
     json_object_set_new(json, "clock_offset_ms",
                         host->clock_uncertainty_ms < 0 ? json_null() : json_integer(host->clock_offset_ms));
+    json_object_set_new(json, "clock_uncertainty_ms", hp_json_count_or_null(host->clock_uncertainty_ms));
     json_object_set_new(json, "files", hp_json_count_or_null(host->files));
     json_object_set_new(json, "bytes", hp_json_count_or_null(host->bytes));
     json_object_set_new(json, "found_by", json_string(hp_found_by_name(host->found_by)));
@@ -76,6 +77,7 @@ json_t *hp_json_host(const hp_host_t *host)
     json_object_set_new(json, "listing", json_boolean(host->listing));
     json_object_set_new(json, "list_error", hp_json_text_or_null(host->list_error));
     json_object_set_new(json, "problem", hp_json_text_or_null(host->problem));
+    json_object_set_new(json, "blocked", json_boolean(host->blocked));
     return json;
 }
 
@@ -148,6 +150,48 @@ json_t *hp_json_connection(const hp_http_connection_t *connection, const char *h
     json_object_set_new(json, "speed_bps", hp_json_count(connection->speed_bps));
     json_object_set_new(json, "path", hp_json_text_or_null(connection->path));
     json_object_set_new(json, "user_agent", hp_json_text_or_null(connection->user_agent));
+    json_object_set_new(json, "active", json_boolean(connection->active));
+    return json;
+}
+
+static json_t *offer_json(const hp_message_t *message)
+{
+    if (!message->has_offer)
+        return json_null();
+    json_t *json = json_object();
+    json_object_set_new(json, "path", hp_json_text(message->offer.path));
+    json_object_set_new(json, "size", json_integer(message->offer.size));
+    json_object_set_new(json, "root", hp_json_text_or_null(message->offer.root));
+    return json;
+}
+
+static json_t *delivery_json(const hp_message_delivery_t *delivery)
+{
+    json_t *json = json_object();
+    json_object_set_new(json, "host", hp_json_text(delivery->host));
+    json_object_set_new(json, "state", json_string(hp_delivery_state_name(delivery->state)));
+    json_object_set_new(json, "reason", hp_json_text_or_null(delivery->reason));
+    json_object_set_new(json, "at", hp_json_time(delivery->at));
+    return json;
+}
+
+json_t *hp_json_message(const hp_message_t *message)
+{
+    json_t *deliveries = json_array(), *json = json_object();
+    for (size_t i = 0; i < message->delivery_count; i++)
+        json_array_append_new(deliveries, delivery_json(&message->deliveries[i]));
+    json_object_set_new(json, "id", json_integer(message->id));
+    json_object_set_new(json, "uid", hp_json_text(message->uid));
+    json_object_set_new(json, "from", hp_json_text(message->from));
+    json_object_set_new(json, "from_name", hp_json_text(message->from_name));
+    json_object_set_new(json, "to", hp_json_text(message->to));
+    json_object_set_new(json, "text", hp_json_text(message->text));
+    json_object_set_new(json, "sent_at", hp_json_time(message->sent_at));
+    json_object_set_new(json, "received_at", hp_json_time(message->received_at));
+    json_object_set_new(json, "incoming", json_boolean(message->incoming));
+    json_object_set_new(json, "unread", json_boolean(message->unread));
+    json_object_set_new(json, "offer", offer_json(message));
+    json_object_set_new(json, "deliveries", deliveries);
     return json;
 }
 

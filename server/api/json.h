@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "discovery/hosts.h"
 #include "http/http.h"
+#include "message/message.h"
 #include "transfer/transfer.h"
 
 /* ---- out ---- */
@@ -26,6 +27,7 @@ json_t *hp_json_time_or_null(int64_t wall_ms); /* 0 or below is null */
 json_t *hp_json_host(const hp_host_t *host);
 json_t *hp_json_download(const hp_download_info_t *info);
 json_t *hp_json_connection(const hp_http_connection_t *connection, const char *host);
+json_t *hp_json_message(const hp_message_t *message);
 json_t *hp_json_log_entry(const hp_log_entry_t *entry);
 
 /* Compact text, malloced. Takes the reference. */

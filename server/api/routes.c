@@ -10,6 +10,7 @@ const hp_route_t hp_api_routes[] = {
     {"GET", "/api/v1/hosts", hp_api_get_hosts},
     {"POST", "/api/v1/hosts", hp_api_post_hosts},
     {"GET", "/api/v1/hosts/{id}", hp_api_get_host},
+    {"PATCH", "/api/v1/hosts/{id}", hp_api_patch_host},
     {"DELETE", "/api/v1/hosts/{id}", hp_api_delete_host},
     {"GET", "/api/v1/hosts/{id}/files", hp_api_get_host_files},
     {"POST", "/api/v1/hosts/{id}/files/refresh", hp_api_post_host_files_refresh},
@@ -34,7 +35,15 @@ const hp_route_t hp_api_routes[] = {
     {"DELETE", "/api/v1/share/files/{path...}", hp_api_delete_share_file},
     {"GET", "/api/v1/share/digest", hp_api_get_share_digest},
 
+    {"GET", "/api/v1/messages", hp_api_get_messages},
+    {"POST", "/api/v1/messages", hp_api_post_messages},
+    {"POST", "/api/v1/messages/read", hp_api_post_messages_read},
+    {"GET", "/api/v1/messages/{id}", hp_api_get_message},
+    {"DELETE", "/api/v1/messages/{id}", hp_api_delete_message},
+    {"POST", "/api/v1/messages/{id}/retry", hp_api_post_message_retry},
+
     {"GET", "/api/v1/connections", hp_api_get_connections},
+    {"DELETE", "/api/v1/connections/{id}", hp_api_delete_connection},
     {"GET", "/api/v1/settings", hp_api_get_settings},
     {"PATCH", "/api/v1/settings", hp_api_patch_settings},
     {"GET", "/api/v1/traffic", hp_api_get_traffic},

@@ -90,6 +90,8 @@ json_t *hp_api_status_json(hp_api_t *api)
     json_object_set_new(json, "speed", speed);
     json_object_set_new(json, "free_bytes", hp_json_count(hp_transfer_free_bytes(api->deps.transfer)));
     json_object_set_new(json, "scan", hp_api_scan_json(api));
+    json_object_set_new(json, "messages",
+                        json_pack("{s:o}", "unread", hp_json_count(hp_messages_unread(api->deps.messages))));
     return json;
 }
 

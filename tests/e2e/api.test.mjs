@@ -1004,7 +1004,7 @@ describe("the rest", () => {
         for (const [method, path, allow] of [
             ["DELETE", "/status", "GET"],
             ["PUT", "/hosts", "GET,POST"],
-            ["POST", `/hosts/${host.id}`, "DELETE,GET"],
+            ["POST", `/hosts/${host.id}`, "DELETE,GET,PATCH"],
             ["DELETE", "/downloads", "GET,POST"],
             ["GET", "/downloads/pause", "POST"],
             ["POST", "/events", "GET"],

@@ -48,6 +48,7 @@ typedef struct {
     hp_share_t *share;
     hp_transfer_t *transfer;
     hp_hosts_t *hosts;
+    hp_messages_t *messages;
     hp_discovery_t *discovery;
     hp_http_listener_t *peer;
     hp_api_t *api;
@@ -78,6 +79,7 @@ static inline void on_closed(void *arg)
     }
     CLOSE(api, hp_api_destroy)
     CLOSE(peer, hp_http_destroy)
+    CLOSE(messages, hp_messages_destroy)
     CLOSE(discovery, hp_discovery_destroy)
     CLOSE(transfer, hp_transfer_destroy)
     CLOSE(hosts, hp_hosts_destroy)
@@ -142,6 +144,8 @@ static inline void start_server(char **more)
     rc = rc != 0 ? rc : hp_fetcher_create(&s->fetcher, &s->loop, &err);
     rc = rc != 0 ? rc : hp_share_create(&s->share, &s->loop, s->store, s->settings.share_folder, &err);
     rc = rc != 0 ? rc : hp_hosts_create(&s->hosts, &s->loop, s->store, s->fetcher, &s->self, &err);
+    rc = rc != 0 ? rc
+                 : hp_messages_create(&s->messages, &s->loop, s->store, s->fetcher, s->hosts, &s->self, &err);
     hp_transfer_settings_t transfer = {.downloads_folder = s->settings.downloads_folder,
                                        .running_downloads = 3,
                                        .connections_per_source = 4};
@@ -158,6 +162,7 @@ static inline void start_server(char **more)
                           .discovery = s->discovery,
                           .hosts = s->hosts,
                           .transfer = s->transfer,
+                          .messages = s->messages,
                           .peer = s->peer,
                           .options = &s->options,
                           .settings = &s->settings,
@@ -167,6 +172,7 @@ static inline void start_server(char **more)
         fail_msg("%s", hp_err_text(&err));
     hp_share_start(s->share);
     hp_transfer_start(s->transfer);
+    hp_messages_start(s->messages);
     hp_hosts_start(s->hosts);
     hp_discovery_start(s->discovery);
     assert_int_equal(uv_thread_create(&s->thread, run_server, s), 0);
