@@ -59,6 +59,8 @@ const PROBES = /\/api\/v1\/(messages|share\/files|settings|traffic)(\?|$)/;
  * @property {number} [height]
  * @property {string} [locale]
  * @property {"light" | "dark"} [colorScheme]
+ * @property {number} [scale] points of a picture for one of the page
+ * @property {string[]} [permissions] what the browser lets the page do without asking, such as "notifications"
  * @property {(page: import("playwright-core").Page) => Promise<unknown>} [prepare] called before the page is opened
  * @property {RegExp} [expected] addresses whose requests this test makes fail
  */
@@ -75,7 +77,14 @@ export async function openDashboard(t, host, hash = "#/hosts", options = {}) {
     const { width = 1280, height = 800, locale = "en-US", colorScheme = "light", expected } = options;
     const context = await (
         await launch()
-    ).newContext({ viewport: { width, height }, locale, colorScheme, acceptDownloads: true });
+    ).newContext({
+        viewport: { width, height },
+        deviceScaleFactor: options.scale ?? 1,
+        locale,
+        colorScheme,
+        permissions: options.permissions ?? [],
+        acceptDownloads: true,
+    });
     const page = await context.newPage();
     /** @type {string[]} */
     const errors = [];

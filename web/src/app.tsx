@@ -5,7 +5,7 @@ import { Component, type ComponentChildren } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import { api, whenUnauthorized } from "./api";
 import { percent, speed } from "./format";
-import { type Key, setLanguage, t } from "./i18n";
+import { type Key, explain, setLanguage, t } from "./i18n";
 import { Button, Failed } from "./parts/bits";
 import { Dialogs } from "./parts/dialogs";
 import { DropZone } from "./parts/drop";
@@ -325,7 +325,7 @@ function StatusNotices() {
         <div key={notice.code} class="banner note" role="status" data-notice={notice.code}>
           <Icon name="warn" size={18} />
           <span class="breakable">
-            <WithOptions text={notice.text} />
+            <WithOptions text={explain(notice.code, notice.text)} />
           </span>
           <Button
             icon="close"

@@ -95,6 +95,7 @@ export function ago(time: string | null): string {
 export const dateTime = (time: string | null): string => moment(time, "full");
 /** Short form for tables: the day. */
 export const date = (time: string | null): string => moment(time, "day");
+export const timeOfDay = (time: string): string => moment(time, "minute");
 export const clock = (time: string | number): string => moment(time, "clock");
 
 /** Milliseconds as a short time. */

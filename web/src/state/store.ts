@@ -286,7 +286,7 @@ function apply(event: ServerEvent): void {
         void countUnread();
       break;
     case "settings":
-      if (wanted.has("settings")) void loaders.settings().catch(() => {});
+      settings.value = event.data as Settings;
       break;
     case "scan":
       if (status.peek()) status.value = { ...status.peek()!, scan: event.data as ScanState };

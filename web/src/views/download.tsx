@@ -51,7 +51,7 @@ export function DownloadDetails({ id }: { id: number }) {
       {reason && (
         <p class={reason.bad ? "note bad" : "note"} role="status">
           <Icon name="warn" size={18} />
-          {reason.text}
+          <span title={download.reason ?? undefined}>{reason.text}</span>
         </p>
       )}
       <div class="row wrap">
@@ -92,7 +92,7 @@ function Amount({ download }: { download: Download }) {
         label={t("progress.label", { name: download.name })}
       />
       <p class="big-line">
-        <strong>{size === null ? bytes(done) : percent(done, size, 1)}</strong>
+        <strong title={bytes(done)}>{size === null ? bytes(done) : percent(done, size, 1)}</strong>
         {download.state === "running" && download.speed_bps > 0 && <span>{speed(download.speed_bps)}</span>}
         {download.state === "running" && download.eta_s !== null && (
           <span>{t("time.left", { time: duration(download.eta_s) })}</span>
@@ -262,9 +262,11 @@ function SourceRow({
   return (
     <li>
       <Swatch style={style} />
-      <span class="source-name">
+      <span class="source-name" title={source?.address}>
         {hostName(name)}
-        {source && source.address !== name && <span class="muted"> {source.address}</span>}
+        {source && hostName(name) === name && source.address !== name && (
+          <span class="muted"> {source.address}</span>
+        )}
       </span>
       <span class={`muted source-state ${state}`}>{source && open ? t(`source.${state}` as Key) : ""}</span>
       <span class="source-speed">{source && source.speed_bps > 0 ? speed(source.speed_bps) : ""}</span>

@@ -168,7 +168,7 @@ export function progressLine(download: Download): string {
   const { size, done_bytes: done } = download;
   if (download.state === "done") parts.push(bytes(size));
   else if (size === null) parts.push(bytes(done));
-  else parts.push(t("progress.of", { done: bytes(done), size: bytes(size), percent: percent(done, size) }));
+  else parts.push(t("progress.of", { size: bytes(size), percent: percent(done, size) }));
   if (download.files_total > 1) {
     parts.push(
       download.state === "done"
@@ -203,10 +203,7 @@ export function reasonOf(download: Download): { text: string; bad: boolean } | n
 function waitingFor(download: Download): string | undefined {
   if (!/^Waiting for a source/.test(download.reason ?? "")) return undefined;
   const names = download.sources.map((source) => hostName(source.host)).filter((name) => name !== "");
-  const text =
-    names.length > 0 ? t("waiting.for", { names: [...new Set(names)].join(", ") }) : t("waiting.source");
-  const why = /: (.*)$/.exec(download.reason ?? "")?.[1];
-  return why ? `${text}: ${why}` : text;
+  return names.length > 0 ? t("waiting.for", { names: [...new Set(names)].join(", ") }) : t("waiting.source");
 }
 
 /** The state as it is shown: a running download that no source feeds is waiting. */
@@ -353,7 +350,10 @@ function DownloadRow({ id, current }: { id: number; current: boolean }) {
         )}
         <p class="download-line">
           <StateLabel download={download} />
-          <span class={reason?.bad ? "bad" : "muted"} title={reason?.text ?? progressLine(download)}>
+          <span
+            class={reason?.bad ? "bad" : "muted"}
+            title={download.reason ?? reason?.text ?? progressLine(download)}
+          >
             {reason && (reason.bad || download.speed_bps === 0) ? `${reason.text} · ` : ""}
             {progressLine(download)}
           </span>

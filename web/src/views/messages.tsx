@@ -3,7 +3,7 @@
 import { useComputed, useSignal } from "@preact/signals";
 import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 import { api } from "../api";
-import { bytes, clock, count, dateTime } from "../format";
+import { bytes, count, dateTime, timeOfDay } from "../format";
 import { t } from "../i18n";
 import { Button, Empty, Failed, Loading, Menu, type MenuItem } from "../parts/bits";
 import { Icon, fileIcon } from "../parts/icons";
@@ -397,7 +397,7 @@ function Bubble({ message, tagged }: { message: Message; tagged: boolean }) {
       {message.offer && <OfferCard message={message} offer={message.offer} />}
       <div class="bubble-foot">
         <time dateTime={at} title={dateTime(at)}>
-          {today ? clock(at) : dateTime(at)}
+          {today ? timeOfDay(at) : dateTime(at)}
         </time>
         {tagged && <span>{t("message.everyone")}</span>}
         {!message.incoming && <DeliveryState message={message} />}
@@ -458,7 +458,9 @@ function DeliveryState({ message }: { message: Message }) {
     all === 0
       ? t("delivery.nobody")
       : state === "failed"
-        ? t("delivery.failed", { names: names("failed") })
+        ? all === 1
+          ? t("delivery.failed.one")
+          : t("delivery.failed", { names: names("failed") })
         : state === "delivered"
           ? t("delivery.delivered")
           : all === 1
