@@ -3,6 +3,7 @@
 
 import assert from "node:assert/strict";
 import { open } from "node:fs/promises";
+import net from "node:net";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 
@@ -13,6 +14,7 @@ import {
     makeFile,
     pathOf,
     sha256,
+    sha256Of,
     startHostpair,
     waitFor,
     waitState,
@@ -114,5 +116,46 @@ describe("the list of another host", { concurrency: 1 }, () => {
         // Both are there now: an order of either is the download that has it.
         assert.equal((await b.api("/downloads", { json: { root, size: 64 } })).json.id, twin.id);
         assert.equal((await b.api("/downloads", { json: { root, size: 4 * MiB } })).json.id, large.id);
+    });
+});
+
+describe("a layer of the hash tree of a large file", { concurrency: 1 }, () => {
+    test("comes in pieces, whole, and to many at once", async (t) => {
+        const a = await startHostpair({ t, name: "a" });
+        const size = 200 * MiB + 5;
+        const file = await open(join(a.shareDir, "hole"), "w");
+        await file.truncate(size);
+        await file.close();
+        await hashed(a, 1, size);
+        const { headers } = await a.peer("/hole", { method: "HEAD" });
+        const target = `/manifest/${headers["hostpair-root"]}?chunk=16384&size=${size}`;
+        const leaf = sha256Of(Buffer.alloc(16384));
+        const count = Math.ceil(size / 16384);
+        await Promise.all(
+            Array.from({ length: 8 }, async () => {
+                const reply = await a.peer(target);
+                assert.equal(reply.status, 200);
+                assert.equal(reply.headers["content-length"], String(32 * count));
+                assert.equal(reply.body.length, 32 * count);
+                const layer = reply.body.toString("hex");
+                assert.equal(layer, leaf.repeat(count - 1) + sha256Of(Buffer.alloc(5)));
+            }),
+        );
+        const head = await a.peer(target, { method: "HEAD" });
+        assert.equal(head.headers["content-length"], String(32 * count));
+        assert.equal(head.body.length, 0);
+
+        // Clients that take nothing, and go in the middle.
+        const idle = Array.from({ length: 40 }, () => {
+            const socket = net.connect(a.peerPort, "127.0.0.1");
+            socket.on("error", () => {});
+            socket.write(`GET ${target} HTTP/1.1\r\nHost: a\r\n\r\n`);
+            socket.pause();
+            return socket;
+        });
+        assert.equal((await a.peer(target)).body.length, 32 * count);
+        for (const socket of idle) socket.destroy();
+        await waitFor(async () => (await a.api("/connections")).json.connections.length <= 10);
+        assert.equal((await a.peer(target)).body.length, 32 * count);
     });
 });
