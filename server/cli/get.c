@@ -353,13 +353,28 @@ static int order_all(get_t *self, hp_err_t *err)
         if (rc != 0 && rc != HP_E_UNREACHABLE) {
             end_failed(self, item, hp_err_text(err));
             rc = 0;
-        } else if (rc == 0 && cli->flags.no_wait && !cli->flags.json) {
-            hp_say(stdout, "%lld\t%s\t%s", (long long)item->id, hp_client_text(item->now, "state"),
-                   hp_client_text(item->now, "path"));
         }
     }
     json_decref(host);
     return rc;
+}
+
+/* What was ordered and is left to hostpair. */
+static void print_ordered(const get_t *self)
+{
+    static const hp_column_t columns[] = {
+        {.title = "ID", .right = true}, {.title = "STATE"}, {.title = "PATH", .min = 20}};
+    hp_table_t *table = hp_table_create(columns, HP_COUNT(columns), &self->cli->out);
+    for (size_t i = 0; i < self->count; i++) {
+        const json_t *now = self->items[i].now;
+        if (now == NULL)
+            continue;
+        hp_table_count(table, hp_client_number(now, "id", -1));
+        hp_table_text(table, hp_client_text(now, "state"));
+        hp_table_text(table, hp_client_text(now, "path"));
+    }
+    hp_table_print(table, stdout);
+    hp_table_destroy(table);
 }
 
 static void print_json(const get_t *self)
@@ -397,6 +412,8 @@ int hp_cli_get(hp_cli_t *cli)
     }
     if (cli->flags.json)
         print_json(&self);
+    else if (cli->flags.no_wait)
+        print_ordered(&self);
     for (size_t i = 0; i < self.count; i++)
         json_decref(self.items[i].now);
     free(self.items);
