@@ -44,9 +44,11 @@ char *hp_clock_rfc3339(int64_t wall_ms, char *out)
                  wall_ms < 0 ? "0000-01-01T00:00:00.000Z" : "9999-12-31T23:59:59.999Z");
         return out;
     }
-    size_t n = strftime(out, HP_RFC3339_SIZE, "%Y-%m-%dT%H:%M:%S", &tm);
-    /* strftime does not pad years below 1000 everywhere; such dates are only of broken files. */
-    snprintf(out + n, HP_RFC3339_SIZE - n, ".%03dZ", (int)ms);
+    /* By hand: strftime does not pad years below 1000. The casts tell the compiler that it all fits. */
+    snprintf(out, HP_RFC3339_SIZE, "%04u-%02u-%02uT%02u:%02u:%02u.%03uZ",
+             (unsigned)(tm.tm_year + 1900) % 10000, (unsigned)(tm.tm_mon + 1) % 100,
+             (unsigned)tm.tm_mday % 100, (unsigned)tm.tm_hour % 100, (unsigned)tm.tm_min % 100,
+             (unsigned)tm.tm_sec % 100, (unsigned)ms % 1000);
     return out;
 }
 

@@ -27,6 +27,8 @@ static void times_outside_four_digit_years_stay_well_formed(void **state)
     char out[HP_RFC3339_SIZE];
     assert_string_equal(hp_clock_rfc3339(INT64_MAX, out), "9999-12-31T23:59:59.999Z");
     assert_string_equal(hp_clock_rfc3339(INT64_MIN, out), "0000-01-01T00:00:00.000Z");
+    assert_string_equal(hp_clock_rfc3339(-62167219200000, out), "0000-01-01T00:00:00.000Z");
+    assert_string_equal(hp_clock_rfc3339(-40000000000000, out), "0702-06-15T00:53:20.000Z");
 }
 
 static void what_was_written_is_read_back(void **state)

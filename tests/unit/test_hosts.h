@@ -21,7 +21,10 @@
 
 /* ---- a host of the network ---- */
 
+struct fake_client;
 typedef struct fake {
+    /* Answers a POST whose head has come: false when the body has not come whole yet. NULL: there is none. */
+    bool (*on_post)(struct fake *fake, struct fake_client *client);
     uv_tcp_t listener;
     char address[64];
     uint16_t port;
@@ -166,7 +169,10 @@ static inline void on_fake_read(uv_stream_t *stream, ssize_t count, const uv_buf
         fake_answer_probe(fake, client);
     else if (strncmp(client->request, "GET /list ", 10) == 0)
         fake_answer_list(fake, client);
-    else
+    else if (strncmp(client->request, "POST ", 5) == 0 && fake->on_post != NULL) {
+        if (!fake->on_post(fake, client))
+            return;
+    } else
         fail_msg("unexpected request: %s", client->request);
     client->length = 0;
 }
