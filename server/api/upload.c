@@ -17,6 +17,7 @@
 
 #include "api/internal.h"
 #include "base/beneath.h"
+#include "base/file.h"
 #include "base/mem.h"
 #include "base/range.h"
 #include "base/utf8.h"
@@ -58,21 +59,6 @@ static int disk_error(hp_err_t *err, int code, const char *path)
     if (code == -EACCES || code == -EPERM || code == -EROFS)
         return hp_err_set(err, HP_E_FORBIDDEN, "%s: %s", path, hp_err_sentence(code));
     return hp_err_set(err, code, "%s: %s", path, hp_err_sentence(code));
-}
-
-static int write_all(int fd, const uint8_t *data, size_t length, uint64_t offset)
-{
-    while (length > 0) {
-        ssize_t n = pwrite(fd, data, length, (off_t)offset);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return -errno;
-        data += n;
-        length -= (size_t)n;
-        offset += (uint64_t)n;
-    }
-    return 0;
 }
 
 static bool exists(int parent, const char *name)
@@ -140,7 +126,7 @@ static int take_piece(upload_t *upload, int parent)
         rc = hp_err_set(&upload->err, HP_E_CONFLICT, "%llu bytes of this file are here: go on at byte %llu",
                         (unsigned long long)upload->received, (unsigned long long)upload->received);
     } else if (rc == 0 && !upload->ask) {
-        rc = write_all(part, upload->body, upload->length, upload->first);
+        rc = hp_write_all_at(part, upload->body, upload->length, upload->first);
         upload->received = HP_MAX(upload->received, upload->first + upload->length);
         if (rc == 0 && upload->received == upload->total)
             rc = finish(upload, parent, part, part_name);

@@ -26,10 +26,6 @@ struct step {
     const uint8_t *digests; /* the item's, which lets them be while it is busy finishing */
     uint64_t count;
     uint8_t digest[HP_SHA256_SIZE];
-    bool has_expected;
-    uint8_t expected[HP_SHA256_SIZE];
-    hp_chunk_buffer_t *buffer;
-    source_t *source;
     const left_part_t *left; /* the item's */
 };
 
@@ -80,16 +76,19 @@ static void queue(step_t *step)
     uv_queue_work(step->item->download->transfer->loop, &step->work, on_work, on_after);
 }
 
-/* Trouble of the disk pauses (rule 4); a name that cannot be made is a failure of this file. */
+void hp_item_step_failed(item_t *item, int status, const hp_err_t *err)
+{
+    if (status == HP_E_NO_SPACE || status == -EIO || status == -EROFS)
+        hp_download_disk_failed(item->download, status, err);
+    else
+        hp_item_fail(item, status, hp_err_text(err));
+}
+
 static bool failed(item_t *item, const step_t *step)
 {
-    if (step->status == 0)
-        return false;
-    if (step->status == HP_E_NO_SPACE || step->status == -EIO || step->status == -EROFS)
-        hp_download_disk_failed(item->download, step->status, &step->err);
-    else
-        hp_item_fail(item, step->status, hp_err_text(&step->err));
-    return true;
+    if (step->status != 0)
+        hp_item_step_failed(item, step->status, &step->err);
+    return step->status != 0;
 }
 
 static void set_text(char **text, const char *value)
@@ -200,17 +199,12 @@ static void run_open(step_t *step)
     }
 }
 
-static void set_final_name(item_t *item, const char *name);
-static void after_done_commit(item_t *item);
-
 static void adopt(item_t *item, const char *name)
 {
     hp_log(HP_LOG_INFO, "download %lld: %s was complete before the stop", (long long)item->row.download,
            item->row.path);
-    set_final_name(item, name);
-    set_text(&item->row.state, "done");
     hp_item_set_phase(item, ITEM_FINISHING);
-    commit_row(item, after_done_commit);
+    hp_item_commit_done(item, name);
 }
 
 static void after_open(item_t *item, step_t *step)
@@ -300,20 +294,26 @@ static void after_done_commit(item_t *item)
     hp_download_item_done(item->download, item);
 }
 
-/* The file is done: nobody will want the parts of its earlier versions any more. */
-static void remove_left(const step_t *step)
+void hp_item_commit_done(item_t *self, const char *name)
+{
+    set_final_name(self, name);
+    set_text(&self->row.state, "done");
+    commit_row(self, after_done_commit);
+}
+
+void hp_left_remove(const left_part_t *left, const char *base, const char *path, int64_t download)
 {
     hp_err_t err = {0};
-    for (const left_part_t *left = step->left; left != NULL; left = left->next)
-        if (hp_part_remove(step->base, step->path, left->name, &left->identity, &err) != 0)
-            hp_log(HP_LOG_WARN, "download %lld: %s", (long long)step->download, hp_err_text(&err));
+    for (; left != NULL; left = left->next)
+        if (hp_part_remove(base, path, left->name, &left->identity, &err) != 0)
+            hp_log(HP_LOG_WARN, "download %lld: %s", (long long)download, hp_err_text(&err));
 }
 
 static void run_finish(step_t *step)
 {
     step->status = hp_part_finish(step->fd, step->base, step->path, step->part, step->name, &step->err);
     if (step->status == 0)
-        remove_left(step);
+        hp_left_remove(step->left, step->base, step->path, step->download);
 }
 
 static void after_finish(item_t *item, step_t *step)
@@ -323,9 +323,7 @@ static void after_finish(item_t *item, step_t *step)
             failed(item, step);
         return;
     }
-    set_final_name(item, step->name);
-    set_text(&item->row.state, "done");
-    commit_row(item, after_done_commit); /* also when it was stopped meanwhile: it is done */
+    hp_item_commit_done(item, step->name); /* also when it was stopped meanwhile: it is done */
 }
 
 static void after_finishing_commit(item_t *item)
@@ -366,105 +364,5 @@ void hp_item_finish(item_t *self)
     step_t *step = new_step(self, run_root, after_root);
     step->digests = self->digests;
     step->count = self->chunks;
-    queue(step);
-}
-
-/* ---- a file of one chunk ---- */
-
-/* The file system has no unnamed files: the long way, in one go. */
-static int write_by_part(step_t *step)
-{
-    char part[HP_NAME_MAX + 1];
-    hp_part_identity_t identity;
-    int fd = hp_part_create(step->base, step->path, step->download, part, &identity, &step->err);
-    if (fd < 0)
-        return fd;
-    int rc = 0;
-    for (size_t done = 0; step->buffer != NULL && rc == 0 && done < step->buffer->length;) {
-        ssize_t n = pwrite(fd, step->buffer->data + done, step->buffer->length - done, (off_t)done);
-        if (n < 0 && errno != EINTR)
-            rc = hp_err_set(&step->err, errno == ENOSPC || errno == EDQUOT ? HP_E_NO_SPACE : -errno,
-                            "writing %s: %s", step->path, hp_err_sentence(-errno));
-        done += n > 0 ? (size_t)n : 0;
-    }
-    if (rc == 0)
-        rc = hp_part_finish(fd, step->base, step->path, part, step->name, &step->err);
-    close(fd);
-    if (rc != 0)
-        hp_part_remove(step->base, step->path, part, &identity,
-                       NULL); /* made here a moment ago, on no record */
-    return rc;
-}
-
-static void run_small(step_t *step)
-{
-    size_t length = step->buffer != NULL ? step->buffer->length : 0;
-    if (length > 0)
-        hp_merkle_chunk_digest(step->buffer->data, length, step->chunk_size, step->size, step->digest);
-    if (step->has_expected && memcmp(step->expected, step->digest, HP_SHA256_SIZE) != 0) {
-        step->status = HP_E_WRONG_DIGEST;
-        return;
-    }
-    const void *data = length > 0 ? (const void *)step->buffer->data : "";
-    step->status = hp_part_write_small(step->base, step->path, data, length, step->name, &step->err);
-    if (step->status == -EOPNOTSUPP)
-        step->status = write_by_part(step);
-    if (step->status == 0)
-        remove_left(step);
-}
-
-static void after_small(item_t *item, step_t *step)
-{
-    hp_transfer_t *transfer = item->download->transfer;
-    hp_writer_job_ends(transfer->writer, step->buffer);
-    if (item->chunks > 0) {
-        hp_bitmap_clear(&item->writing, 0);
-        hp_bitmap_clear(&item->taken, 0);
-    }
-    if (step->status == HP_E_WRONG_DIGEST) {
-        if (item->phase != ITEM_FINISHING)
-            return;
-        hp_source_sent_wrong(step->source, 0);
-        hp_item_set_phase(item, ITEM_FETCHING);
-        return;
-    }
-    if (step->status != 0) {
-        if (item->phase == ITEM_FINISHING) {
-            hp_item_set_phase(item, ITEM_FETCHING);
-            failed(item, step);
-        }
-        return;
-    }
-    item->row.verified = item->size == 0 || step->has_expected;
-    if (item->size > 0) {
-        char root[65];
-        hp_hex_encode(step->digest, sizeof step->digest, root);
-        set_text(&item->row.root, root);
-        memcpy(item->digests, step->digest, HP_SHA256_SIZE);
-        item->chunk_sources[0] = step->source != NULL ? step->source->id : 0;
-        hp_bitmap_set(&item->done, 0);
-        item->done_bytes = item->size;
-        hp_source_delivered(step->source);
-    }
-    set_final_name(item, step->name);
-    set_text(&item->row.state, "done");
-    commit_row(item, after_done_commit);
-}
-
-void hp_item_finish_small(item_t *self, hp_chunk_buffer_t *buffer, source_t *source)
-{
-    hp_item_set_phase(self, ITEM_FINISHING);
-    if (self->row.part != NULL) {
-        /* Made while nobody knew how long the file is. */
-        hp_left_add(&self->left, self->row.part, self->row.device, self->row.inode);
-        free(self->row.part);
-        self->row.part = NULL;
-    }
-    step_t *step = new_step(self, run_small, after_small);
-    step->buffer = buffer;
-    step->source = source;
-    step->has_expected = buffer != NULL && self->row.root != NULL &&
-                         hp_hex_decode(self->row.root, step->expected, sizeof step->expected) == 0;
-    hp_writer_job_begins(self->download->transfer->writer);
     queue(step);
 }

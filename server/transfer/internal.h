@@ -44,7 +44,7 @@
     (4u * 1024 * 1024) /* bytes that must be free beyond what is missing, to go on by itself */
 #define LEASE_BYTES_MAX  (256u * 1024 * 1024)
 #define FIRST_LOOK_BYTES (4u * 1024 * 1024) /* asked for before the size is known */
-#define ITEMS_MAX        64                 /* files of one folder download under way at a time */
+#define ITEMS_MAX        128                /* files of one folder download under way at a time */
 #define STARTS_OVER_MAX  5                  /* versions of a file, without one finished, before giving up */
 #define MANIFEST_TRIES   3                  /* at one source, when the connection is lost */
 #define UNKNOWN_CHUNK    (4u * 1024 * 1024) /* chunk size while nobody says how long the file is */
@@ -144,6 +144,16 @@ typedef struct left_part {
 } left_part_t;
 void hp_left_add(left_part_t **list, const char *name, uint64_t device, uint64_t inode);
 void hp_left_free(left_part_t **list);
+/* Pool. Removes them from the disk: the file is done, and nobody will want them any more. */
+void hp_left_remove(const left_part_t *list, const char *base, const char *path, int64_t download);
+
+/* ---- files of one chunk that wait to be written (small.c) ---- */
+
+typedef struct hp_small_file hp_small_file_t;
+typedef struct hp_small_line {
+    hp_small_file_t *first, *last;
+    unsigned batches; /* in the pool */
+} hp_small_line_t;
 
 /* ---- one file under way ---- */
 
@@ -231,6 +241,7 @@ struct hp_transfer {
     hp_fetcher_t *fetcher;
     hp_share_t *share;
     hp_writer_t *writer;
+    hp_small_line_t small;
     hp_transfer_hooks_t hooks;
     char *folder; /* downloads folder, absolute */
     unsigned running_max, connections;
@@ -322,12 +333,16 @@ void hp_item_fail(item_t *self, int code, const char *detail);
 void hp_item_clear_chunks(item_t *self); /* when nothing is being written */
 void hp_item_restart(item_t *self);      /* what start_over asked for, when nothing is being written */
 uint64_t hp_item_chunk_bytes(const item_t *self, uint64_t chunk);
-/* finish.c, check.c: steps of an item's life that run in the pool. */
+/* finish.c, small.c, check.c: steps of an item's life that run in the pool. */
 void hp_item_open(item_t *self);
 void hp_item_make(item_t *self);
 void hp_item_finish(item_t *self);
 void hp_item_finish_small(item_t *self, hp_chunk_buffer_t *buffer, source_t *source); /* takes the buffer */
 void hp_item_check(item_t *self);
+/* The file stands under name, synced: commits that it is done, then it is. */
+void hp_item_commit_done(item_t *self, const char *name);
+/* Trouble of the disk pauses (rule 4); a name that cannot be made is a failure of this file. */
+void hp_item_step_failed(item_t *item, int status, const hp_err_t *err);
 
 /* ---- manifest.c ---- */
 /* Whether leases may start: false while a manifest is being fetched. */

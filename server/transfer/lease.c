@@ -90,12 +90,15 @@ static void learn(lease_t *self, const hp_fetch_head_t *head, uint64_t total)
     source_t *source = self->source;
     bool first = !source->asked;
     source->asked = true;
+    bool news = first;
     if (source->etag == NULL && head->etag_strong && !item->whole) {
         source->etag = hp_strdup(head->etag);
-        hp_source_save(source);
-    } else if (first) {
-        hp_source_save(source);
+        news = true;
     }
+    /* A file of one chunk is never gone on with, only begun again; but one without a root is known by its
+     * sources. */
+    if (news && (total > HP_CHUNK_SIZE_MIN || item->row.root == NULL))
+        hp_source_save(source);
     uint8_t root[HP_SHA256_SIZE];
     if (item->row.root == NULL && hp_hex_decode(head->hostpair_root, root, sizeof root) == 0 &&
         strlen(head->hostpair_root) == 64) {

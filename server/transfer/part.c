@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/beneath.h"
+#include "base/file.h"
 #include "base/mem.h"
 
 #define CANDIDATES_MAX 10000 /* names tried before giving up */
@@ -247,19 +248,6 @@ int hp_part_finish(int fd, const char *base, const char *path, const char *name,
     return rc;
 }
 
-static int write_all(int fd, const void *data, size_t length)
-{
-    for (size_t done = 0; done < length;) {
-        ssize_t n = pwrite(fd, (const char *)data + done, length - done, (off_t)done);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return n < 0 ? -errno : -ENOSPC;
-        done += (size_t)n;
-    }
-    return 0;
-}
-
 static bool holds(int fd, const void *data, size_t length)
 {
     struct stat st;
@@ -297,35 +285,111 @@ static bool is_there(int folder, const char *path, const void *data, size_t leng
     return false;
 }
 
-int hp_part_write_small(const char *base, const char *path, const void *data, size_t length,
-                        char final_name[HP_NAME_MAX + 1], hp_err_t *err)
+/* ---- files of one chunk, many at a time ---- */
+
+typedef struct open_folder {
+    const char *base, *path; /* of the first file in it */
+    size_t length;           /* of the folder in path */
+    int fd;
+} open_folder_t;
+
+typedef struct small_batch {
+    hp_part_small_t *files;
+    size_t count;
+    open_folder_t *folders; /* each is opened once */
+    size_t folder_count;
+} small_batch_t;
+
+static int folder_of(small_batch_t *batch, hp_part_small_t *file)
 {
-    int folder = open_folder(base, path, true, err);
-    if (folder < 0)
-        return folder;
-    if (is_there(folder, path, data, length, final_name)) {
-        int synced = sync_folder(folder, path, err);
-        close(folder);
-        return synced;
+    size_t length = (size_t)(hp_path_name(file->path) - file->path);
+    for (size_t i = batch->folder_count; i-- > 0;) {
+        const open_folder_t *folder = &batch->folders[i];
+        if (folder->length == length && strncmp(folder->path, file->path, length) == 0 &&
+            strcmp(folder->base, file->base) == 0)
+            return (int)i;
     }
+    int fd = open_folder(file->base, file->path, true, &file->err);
+    if (fd < 0)
+        return fd;
+    batch->folders[batch->folder_count] =
+        (open_folder_t){.base = file->base, .path = file->path, .length = length, .fd = fd};
+    return (int)batch->folder_count++;
+}
+
+static void write_unnamed(small_batch_t *batch, hp_part_small_t *file)
+{
+    file->fd = -1;
+    file->folder = folder_of(batch, file);
+    if (file->folder < 0) {
+        file->status = file->folder;
+        return;
+    }
+    int folder = batch->folders[file->folder].fd;
+    file->named = is_there(folder, file->path, file->data, file->length, file->name);
+    if (file->named)
+        return;
     int fd = openat(folder, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, FILE_MODE);
-    int rc = fd < 0 ? -errno : 0;
-    if (rc == -EISDIR || rc == -EINVAL || rc == -ENOENT)
-        rc = -EOPNOTSUPP; /* kernels and file systems without it */
-    if (rc == 0)
-        rc = write_all(fd, data, length);
-    if (rc == 0 && fdatasync(fd) != 0)
-        rc = -errno;
-    if (rc != 0)
-        rc = rc == -EOPNOTSUPP ? rc : fail(err, rc, "writing", path);
+    if (fd < 0 && (errno == EISDIR || errno == EINVAL || errno == ENOENT || errno == EOPNOTSUPP)) {
+        file->status = -EOPNOTSUPP; /* kernels and file systems without it */
+        return;
+    }
+    int rc = fd < 0 ? -errno : hp_write_all_at(fd, file->data, file->length, 0);
+    if (rc != 0) {
+        file->status = fail(&file->err, rc, "writing", file->path);
+        if (fd >= 0)
+            close(fd);
+        return;
+    }
+    file->fd = fd;
+    /* All begin before the first is waited for: one commit of the file system serves many. */
+    (void)sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE);
+}
+
+static void give_name(small_batch_t *batch, hp_part_small_t *file)
+{
+    if (fdatasync(file->fd) != 0)
+        file->status = fail(&file->err, -errno, "writing", file->path);
     else
-        rc = take_name(folder, fd, NULL, path, final_name, err);
-    if (rc == 0)
-        rc = sync_folder(folder, path, err);
-    if (fd >= 0)
-        close(fd);
-    close(folder);
-    return rc;
+        file->status =
+            take_name(batch->folders[file->folder].fd, file->fd, NULL, file->path, file->name, &file->err);
+    file->named = file->status == 0;
+    close(file->fd);
+    file->fd = -1;
+}
+
+static void sync_names(small_batch_t *batch, int folder)
+{
+    hp_err_t err = {0};
+    int rc = 0;
+    bool synced = false;
+    for (size_t i = 0; i < batch->count; i++) {
+        hp_part_small_t *file = &batch->files[i];
+        if (file->status != 0 || file->folder != folder)
+            continue;
+        if (!synced)
+            rc = sync_folder(batch->folders[folder].fd, file->path, &err);
+        synced = true;
+        file->status = rc;
+        file->err = err;
+    }
+}
+
+void hp_part_write_small(hp_part_small_t *files, size_t count)
+{
+    small_batch_t batch = {.files = files, .count = count};
+    batch.folders = hp_alloc_array(count, sizeof *batch.folders);
+    for (size_t i = 0; i < count; i++)
+        if (files[i].status == 0)
+            write_unnamed(&batch, &files[i]);
+    for (size_t i = 0; i < count; i++)
+        if (files[i].status == 0 && !files[i].named)
+            give_name(&batch, &files[i]);
+    for (size_t i = 0; i < batch.folder_count; i++) {
+        sync_names(&batch, (int)i);
+        close(batch.folders[i].fd);
+    }
+    free(batch.folders);
 }
 
 int hp_part_is_free(const char *base, const char *path, bool *is_free, hp_err_t *err)

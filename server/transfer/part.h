@@ -48,11 +48,25 @@ int hp_part_open(const char *base, const char *path, const char *name, const hp_
 int hp_part_finish(int fd, const char *base, const char *path, const char *name,
                    char final_name[HP_NAME_MAX + 1], hp_err_t *err);
 
-/* A small file in one step: an unnamed file is written, synced and linked to its final name, so that a crash
- * leaves nothing, or the whole file, which the next call takes for its own. -EOPNOTSUPP where the file system
- * has no O_TMPFILE: use the steps above. length 0 makes an empty file. */
-int hp_part_write_small(const char *base, const char *path, const void *data, size_t length,
-                        char final_name[HP_NAME_MAX + 1], hp_err_t *err);
+/* A file that is written in one step. */
+typedef struct hp_part_small {
+    const char *base, *path;
+    const void *data;
+    size_t length; /* 0 makes an empty file */
+    /* results */
+    int status; /* one that is not 0 before the call is left alone */
+    hp_err_t err;
+    char name[HP_NAME_MAX + 1]; /* that it has now, as of hp_part_finish */
+    /* part.c's */
+    int fd, folder;
+    bool named;
+} hp_part_small_t;
+
+/* Unnamed files are written, synced and linked to their final names, so that a crash leaves nothing of a
+ * file, or the whole, which the next call takes for its own. Many at once share the disk's commits and the
+ * folders' syncs; each has its own status. -EOPNOTSUPP where the file system has no O_TMPFILE: use the steps
+ * above. */
+void hp_part_write_small(hp_part_small_t *files, size_t count);
 
 /* Whether nothing stands at path below base. Links count as something. */
 int hp_part_is_free(const char *base, const char *path, bool *is_free, hp_err_t *err);

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/mem.h"
 #include "share/merkle.h"
 
@@ -91,24 +92,11 @@ void hp_file_writes_dispose(hp_file_writes_t *writes)
     uv_mutex_destroy(&writes->lock);
 }
 
-static int write_buffer(int fd, const hp_chunk_buffer_t *buffer, uint64_t offset)
-{
-    for (size_t done = 0; done < buffer->length;) {
-        ssize_t n = pwrite(fd, buffer->data + done, buffer->length - done, (off_t)(offset + done));
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return n < 0 ? -errno : -ENOSPC;
-        done += (size_t)n;
-    }
-    return 0;
-}
-
 static void write_in_turn(hp_chunk_job_t *job)
 {
     hp_file_writes_t *writes = job->writes;
     uv_mutex_lock(&writes->lock);
-    job->status = write_buffer(job->fd, job->buffer, job->offset);
+    job->status = hp_write_all_at(job->fd, job->buffer->data, job->buffer->length, job->offset);
     writes->unsent += job->buffer->length;
     bool send = writes->unsent >= HP_WRITEBACK_BYTES && !writes->sending;
     if (send) {

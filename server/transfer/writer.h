@@ -24,9 +24,10 @@
 #include "base/err.h"
 #include "share/sha256.h"
 
-#define HP_WRITER_BYTES    (16u * 1024 * 1024)
-#define HP_WRITEBACK_BYTES (8u * 1024 * 1024) /* of one file, written since the disk was last told to start  \
-                                               */
+#define HP_WRITER_BYTES (16u * 1024 * 1024)
+#define HP_WRITEBACK_BYTES                                                                                   \
+    (8u * 1024 * 1024) /* of one file, written since the disk was last told to start                         \
+                        */
 
 typedef struct hp_writer hp_writer_t;
 

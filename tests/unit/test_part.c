@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/mem.h"
 #include "transfer/part.h"
 
 typedef struct fixture {
@@ -186,6 +187,14 @@ static void only_the_recorded_part_is_removed(void **state)
     assert_int_equal(hp_part_remove(f->base, "x", f->name, &f->identity, &f->err), 0);
 }
 
+static int write_small(fixture_t *f, const char *path, const char *text)
+{
+    hp_part_small_t file = {.base = f->base, .path = path, .data = text, .length = strlen(text)};
+    hp_part_write_small(&file, 1);
+    snprintf(f->final_name, sizeof f->final_name, "%s", file.name);
+    return file.status;
+}
+
 static void a_link_does_not_lead_out_of_the_folder(void **state)
 {
     fixture_t *f = *state;
@@ -195,24 +204,53 @@ static void a_link_does_not_lead_out_of_the_folder(void **state)
     int fd = hp_part_create(f->base, "out/x", 7, f->name, &f->identity, &f->err);
     assert_true(fd < 0);
     assert_true(strlen(f->err.detail) > 0);
-    assert_true(hp_part_write_small(f->base, "out/x", "1", 1, f->final_name, &f->err) < 0);
+    assert_true(write_small(f, "out/x", "1") < 0);
     assert_int_equal(rmdir(outside), 0); /* it is empty */
 }
 
 static void a_small_file_lands_in_one_step_and_replaces_nothing(void **state)
 {
     fixture_t *f = *state;
-    int rc = hp_part_write_small(f->base, "d/s.txt", "one", 3, f->final_name, &f->err);
+    int rc = write_small(f, "d/s.txt", "one");
     if (rc == -EOPNOTSUPP)
         skip();
     assert_int_equal(rc, 0);
     assert_string_equal(f->final_name, "s.txt");
-    assert_int_equal(hp_part_write_small(f->base, "d/s.txt", "two", 3, f->final_name, &f->err), 0);
+    assert_int_equal(write_small(f, "d/s.txt", "two"), 0);
     assert_string_equal(f->final_name, "s (1).txt");
     assert_holds(f, "d/s.txt", "one");
     assert_holds(f, "d/s (1).txt", "two");
-    assert_int_equal(hp_part_write_small(f->base, "empty", "", 0, f->final_name, &f->err), 0);
+    assert_int_equal(write_small(f, "empty", ""), 0);
     assert_holds(f, "empty", "");
+}
+
+static void small_files_are_written_together_and_each_has_its_own_end(void **state)
+{
+    fixture_t *f = *state;
+    assert_int_equal(symlink("/", at(f, "away")), 0);
+    assert_int_equal(write_small(f, "d/2", "before"), 0);
+    hp_part_small_t files[] = {
+        {.base = f->base, .path = "d/1", .data = "one", .length = 3},
+        {.base = f->base, .path = "d/2", .data = "two", .length = 3},
+        {.base = f->base, .path = "away/3", .data = "three", .length = 5},
+        {.base = f->base, .path = "d/4", .data = "four", .length = 4, .status = HP_E_WRONG_DIGEST},
+        {.base = f->base, .path = "e/e/5", .data = "five", .length = 4},
+        {.base = f->base, .path = "6", .data = "", .length = 0},
+    };
+    hp_part_write_small(files, HP_COUNT(files));
+    if (files[0].status == -EOPNOTSUPP)
+        skip();
+    const int expected[] = {0, 0, -ELOOP, HP_E_WRONG_DIGEST, 0, 0};
+    for (size_t i = 0; i < HP_COUNT(files); i++)
+        assert_int_equal(files[i].status, expected[i]);
+    assert_string_equal(files[1].name, "2 (1)");
+    assert_true(strstr(files[2].err.detail, "away") != NULL);
+    assert_holds(f, "d/1", "one");
+    assert_holds(f, "d/2", "before");
+    assert_holds(f, "d/2 (1)", "two");
+    assert_holds(f, "e/e/5", "five");
+    assert_holds(f, "6", "");
+    assert_int_equal(access(at(f, "d/4"), F_OK), -1);
 }
 
 static void a_free_name_is_told_from_a_taken_one(void **state)
@@ -232,12 +270,18 @@ int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        T(a_new_file_goes_from_its_part_to_its_name), T(a_name_that_was_taken_meanwhile_is_not_replaced),
-        T(an_empty_part_of_a_crash_is_taken_up),      T(a_part_with_bytes_in_it_is_left_alone),
-        T(the_recorded_part_is_opened_again),         T(a_part_of_another_size_or_file_is_missing),
-        T(a_final_file_whose_part_is_gone_is_found),  T(only_the_recorded_part_is_removed),
-        T(a_link_does_not_lead_out_of_the_folder),    T(a_small_file_lands_in_one_step_and_replaces_nothing),
+        T(a_new_file_goes_from_its_part_to_its_name),
+        T(a_name_that_was_taken_meanwhile_is_not_replaced),
+        T(an_empty_part_of_a_crash_is_taken_up),
+        T(a_part_with_bytes_in_it_is_left_alone),
+        T(the_recorded_part_is_opened_again),
+        T(a_part_of_another_size_or_file_is_missing),
+        T(a_final_file_whose_part_is_gone_is_found),
+        T(only_the_recorded_part_is_removed),
+        T(a_link_does_not_lead_out_of_the_folder),
+        T(a_small_file_lands_in_one_step_and_replaces_nothing),
         T(a_free_name_is_told_from_a_taken_one),
+        T(small_files_are_written_together_and_each_has_its_own_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
