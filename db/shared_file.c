@@ -42,6 +42,7 @@ enum {
     FIND,
     FIND_LARGEST,
     LAYER_GET,
+    LAYER_READ,
     LAYER_ADD,
     LAYER_DROP,
 };
@@ -104,7 +105,10 @@ static const hp_sql_t sql[] = {
               "SELECT " ROW_COLUMNS " FROM shared_file WHERE root = :root AND size = :size LIMIT 1"},
     [FIND_LARGEST] = {"shared_file.find_largest", "SELECT " ROW_COLUMNS " FROM shared_file"
                                                   " WHERE root = :root ORDER BY size DESC LIMIT 1"},
-    [LAYER_GET] = {"shared_layer.get", "SELECT chunk_size, digests FROM shared_layer WHERE root = :root"},
+    [LAYER_GET] = {"shared_layer.get",
+                   "SELECT chunk_size, length(digests) FROM shared_layer WHERE root = :root"},
+    [LAYER_READ] = {"shared_layer.read",
+                    "SELECT substr(digests, :from, :length) FROM shared_layer WHERE root = :root"},
     [LAYER_ADD] =
         {"shared_layer.add",
          "INSERT INTO shared_layer (root, chunk_size, digests) VALUES (:root, :chunk_size, :digests)"
@@ -555,7 +559,6 @@ int hp_shared_unhashed(hp_db_t *db, size_t limit, int64_t now_ns, int64_t settle
 void hp_shared_content_dispose(hp_shared_content_t *content)
 {
     free(content->file.path);
-    free(content->digests);
     *content = (hp_shared_content_t){0};
 }
 
@@ -568,12 +571,26 @@ static int read_layer(hp_db_t *db, hp_shared_content_t *content, hp_err_t *err)
     int rc = hp_query_one(&q, err);
     if (rc != 0)
         return rc == HP_E_NOT_FOUND ? 0 : rc;
-    size_t length;
-    const void *digests = hp_query_blob(&q, 1, &length);
     content->chunk_size = (uint64_t)hp_query_int(&q, 0);
-    content->count = length / HP_SHARED_ROOT_SIZE;
-    content->digests = hp_alloc(length);
-    memcpy(content->digests, digests, length);
+    content->count = (uint64_t)hp_query_int(&q, 1) / HP_SHARED_ROOT_SIZE;
+    return 0;
+}
+
+int hp_shared_layer_read(hp_db_t *db, const uint8_t root[HP_SHARED_ROOT_SIZE], uint64_t first, uint64_t count,
+                         uint8_t *digests, hp_err_t *err)
+{
+    HP_QUERY(q, db, &sql[LAYER_READ]);
+    bind_root(&q, root);
+    hp_query_bind_int(&q, ":from", (int64_t)(first * HP_SHARED_ROOT_SIZE + 1));
+    hp_query_bind_int(&q, ":length", (int64_t)(count * HP_SHARED_ROOT_SIZE));
+    int rc = hp_query_one(&q, err);
+    if (rc != 0)
+        return rc;
+    size_t length;
+    const void *found = hp_query_blob(&q, 0, &length);
+    if (length != count * HP_SHARED_ROOT_SIZE)
+        return HP_E_NOT_FOUND;
+    memcpy(digests, found, length);
     return 0;
 }
 

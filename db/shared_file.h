@@ -116,14 +116,18 @@ int hp_shared_unhashed(hp_db_t *db, size_t limit, int64_t now_ns, int64_t settle
  * top nodes of a larger file's tree has that tree's root. */
 typedef struct hp_shared_content {
     hp_shared_row_t file; /* one that has it */
-    uint64_t chunk_size;  /* 0: no layer is kept */
-    uint8_t *digests;
-    uint64_t count;
+    uint64_t chunk_size;  /* of the layer that is kept; 0: none is */
+    uint64_t count;       /* of its digests */
 } hp_shared_content_t;
 void hp_shared_content_dispose(hp_shared_content_t *content);
 
 /* size 0: the largest with that root. 0 or HP_E_NOT_FOUND (err untouched). */
 int hp_shared_find(hp_db_t *db, const uint8_t root[HP_SHARED_ROOT_SIZE], uint64_t size,
                    hp_shared_content_t *content, hp_err_t *err);
+
+/* Digests of the layer that is kept for a root, from number first on; digests takes count of them. 0, or
+ * HP_E_NOT_FOUND (err untouched) when it has gone or is shorter. */
+int hp_shared_layer_read(hp_db_t *db, const uint8_t root[HP_SHARED_ROOT_SIZE], uint64_t first, uint64_t count,
+                         uint8_t *digests, hp_err_t *err);
 
 #endif

@@ -1,78 +1,158 @@
-/* Layers of hash trees for clients. The layer of a download's chunk size stands in the store, and coarser
- * ones are folded from it. A finer one is computed from the file: one file at a time, a piece of it at a
- * time, so that a client that asks for many costs the others little; and it is given away only when it leads
- * to the root that was asked for. */
+/* Layers of hash trees for clients, piece by piece.
+ *
+ * The layer of a download's chunk size stands in the store (the kept layer). A reader of that layer gets runs
+ * of it; a coarser one is folded from runs of it; a finer one is computed from runs of the file, and every
+ * run is folded up to the kept layer and compared with it before it is given away. A file that has no kept
+ * layer (of at most one chunk) is one run, which is compared with the root. So a reader costs a few hundred
+ * bytes while it waits, and nothing has to be held from its start to its end.
+ *
+ * How many pieces are made at a time is limited, in two queues: those that only the store and some hashing
+ * are needed for, and those that a file is read for, one at a time, so that a client that asks for many costs
+ * the others little. A reader goes to the end of its queue after every piece. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "base/log.h"
 #include "base/mem.h"
 #include "base/path.h"
 #include "share/merkle.h"
 #include "share/state.h"
 
-#define DIGESTS_MAX 262144   /* of a layer that is computed: 8 MiB, 4 GiB of file at 16 KiB a chunk */
-#define WAITING_MAX 64       /* requests for layers that have to be computed */
-#define READ_SIZE   1048576  /* read and hashed in one go */
-#define PIECE       16777216 /* in one trip to the pool */
+#define PIECE_DIGESTS 2048     /* of a piece, as a rule: 64 KiB */
+#define RUN_DIGESTS   65536    /* at most behind one piece: 2 MiB */
+#define RUN_BYTES     33554432 /* of a file, read for one piece, as a rule */
+#define READ_SIZE     1048576  /* read and hashed in one go */
+#define WHOLE_DIGESTS 262144   /* of a layer that is given in one go: 8 MiB */
+#define STORED_MAX    4        /* pieces from the store that are made at a time */
+#define READ_MAX      1        /* the same from files */
 
-typedef struct request {
-    struct request *next;
+struct hp_layer {
+    hp_layer_t *next; /* in its queue */
     hp_share_t *share;
     uv_work_t work;
-    uint64_t size, chunk;
-    hp_share_layer_fn done;
-    void *arg;
-    int status;
     uint8_t root[HP_SHARED_ROOT_SIZE];
+    uint64_t size, chunk;
     hp_shared_content_t content;
-    uint8_t *digests; /* the answer */
-    uint64_t count;
-} request_t;
-
-/* A file that is being read for all requests of the same layer. */
-struct hp_layers {
-    hp_share_t *share;
-    request_t *first, *last; /* waiting, and at the front those being served */
-    size_t waiting;
-    bool working;
-    uv_work_t work;
-    hp_merkle_t tree;
-    int fd;
+    uint64_t count, at; /* digests in all, and given away */
     int status;
-    bool over;
-    uint8_t *buffer;
+    hp_layer_open_fn opened;
+    hp_layer_next_fn done;
+    void *arg;
+    uint8_t *digests;             /* the piece, piece of them when it is made */
+    uint64_t piece;               /* digests in it */
+    uint8_t *kept;                /* a run of the kept layer, NULL when it is not needed */
+    uint64_t kept_at, kept_count; /* its place */
 };
 
-static void answer(request_t *self)
+typedef struct hp_layer_queue {
+    hp_layer_t *first, *last;
+    unsigned active, max;
+} queue_t;
+
+struct hp_layers {
+    queue_t stored, read;
+};
+
+static uint64_t file_size(const hp_layer_t *self)
+{
+    return self->content.file.identity.size;
+}
+
+/* ---- which piece comes next ---- */
+
+static bool is_root_alone(const hp_layer_t *self)
+{
+    return self->chunk >= file_size(self);
+}
+
+/* Whether it has to be computed from the file. */
+static bool is_finer(const hp_layer_t *self)
+{
+    return !is_root_alone(self) && (self->content.count == 0 || self->chunk < self->content.chunk_size);
+}
+
+/* How many digests of a finer layer have to be there to be compared with something. */
+static uint64_t least_digests(const hp_layer_t *self)
+{
+    return self->content.count > 0 ? self->content.chunk_size / self->chunk : self->count;
+}
+
+/* Sets the next piece, and the run of the kept layer that it is made from or compared with. */
+static void plan_piece(hp_layer_t *self)
+{
+    uint64_t most = PIECE_DIGESTS, kept = self->content.chunk_size;
+    bool needs_kept = self->content.count > 0 && !is_root_alone(self);
+    if (is_finer(self))
+        most = HP_MAX(least_digests(self), HP_MIN(most, RUN_BYTES / self->chunk));
+    else if (needs_kept)
+        most = HP_MAX(HP_MIN(most, RUN_DIGESTS / (self->chunk / kept)), 1u);
+    self->piece = HP_MIN(most, self->count - self->at);
+    self->kept_at = self->kept_count = 0;
+    if (!needs_kept)
+        return;
+    bool finer = self->chunk < kept;
+    uint64_t ratio = finer ? kept / self->chunk : self->chunk / kept;
+    self->kept_at = finer ? self->at / ratio : self->at * ratio;
+    uint64_t wanted = finer ? (self->piece + ratio - 1) / ratio : self->piece * ratio;
+    self->kept_count = HP_MIN(wanted, self->content.count - self->kept_at);
+}
+
+/* ---- the ends of a piece ---- */
+
+static void start_pieces(hp_share_t *share, queue_t *queue);
+
+static queue_t *queue_of(const hp_layer_t *self)
+{
+    return is_finer(self) ? &self->share->layers->read : &self->share->layers->stored;
+}
+
+/* Tells the reader, who may close the layer. */
+static void deliver(hp_layer_t *self)
 {
     hp_share_t *share = self->share;
+    hp_layer_next_fn done = self->done;
+    uint8_t *digests = self->digests;
     if (share->closing)
         self->status = UV_ECANCELED;
-    if (self->status != 0) {
-        free(self->digests);
-        self->digests = NULL;
-        self->count = 0;
-    }
-    self->done(self->arg, self->status, self->digests, (size_t)self->count);
-    hp_shared_content_dispose(&self->content);
-    free(self);
+    free(self->kept);
+    self->kept = self->digests = NULL;
+    self->done = NULL;
+    if (self->status == 0)
+        self->at += self->piece;
+    done(self->arg, self->status, self->status == 0 ? digests : NULL,
+         self->status == 0 ? (size_t)self->piece : 0);
+    free(digests);
     hp_share_let_go(share);
 }
 
-/* ---- finer layers: reading the file ---- */
-
-static void free_reading(hp_layers_t *self)
+static void finish_piece(hp_layer_t *self)
 {
-    hp_merkle_dispose(&self->tree);
-    if (self->fd >= 0)
-        close(self->fd);
-    free(self->buffer);
-    self->buffer = NULL;
-    self->fd = -1;
+    hp_share_t *share = self->share;
+    queue_t *queue = queue_of(self);
+    if (self->status == HP_E_NOT_FOUND && is_finer(self) && !share->closing)
+        hp_index_look(share->index, self->content.file.path, false); /* the index is behind */
+    hp_share_hold(share);
+    queue->active--;
+    deliver(self);
+    start_pieces(share, queue);
+    hp_share_let_go(share);
 }
+
+/* ---- from the kept layer ---- */
+
+static void fold_work(uv_work_t *work)
+{
+    hp_layer_t *self = work->data;
+    uint64_t left = hp_merkle_fold_run(self->kept, self->kept_count, self->content.chunk_size, self->chunk,
+                                       file_size(self));
+    if (left != self->piece)
+        self->status = HP_E_NOT_FOUND; /* what is kept does not fit its file */
+    else
+        memcpy(self->digests, self->kept, self->piece * HP_SHARED_ROOT_SIZE);
+}
+
+/* ---- from the file ---- */
 
 static int check_identity(int fd, const hp_shared_identity_t *identity)
 {
@@ -83,232 +163,212 @@ static int check_identity(int fd, const hp_shared_identity_t *identity)
     return memcmp(&now, identity, sizeof now) == 0 ? 0 : HP_E_NOT_FOUND;
 }
 
-static int begin_reading(hp_layers_t *self, const request_t *request)
+static int open_file(const hp_layer_t *self, int *fd)
 {
-    const hp_shared_row_t *file = &request->content.file;
     struct stat st;
     int folder = hp_place_open(&self->share->place);
     if (folder < 0)
         return folder;
-    int rc = hp_place_open_file(&self->share->place, folder, file->path, &self->fd, &st);
+    int rc = hp_place_open_file(&self->share->place, folder, self->content.file.path, fd, &st);
     close(folder);
-    if (rc == 0)
-        rc = check_identity(self->fd, &file->identity);
-    if (rc != 0)
-        return rc == HP_E_FORBIDDEN ? HP_E_NOT_FOUND : rc;
-    hp_merkle_init(&self->tree, file->identity.size, request->chunk);
-    self->buffer = hp_alloc(READ_SIZE);
-    return 0;
+    return rc == HP_E_FORBIDDEN ? HP_E_NOT_FOUND : rc;
 }
 
-static ssize_t read_some(hp_layers_t *self)
+/* All of the bytes, or HP_E_NOT_FOUND when the file is shorter now. */
+static int read_bytes(int fd, uint8_t *buffer, size_t length, uint64_t offset)
 {
-    size_t done = 0;
-    while (done < READ_SIZE) {
-        ssize_t n = pread(self->fd, self->buffer + done, READ_SIZE - done, (off_t)(self->tree.added + done));
+    for (size_t done = 0; done < length;) {
+        ssize_t n = pread(fd, buffer + done, length - done, (off_t)(offset + done));
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
             return -errno;
         if (n == 0)
-            break;
+            return HP_E_NOT_FOUND;
         done += (size_t)n;
-    }
-    return (ssize_t)done;
-}
-
-static int read_piece(hp_layers_t *self)
-{
-    for (size_t done = 0; done < PIECE && self->tree.added < self->tree.file_size; done += READ_SIZE) {
-        if (atomic_load_explicit(&self->share->cancelled, memory_order_relaxed))
-            return UV_ECANCELED;
-        ssize_t n = read_some(self);
-        uint64_t left = self->tree.file_size - self->tree.added;
-        if (n < 0)
-            return (int)n;
-        if (((uint64_t)n < left && n < READ_SIZE) || hp_merkle_add(&self->tree, self->buffer, (size_t)n) != 0)
-            return HP_E_NOT_FOUND; /* the file has changed its size */
     }
     return 0;
 }
 
+/* The piece's digests from the bytes under it. Where a chunk is more than what is read in one go, the nodes
+ * of the steps are gathered first. */
+static int hash_run(hp_layer_t *self, int fd)
+{
+    uint64_t size = file_size(self), offset = self->at * self->chunk;
+    uint64_t end = HP_MIN(offset + self->piece * self->chunk, size);
+    uint64_t step = HP_MIN(self->chunk, (uint64_t)READ_SIZE);
+    size_t count = 0, room = (size_t)((end - offset + step - 1) / step) + 1;
+    uint8_t *nodes = hp_alloc_array(room, HP_SHARED_ROOT_SIZE), *buffer = hp_alloc(READ_SIZE);
+    uint8_t leaves[(READ_SIZE / HP_LEAF_SIZE + 1) * HP_SHARED_ROOT_SIZE];
+    int rc = 0;
+    while (offset < end && rc == 0) {
+        size_t length = (size_t)HP_MIN(end - offset, (uint64_t)READ_SIZE);
+        rc = atomic_load_explicit(&self->share->cancelled, memory_order_relaxed)
+                 ? UV_ECANCELED
+                 : read_bytes(fd, buffer, length, offset);
+        if (rc != 0)
+            break;
+        hp_sha256_blocks(buffer, length, leaves);
+        uint64_t left =
+            hp_merkle_fold_run(leaves, (length + HP_LEAF_SIZE - 1) / HP_LEAF_SIZE, HP_LEAF_SIZE, step, size);
+        memcpy(nodes + count * HP_SHARED_ROOT_SIZE, leaves, left * HP_SHARED_ROOT_SIZE);
+        count += (size_t)left;
+        offset += length;
+    }
+    if (rc == 0 && hp_merkle_fold_run(nodes, count, step, self->chunk, size) == self->piece)
+        memcpy(self->digests, nodes, self->piece * HP_SHARED_ROOT_SIZE);
+    else if (rc == 0)
+        rc = HP_E_NOT_FOUND;
+    free(buffer);
+    free(nodes);
+    return rc;
+}
+
+/* Whether the digests lead to the kept layer, or to the root where none is kept. */
+static bool is_right(const hp_layer_t *self)
+{
+    const uint64_t whole = UINT64_C(1) << 62;
+    uint64_t to = self->content.count > 0 ? self->content.chunk_size : whole;
+    uint8_t *nodes = hp_alloc_array(self->piece + 1, HP_SHARED_ROOT_SIZE);
+    memcpy(nodes, self->digests, self->piece * HP_SHARED_ROOT_SIZE);
+    uint64_t left = hp_merkle_fold_run(nodes, self->piece, self->chunk, to, file_size(self));
+    const uint8_t *expected = self->content.count > 0 ? self->kept : self->root;
+    uint64_t expected_count = self->content.count > 0 ? self->kept_count : 1;
+    bool right = left == expected_count && memcmp(nodes, expected, left * HP_SHARED_ROOT_SIZE) == 0;
+    free(nodes);
+    return right;
+}
+
 static void read_work(uv_work_t *work)
 {
-    hp_layers_t *self = work->data;
-    const request_t *request = self->first;
-    uint8_t root[HP_SHARED_ROOT_SIZE];
-    int rc = self->buffer == NULL ? begin_reading(self, request) : 0;
-    if (rc == 0)
-        rc = read_piece(self);
-    self->over = rc != 0 || self->tree.added == self->tree.file_size;
-    if (rc == 0 && self->over)
-        rc = check_identity(self->fd, &request->content.file.identity);
-    if (rc == 0 && self->over &&
-        (hp_merkle_finish(&self->tree, root) != 0 || memcmp(root, request->root, sizeof root) != 0))
+    hp_layer_t *self = work->data;
+    int fd, rc = open_file(self, &fd);
+    if (rc == 0) {
+        rc = check_identity(fd, &self->content.file.identity);
+        if (rc == 0)
+            rc = hash_run(self, fd);
+        close(fd);
+    }
+    if (rc == 0 && !is_right(self))
         rc = HP_E_NOT_FOUND;
     self->status = rc;
 }
 
-static void on_read(uv_work_t *work, int status);
+/* ---- the way of a piece ---- */
 
-static void go_on_reading(hp_layers_t *self)
+static void on_worked(uv_work_t *work, int status)
 {
-    if (self->first == NULL)
-        return;
-    self->working = true;
-    hp_share_hold(self->share);
-    uv_queue_work(self->share->loop, &self->work, read_work, on_read);
-}
-
-static bool same_layer(const request_t *a, const request_t *b)
-{
-    return a->chunk == b->chunk && a->content.file.identity.size == b->content.file.identity.size &&
-           memcmp(a->root, b->root, sizeof a->root) == 0;
-}
-
-/* Gives the request what was read, and takes it out of the count. */
-static void answer_read(hp_layers_t *self, request_t *request)
-{
-    self->waiting--;
-    request->status = self->status;
-    if (self->status == 0) {
-        request->count = self->tree.count;
-        request->digests = hp_alloc_array(request->count, HP_SHARED_ROOT_SIZE);
-        memcpy(request->digests, self->tree.layer, request->count * HP_SHARED_ROOT_SIZE);
-    }
-    answer(request);
-}
-
-/* Answers the first request, for which the file was read, and all that ask for the same layer. */
-static void answer_first(hp_layers_t *self)
-{
-    request_t *first = self->first, **link = &first->next;
-    self->last = NULL;
-    while (*link != NULL) {
-        request_t *request = *link;
-        if (same_layer(request, first)) {
-            *link = request->next;
-            answer_read(self, request);
-        } else {
-            self->last = request;
-            link = &request->next;
-        }
-    }
-    self->first = first->next;
-    answer_read(self, first);
-    free_reading(self);
-}
-
-static void on_read(uv_work_t *work, int status)
-{
-    hp_layers_t *self = work->data;
-    hp_share_t *share = self->share;
-    self->working = false;
-    if (status != 0) {
-        self->status = status;
-        self->over = true;
-    }
-    if (share->closing)
-        self->over = true;
-    if (self->over) {
-        if (self->status == HP_E_NOT_FOUND && !share->closing)
-            hp_index_look(share->index, self->first->content.file.path, false); /* the index is behind */
-        answer_first(self);
-    }
-    if (share->closing)
-        while (self->first != NULL)
-            answer_first(self);
-    if (!self->working)
-        go_on_reading(self);
-    hp_share_let_go(share);
-}
-
-static void read_file(request_t *request)
-{
-    hp_layers_t *self = request->share->layers;
-    if (hp_merkle_layer_count(request->content.file.identity.size, request->chunk) > DIGESTS_MAX)
-        request->status = HP_E_INVALID;
-    else if (self->waiting >= WAITING_MAX)
-        request->status = HP_E_BUSY;
-    if (request->status != 0) {
-        answer(request);
-        return;
-    }
-    if (self->last != NULL)
-        self->last->next = request;
-    else
-        self->first = request;
-    self->last = request;
-    self->waiting++;
-    if (!self->working)
-        go_on_reading(self);
-}
-
-/* ---- coarser layers: folding what is stored ---- */
-
-static void fold_work(uv_work_t *work)
-{
-    request_t *self = work->data;
-    const hp_shared_content_t *content = &self->content;
-    uint64_t size = content->file.identity.size;
-    self->count = hp_merkle_layer_count(size, self->chunk);
-    self->digests = hp_alloc_array(self->count, HP_SHARED_ROOT_SIZE);
-    if (hp_merkle_fold_layer(content->digests, content->count, content->chunk_size, self->chunk, size,
-                             self->digests) != 0)
-        self->status = HP_E_NOT_FOUND; /* what is stored does not fit its file */
-}
-
-static void on_folded(uv_work_t *work, int status)
-{
-    request_t *self = work->data;
+    hp_layer_t *self = work->data;
     if (status != 0)
         self->status = status;
-    answer(self);
+    finish_piece(self);
 }
 
-/* ---- requests ---- */
+static int kept_work(hp_db_t *db, void *arg, hp_err_t *err)
+{
+    hp_layer_t *self = arg;
+    if (self->kept_count == 0)
+        return 0;
+    self->kept = hp_alloc_array(self->kept_count + 1, HP_SHARED_ROOT_SIZE); /* one more, for folding */
+    return hp_shared_layer_read(db, self->root, self->kept_at, self->kept_count, self->kept, err);
+}
+
+static void on_kept(void *arg, int status, const hp_err_t *err)
+{
+    hp_layer_t *self = arg;
+    (void)err; /* the caller gets the code */
+    self->status = status;
+    if (status != 0 || self->share->closing) {
+        finish_piece(self);
+        return;
+    }
+    self->digests = hp_alloc_array(self->piece, HP_SHARED_ROOT_SIZE);
+    if (is_finer(self)) {
+        uv_queue_work(self->share->loop, &self->work, read_work, on_worked);
+    } else if (is_root_alone(self)) {
+        memcpy(self->digests, self->root, HP_SHARED_ROOT_SIZE);
+        finish_piece(self);
+    } else if (self->chunk == self->content.chunk_size) {
+        memcpy(self->digests, self->kept, self->piece * HP_SHARED_ROOT_SIZE);
+        finish_piece(self);
+    } else {
+        uv_queue_work(self->share->loop, &self->work, fold_work, on_worked);
+    }
+}
+
+static void start_pieces(hp_share_t *share, queue_t *queue)
+{
+    while (queue->first != NULL && (queue->active < queue->max || share->closing)) {
+        hp_layer_t *layer = queue->first;
+        queue->first = layer->next;
+        layer->next = NULL;
+        if (queue->first == NULL)
+            queue->last = NULL;
+        if (share->closing) {
+            deliver(layer);
+            continue;
+        }
+        queue->active++;
+        hp_store_post(share->store, HP_STORE_READ, kept_work, on_kept, layer);
+    }
+}
+
+void hp_layer_next(hp_layer_t *self, hp_layer_next_fn done, void *arg)
+{
+    hp_share_t *share = self->share;
+    queue_t *queue = queue_of(self);
+    self->done = done;
+    self->arg = arg;
+    self->status = 0;
+    plan_piece(self);
+    hp_share_hold(share);
+    if (share->closing) { /* the store's answer ends it */
+        queue->active++;
+        hp_store_post(share->store, HP_STORE_READ, kept_work, on_kept, self);
+        return;
+    }
+    if (queue->last != NULL)
+        queue->last->next = self;
+    else
+        queue->first = self;
+    queue->last = self;
+    start_pieces(share, queue);
+}
+
+/* ---- life ---- */
 
 static int find_work(hp_db_t *db, void *arg, hp_err_t *err)
 {
-    request_t *self = arg;
+    hp_layer_t *self = arg;
     return self->status == 0 ? hp_shared_find(db, self->root, self->size, &self->content, err) : self->status;
 }
 
 static void on_found(void *arg, int status, const hp_err_t *err)
 {
-    request_t *self = arg;
-    hp_shared_content_t *content = &self->content;
+    hp_layer_t *self = arg;
+    hp_share_t *share = self->share;
     (void)err; /* the caller gets the code */
-    self->status = status;
-    if (status != 0 || self->share->closing) {
-        answer(self);
-        return;
+    if (share->closing)
+        status = UV_ECANCELED;
+    if (status == 0) {
+        self->count = is_root_alone(self) ? 1 : hp_merkle_layer_count(file_size(self), self->chunk);
+        if (is_finer(self) && least_digests(self) > RUN_DIGESTS)
+            status = HP_E_INVALID;
     }
-    if (self->chunk >= content->file.identity.size) {
-        self->digests = hp_alloc(HP_SHARED_ROOT_SIZE);
-        memcpy(self->digests, self->root, HP_SHARED_ROOT_SIZE);
-        self->count = 1;
-        answer(self);
-    } else if (content->count > 0 && self->chunk == content->chunk_size) {
-        self->digests = content->digests;
-        self->count = content->count;
-        content->digests = NULL;
-        answer(self);
-    } else if (content->count > 0 && self->chunk > content->chunk_size) {
-        uv_queue_work(self->share->loop, &self->work, fold_work, on_folded);
-    } else {
-        read_file(self);
-    }
+    self->opened(self->arg, status, status == 0 ? self : NULL, self->count);
+    if (status != 0)
+        hp_layer_close(self);
+    hp_share_let_go(share);
 }
 
-void hp_share_layer(hp_share_t *share, const char *root, uint64_t size, uint64_t chunk,
-                    hp_share_layer_fn done, void *arg)
+void hp_layer_open(hp_share_t *share, const char *root, uint64_t size, uint64_t chunk, hp_layer_open_fn done,
+                   void *arg)
 {
-    request_t *self = hp_alloc(sizeof *self);
+    hp_layer_t *self = hp_alloc(sizeof *self);
     self->share = share;
     self->size = size;
     self->chunk = chunk;
-    self->done = done;
+    self->opened = done;
     self->arg = arg;
     self->work.data = self;
     if (!hp_merkle_chunk_valid(chunk))
@@ -319,17 +379,80 @@ void hp_share_layer(hp_share_t *share, const char *root, uint64_t size, uint64_t
     hp_store_post(share->store, HP_STORE_READ, find_work, on_found, self);
 }
 
-hp_layers_t *hp_layers_create(hp_share_t *share)
+void hp_layer_close(hp_layer_t *self)
+{
+    hp_shared_content_dispose(&self->content);
+    free(self);
+}
+
+hp_layers_t *hp_layers_create(void)
 {
     hp_layers_t *self = hp_alloc(sizeof *self);
-    self->share = share;
-    self->work.data = self;
-    self->fd = -1;
+    self->stored.max = STORED_MAX;
+    self->read.max = READ_MAX;
     return self;
 }
 
 void hp_layers_free(hp_layers_t *self)
 {
-    free_reading(self);
     free(self);
+}
+
+/* ---- a whole layer ---- */
+
+typedef struct whole {
+    hp_share_layer_fn done;
+    void *arg;
+    hp_layer_t *layer;
+    uint8_t *digests;
+    size_t count, got;
+} whole_t;
+
+static void end_whole(whole_t *self, int status)
+{
+    if (self->layer != NULL)
+        hp_layer_close(self->layer);
+    if (status != 0) {
+        free(self->digests);
+        self->digests = NULL;
+        self->count = 0;
+    }
+    self->done(self->arg, status, self->digests, self->count);
+    free(self);
+}
+
+static void on_piece(void *arg, int status, const uint8_t *digests, size_t count)
+{
+    whole_t *self = arg;
+    if (status == 0)
+        memcpy(self->digests + self->got * HP_SHARED_ROOT_SIZE, digests, count * HP_SHARED_ROOT_SIZE);
+    self->got += count;
+    if (status != 0 || self->got == self->count)
+        end_whole(self, status);
+    else
+        hp_layer_next(self->layer, on_piece, self);
+}
+
+static void on_opened(void *arg, int status, hp_layer_t *layer, uint64_t count)
+{
+    whole_t *self = arg;
+    self->layer = layer;
+    if (status == 0 && count > WHOLE_DIGESTS)
+        status = HP_E_INVALID;
+    if (status != 0) {
+        end_whole(self, status);
+        return;
+    }
+    self->count = (size_t)count;
+    self->digests = hp_alloc_array(self->count, HP_SHARED_ROOT_SIZE);
+    hp_layer_next(layer, on_piece, self);
+}
+
+void hp_share_layer(hp_share_t *share, const char *root, uint64_t size, uint64_t chunk,
+                    hp_share_layer_fn done, void *arg)
+{
+    whole_t *self = hp_alloc(sizeof *self);
+    self->done = done;
+    self->arg = arg;
+    hp_layer_open(share, root, size, chunk, on_opened, self);
 }

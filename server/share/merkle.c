@@ -135,6 +135,11 @@ int hp_merkle_fold_layer(const uint8_t *digests, uint64_t count, uint64_t from, 
     return 0;
 }
 
+uint64_t hp_merkle_fold_run(uint8_t *digests, uint64_t count, uint64_t from, uint64_t to, uint64_t file_size)
+{
+    return raise(digests, count, height_of(from), HP_MIN(height_of(to), tree_height(file_size)));
+}
+
 /* ---- a tree while the file goes by ---- */
 
 void hp_merkle_init(hp_merkle_t *self, uint64_t file_size, uint64_t chunk_size)

@@ -49,6 +49,11 @@ int hp_merkle_root_from_layer(const uint8_t *digests, uint64_t count, uint64_t c
 int hp_merkle_fold_layer(const uint8_t *digests, uint64_t count, uint64_t from, uint64_t to,
                          uint64_t file_size, uint8_t *out);
 
+/* The same for a run of nodes that begins where a chunk of `to` does and ends where one does, or at the
+ * file's end: in place, digests has room for one more than count. Returns how many nodes are left. `to` is
+ * not finer than `from`; above the file's root it goes no higher than that. */
+uint64_t hp_merkle_fold_run(uint8_t *digests, uint64_t count, uint64_t from, uint64_t to, uint64_t file_size);
+
 /* A tree that is built while the file goes by, from its start to its end, in memory of one layer. */
 #define HP_MERKLE_HEIGHT_MAX 50 /* of the tree of 2^64 bytes over 16 KiB leaves */
 typedef struct hp_merkle {

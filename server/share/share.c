@@ -108,7 +108,7 @@ int hp_share_create(hp_share_t **result, uv_loop_t *loop, hp_store_t *store, con
         share->change_timer.data = share;
         share->index = hp_index_create(share);
         share->hashing = hp_hashing_create(share);
-        share->layers = hp_layers_create(share);
+        share->layers = hp_layers_create();
         share->names = hp_names_create(share);
         *result = share;
     } else {

@@ -85,11 +85,28 @@ void hp_share_rows(hp_share_t *share, const char *after, size_t limit, hp_share_
 
 /* ---- hash trees (BEP 52) ---- */
 
-/* The layer of the tree of `root` at chunk size `chunk` (a power of two, at least 16384): 32 bytes a chunk,
- * for the caller to free(). size: of the file; 0: of the largest with that root, as a root alone does not say
- * which file it is (db/shared_file.h). HP_E_NOT_FOUND unknown root (or its file has just changed),
- * HP_E_INVALID bad chunk. A chunk finer than hp_chunk_size_for() of the file means reading it: HP_E_INVALID
- * when that would be more than 262,144 digests, HP_E_BUSY when many such requests wait. */
+/* A layer of the tree of a shared file, read from its start to its end in pieces: whatever the size of the
+ * file and the number of readers, little of it is in memory. A layer finer than the one that is kept is
+ * computed from the file; every piece of it is held against the kept one before it is given away. */
+typedef struct hp_layer hp_layer_t;
+
+/* Opens the layer of the tree of `root` at chunk size `chunk` (a power of two, at least 16384). size: of the
+ * file; 0: of the largest with that root, as a root alone does not say which file it is (db/shared_file.h).
+ * done runs once, never inside the call. HP_E_NOT_FOUND unknown root; HP_E_INVALID bad chunk, or one so fine
+ * that a piece would be more than 65,536 digests (files above 64 TiB). count: digests in the layer; layer is
+ * the callback's to close, and must be closed before the share's end. */
+typedef void (*hp_layer_open_fn)(void *arg, int status, hp_layer_t *layer, uint64_t count);
+void hp_layer_open(hp_share_t *share, const char *root, uint64_t size, uint64_t chunk, hp_layer_open_fn done,
+                   void *arg);
+/* The next piece, at least one digest of 32 bytes, valid during the callback; not after the last one. done
+ * runs once, never inside the call. HP_E_NOT_FOUND when the file has changed or gone: that ends the layer. */
+typedef void (*hp_layer_next_fn)(void *arg, int status, const uint8_t *digests, size_t count);
+void hp_layer_next(hp_layer_t *layer, hp_layer_next_fn done, void *arg);
+/* Not while a piece is on its way. */
+void hp_layer_close(hp_layer_t *layer);
+
+/* The whole layer in one go: 32 bytes a chunk, for the caller to free(). Codes as above, and HP_E_INVALID for
+ * a layer of more than 262,144 digests (8 MiB). */
 typedef void (*hp_share_layer_fn)(void *arg, int status, uint8_t *digests, size_t count);
 void hp_share_layer(hp_share_t *share, const char *root, uint64_t size, uint64_t chunk,
                     hp_share_layer_fn done, void *arg);

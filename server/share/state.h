@@ -119,7 +119,7 @@ void hp_hashing_wake(hp_hashing_t *hashing);
 /* ---- open.c, layer.c ---- */
 hp_names_t *hp_names_create(hp_share_t *share);
 void hp_names_free(hp_names_t *names);
-hp_layers_t *hp_layers_create(hp_share_t *share);
+hp_layers_t *hp_layers_create(void);
 void hp_layers_free(hp_layers_t *layers);
 
 #endif

@@ -415,6 +415,196 @@ static void a_layer_too_long_to_compute_is_refused(void **state)
     close_share(f);
 }
 
+/* ---- layers in pieces ---- */
+
+typedef struct reader {
+    bool opened, done;
+    int status;
+    hp_layer_t *layer;
+    uint64_t count, got;
+    size_t piece;            /* digests in the last one */
+    const uint8_t *expected; /* every digest; NULL: anything */
+    bool wrong;
+} reader_t;
+
+static void on_reader_opened(void *arg, int status, hp_layer_t *layer, uint64_t count)
+{
+    reader_t *r = arg;
+    r->opened = true;
+    r->status = status;
+    r->layer = layer;
+    r->count = count;
+}
+
+static void on_reader_piece(void *arg, int status, const uint8_t *digests, size_t count)
+{
+    reader_t *r = arg;
+    r->done = true;
+    r->status = status;
+    r->piece = count;
+    r->got += count;
+    for (size_t i = 0; i < count && r->expected != NULL; i++)
+        r->wrong = r->wrong || memcmp(digests + i * 32, r->expected, 32) != 0;
+}
+
+static void open_reader(fixture_t *f, reader_t *r, const char *root, uint64_t chunk)
+{
+    *r = (reader_t){0};
+    hp_layer_open(f->share, root, 0, chunk, on_reader_opened, r);
+    assert_false(r->opened);
+    WAIT_FOR(f, r->opened);
+}
+
+static void begin_piece(reader_t *r)
+{
+    r->done = false;
+    hp_layer_next(r->layer, on_reader_piece, r);
+    assert_false(r->done);
+}
+
+typedef struct huge {
+    hp_shared_identity_t identity;
+    uint8_t digests[65536 * 32], root[32];
+} huge_t;
+
+static int set_huge_root(hp_db_t *db, void *arg, hp_err_t *err)
+{
+    const huge_t *huge = arg;
+    hp_shared_change_t change = {0};
+    return hp_shared_set_root(db, &huge->identity, huge->root, 16 * MIB, huge->digests, 65536, &change, err);
+}
+
+/* The node over zeros. */
+static void zero_node(uint64_t chunk, uint8_t out[32])
+{
+    uint8_t *zeros = hp_alloc(chunk);
+    hp_merkle_chunk_digest(zeros, chunk, chunk, (uint64_t)1 << 40, out);
+    free(zeros);
+}
+
+/* A hole of 1 TiB has 64 Mi digests at the finest layer: 2 GiB. */
+static void a_layer_of_a_huge_file_comes_in_small_pieces(void **state)
+{
+    fixture_t *f = *state;
+    huge_t *huge = hp_alloc(sizeof *huge);
+    const uint64_t size = (uint64_t)1 << 40;
+    uint8_t leaf[32], gib[32];
+    open_share(f);
+    stop_hashing(f);
+    int fd = open(at(f, "hole"), O_WRONLY | O_CREAT, 0644);
+    struct stat st;
+    assert_int_equal(ftruncate(fd, (off_t)size), 0);
+    assert_int_equal(fstat(fd, &st), 0);
+    close(fd);
+    huge->identity = hp_place_identity(&st);
+    for (size_t i = 0; i < 65536; i++)
+        i == 0 ? zero_node(16 * MIB, huge->digests) : memcpy(huge->digests + i * 32, huge->digests, 32);
+    assert_int_equal(hp_merkle_root_from_layer(huge->digests, 65536, 16 * MIB, size, huge->root), 0);
+    assert_int_equal(hp_merkle_root_from_layer(huge->digests, 64, 16 * MIB, (uint64_t)1 << 30, gib), 0);
+    zero_node(16384, leaf);
+    start_share(f);
+    assert_int_equal(hp_store_run_now(f->store, HP_STORE_WRITE, set_huge_root, huge, NULL), 0);
+    char root[65];
+    hp_hex_encode(huge->root, 32, root);
+
+    static const struct {
+        uint64_t chunk;
+        size_t piece;
+    } layers[] = {{16384, 2048}, {4 * MIB, 8}, {16 * MIB, 2048}, {32 * MIB, 2048}, {1024 * MIB, 1024}};
+    for (size_t i = 0; i < HP_COUNT(layers); i++) {
+        reader_t r;
+        open_reader(f, &r, root, layers[i].chunk);
+        assert_int_equal(r.status, 0);
+        assert_int_equal(r.count, size / layers[i].chunk);
+        uint8_t node[32];
+        zero_node(HP_MIN(layers[i].chunk, 32 * MIB), node);
+        r.expected = layers[i].chunk == 1024 * MIB ? gib : node;
+        for (int k = 0; k < 2 && r.got < r.count; k++) {
+            begin_piece(&r);
+            WAIT_FOR(f, r.done);
+            assert_int_equal(r.status, 0);
+            assert_int_equal(r.piece, layers[i].piece);
+            assert_false(r.wrong);
+        }
+        hp_layer_close(r.layer);
+    }
+
+    /* Many at once: each gets its turn. */
+    enum { READERS = 30 };
+    static reader_t readers[READERS];
+    for (size_t i = 0; i < READERS; i++) {
+        open_reader(f, &readers[i], root, 16384);
+        readers[i].expected = leaf;
+        begin_piece(&readers[i]);
+    }
+    for (size_t i = 0; i < READERS; i++) {
+        WAIT_FOR(f, readers[i].done);
+        assert_int_equal(readers[i].status, 0);
+        assert_int_equal(readers[i].got, 2048);
+        assert_false(readers[i].wrong);
+        hp_layer_close(readers[i].layer);
+    }
+    close_share(f);
+    free(huge);
+}
+
+static void a_layer_ends_where_the_file_changes(void **state)
+{
+    fixture_t *f = *state;
+    open_share(f);
+    make_file(f, "x", 70 * MIB, 1);
+    start_share(f);
+    WAIT_FOR(f, all_hashed(f));
+    char root[65];
+    snprintf(root, sizeof root, "%s", root_on_disk(f, "x"));
+    f->share->tuning.debounce = 3600000; /* the index does not hear of it */
+    reader_t r;
+    open_reader(f, &r, root, 16384);
+    assert_int_equal(r.count, 70 * 64);
+    begin_piece(&r);
+    WAIT_FOR(f, r.done);
+    assert_int_equal(r.piece, 2048);
+    int fd = open(at(f, "x"), O_WRONLY);
+    assert_int_equal(pwrite(fd, "y", 1, (off_t)(50 * MIB)), 1);
+    close(fd);
+    begin_piece(&r);
+    WAIT_FOR(f, r.done);
+    assert_int_equal(r.status, HP_E_NOT_FOUND);
+    hp_layer_close(r.layer);
+    close_share(f);
+}
+
+static void readers_are_told_when_the_share_ends(void **state)
+{
+    fixture_t *f = *state;
+    open_share(f);
+    make_file(f, "x", 40 * MIB, 1);
+    start_share(f);
+    WAIT_FOR(f, all_hashed(f));
+    char root[65];
+    snprintf(root, sizeof root, "%s", root_on_disk(f, "x"));
+    static reader_t readers[20];
+    for (size_t i = 0; i < HP_COUNT(readers); i++)
+        open_reader(f, &readers[i], root, i % 2 == 0 ? 16384 : MIB);
+    for (size_t i = 0; i + 1 < HP_COUNT(readers); i++)
+        begin_piece(&readers[i]);
+    f->closed = false;
+    hp_share_destroy(f->share, on_fixture_closed, f);
+    begin_piece(&readers[HP_COUNT(readers) - 1]);
+    WAIT_FOR(f, f->closed);
+    for (size_t i = 0; i < HP_COUNT(readers); i++) {
+        assert_true(readers[i].done);
+        assert_int_equal(readers[i].status, UV_ECANCELED);
+        hp_layer_close(readers[i].layer);
+    }
+    f->closed = false;
+    hp_store_destroy(f->store, on_fixture_closed, f);
+    WAIT_FOR(f, f->closed);
+    while (uv_run(&f->loop, UV_RUN_DEFAULT) != 0)
+        continue;
+    assert_int_equal(uv_loop_close(&f->loop), 0);
+}
+
 static void many_requests_for_a_computed_layer_are_all_answered(void **state)
 {
     fixture_t *f = *state;
@@ -431,15 +621,12 @@ static void many_requests_for_a_computed_layer_are_all_answered(void **state)
     memset(layers, 0, sizeof layers);
     for (size_t i = 0; i < REQUESTS; i++)
         hp_share_layer(f->share, i % 2 == 0 ? x : y, 0, i % 4 < 2 ? 16384 : 65536, on_layer, &layers[i]);
-    size_t answered = 0, busy = 0;
     for (size_t i = 0; i < REQUESTS; i++) {
         WAIT_FOR(f, layers[i].done);
-        answered += layers[i].status == 0;
-        busy += layers[i].status == HP_E_BUSY;
+        assert_int_equal(layers[i].status, 0);
+        assert_int_equal(layers[i].count, 20 * MIB / (i % 4 < 2 ? 16384 : 65536));
         free(layers[i].digests);
     }
-    assert_int_equal(answered + busy, REQUESTS);
-    assert_true(answered >= 4);
     close_share(f);
 }
 
@@ -506,6 +693,9 @@ int main(void)
         TEST(bad_requests_for_layers_are_refused),
         TEST(the_layer_of_changed_bytes_is_never_given),
         TEST(a_layer_too_long_to_compute_is_refused),
+        TEST(a_layer_of_a_huge_file_comes_in_small_pieces),
+        TEST(a_layer_ends_where_the_file_changes),
+        TEST(readers_are_told_when_the_share_ends),
         TEST(many_requests_for_a_computed_layer_are_all_answered),
         cmocka_unit_test(memory_keeps_the_roots_that_were_used_last),
         TEST(a_root_that_memory_has_lost_is_found_again),

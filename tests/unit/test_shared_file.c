@@ -157,7 +157,12 @@ static bool has_layer(hp_db_t *db, uint8_t first)
     }
     assert_int_equal(content.count, 3);
     assert_int_equal(content.chunk_size, MIB);
-    assert_memory_equal(content.digests, digests, sizeof digests);
+    uint8_t read[sizeof digests];
+    assert_int_equal(hp_shared_layer_read(db, root, 0, 3, read, NULL), 0);
+    assert_memory_equal(read, digests, sizeof digests);
+    assert_int_equal(hp_shared_layer_read(db, root, 1, 1, read, NULL), 0);
+    assert_memory_equal(read, digests + HP_SHARED_ROOT_SIZE, HP_SHARED_ROOT_SIZE);
+    assert_int_equal(hp_shared_layer_read(db, root, 2, 2, read, NULL), HP_E_NOT_FOUND);
     hp_shared_content_dispose(&content);
     return true;
 }
