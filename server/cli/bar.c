@@ -9,6 +9,7 @@
 #include "cli/text.h"
 
 #define LINE_EVERY_MS 3000 /* where there is no terminal */
+#define PLAIN_WIDTH   120  /* columns of such a line */
 #define GAP           2
 #define NAME_MIN      8
 #define NAME_MAX      40
@@ -120,10 +121,10 @@ void hp_bar_init(hp_bar_t *self, FILE *out, bool utf8)
 void hp_bar_show(hp_bar_t *self, const hp_progress_t *progress, bool now)
 {
     hp_term_t term = hp_term_of(self->out, self->utf8);
-    if (term.columns == 0) {
+    if (!term.draws) {
         if (!now && hp_clock_ms() < self->next_ms)
             return;
-        char *text = hp_bar_text(progress, 120, false);
+        char *text = hp_bar_text(progress, term.columns > 0 ? term.columns - 1 : PLAIN_WIDTH, false);
         fprintf(self->out, "%s\n", text);
         free(text);
         self->next_ms = hp_clock_ms() + LINE_EVERY_MS;

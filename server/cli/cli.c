@@ -189,7 +189,7 @@ void hp_cli_print_help(FILE *out)
         char left[64];
         snprintf(left, sizeof left, "%s %s", command->name,
                  command->arguments != NULL ? command->arguments : "");
-        fprintf(out, "  %-43s %s\n", left, command->sentence);
+        fprintf(out, "  %-44s %s\n", left, command->sentence);
     }
     fputs("\n\"hostpair COMMAND --help\" tells more.\n", out);
     print_exit_codes(out);

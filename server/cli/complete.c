@@ -1,5 +1,6 @@
 /* Completion for the shell: what the last of some words may become, one candidate a line. Says nothing where
- * it knows nothing: no message of this belongs between somebody's keystrokes. */
+ * it knows nothing: no message of this belongs between somebody's keystrokes. Ends with code 1 where files of
+ * this machine fit, which the shell knows better. */
 #include <string.h>
 
 #include "base/path.h"
@@ -9,6 +10,7 @@
 
 typedef struct {
     const char *word; /* the unfinished one */
+    bool files;       /* files of this machine fit */
 } complete_t;
 
 /* A candidate with control characters would not be the same word when it is printed: it is left out. */
@@ -98,7 +100,7 @@ static void offer_downloads(const complete_t *self, hp_client_t *client)
     json_decref(answer);
 }
 
-static void offer_argument(hp_cli_t *cli, const complete_t *self)
+static void offer_argument(hp_cli_t *cli, complete_t *self)
 {
     static const char *const actions[] = {"pause", "resume", "retry", "remove"};
     const hp_takes_t *takes = cli->command->takes;
@@ -130,7 +132,9 @@ static void offer_argument(hp_cli_t *cli, const complete_t *self)
     case HP_TAKES_ID:
         offer_downloads(self, cli->client);
         break;
-    case HP_TAKES_FILE: /* the shell knows them */
+    case HP_TAKES_FILE:
+        self->files = true;
+        break;
     case HP_TAKES_NOTHING:
     case HP_TAKES_LAST:
         break;
@@ -138,14 +142,17 @@ static void offer_argument(hp_cli_t *cli, const complete_t *self)
 }
 
 /* The words before the unfinished one have told the command. */
-static void complete_command(hp_cli_t *cli, const complete_t *self)
+static void complete_command(hp_cli_t *cli, complete_t *self)
 {
-    if (hp_cli_parse(cli, NULL) != 0)
+    if (hp_cli_parse(cli, NULL) != 0) {
+        self->files = true; /* the value of an option */
         return;
+    }
     if (self->word[0] == '-') {
-        hp_cli_each_flag(cli->command, offer_flag, (void *)(uintptr_t)self);
-        offer_flag((void *)(uintptr_t)self, "help");
-    } else if (cli->command->offline || hp_client_create(&cli->client, cli->options, NULL) == 0) {
+        hp_cli_each_flag(cli->command, offer_flag, self);
+        offer_flag(self, "help");
+    } else if (cli->command->takes[0] == HP_TAKES_FILE || cli->command->offline ||
+               hp_client_create(&cli->client, cli->options, NULL) == 0) {
         offer_argument(cli, self);
     }
     if (cli->client != NULL)
@@ -169,8 +176,10 @@ int hp_cli_complete(hp_cli_t *cli)
         else if (options.command == 0 && self.word[0] != '-')
             offer_commands(&self);
         free(inner.args);
+    } else {
+        self.files = true;
     }
     hp_options_dispose(&options);
     free(words);
-    return 0;
+    return self.files ? HP_EXIT_FAILED : 0;
 }

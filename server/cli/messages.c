@@ -64,7 +64,7 @@ static const char *name_of(const json_t *hosts, const char *id)
     return name[0] != '\0' ? name : id;
 }
 
-/* Whether it has still to go to a host that is there. */
+/* Whether it has still to go to a host that is there, as far as is known, and was not tried in vain yet. */
 static bool is_under_way(const json_t *message, const json_t *hosts)
 {
     size_t i;
@@ -73,6 +73,7 @@ static bool is_under_way(const json_t *message, const json_t *hosts)
     {
         const json_t *host = find_host(hosts, hp_client_text(delivery, "host"));
         if (strcmp(hp_client_text(delivery, "state"), "queued") == 0 &&
+            hp_client_text(delivery, "reason")[0] == '\0' &&
             strcmp(hp_client_text(host, "state"), "online") == 0)
             return true;
     }
@@ -265,7 +266,8 @@ static void print_one(reader_t *self, const json_t *message)
 {
     if (self->cli->flags.json && self->cli->flags.follow) {
         /* One object a line, for programs that read a stream. */
-        char *dump = json_dumps(message, JSON_COMPACT), *safe = hp_text_json(dump != NULL ? dump : "null");
+        char *dump = json_dumps(message, JSON_COMPACT | JSON_REAL_PRECISION(15)),
+             *safe = hp_text_json(dump != NULL ? dump : "null");
         printf("%s\n", safe);
         free(safe);
         free(dump);

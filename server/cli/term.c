@@ -21,6 +21,7 @@ hp_term_t hp_term_of(FILE *stream, bool utf8)
     bool told = ioctl(fileno(stream), TIOCGWINSZ, &size) == 0 && size.ws_col > 0;
     bool dumb = type == NULL || type[0] == '\0' || strcmp(type, "dumb") == 0;
     term.columns = told ? size.ws_col : COLUMNS_DEFAULT;
+    term.draws = !dumb;
     term.colour = !dumb && (no_colour == NULL || no_colour[0] == '\0');
     term.glyphs = utf8 && !dumb && strcmp(type, "linux") != 0;
     return term;

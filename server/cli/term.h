@@ -8,6 +8,7 @@
 
 typedef struct hp_term {
     int columns; /* 0: no terminal */
+    bool draws;  /* a line can be drawn over */
     bool colour; /* a terminal that has colours, and NO_COLOR is not set */
     bool glyphs; /* shows more than ASCII */
 } hp_term_t;

@@ -125,7 +125,7 @@ char *hp_text_json(const char *dump)
 
 void hp_say_json(FILE *out, const json_t *json)
 {
-    char *dump = json_dumps(json, JSON_INDENT(2) | JSON_ENCODE_ANY);
+    char *dump = json_dumps(json, JSON_INDENT(2) | JSON_ENCODE_ANY | JSON_REAL_PRECISION(15));
     char *safe = hp_text_json(dump != NULL ? dump : "null");
     fprintf(out, "%s\n", safe);
     free(safe);

@@ -5,18 +5,33 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
+import { mkdir, symlink } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 
-import { MiB, checkout, makeFile, sha256, startHostpair, tempDir, waitFor, waitState } from "./harness.mjs";
+import {
+    MiB,
+    checkout,
+    makeFile,
+    runHostpair,
+    sha256,
+    startHostpair,
+    tempDir,
+    waitFor,
+    waitState,
+} from "./harness.mjs";
 
 const OTHER = "192.168.1.20";
 const readme = readFileSync(join(checkout, "README.md"), "utf8");
 
-/** @param {string} command @param {string} cwd */
-function run(command, cwd) {
+/** @param {string} command @param {string} cwd @param {Record<string, string>} [env] */
+function run(command, cwd, env = {}) {
     return new Promise((done) => {
-        const child = spawn("bash", ["-c", command], { cwd, stdio: ["ignore", "pipe", "pipe"] });
+        const child = spawn("bash", ["-c", command], {
+            cwd,
+            env: { ...process.env, ...env },
+            stdio: ["ignore", "pipe", "pipe"],
+        });
         let output = "";
         let errors = "";
         child.stdout.on("data", (part) => (output += part));
@@ -25,15 +40,20 @@ function run(command, cwd) {
     });
 }
 
-test("the curl examples work as printed", { timeout: 60_000 }, async (t) => {
-    const section = /^## From the command line\n([^]*?)^## /m.exec(readme)?.[1] ?? "";
-    const commands = [...section.matchAll(/^```sh\n([^]*?)^```$/gm)].flatMap(([, block]) =>
+/** The lines of the examples in a section. @param {string} title */
+function examples(title) {
+    const section = new RegExp(`^## ${title}\\n([^]*?)^## `, "m").exec(readme)?.[1] ?? "";
+    return [...section.matchAll(/^```sh\n([^]*?)^```$/gm)].flatMap(([, block]) =>
         block
             .replace(/\\\n\s*/g, " ")
             .trim()
             .split("\n")
             .filter((line) => !line.startsWith("#")),
     );
+}
+
+test("the curl examples work as printed", { timeout: 60_000 }, async (t) => {
+    const commands = examples("From the command line");
     assert.ok(commands.length >= 8, `${commands.length} examples`);
 
     const other = await startHostpair({ t, name: "other" });
@@ -67,6 +87,48 @@ test("the curl examples work as printed", { timeout: 60_000 }, async (t) => {
     assert.equal(await sha256(join(cwd, "holiday.mp4")), await sha256(join(other.shareDir, "holiday.mp4")));
     for (const path of ["holiday.mp4", "photos/beach.jpg"])
         assert.ok(existsSync(join(own.downloadsDir, path)), `${path} was downloaded`);
+});
+
+test("the commands for a terminal work as printed", { timeout: 60_000 }, async (t) => {
+    const commands = examples("On a terminal");
+    assert.ok(commands.length >= 8, `${commands.length} examples`);
+    const other = await startHostpair({ t, name: "attic" });
+    await makeFile(join(other.shareDir, "holiday.mp4"), 2 * MiB + 5, 1);
+    await makeFile(join(other.shareDir, "photos/beach.jpg"), 5000, 2);
+    const own = await startHostpair({ t, name: "own" });
+    const cwd = tempDir(t);
+    await makeFile(join(cwd, "summer.jpg"), 7000, 3);
+    // A person has hostpair in the PATH; it finds the one that runs by its data folder.
+    const bin = join(cwd, "bin");
+    await mkdir(bin);
+    await symlink(own.bin, join(bin, "hostpair"));
+    const env = { PATH: `${bin}:${process.env.PATH}`, HOME: cwd, HOSTPAIR_DATA: own.dataDir };
+    for (const printed of commands) {
+        const command = printed.replaceAll(OTHER, `127.0.0.1:${other.peerPort}`);
+        const { code, output, errors } = await run(command, cwd, env);
+        assert.equal(code, 0, `${printed}\n${output}\n${errors}`);
+        assert.notEqual(output, "", printed);
+    }
+    for (const path of ["holiday.mp4", "photos/beach.jpg"])
+        assert.ok(existsSync(join(own.downloadsDir, path)), `${path} was downloaded`);
+    assert.ok(existsSync(join(own.shareDir, "summer.jpg")), "it is offered");
+    const { messages } = (await other.api("/messages")).json;
+    assert.deepEqual(
+        messages.map((/** @type {any} */ m) => m.text),
+        ["Thanks, I have it."],
+    );
+});
+
+test("the commands are the same in README.md as in hostpair help", async () => {
+    const { stdout } = await runHostpair(["help"]);
+    const [, list] = /^Commands:\n([^]*?)\n\n/m.exec(stdout) ?? [];
+    const real = list.split("\n").map((line) => line.trim().split(/ {2,}/));
+    const told = [...readme.matchAll(/^\| `hostpair ([^`]+)` \| (.*?) \|$/gm)].map((row) => [
+        row[1].replaceAll("\\|", "|"),
+        row[2],
+    ]);
+    assert.equal(real.length, 8, stdout);
+    assert.deepEqual(told, real);
 });
 
 test("every folder that README.md names is there", () => {
