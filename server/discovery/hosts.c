@@ -395,6 +395,7 @@ static void on_timer(uv_timer_t *timer)
     uint64_t now = hp_clock_ms();
     free_removed(hosts);
     hp_watch_finish_decided(hosts);
+    hp_watch_retry(hosts, now);
     for (size_t i = 0; hosts->started && i < hosts->count; i++) {
         hp_host_entry_t *host = hosts->items[i];
         hp_watch_tick(hosts, host, now);
@@ -407,7 +408,7 @@ void hp_hosts_schedule(hp_hosts_t *hosts)
 {
     if (hosts->closing)
         return;
-    uint64_t next = HP_NEVER, now = hp_clock_ms();
+    uint64_t next = hosts->retry_at, now = hp_clock_ms();
     for (size_t i = 0; hosts->started && i < hosts->count; i++) {
         next = HP_MIN(next, hosts->items[i]->probe_at);
         next = HP_MIN(next, hosts->items[i]->list_at);
@@ -484,6 +485,7 @@ int hp_hosts_create(hp_hosts_t **out, uv_loop_t *loop, hp_store_t *store, hp_fet
     hosts->fetcher = fetcher;
     hosts->self = self;
     hosts->times = default_times;
+    hosts->retry_at = HP_NEVER;
     uv_timer_init(loop, &hosts->timer);
     hosts->timer.data = hosts;
     for (size_t i = 0; i < job.count; i++)

@@ -99,7 +99,8 @@ const hp_host_t *hp_hosts_at(const hp_hosts_t *hosts, size_t index);     /* sort
 const hp_host_t *hp_hosts_find(const hp_hosts_t *hosts, const char *id); /* NULL unknown */
 
 /* Something (beacon, scan, message) says that there may be a host at an address: it is probed, unless it was
- * just now, or belongs to a host that answered lately. */
+ * just now, or belongs to a host that answered lately. Whoever sent a beacon is asked up to three times more
+ * when he does not answer. */
 void hp_hosts_hint(hp_hosts_t *hosts, const char *address, uint16_t port, hp_found_by_t by);
 
 /* The same when there is reason to think that something changed there (a beacon with a new id or instance):

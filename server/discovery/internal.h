@@ -107,7 +107,9 @@ typedef struct hp_recent {
     char address[64];
     uint16_t port;
     uint64_t at;
-    bool self; /* it is this host */
+    bool self;         /* it is this host */
+    unsigned retries;  /* since the last beacon from there */
+    uint64_t retry_at; /* 0: none is due */
 } hp_recent_t;
 
 struct hp_hosts {
@@ -140,6 +142,7 @@ struct hp_hosts {
     unsigned try_count, trying;
     hp_recent_t recent[HP_HOSTS_RECENT];
     size_t recent_next;
+    uint64_t retry_at;                 /* the earliest of recent, or earlier; HP_NEVER */
     bool decided;                      /* some try is, and waits for the timer */
     char copy_logged[HP_ADDRESS_SIZE]; /* the last host with our own id that was reported */
     bool full_logged;
@@ -182,6 +185,8 @@ void hp_watch_set_hashing(hp_hosts_t *hosts, hp_host_entry_t *host);
 /* Begins a round of probes unless one is under way. */
 void hp_watch_round(hp_hosts_t *hosts, hp_host_entry_t *host, bool person);
 void hp_watch_tick(hp_hosts_t *hosts, hp_host_entry_t *host, uint64_t now);
+/* Tries again what a beacon told of and what did not answer. */
+void hp_watch_retry(hp_hosts_t *hosts, uint64_t now);
 /* Ends the tries that need no probe. */
 void hp_watch_finish_decided(hp_hosts_t *hosts);
 /* Cancels the probes; what has not begun is decided: canceled. */

@@ -21,7 +21,9 @@
 
 #define FAILED_FACTOR 5 /* an address without a host is tried again after so many times times.again */
 #define SELF_FACTOR   30
-#define RIVAL_FACTOR  3 /* a rival that did not answer for so many times times.silent has gone */
+#define RETRIES_MAX                                                                                          \
+    3 /* of an address that a beacon came from: after times.again, and each time twice as long */
+#define RIVAL_FACTOR 3 /* a rival that did not answer for so many times times.silent has gone */
 
 /* ---- addresses that were tried lately and have no host ---- */
 
@@ -41,9 +43,22 @@ static void recent_note(hp_hosts_t *hosts, const char *address, uint16_t port, b
         hosts->recent_next = (hosts->recent_next + 1) % HP_HOSTS_RECENT;
         snprintf(recent->address, sizeof recent->address, "%s", address);
         recent->port = port;
+        recent->retries = 0;
     }
     recent->at = hp_clock_ms();
     recent->self = self;
+    recent->retry_at = 0;
+}
+
+/* Whoever sends a beacon is there: no answer from him means that packets get lost. */
+static void note_failure(hp_hosts_t *hosts, const hp_try_t *try, int status)
+{
+    recent_note(hosts, try->address, try->port, false);
+    hp_recent_t *recent = recent_find(hosts, try->address, try->port);
+    if (try->by != HP_FOUND_BEACON || status == HP_E_NOT_A_HOST || recent->retries >= RETRIES_MAX)
+        return;
+    recent->retry_at = recent->at + ((uint64_t)hosts->times.again << recent->retries++);
+    hosts->retry_at = HP_MIN(hosts->retry_at, recent->retry_at);
 }
 
 /* ---- what an answer means ---- */
@@ -360,7 +375,7 @@ static void on_probe(void *arg, int status, const hp_probe_answer_t *answer, con
     if (status == 0)
         status = accept_answer(hosts, answer, try->address, try->port, try->by, &host, &is_new, &err);
     else if (hp_hosts_entry_at(hosts, try->address, try->port, &index) == NULL)
-        recent_note(hosts, try->address, try->port, false);
+        note_failure(hosts, try, status);
     finish_try(try, status, host, is_new, &err);
     start_next(hosts);
     hp_hosts_schedule(hosts);
@@ -590,6 +605,26 @@ void hp_hosts_probe_all(hp_hosts_t *hosts, bool person)
 
 /* ---- hints ---- */
 
+void hp_watch_retry(hp_hosts_t *hosts, uint64_t now)
+{
+    if (now < hosts->retry_at)
+        return;
+    hosts->retry_at = HP_NEVER;
+    for (size_t i = 0; i < HP_HOSTS_RECENT; i++) {
+        hp_recent_t *recent = &hosts->recent[i];
+        if (recent->retry_at == 0)
+            continue;
+        if (recent->retry_at > now) {
+            hosts->retry_at = HP_MIN(hosts->retry_at, recent->retry_at);
+            continue;
+        }
+        size_t index;
+        recent->retry_at = 0;
+        if (hp_hosts_entry_at(hosts, recent->address, recent->port, &index) == NULL)
+            hp_hosts_try(hosts, recent->address, recent->port, HP_FOUND_BEACON, ignore_result, NULL);
+    }
+}
+
 /* Whether there is something to learn at an address. */
 static bool worth_a_try(hp_hosts_t *hosts, const char *address, uint16_t port, bool changed)
 {
@@ -610,9 +645,13 @@ static bool worth_a_try(hp_hosts_t *hosts, const char *address, uint16_t port, b
 static void hint(hp_hosts_t *hosts, const char *address, uint16_t port, hp_found_by_t by, bool changed)
 {
     char canonical[HP_ADDRESS_TEXT];
-    if (!hosts->closing && hp_address_canonical(address, canonical) == 0 &&
-        worth_a_try(hosts, canonical, port, changed))
-        hp_hosts_try(hosts, canonical, port, by, ignore_result, NULL);
+    if (hosts->closing || hp_address_canonical(address, canonical) != 0 ||
+        !worth_a_try(hosts, canonical, port, changed))
+        return;
+    hp_recent_t *recent = recent_find(hosts, canonical, port);
+    if (recent != NULL)
+        recent->retries = 0;
+    hp_hosts_try(hosts, canonical, port, by, ignore_result, NULL);
 }
 
 void hp_hosts_hint(hp_hosts_t *hosts, const char *address, uint16_t port, hp_found_by_t by)

@@ -509,6 +509,29 @@ static void hints_are_heeded_once_in_a_while(void **state)
     fake_stop(&fake);
 }
 
+static void who_sent_a_beacon_and_does_not_answer_is_asked_again(void **state)
+{
+    net_t *net = *state;
+    fake_t fake = {.id = ID_A, .instance = INSTANCE_1};
+    hp_hosts_times_t times = quick;
+    times.again = 50;
+    hp_hosts_set_times(net->hosts, &times);
+    fake_start(&net->loop, &fake, "127.0.0.1", 0);
+    fake_stop(&fake); /* now nobody listens at its port */
+    run_for(net, 10);
+    hp_hosts_hint(net->hosts, "127.0.0.1", fake.port, HP_FOUND_BEACON);
+    hp_hosts_hint(net->hosts, "127.0.0.2", fake.port, HP_FOUND_SCAN);
+    run_for(net, 100);
+    fake_t late = {.id = ID_A, .instance = INSTANCE_1}, other = {.id = ID_B, .instance = INSTANCE_2};
+    fake_start(&net->loop, &late, "127.0.0.1", fake.port);
+    fake_start(&net->loop, &other, "127.0.0.2", fake.port);
+    wait_until(net, hp_hosts_count(net->hosts) == 1);
+    run_for(net, 300);
+    assert_int_equal(other.probes, 0); /* the scan comes round again by itself */
+    fake_stop(&late);
+    fake_stop(&other);
+}
+
 static void stopping_ends_what_is_under_way(void **state)
 {
     net_t *net = *state;
@@ -564,6 +587,7 @@ int main(void)
         T(hosts_are_sorted_by_name),
         T(one_machine_cannot_fill_the_registry),
         T(hints_are_heeded_once_in_a_while),
+        T(who_sent_a_beacon_and_does_not_answer_is_asked_again),
         T(stopping_ends_what_is_under_way),
         cmocka_unit_test(addresses_make_urls),
     };
