@@ -52,6 +52,16 @@ function examples(title) {
     );
 }
 
+/** Waits until both of its files are offered with their roots. @param {import("./harness.mjs").Hostpair} other */
+const shared = (other) =>
+    waitFor(
+        async () => {
+            const { share } = (await other.api("/status")).json;
+            return share.files === 2 && share.hashed_bytes === share.bytes;
+        },
+        { what: "the share being hashed" },
+    );
+
 test("the curl examples work as printed", { timeout: 60_000 }, async (t) => {
     const commands = examples("From the command line");
     assert.ok(commands.length >= 8, `${commands.length} examples`);
@@ -61,13 +71,7 @@ test("the curl examples work as printed", { timeout: 60_000 }, async (t) => {
     await makeFile(join(other.shareDir, "photos/beach.jpg"), 5000, 2);
     const { id } = (await other.api("/status")).json;
     const own = await startHostpair({ t, name: "own" });
-    await waitFor(
-        async () => {
-            const { share } = (await other.api("/status")).json;
-            return share.files === 2 && share.hashed_bytes === share.bytes;
-        },
-        { what: "the share being hashed" },
-    );
+    await shared(other);
     const cwd = tempDir(t);
     for (const printed of commands) {
         const command = printed
@@ -95,6 +99,7 @@ test("the commands for a terminal work as printed", { timeout: 60_000 }, async (
     const other = await startHostpair({ t, name: "attic" });
     await makeFile(join(other.shareDir, "holiday.mp4"), 2 * MiB + 5, 1);
     await makeFile(join(other.shareDir, "photos/beach.jpg"), 5000, 2);
+    await shared(other);
     const own = await startHostpair({ t, name: "own" });
     const cwd = tempDir(t);
     await makeFile(join(cwd, "summer.jpg"), 7000, 3);
