@@ -195,9 +195,7 @@ function Thread({ with: key }: { with: string }) {
         {narrow.value && (
           <Button icon="back" kind="quiet" iconOnly label={t("back")} onClick={() => go("messages")} />
         )}
-        <h2 class="ellipsis" id={narrow.value ? "view-title" : undefined}>
-          <bdi>{name}</bdi>
-        </h2>
+        <Title name={name} />
         {host && <a href={href("hosts", key)}>{t("files.browse")}</a>}
       </header>
       <div
@@ -239,6 +237,16 @@ function Thread({ with: key }: { with: string }) {
   );
 }
 
+/** Beside the list of conversations a part of the view, alone the view's title. */
+function Title({ name }: { name: string }) {
+  const Tag = narrow.value ? "h1" : "h2";
+  return (
+    <Tag class="ellipsis" id={narrow.value ? "view-title" : undefined}>
+      <bdi>{name}</bdi>
+    </Tag>
+  );
+}
+
 /** What is on the screen, while somebody looks at the page, is read. */
 function useReading(key: string, newest: number): void {
   const unread = unreadBy.value[key] ?? 0;
@@ -263,31 +271,32 @@ const drafts = new Map<string, string>();
 function Compose({ to: key, name }: { to: string; name: string }) {
   const text = useSignal(drafts.get(key) ?? "");
   const error = useSignal<string | null>(null);
-  const busy = useSignal(false);
   const picking = useSignal(false);
   const box = useRef<HTMLTextAreaElement>(null);
   const offer = attached.value;
   const length = [...text.value].length;
   const nothing = text.value.trim() === "" && offer === null;
-  const submit = async (): Promise<void> => {
-    if (nothing || length > TEXT_MAX || busy.value) return;
-    busy.value = true;
+  // One after the other, in the order of writing; the box is free for the next at once.
+  const last = useRef<Promise<void>>(Promise.resolve());
+  const submit = (): void => {
+    if (nothing || length > TEXT_MAX) return;
+    const words = text.value;
+    text.value = "";
+    drafts.delete(key);
+    attached.value = null;
     error.value = null;
-    try {
-      messages.put(
-        await api.sendMessage({
-          to: key,
-          text: text.value,
-          ...(offer ? { offer: { path: offer.path } } : {}),
-        }),
-      );
-      text.value = "";
-      drafts.delete(key);
-      attached.value = null;
-    } catch (reason) {
-      error.value = sentence(reason);
-    }
-    busy.value = false;
+    last.current = last.current.then(async () => {
+      try {
+        const message = { to: key, text: words, ...(offer ? { offer: { path: offer.path } } : {}) };
+        messages.put(await api.sendMessage(message));
+      } catch (reason) {
+        error.value = sentence(reason);
+        // What was not taken comes back, before what was written meanwhile.
+        text.value = text.value === "" ? words : `${words}\n${text.value}`;
+        drafts.set(key, text.value);
+        if (offer && attached.value === null) attached.value = offer;
+      }
+    });
     box.current?.focus();
   };
   return (
@@ -295,7 +304,7 @@ function Compose({ to: key, name }: { to: string; name: string }) {
       class="compose"
       onSubmit={(event) => {
         event.preventDefault();
-        void submit();
+        submit();
       }}
     >
       {offer && (
@@ -334,7 +343,7 @@ function Compose({ to: key, name }: { to: string; name: string }) {
         onKeyDown={(event) => {
           if (event.key === "Enter" && !event.shiftKey && !event.isComposing) {
             event.preventDefault();
-            void submit();
+            submit();
           }
         }}
       />
@@ -342,7 +351,6 @@ function Compose({ to: key, name }: { to: string; name: string }) {
         type="submit"
         kind="primary"
         label={t("messages.send")}
-        busy={busy.value}
         disabled={nothing || length > TEXT_MAX}
       />
       {length > TEXT_MAX && <p class="bad">{t("messages.long", { n: length - TEXT_MAX })}</p>}
