@@ -20,9 +20,14 @@ struct hp_hashing {
     bool asking, saving; /* a job is in the store */
     bool woken;          /* there may be news since the store was asked */
     bool exhausted;      /* the store had nothing */
+    unsigned ending;     /* hashers that were given up and have not ended */
+    bool paused;
+    void (*quiet)(void *arg); /* to be called when nothing is under way any more; NULL */
+    void *quiet_arg;
 };
 
 static void go_on(hp_hashing_t *self);
+static void check_quiet(hp_hashing_t *self);
 
 /* ---- asking ---- */
 
@@ -53,7 +58,7 @@ static void on_asked(void *arg, int status, const hp_err_t *err)
     hp_hashing_t *self = ask->hashing;
     hp_share_t *share = self->share;
     self->asking = false;
-    if (share->closing) {
+    if (share->closing || self->paused) {
         hp_shared_rows_dispose(&ask->rows);
     } else if (status != 0) {
         hp_log(HP_LOG_WARN, "share: what is to be hashed is unknown: %s", hp_err_text(err));
@@ -122,7 +127,8 @@ static void on_saved(void *arg, int status, const hp_err_t *err)
     self->saving = false;
     if (status != 0 && !share->closing) {
         hp_log(HP_LOG_WARN, "share: hashes cannot be kept: %s", hp_err_text(err));
-        uv_timer_start(&self->timer, on_timer, STORE_WAIT_MS, 0);
+        if (!self->paused)
+            uv_timer_start(&self->timer, on_timer, STORE_WAIT_MS, 0);
     }
     for (size_t i = 0; i < save->count; i++) {
         if (status == 0 && save->later[i] == 0)
@@ -175,7 +181,8 @@ static void save_results(hp_hashing_t *self, hp_hash_result_t *results, size_t c
 /* Results first: only what is saved is not asked for again. */
 static void go_on(hp_hashing_t *self)
 {
-    if (self->hasher == NULL || self->share->closing || self->asking || self->saving)
+    check_quiet(self);
+    if (self->hasher == NULL || self->share->closing || self->paused || self->asking || self->saving)
         return;
     size_t count;
     hp_hash_result_t *results = hp_hasher_take(self->hasher, &count);
@@ -196,9 +203,11 @@ void hp_hashing_wake(hp_hashing_t *self)
     if (self->share->closing)
         return;
     self->woken = true;
+    if (self->paused)
+        return;
     uv_timer_stop(&self->timer);
     if (self->hasher == NULL &&
-        hp_hasher_create(&self->hasher, self->share->loop, &self->share->place, on_ready, self) != 0)
+        hp_hasher_create(&self->hasher, self->share->loop, self->share->place, on_ready, self) != 0)
         abort(); /* no descriptors right at the start */
     go_on(self);
 }
@@ -231,6 +240,47 @@ void hp_hashing_stop(hp_hashing_t *self)
         return;
     hp_share_hold(self->share);
     hp_hasher_destroy(self->hasher, on_hasher_closed, self->share);
+}
+
+/* ---- pauses ---- */
+
+static void check_quiet(hp_hashing_t *self)
+{
+    if (self->quiet == NULL || self->asking || self->saving || self->ending > 0)
+        return;
+    void (*quiet)(void *arg) = self->quiet;
+    self->quiet = NULL;
+    quiet(self->quiet_arg);
+}
+
+static void on_paused_hasher_closed(void *arg)
+{
+    hp_hashing_t *self = arg;
+    hp_share_t *share = self->share;
+    self->ending--;
+    check_quiet(self);
+    hp_share_let_go(share);
+}
+
+void hp_hashing_pause(hp_hashing_t *self, void (*quiet)(void *arg), void *arg)
+{
+    self->paused = true;
+    self->quiet = quiet;
+    self->quiet_arg = arg;
+    uv_timer_stop(&self->timer);
+    if (self->hasher != NULL) {
+        hp_share_hold(self->share);
+        self->ending++;
+        hp_hasher_destroy(self->hasher, on_paused_hasher_closed, self);
+        self->hasher = NULL;
+    }
+    check_quiet(self);
+}
+
+void hp_hashing_resume(hp_hashing_t *self)
+{
+    self->paused = self->exhausted = false;
+    hp_hashing_wake(self);
 }
 
 void hp_hashing_free(hp_hashing_t *self)

@@ -35,6 +35,10 @@ struct hp_index {
     hp_pathset_t links;
     bool everything, links_due; /* to be looked at */
     bool running, running_everything, running_links;
+    bool paused;
+    unsigned watches_ending;
+    void (*quiet)(void *arg); /* to be called when nothing is under way any more; NULL */
+    void *quiet_arg;
     uint64_t device, inode; /* of the folder at the last walk of everything; inode 0: never */
     uint64_t walk_ms, walk_ended;
     uint64_t seen_device, seen_inode; /* by the check */
@@ -45,6 +49,7 @@ struct hp_index {
 };
 
 static void start_pass(hp_index_t *self);
+static void check_quiet(hp_index_t *self);
 
 /* ---- what is to be looked at ---- */
 
@@ -56,7 +61,8 @@ static void on_look_timer(uv_timer_t *timer)
 /* A pass soon, with what gathers until then. A walk of everything takes at most half of the time. */
 static void start_soon(hp_index_t *self)
 {
-    if (self->running || self->share->closing || uv_is_active((uv_handle_t *)&self->look_timer))
+    if (self->running || self->paused || self->share->closing ||
+        uv_is_active((uv_handle_t *)&self->look_timer))
         return;
     uint64_t delay = self->share->tuning.debounce;
     if (self->everything && self->walk_ended > 0) {
@@ -90,7 +96,7 @@ void hp_index_look(hp_index_t *self, const char *path, bool folder)
 static void on_event(void *arg, hp_watch_event_t event, const char *path, bool folder)
 {
     hp_index_t *self = arg;
-    if (self->share->closing)
+    if (self->share->closing || self->paused)
         return;
     if (event == HP_WATCH_PATH) {
         hp_index_look(self, path, folder);
@@ -114,7 +120,7 @@ typedef struct missing {
 static int note_missing(hp_db_t *db, void *arg, hp_err_t *err)
 {
     missing_t *job = arg;
-    int rc = hp_shared_state_save(db, job->share->place.folder, job->device, job->complete, err);
+    int rc = hp_shared_state_save(db, job->share->place->folder, job->device, job->complete, err);
     return rc == 0 ? hp_share_read_totals(db, &job->totals, err) : rc;
 }
 
@@ -138,13 +144,13 @@ static void set_missing(hp_index_t *self, const hp_walk_report_t *walk)
     share->missing = true;
     if (walk->missing != 0)
         hp_log(HP_LOG_WARN, "share: %s is not there (%s); nothing is offered until it is back",
-               share->place.folder, hp_err_sentence(walk->missing));
+               share->place->folder, hp_err_sentence(walk->missing));
     else
         hp_log(HP_LOG_WARN,
                "share: %s is an empty folder on another file system than before (is the disk mounted?); what "
                "is known "
                "about its files is kept until there are some",
-               share->place.folder);
+               share->place->folder);
     missing_t *job = hp_alloc(sizeof *job);
     job->share = share;
     job->device = share->device;
@@ -158,7 +164,7 @@ static void check_work(uv_work_t *work)
 {
     hp_index_t *self = work->data;
     struct stat st;
-    int fd = hp_place_open(&self->share->place);
+    int fd = hp_place_open(self->share->place);
     self->seen_error = fd < 0 ? fd : 0;
     if (fd >= 0) {
         self->seen_error = fstat(fd, &st) == 0 ? 0 : -errno;
@@ -173,7 +179,9 @@ static void on_checked(uv_work_t *work, int status)
     hp_index_t *self = work->data;
     hp_share_t *share = self->share;
     self->checking = false;
-    if (status == 0 && !share->closing && self->inode != 0 && !hp_place_is_limit(self->seen_error) &&
+    check_quiet(self);
+    if (status == 0 && !share->closing && !self->paused && self->inode != 0 &&
+        !hp_place_is_limit(self->seen_error) &&
         (self->seen_device != self->device || self->seen_inode != self->inode))
         hp_index_walk(self);
     hp_share_let_go(share);
@@ -229,7 +237,7 @@ static void note_walked(hp_index_t *self, const hp_pass_report_t *report)
 {
     hp_share_t *share = self->share;
     if (share->missing)
-        hp_log(HP_LOG_INFO, "share: %s is back", share->place.folder);
+        hp_log(HP_LOG_INFO, "share: %s is back", share->place->folder);
     hp_log(share->scanning ? HP_LOG_INFO : HP_LOG_DEBUG, "share: %llu files found in %.1f s",
            (unsigned long long)report->files, (double)report->ms / 1000);
     self->device = share->device = report->walk.device;
@@ -264,7 +272,11 @@ static void plan_walk(hp_index_t *self, const hp_pass_report_t *report)
 
 static void on_watch_closed(void *arg)
 {
-    hp_share_let_go(arg);
+    hp_index_t *self = arg;
+    hp_share_t *share = self->share;
+    self->watches_ending--;
+    check_quiet(self);
+    hp_share_let_go(share);
 }
 
 /* Not before the last pass, which uses it, is over. */
@@ -273,7 +285,8 @@ static void destroy_watch(hp_index_t *self)
     if (self->watch == NULL)
         return;
     hp_share_hold(self->share);
-    hp_watch_destroy(self->watch, on_watch_closed, self->share);
+    self->watches_ending++;
+    hp_watch_destroy(self->watch, on_watch_closed, self);
     self->watch = NULL;
 }
 
@@ -282,8 +295,9 @@ static void on_pass_done(void *arg, const hp_pass_report_t *report)
     hp_index_t *self = arg;
     bool everything = self->running_everything, links = self->running_links;
     self->running = false;
-    if (self->share->closing) {
+    if (self->share->closing || self->paused) {
         destroy_watch(self);
+        check_quiet(self);
         return;
     }
     bool away = report->missing || report->replaced;
@@ -318,7 +332,7 @@ static int compare_paths(const void *a, const void *b)
 
 static void start_pass(hp_index_t *self)
 {
-    if (self->running || self->share->closing)
+    if (self->running || self->paused || self->share->closing)
         return;
     hp_pass_order_t order = {
         .everything = self->everything,
@@ -348,6 +362,43 @@ static void start_pass(hp_index_t *self)
     hp_pathset_dispose(&self->dirty);
     hp_pathset_dispose(&self->dirty_folders);
     hp_pass_start(self->share, &order, on_pass_done, self);
+}
+
+/* ---- pauses ---- */
+
+static void check_quiet(hp_index_t *self)
+{
+    if (self->quiet == NULL || self->running || self->checking || self->watches_ending > 0)
+        return;
+    void (*quiet)(void *arg) = self->quiet;
+    self->quiet = NULL;
+    quiet(self->quiet_arg);
+}
+
+void hp_index_pause(hp_index_t *self, void (*quiet)(void *arg), void *arg)
+{
+    self->paused = true;
+    self->quiet = quiet;
+    self->quiet_arg = arg;
+    uv_timer_stop(&self->look_timer);
+    uv_timer_stop(&self->walk_timer);
+    uv_timer_stop(&self->check_timer);
+    if (!self->running)
+        destroy_watch(self);
+    check_quiet(self);
+}
+
+void hp_index_resume(hp_index_t *self)
+{
+    hp_pathset_dispose(&self->dirty);
+    hp_pathset_dispose(&self->dirty_folders);
+    hp_pathset_dispose(&self->links);
+    self->links_due = self->paused = false;
+    self->device = self->inode = 0;
+    self->walk_ms = self->walk_ended = 0;
+    self->said_unwatched = self->said_deep = false;
+    self->said_trouble = 0;
+    hp_index_start(self);
 }
 
 /* ---- life ---- */

@@ -36,6 +36,7 @@ struct hp_layer {
     hp_shared_content_t content;
     uint64_t count, at; /* digests in all, and given away */
     int status;
+    hp_place_t *place; /* while it is read from */
     hp_layer_open_fn opened;
     hp_layer_next_fn done;
     void *arg;
@@ -117,6 +118,8 @@ static void deliver(hp_layer_t *self)
         self->status = UV_ECANCELED;
     free(self->kept);
     self->kept = self->digests = NULL;
+    hp_place_release(self->place);
+    self->place = NULL;
     self->done = NULL;
     if (self->status == 0)
         self->at += self->piece;
@@ -166,10 +169,10 @@ static int check_identity(int fd, const hp_shared_identity_t *identity)
 static int open_file(const hp_layer_t *self, int *fd)
 {
     struct stat st;
-    int folder = hp_place_open(&self->share->place);
+    int folder = hp_place_open(self->place);
     if (folder < 0)
         return folder;
-    int rc = hp_place_open_file(&self->share->place, folder, self->content.file.path, fd, &st);
+    int rc = hp_place_open_file(self->place, folder, self->content.file.path, fd, &st);
     close(folder);
     return rc == HP_E_FORBIDDEN ? HP_E_NOT_FOUND : rc;
 }
@@ -284,6 +287,7 @@ static void on_kept(void *arg, int status, const hp_err_t *err)
     }
     self->digests = hp_alloc_array(self->piece, HP_SHARED_ROOT_SIZE);
     if (is_finer(self)) {
+        self->place = hp_place_addref(self->share->place);
         uv_queue_work(self->share->loop, &self->work, read_work, on_worked);
     } else if (is_root_alone(self)) {
         memcpy(self->digests, self->root, HP_SHARED_ROOT_SIZE);

@@ -20,6 +20,7 @@
 
 typedef struct opening {
     hp_share_t *share;
+    hp_place_t *place;
     uv_work_t work;
     char *path;
     hp_share_open_fn done;
@@ -46,6 +47,7 @@ static void finish(opening_t *self)
         self->status = UV_ECANCELED;
     }
     self->done(self->arg, self->status, self->status == 0 ? &self->file : NULL);
+    hp_place_release(self->place);
     free(self->path);
     free(self);
     hp_share_let_go(share);
@@ -90,13 +92,12 @@ static void look_up(hp_share_t *share, const hp_shared_identity_t *identity, ope
 static void open_work(uv_work_t *work)
 {
     opening_t *self = work->data;
-    int folder = hp_place_open(&self->share->place);
+    int folder = hp_place_open(self->place);
     if (folder < 0) {
         self->status = hp_place_is_limit(folder) ? folder : HP_E_NOT_FOUND;
         return;
     }
-    self->status =
-        hp_place_open_file(&self->share->place, folder, self->path, &self->file.fd, &self->file.stat);
+    self->status = hp_place_open_file(self->place, folder, self->path, &self->file.fd, &self->file.stat);
     close(folder);
 }
 
@@ -127,6 +128,7 @@ void hp_share_open(hp_share_t *share, const char *path, hp_share_open_fn done, v
 {
     opening_t *self = hp_alloc(sizeof *self);
     self->share = share;
+    self->place = hp_place_addref(share->place);
     self->work.data = self;
     self->path = hp_strdup(path);
     self->done = done;
@@ -146,6 +148,7 @@ typedef struct asker {
 /* All who ask while the folder is being read share the next reading. */
 struct hp_names {
     hp_share_t *share;
+    hp_place_t *place; /* while it is read */
     uv_work_t work;
     bool working;
     asker_t *waiting, *served;
@@ -169,7 +172,7 @@ static int collect(hp_names_t *self, int folder, DIR *dir, char ***names, size_t
         if (entry == NULL)
             return -errno;
         if (entry->d_type == DT_DIR || fstatat(dirfd(dir), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) != 0 ||
-            !hp_place_lists(&self->share->place, folder, entry->d_name, &st))
+            !hp_place_lists(self->place, folder, entry->d_name, &st))
             continue;
         bytes += strlen(entry->d_name) + 2;
         if (bytes > NAMES_MAX)
@@ -190,7 +193,7 @@ static void names_work(uv_work_t *work)
     size_t count = 0;
     hp_buf_init(&self->text, NAMES_MAX);
     self->status = 0;
-    int folder = hp_place_open(&self->share->place);
+    int folder = hp_place_open(self->place);
     if (folder < 0) { /* the folder is missing: nothing is offered */
         self->status = hp_place_is_limit(folder) ? folder : 0;
         return;
@@ -231,6 +234,8 @@ static void on_names(uv_work_t *work, int status)
     asker_t *served = self->served;
     self->served = NULL;
     self->working = false;
+    hp_place_release(self->place);
+    self->place = NULL;
     while (served != NULL) {
         asker_t *asker = served;
         served = asker->next;
@@ -252,6 +257,7 @@ static void on_names(uv_work_t *work, int status)
 static void start_reading(hp_names_t *self)
 {
     self->working = true;
+    self->place = hp_place_addref(self->share->place);
     self->served = self->waiting;
     self->waiting = NULL;
     hp_share_hold(self->share);

@@ -208,7 +208,7 @@ static void take_batch(hp_pass_t *self)
 static void step_work(uv_work_t *work)
 {
     hp_pass_t *self = work->data;
-    self->more = hp_walk_step(self->walk, &self->share->cancelled);
+    self->more = hp_walk_step(self->walk, &self->share->halted);
 }
 
 /* Whether the folder is the one that the order is about. Known from the first step on. */
@@ -297,9 +297,9 @@ static bool looks_unmounted(const hp_pass_t *self)
 static int save(hp_db_t *db, void *arg, hp_err_t *err)
 {
     job_t *job = arg;
-    const hp_share_t *share = job->pass->share; /* place is constant */
+    const hp_share_t *share = job->pass->share; /* its place stays while a pass runs */
     const hp_walk_report_t *walk = hp_walk_report(job->pass->walk);
-    int rc = hp_shared_state_save(db, share->place.folder, walk->device, true, err);
+    int rc = hp_shared_state_save(db, share->place->folder, walk->device, true, err);
     return rc == 0 ? hp_share_read_totals(db, &job->totals, err) : rc;
 }
 
@@ -354,7 +354,7 @@ static void next(hp_pass_t *self)
 {
     if (self->working || self->waiting)
         return;
-    if (self->share->closing)
+    if (atomic_load(&self->share->halted))
         fail(self, UV_ECANCELED, NULL);
     bool over = self->report.status != 0 || self->report.missing || self->report.replaced;
     if (self->phase == WALKING && self->more && !over) {
@@ -408,7 +408,7 @@ void hp_pass_start(hp_share_t *share, const hp_pass_order_t *order, hp_pass_done
     self->work.data = self->timer.data = self;
     self->more = true;
     self->began = hp_clock_ms();
-    self->walk = hp_walk_create(&share->place, order->watch, order->paths, order->count);
+    self->walk = hp_walk_create(share->place, order->watch, order->paths, order->count);
     self->order.paths = NULL;
     if (order->everything && order->watch != NULL)
         hp_watch_begin_round(order->watch);

@@ -44,7 +44,7 @@ typedef struct hp_pass_report {
 typedef struct hp_pass hp_pass_t;
 typedef void (*hp_pass_done_fn)(void *arg, const hp_pass_report_t *report);
 
-/* done runs once, never inside the call; UV_ECANCELED soon after share->cancelled is set. */
+/* done runs once, never inside the call; UV_ECANCELED soon after share->halted is set. */
 void hp_pass_start(hp_share_t *share, const hp_pass_order_t *order, hp_pass_done_fn done, void *arg);
 
 #endif

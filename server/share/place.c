@@ -49,9 +49,11 @@ static int find_data_folder(hp_place_t *self, const char *database, hp_err_t *er
     return rc;
 }
 
-int hp_place_init(hp_place_t *self, const char *folder, const char *database, hp_err_t *err)
+int hp_place_create(hp_place_t **place, const char *folder, const char *database, hp_err_t *err)
 {
-    *self = (hp_place_t){.folder = hp_strdup(folder)};
+    hp_place_t *self = hp_alloc(sizeof *self);
+    *self = (hp_place_t){.folder = hp_strdup(folder), .references = 1};
+    *place = NULL;
     int rc = hp_make_folder(folder, 0755);
     if (rc != 0) {
         hp_err_set(err, rc, "the shared folder %s cannot be made: %s", folder, hp_err_sentence(rc));
@@ -78,18 +80,28 @@ int hp_place_init(hp_place_t *self, const char *folder, const char *database, hp
         goto Error;
     }
     rc = database != NULL ? find_data_folder(self, database, err) : 0;
-    if (rc == 0)
+    if (rc == 0) {
+        *place = self;
         return 0;
+    }
 Error:
-    hp_place_dispose(self);
+    hp_place_release(self);
     return rc;
 }
 
-void hp_place_dispose(hp_place_t *self)
+hp_place_t *hp_place_addref(hp_place_t *self)
 {
+    self->references++;
+    return self;
+}
+
+void hp_place_release(hp_place_t *self)
+{
+    if (self == NULL || --self->references > 0)
+        return;
     free(self->folder);
     free(self->hidden);
-    *self = (hp_place_t){0};
+    free(self);
 }
 
 int hp_place_open(const hp_place_t *self)

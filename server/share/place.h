@@ -2,7 +2,8 @@
  * opened.
  *
  * Invariants
- * 1. Constant once made; any thread. Everything here may block on the disk, so nothing runs on the loop.
+ * 1. Constant once made; any thread, but for the references, which are the loop's. Everything but those may
+ * block on the disk, so it does not run on the loop.
  * 2. No descriptor of the folder is kept, so it can be unmounted, moved or replaced at any time; every use
  * finds it again by its path.
  * 3. What is opened lies below the folder, is a regular file, and is reached by no path that hides():
@@ -21,12 +22,14 @@ typedef struct hp_place {
     char *folder;        /* absolute */
     char *hidden;        /* the data folder by its path below the folder, NULL when it lies elsewhere */
     bool holds_database; /* the data folder is the folder itself */
+    unsigned references;
 } hp_place_t;
 
-/* Makes the folder if it is missing. database: the absolute path of the database's file, or NULL. 0, or a
- * code with the words in err. */
-int hp_place_init(hp_place_t *self, const char *folder, const char *database, hp_err_t *err);
-void hp_place_dispose(hp_place_t *self);
+/* With one reference. Makes the folder if it is missing. database: the absolute path of the database's file,
+ * or NULL. 0, or a code with the words in err. */
+int hp_place_create(hp_place_t **place, const char *folder, const char *database, hp_err_t *err);
+hp_place_t *hp_place_addref(hp_place_t *self);
+void hp_place_release(hp_place_t *self); /* or NULL */
 
 /* The folder as it is now: a descriptor that can only be used to open what is below it, or a negative errno.
  */

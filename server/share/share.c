@@ -37,7 +37,8 @@ static void free_share(hp_share_t *share)
     hp_layers_free(share->layers);
     hp_names_free(share->names);
     hp_roots_dispose(&share->roots);
-    hp_place_dispose(&share->place);
+    hp_place_release(share->place);
+    free(share->database);
     free(share);
     if (closed != NULL)
         closed(arg);
@@ -90,7 +91,7 @@ int hp_share_create(hp_share_t **result, uv_loop_t *loop, hp_store_t *store, con
     if (rc != 0)
         hp_err_prefix(err, "reading the index of the shared folder: ");
     else
-        rc = hp_place_init(&share->place, folder, load.database, err);
+        rc = hp_place_create(&share->place, folder, load.database, err);
     if (rc == 0) {
         share->loop = loop;
         share->store = store;
@@ -103,6 +104,8 @@ int hp_share_create(hp_share_t **result, uv_loop_t *loop, hp_store_t *store, con
         share->complete = load.state.complete;
         share->scanning = true;
         share->held = 1; /* until destroy */
+        share->database = load.database;
+        load.database = NULL;
         hp_roots_init(&share->roots);
         uv_timer_init(loop, &share->change_timer);
         share->change_timer.data = share;
@@ -174,6 +177,7 @@ void hp_share_destroy(hp_share_t *share, void (*closed)(void *arg), void *arg)
 {
     share->closing = true;
     atomic_store(&share->cancelled, true);
+    atomic_store(&share->halted, true);
     share->closed = closed;
     share->closed_arg = arg;
     hp_share_serve_rows(share);
@@ -188,7 +192,7 @@ void hp_share_destroy(hp_share_t *share, void (*closed)(void *arg), void *arg)
 
 const char *hp_share_folder(const hp_share_t *share)
 {
-    return share->place.folder;
+    return share->place->folder;
 }
 
 void hp_share_get_stats(const hp_share_t *share, hp_share_stats_t *stats)

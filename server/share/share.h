@@ -40,7 +40,15 @@ void hp_share_start(hp_share_t *share);
  * UV_ECANCELED first. */
 void hp_share_destroy(hp_share_t *share, void (*closed)(void *arg), void *arg);
 
+/* The folder that is shared. Valid until the next return to the loop. */
 const char *hp_share_folder(const hp_share_t *share);
+
+/* Shares another folder from now on (made if missing): what is under way for clients goes on with the old
+ * one, the index follows after a walk, and files that were moved there on the same file system keep their
+ * roots. done runs once, never inside the call: 0, or why the folder cannot be used, and then the old one
+ * stays. Returns 0, or HP_E_BUSY while another change is under way; then done is not called. */
+typedef void (*hp_share_moved_fn)(void *arg, int status, const hp_err_t *err);
+int hp_share_set_folder(hp_share_t *share, const char *folder, hp_share_moved_fn done, void *arg);
 void hp_share_get_stats(const hp_share_t *share, hp_share_stats_t *stats);
 
 /* Goes up by one whenever the list of files changes in any way that a list shows; kept over restarts. */

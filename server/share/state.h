@@ -8,6 +8,7 @@
  *   pass.c     one look: walk, rows into the store, what is gone out of it          loop
  *   hashing.c  what to hash next, and what became of it                             loop
  *   hasher.c   the thread that hashes
+ *   move.c     another folder takes the place of this one                           loop
  *   open.c     opening files and listing names for clients
  *   layer.c    layers of hash trees for clients
  *   roots.c    roots in memory
@@ -46,6 +47,7 @@ typedef struct hp_index hp_index_t;
 typedef struct hp_hashing hp_hashing_t;
 typedef struct hp_layers hp_layers_t;
 typedef struct hp_names hp_names_t;
+typedef struct hp_move hp_move_t;
 
 typedef struct hp_share_totals {
     uint64_t revision, files, bytes, hashed_bytes;
@@ -56,7 +58,7 @@ typedef struct hp_rows_request hp_rows_request_t;
 struct hp_share {
     uv_loop_t *loop;
     hp_store_t *store;
-    hp_place_t place;
+    hp_place_t *place; /* who uses it in the pool holds a reference, as it may become another one */
     hp_share_tuning_t tuning;
 
     hp_share_totals_t totals; /* as last committed */
@@ -81,6 +83,9 @@ struct hp_share {
 
     bool started, closing;
     atomic_bool cancelled; /* closing, for pool threads */
+    char *database;        /* its path; NULL: in memory */
+    hp_move_t *move;       /* to another folder, under way; NULL */
+    atomic_bool halted;    /* closing or moving: nothing is walked, for any thread */
     unsigned held;         /* things under way that need the share */
     void (*closed)(void *arg);
     void *closed_arg;
@@ -104,6 +109,11 @@ hp_index_t *hp_index_create(hp_share_t *share);
 void hp_index_start(hp_index_t *index);
 void hp_index_stop(hp_index_t *index); /* closes its handles, which hold the share until then */
 void hp_index_free(hp_index_t *index);
+/* Gives up what is under way and watches nothing more, then calls quiet, perhaps inside the call.
+ * share->halted is set. */
+void hp_index_pause(hp_index_t *index, void (*quiet)(void *arg), void *arg);
+/* Looks at everything in the share's folder, which may be another one now. */
+void hp_index_resume(hp_index_t *index);
 /* Something may have changed at a path. */
 void hp_index_look(hp_index_t *index, const char *path, bool folder);
 /* Everything has to be looked at. */
@@ -113,6 +123,9 @@ void hp_index_walk(hp_index_t *index);
 hp_hashing_t *hp_hashing_create(hp_share_t *share);
 void hp_hashing_stop(hp_hashing_t *hashing);
 void hp_hashing_free(hp_hashing_t *hashing);
+/* As hp_index_pause and hp_index_resume. */
+void hp_hashing_pause(hp_hashing_t *hashing, void (*quiet)(void *arg), void *arg);
+void hp_hashing_resume(hp_hashing_t *hashing);
 /* There may be something to hash. */
 void hp_hashing_wake(hp_hashing_t *hashing);
 
