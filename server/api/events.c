@@ -82,6 +82,8 @@ static char *render(void *arg, hp_topic_t topic, const char *key)
         return hp_json_dump(hp_api_share_json(self->api));
     case HP_TOPIC_CONNECTION:
         return render_connection(self, key);
+    case HP_TOPIC_SETTINGS:
+        return hp_json_dump(hp_api_settings_json(self->api));
     case HP_TOPIC_MESSAGE:
     case HP_TOPIC_LOG:
         break; /* only ever published */

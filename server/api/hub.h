@@ -33,6 +33,7 @@
     X(SHARE, "share")                                                                                        \
     X(CONNECTION, "connection")                                                                              \
     X(MESSAGE, "message")                                                                                    \
+    X(SETTINGS, "settings")                                                                                  \
     X(LOG, "log")
 typedef enum {
 #define X(name, text) HP_TOPIC_##name,

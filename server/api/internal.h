@@ -91,6 +91,7 @@ int hp_api_read_algorithm(hp_http_request_t *request, int *algorithm, hp_err_t *
 json_t *hp_api_status_json(hp_api_t *api);
 json_t *hp_api_scan_json(hp_api_t *api);
 json_t *hp_api_share_json(hp_api_t *api);
+json_t *hp_api_settings_json(hp_api_t *api);
 const char *hp_api_host_of(hp_api_t *api, const char *address); /* the id of the host with this address; NULL:
                                                                    none, or several share it */
 

@@ -223,8 +223,9 @@ static void copy(hp_settings_t *to, hp_settings_t *from)
 
 /* ---- GET ---- */
 
-static json_t *settings_json(hp_settings_t *self)
+json_t *hp_api_settings_json(hp_api_t *api)
 {
+    hp_settings_t *self = api->deps.settings;
     json_t *json = json_object();
     for (size_t i = 0; i < COUNT; i++) {
         json_t *value = is_text(&table[i])        ? hp_json_text(*text_field(self, &table[i]))
@@ -238,10 +239,10 @@ static json_t *settings_json(hp_settings_t *self)
 void hp_api_get_settings(hp_api_t *api, hp_http_request_t *request, const char *arg)
 {
     (void)arg;
-    hp_http_reply_json(request, 200, settings_json(api->deps.settings));
+    hp_http_reply_json(request, 200, hp_api_settings_json(api));
 }
 
-/* ---- PATCH: read, try the folders in the pool, store, take effect ---- */
+/* ---- PATCH: read, try the folders in the pool, share the new one, store, take effect ---- */
 
 typedef struct {
     hp_api_op_t op;
@@ -257,7 +258,7 @@ typedef struct {
 static void patch_end(patch_op_t *patch, int status, const hp_err_t *err)
 {
     if (status == 0)
-        hp_http_reply_json(patch->op.request, 200, settings_json(patch->op.api->deps.settings));
+        hp_http_reply_json(patch->op.request, 200, hp_api_settings_json(patch->op.api));
     else
         hp_http_reply_problem(patch->op.request, status, err);
     for (size_t i = 0; i < COUNT; i++)
@@ -371,8 +372,7 @@ static int take_effect(patch_op_t *patch, hp_err_t *err)
     int rc = hp_transfer_set(deps->transfer, &transfer, err);
     hp_discovery_set(deps->discovery, now->scan, now->beacon);
     hp_events_touch(patch->op.api->events, HP_TOPIC_STATUS, "");
-    if (patch->try_share)
-        hp_log(HP_LOG_INFO, "%s is shared from the next start on", now->share_folder);
+    hp_events_touch(patch->op.api->events, HP_TOPIC_SETTINGS, "");
     return rc;
 }
 
@@ -380,9 +380,16 @@ static void on_stored_settings(void *arg, int status, const hp_err_t *err)
 {
     patch_op_t *patch = arg;
     hp_err_t applying = {0};
-    if (status == 0 && !hp_api_is_closing(patch->op.api)) {
+    if (hp_api_is_closing(patch->op.api)) {
+        patch_end(patch, status, err);
+        return;
+    }
+    if (status == 0) {
         status = take_effect(patch, &applying);
         err = &applying;
+    } else if (patch->try_share) { /* what cannot be kept shall not be so until the next start either */
+        const hp_api_deps_t *deps = &patch->op.api->deps;
+        (void)hp_share_set_folder(deps->share, deps->settings->share_folder, NULL, NULL);
     }
     patch_end(patch, status, err);
 }
@@ -395,6 +402,18 @@ static void store(patch_op_t *patch)
     hp_store_post(patch->op.api->deps.store, HP_STORE_WRITE, store_settings, on_stored_settings, patch);
 }
 
+static void on_share_moved(void *arg, int status, const hp_err_t *err)
+{
+    patch_op_t *patch = arg;
+    if (status == UV_ECANCELED || hp_api_is_closing(patch->op.api))
+        patch_end(patch, HP_E_BUSY, NULL);
+    else if (status != 0)
+        patch_end(patch, hp_err_set(&patch->err, HP_E_INVALID, "share_folder: %s", hp_err_text(err)),
+                  &patch->err);
+    else
+        store(patch);
+}
+
 static void on_folders_tried(uv_work_t *work, int canceled)
 {
     patch_op_t *patch = work->data;
@@ -405,7 +424,15 @@ static void on_folders_tried(uv_work_t *work, int canceled)
         patch_end(patch, status, &patch->err);
         return;
     }
-    store(patch);
+    if (!patch->try_share) {
+        store(patch);
+        return;
+    }
+    status =
+        hp_share_set_folder(patch->op.api->deps.share, patch->settings.share_folder, on_share_moved, patch);
+    if (status != 0)
+        patch_end(patch, hp_err_set(&patch->err, status, "share_folder: is being changed already"),
+                  &patch->err);
 }
 
 void hp_api_patch_settings(hp_api_t *api, hp_http_request_t *request, const char *arg)
