@@ -160,7 +160,7 @@ static void print_usage(const hp_command_t *command, FILE *out)
 void hp_cli_print_command_help(const hp_command_t *command, FILE *out)
 {
     print_usage(command, out);
-    fprintf(out, "What it does: %s.\n\n", command->sentence);
+    fprintf(out, "%c%s.\n\n", command->sentence[0] - 'a' + 'A', command->sentence + 1);
     if (command->more != NULL)
         fprintf(out, "%s\n", command->more);
     for (size_t i = 0; i < HP_COUNT(flags); i++) {

@@ -345,6 +345,7 @@ static int order_all(get_t *self, hp_err_t *err)
     size_t skip = urls ? 0 : 1;
     json_t *host = NULL;
     int rc = urls ? 0 : hp_cli_find_host(cli, cli->args[0], &host, err);
+    hp_term_catch();
     self->items = hp_alloc_array(cli->count, sizeof *self->items);
     for (size_t i = skip; rc == 0 && i < cli->count && !hp_term_interrupted(); i++) {
         item_t *item = &self->items[self->count++];
@@ -355,6 +356,7 @@ static int order_all(get_t *self, hp_err_t *err)
             rc = 0;
         }
     }
+    self->interrupted = self->count + skip < cli->count && hp_term_interrupted();
     json_decref(host);
     return rc;
 }
@@ -398,7 +400,6 @@ int hp_cli_get(hp_cli_t *cli)
     if (cli->flags.limit != NULL && hp_text_parse_rate(cli->flags.limit, &self.limit) != 0)
         return hp_cli_usage(cli, "--limit is bytes a second, such as 500k or 2M");
     hp_bar_init(&self.bar, stderr, cli->utf8);
-    hp_term_catch();
     int code = 0, rc = order_all(&self, &err);
     if (rc == 0 && !cli->flags.no_wait)
         rc = watch(&self, &err);

@@ -286,7 +286,7 @@ static void decide_marks(reader_t *self, const json_t *page, int64_t shown)
                          : hp_client_number(json_object_get(page, "unread_by_host"), self->with, 0);
     self->marks = self->cli->out.columns > 0 && !everyone && unread <= shown;
     if (!everyone && unread > shown)
-        hp_say(stderr, "There are %lld more unread ones; --count N shows more.", (long long)(unread - shown));
+        hp_say(stderr, "Unread and not shown: %lld; --count N shows more.", (long long)(unread - shown));
 }
 
 /* The newest `count`, of those that were not printed yet. */

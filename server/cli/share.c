@@ -334,7 +334,7 @@ static void tell_end(share_t *self, const char *target, bool folder)
         hp_say(stdout, "%s%s", target, folder ? "/" : "");
     fflush(stdout);
     if (self->skipped > 0)
-        hp_say(stderr, "%zu links and special files in %s were passed over.", self->skipped, target);
+        hp_say(stderr, "Passed over in %s, as neither file nor folder: %zu.", target, self->skipped);
 }
 
 static int find_files(share_t *self, const char *real, const char *target, bool *folder, hp_err_t *err)

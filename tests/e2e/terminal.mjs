@@ -13,7 +13,8 @@ import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { join } from "node:path";
 
-import { checkout, defaultBin, waitFor } from "./harness.mjs";
+import { MiB, addHost, checkout, defaultBin, startHostpair, waitFor } from "./harness.mjs";
+import { listed, sharing } from "./hosts.mjs";
 
 const WIDE =
     /[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6]/u;
@@ -170,3 +171,30 @@ export function piped(args, { env, program = defaultBin, input = "", cwd } = {})
         child.stdin.end(input);
     });
 }
+
+/**
+ * @typedef {import("./harness.mjs").Hostpair} Hostpair
+ * @typedef {import("./harness.mjs").TestContext} TestContext
+ */
+
+/** The environment by which a command finds this host. @param {Hostpair} h */
+export const asks = (h) => ({ HOSTPAIR_DATA: h.dataDir });
+
+export const FILES = {
+    "holiday.mp4": { size: 3 * MiB + 5, seed: 1 },
+    "photos/beach.jpg": { size: 5000, seed: 2 },
+    "photos/2025/snow.jpg": { size: 7000, seed: 3 },
+    "你好 世界.txt": { size: 12, seed: 4 },
+};
+
+/** A host that shares FILES, and one whose terminal it is. @param {TestContext} t */
+export async function pair(t) {
+    const other = await sharing(t, "attic", FILES);
+    const own = await startHostpair({ t, name: "own" });
+    const { id } = await addHost(own, other.peerPort);
+    await listed(own, id, 4);
+    return { other, own, id, env: asks(own) };
+}
+
+/** @param {string} text */
+export const rows = (text) => text.split("\n").filter((line) => line !== "");

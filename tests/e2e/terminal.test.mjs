@@ -1,55 +1,28 @@
 // @ts-check
-// The commands for a terminal, as a person sees them: tables, the bar, exit codes, Ctrl-C.
+// The commands for a terminal, as a person sees them: lists, hosts, messages, hostile names, completion, help.
 
 import assert from "node:assert/strict";
-import { existsSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import http from "node:http";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 
 import {
-    MiB,
     addHost,
+    checkout,
+    defaultBin,
     download,
     freePort,
     makeFile,
     runHostpair,
-    sha256,
     startHostpair,
     tempDir,
     waitFor,
-    waitState,
 } from "./harness.mjs";
-import { assertSameTree, fileBytes, linked, listed, sharing } from "./hosts.mjs";
-import { startLink } from "./link.mjs";
-import { atTerminal, columnsOf, piped, terminal } from "./terminal.mjs";
+import { listed, sharing } from "./hosts.mjs";
+import { FILES, asks, atTerminal, columnsOf, pair, piped, rows, terminal } from "./terminal.mjs";
 
-/**
- * @typedef {import("./harness.mjs").Hostpair} Hostpair
- * @typedef {import("./harness.mjs").TestContext} TestContext
- */
-
-/** The environment by which a command finds this host. @param {Hostpair} h */
-const asks = (h) => ({ HOSTPAIR_DATA: h.dataDir });
-
-const FILES = {
-    "holiday.mp4": { size: 3 * MiB + 5, seed: 1 },
-    "photos/beach.jpg": { size: 5000, seed: 2 },
-    "photos/2025/snow.jpg": { size: 7000, seed: 3 },
-    "你好 世界.txt": { size: 12, seed: 4 },
-};
-
-/** A host that shares FILES, and one whose terminal it is. @param {TestContext} t */
-async function pair(t) {
-    const other = await sharing(t, "attic", FILES);
-    const own = await startHostpair({ t, name: "own" });
-    const { id } = await addHost(own, other.peerPort);
-    await listed(own, id, 4);
-    return { other, own, id, env: asks(own) };
-}
-
-/** @param {string} text */
-const rows = (text) => text.split("\n").filter((line) => line !== "");
+/** @typedef {import("./harness.mjs").TestContext} TestContext */
 
 describe("lists", () => {
     test("hosts is a table that fits the terminal", async (t) => {
@@ -270,331 +243,296 @@ describe("finding the hostpair that runs", () => {
     });
 });
 
-describe("get", () => {
-    test("shows a bar up to 100 % and says where the file landed", async (t) => {
-        const { own, other, env } = await pair(t);
-        const { code, lines, screen, wrapped } = await atTerminal(["get", "attic", "holiday.mp4"], { env });
-        assert.equal(code, 0, screen);
-        assert.equal(wrapped, 0);
-        assert.match(lines[0], /^holiday\.mp4  ━+  100 %  3\.1 MB in [\d.]+ s, verified$/);
-        assert.equal(lines[1], join(own.downloadsDir, "holiday.mp4"));
-        assert.equal(lines.length, 2);
-        assert.equal(await sha256(lines[1]), await sha256(join(other.shareDir, "holiday.mp4")));
-        const again = await atTerminal(["get", "attic", "holiday.mp4"], { env });
-        assert.equal(again.code, 0);
-        assert.match(again.lines[0], /^holiday\.mp4  ━+  100 %  here already$/);
-        assert.equal(again.lines[1], join(own.downloadsDir, "holiday.mp4"));
-    });
-
-    test("takes several paths, folders and everything", async (t) => {
-        const { own, other, env } = await pair(t);
-        const several = await piped(["get", "attic", "photos/", "你好 世界.txt"], { env });
-        assert.equal(several.code, 0, several.stderr);
-        assert.deepEqual(rows(several.stdout).sort(), [
-            join(own.downloadsDir, "photos"),
-            join(own.downloadsDir, "你好 世界.txt"),
-        ]);
-        await assertSameTree(join(own.downloadsDir, "photos"), join(other.shareDir, "photos"));
-        // A folder is also known without the slash; --to puts it elsewhere.
-        const inner = await piped(["get", "attic", "photos/2025", "--to", "snow/old"], { env });
-        assert.deepEqual(rows(inner.stdout), [join(own.downloadsDir, "snow/old/2025")]);
-        const all = await piped(["get", "attic", "/"], { env });
-        assert.equal(all.code, 0, all.stderr);
-        await assertSameTree(rows(all.stdout)[0], other.shareDir);
-    });
-
-    test("without a terminal prints a line every few seconds, and only the place to standard output", async (t) => {
-        const other = await sharing(t, "attic", { "big.bin": { size: 8 * MiB, seed: 7 } });
+describe("messages", () => {
+    /** Two hosts that know each other. @param {TestContext} t */
+    async function friends(t) {
+        const other = await startHostpair({ t, name: "attic" });
         const own = await startHostpair({ t, name: "own" });
-        await linked(t, own, other.peerPort, { rate: 1.6 * MiB });
-        const { code, stdout, stderr } = await piped(["get", "attic", "big.bin"], { env: asks(own) });
-        assert.equal(code, 0, stderr);
-        assert.equal(stdout, `${join(own.downloadsDir, "big.bin")}\n`);
-        const told = rows(stderr);
-        assert.match(told[0], /^big\.bin  \[#+-+\] +\d+ % +[\d.]+ MB\/s/);
-        assert.match(told[told.length - 1], /100 %.*verified$/);
-        assert.ok(told.length >= 2 && told.length <= 5, stderr);
-        assert.doesNotMatch(stderr, /[\x00-\x09\x0b-\x1f]/, "nothing is drawn over");
+        await addHost(own, other.peerPort);
+        await addHost(other, own.peerPort);
+        return { other, own };
+    }
+
+    test("are sent, told as delivered or queued, and printed at the other host", async (t) => {
+        const { other, own } = await friends(t);
+        const sent = await piped(["send", "attic", "hello", "over", "there"], { env: asks(own) });
+        assert.deepEqual([sent.code, sent.stdout, sent.stderr], [0, "attic: delivered\n", ""]);
+        const typed = await piped(["send", "everyone", "-"], { env: asks(own), input: "two\nlines\n" });
+        assert.deepEqual([typed.code, typed.stdout], [0, "attic: delivered\n"]);
+        // Read by a program it stays unread; what a terminal has shown is read.
+        const printed = await piped(["messages"], { env: asks(other) });
+        const expected =
+            /^\* \d{4}-\d\d-\d\d \d\d:\d\d  own\n {4}hello over there\n\* .*own\n {4}two\n {4}lines\n$/;
+        assert.match(printed.stdout, expected);
+        const first = await atTerminal(["messages"], { env: asks(other) });
+        assert.match(`${first.screen}\n`, expected);
+        const second = await atTerminal(["messages"], { env: asks(other) });
+        assert.doesNotMatch(second.screen, /^\*/m);
+        assert.equal((await other.api("/messages")).json.unread, 0);
+        const mine = await piped(["messages", "attic", "--count", "1"], { env: asks(own) });
+        assert.match(mine.stdout, /^ {2}\S+ \S+ {2}to everyone \(delivered\)\n {4}two\n {4}lines\n$/);
+        await other.stop();
+        const queued = await piped(["send", "attic", "later"], { env: asks(own) });
+        assert.equal(queued.code, 0, queued.stderr);
+        assert.match(queued.stdout, /^attic: queued.*; it is delivered when the host is there\n$/);
     });
 
-    test("Ctrl-C pauses it, and the same command goes on where it was", async (t) => {
-        const size = 12 * MiB;
-        const other = await sharing(t, "attic", { "big.bin": { size, seed: 7 } });
-        const own = await startHostpair({ t, name: "own" });
-        const { link } = await linked(t, own, other.peerPort, { rate: 3 * MiB });
-        const env = asks(own);
-        const first = terminal(["get", "attic", "big.bin"], { env });
-        await first.shows(/ [3-6]\d %/);
-        first.type("\u0003");
-        const { code, screen, wrapped } = await first.ended;
-        assert.equal(code, 130, screen);
-        assert.equal(wrapped, 0, screen);
-        assert.match(
-            screen,
-            /\nbig\.bin is paused; [3-7]\d % of it is here\.\nTo go on: \S+ get attic big\.bin$/,
-        );
-        const [paused] = (await own.api("/downloads")).json.downloads;
-        assert.equal(paused.state, "paused");
-        const carried = fileBytes(link);
-        link.rate = 0;
-        const second = await atTerminal(["get", "attic", "big.bin"], { env });
-        assert.equal(second.code, 0, second.screen);
-        assert.match(second.lines[0], /100 %/);
-        assert.equal(
-            await sha256(join(own.downloadsDir, "big.bin")),
-            await sha256(join(other.shareDir, "big.bin")),
-        );
-        assert.equal((await own.api("/downloads")).json.downloads.length, 1, "it is the same download");
-        assert.ok(fileBytes(link) - carried <= size - paused.done_bytes + 2 * MiB, "it went on where it was");
+    test("with more unread ones than are shown, none is marked as read", async (t) => {
+        const { other, own } = await friends(t);
+        for (const text of ["one", "two", "three"])
+            assert.equal((await piped(["send", "attic", text], { env: asks(own) })).code, 0);
+        const two = await atTerminal(["messages", "--count", "2"], { env: asks(other) });
+        assert.match(two.screen, /Unread and not shown: 1;/);
+        assert.equal((await other.api("/messages")).json.unread, 3);
+        await atTerminal(["messages", "own"], { env: asks(other) });
+        assert.equal((await other.api("/messages")).json.unread, 0);
     });
 
-    test("Ctrl-C leaves alone what was under way before", async (t) => {
-        const other = await sharing(t, "attic", { "big.bin": { size: 12 * MiB, seed: 7 } });
-        const own = await startHostpair({ t, name: "own" });
-        const { link, id } = await linked(t, own, other.peerPort, { rate: 3 * MiB });
-        const d = await download(own, { host: id, path: "big.bin" });
-        const seen = terminal(["get", "attic", "big.bin"], { env: asks(own) });
-        await seen.shows(/ [1-6]\d %/);
+    test("--follow prints those that come, until Ctrl-C", async (t) => {
+        const { other, own } = await friends(t);
+        assert.equal((await piped(["send", "attic", "before"], { env: asks(own) })).code, 0);
+        const seen = terminal(["messages", "--follow"], { env: asks(other) });
+        await seen.shows(/ {4}before/);
+        for (const text of ["first", "second"]) {
+            assert.equal((await piped(["send", "attic", text], { env: asks(own) })).code, 0);
+            await seen.shows(new RegExp(` {4}${text}`));
+        }
+        await waitFor(async () => (await other.api("/messages")).json.unread === 0, {
+            what: "them being read",
+        });
         seen.type("\u0003");
         const { code, screen } = await seen.ended;
         assert.equal(code, 130);
-        assert.match(screen, /big\.bin was under way before, and goes on\./);
-        link.rate = 0;
-        await waitState(own, d.id, "done");
+        assert.deepEqual(
+            screen.match(/(before|first|second)/g),
+            ["before", "first", "second"],
+            "each once, in order",
+        );
     });
 
-    test("--no-wait leaves it to hostpair, --limit slows it", async (t) => {
-        const other = await sharing(t, "attic", { "big.bin": { size: 6 * MiB, seed: 7 } });
-        const own = await startHostpair({ t, name: "own" });
-        const { id } = await addHost(own, other.peerPort);
-        await listed(own, id, 1);
-        const ordered = await piped(["get", "attic", "big.bin", "--no-wait", "--limit", "2M"], {
-            env: asks(own),
+    test("an offer comes with the command that takes it", async (t) => {
+        const { other, own } = await friends(t);
+        await makeFile(join(own.shareDir, "it's $(here).txt"), 9, 1);
+        const { id } = (await own.api("/hosts")).json.hosts[0];
+        await waitFor(async () => (await own.api("/status")).json.share.files === 1);
+        const reply = await own.api("/messages", {
+            json: { to: id, text: "take it", offer: { path: "it's $(here).txt" } },
         });
-        assert.equal(ordered.code, 0, ordered.stderr);
-        const [number, state, path] = ordered.stdout.trim().split("\t");
-        assert.match(state, /^(queued|running)$/);
-        assert.equal(path, "big.bin");
-        const d = (await own.api(`/downloads/${number}`)).json;
-        assert.equal(d.limit_bps, 2_000_000);
-        await waitState(own, d.id, "done");
-        const bad = await piped(["get", "attic", "big.bin", "--limit", "fast"], { env: asks(own) });
-        assert.equal(bad.code, 2);
+        assert.equal(reply.status, 202, reply.text);
+        await waitFor(async () => (await other.api("/messages")).json.unread === 1);
+        const { stdout } = await piped(["messages"], { env: asks(other) });
+        const command = / {4}offers it's \$\(here\)\.txt \(9 B\): hostpair (.*)\n/.exec(stdout)?.[1];
+        assert.ok(command, stdout);
+        const run = await piped(["-c", `"$0" ${command}`, other.bin], { program: "bash", env: asks(other) });
+        assert.equal(run.code, 0, run.stderr);
+        assert.ok(existsSync(join(other.downloadsDir, "it's $(here).txt")));
     });
 
-    test("the line follows the terminal's size", async (t) => {
-        const other = await sharing(t, "attic", {
-            "a-rather-long-name-of-a-film.mkv": { size: 12 * MiB, seed: 7 },
-        });
+    test("what cannot be sent is told", async (t) => {
         const own = await startHostpair({ t, name: "own" });
-        const { link } = await linked(t, own, other.peerPort, { rate: 2 * MiB });
-        const seen = terminal(["get", "attic", "a-rather-long-name-of-a-film.mkv"], {
-            columns: 120,
-            env: asks(own),
-        });
-        await seen.shows(/^a-rather-long-name-of-a-film\.mkv  .*MB\/s.*left  1 source/);
-        seen.resize(40);
-        await seen.shows(/^a-rath\S*…  [━─]+ +\d+ %/);
-        const line = seen.screen().split("\n")[0];
-        assert.ok(columnsOf(line) < 40, line);
-        link.rate = 0;
-        assert.equal((await seen.ended).code, 0);
-    });
-
-    test("a failure ends with its reason and code 1, and the others are finished", async (t) => {
-        const { own, env } = await pair(t);
-        const { code, stdout, stderr } = await piped(["get", "attic", "missing.txt", "holiday.mp4"], { env });
-        assert.equal(code, 1);
-        assert.match(stderr, /^hostpair: missing\.txt: \S.+$/m);
-        assert.equal(stdout, `${join(own.downloadsDir, "holiday.mp4")}\n`);
-    });
-
-    test("a download that somebody else removes or pauses ends it", async (t) => {
-        const other = await sharing(t, "attic", { "big.bin": { size: 12 * MiB, seed: 7 } });
-        const own = await startHostpair({ t, name: "own" });
-        await linked(t, own, other.peerPort, { rate: 2 * MiB });
-        const id = async () => (await own.api("/downloads")).json.downloads[0].id;
-        const first = terminal(["get", "attic", "big.bin"], { env: asks(own) });
-        await first.shows(/ [1-6]\d %/);
-        await own.api(`/downloads/${await id()}`, { method: "PATCH", json: { state: "paused" } });
-        const paused = await first.ended;
-        assert.equal(paused.code, 1);
-        assert.match(paused.screen, /hostpair: big\.bin: somebody paused this download/);
-        const second = terminal(["get", "attic", "big.bin"], { env: asks(own) });
-        await waitFor(async () => (await own.api("/downloads")).json.downloads[0].state === "running");
-        await own.api(`/downloads/${await id()}?data=remove`, { method: "DELETE" });
-        const removed = await second.ended;
-        assert.equal(removed.code, 1);
-        assert.match(removed.screen, /hostpair: big\.bin: somebody removed this download/);
-    });
-
-    test("when hostpair itself ends, it says so with code 3", async (t) => {
-        const other = await sharing(t, "attic", { "big.bin": { size: 12 * MiB, seed: 7 } });
-        const own = await startHostpair({ t, name: "own" });
-        await linked(t, own, other.peerPort, { rate: 2 * MiB });
-        const seen = terminal(["get", "attic", "big.bin"], { env: asks(own) });
-        await seen.shows(/ [1-6]\d %/);
-        await own.stop();
-        const { code, screen } = await seen.ended;
-        assert.equal(code, 3, screen);
-        assert.match(screen, /go on by themselves/);
-    });
-
-    test("takes web addresses", async (t) => {
-        const { other, own, env } = await pair(t);
-        const { code, stdout, stderr } = await piped(["get", `${other.peerUrl}/photos/beach.jpg`], { env });
-        assert.equal(code, 0, stderr);
-        assert.equal(stdout, `${join(own.downloadsDir, "beach.jpg")}\n`);
+        const nobody = await piped(["send", "everyone", "hello"], { env: asks(own) });
+        assert.equal(nobody.code, 1);
+        assert.equal(rows(nobody.stderr).length, 1, nobody.stderr);
+        const { own: again } = await friends(t);
+        const long = await piped(["send", "attic", "x".repeat(4001)], { env: asks(again) });
+        assert.equal(long.code, 1);
+        assert.match(long.stderr, /^hostpair: .*4000/);
     });
 });
 
-describe("downloads", () => {
-    test("are listed, paused, let go on and removed", async (t) => {
-        const other = await sharing(t, "attic", { "big.bin": { size: 12 * MiB, seed: 7 } });
-        const own = await startHostpair({ t, name: "own" });
-        const { link, id } = await linked(t, own, other.peerPort, { rate: MiB });
-        const env = asks(own);
-        const none = await piped(["downloads"], { env });
-        assert.deepEqual([none.code, none.stdout, none.stderr], [0, "", "There are no downloads.\n"]);
-        const d = await download(own, { host: id, path: "big.bin" });
-        await waitState(
-            own,
-            d.id,
-            (now) => now.state === "running" && now.done_bytes > 0 && now.speed_bps > 0,
-        );
-        const { screen, lines } = await atTerminal(["downloads"], { columns: 120, env });
-        assert.match(lines[0], /^ *ID  NAME +STATE +DONE +SIZE +SPEED/);
-        assert.match(
-            lines[1],
-            new RegExp(`^ *${d.id}  big\\.bin  running +\\d+ %  12\\.6 MB +[\\d.]+ [kM]B/s`),
-            screen,
-        );
-        const pause = await piped(["downloads", "pause", String(d.id)], { env });
-        assert.deepEqual([pause.code, pause.stdout], [0, `${d.id} big.bin: paused\n`]);
-        assert.equal((await waitState(own, d.id, "paused")).state, "paused");
-        assert.equal((await piped(["downloads", "resume", "all"], { env })).code, 0);
-        await waitState(own, d.id, "running");
-        const wrong = await piped(["downloads", "remove", "4711", "x"], { env });
-        assert.equal(wrong.code, 1);
-        assert.match(wrong.stderr, /^hostpair: 4711: .*\nhostpair: x: .*number/);
-        assert.equal((await piped(["downloads", "remove", String(d.id)], { env })).code, 0);
-        assert.equal((await own.api(`/downloads/${d.id}`)).status, 404);
-        link.rate = 0;
+describe("text of strangers", () => {
+    const EVIL = "a\u001b[2J\u001b]0;owned\u0007b\r\n\u009b31m\u202e\u007f你";
+
+    /** An API that answers everything with hostile text. @param {TestContext} t */
+    async function hostileApi(t) {
+        const host = {
+            id: "0123456789abcdef0123456789abcdef",
+            name: EVIL,
+            addresses: ["127.0.0.1:9"],
+            state: "online",
+            problem: EVIL,
+            list_error: EVIL,
+        };
+        const download = {
+            id: 1,
+            name: EVIL,
+            path: EVIL,
+            state: "failed",
+            reason: EVIL,
+            error: { code: "x", detail: EVIL },
+            size: 5,
+            done_bytes: 1,
+            sources: [],
+        };
+        const message = {
+            id: 1,
+            from: EVIL,
+            from_name: EVIL,
+            to: "me",
+            text: EVIL,
+            incoming: true,
+            unread: true,
+            received_at: "2026-11-21T04:00:00.000Z",
+            offer: { path: EVIL, size: 1 },
+            deliveries: [],
+        };
+        /** @type {Record<string, unknown>} */
+        const replies = {
+            "/status": { name: EVIL, downloads_folder: EVIL, share: { folder: EVIL } },
+            "/hosts": { hosts: [host] },
+            [`/hosts/${host.id}/files`]: {
+                folders: [{ name: EVIL, files: 1, bytes: 1 }],
+                files: [{ path: EVIL, name: EVIL, size: 1, mtime: EVIL, local: EVIL }],
+                next: null,
+                total: 1,
+                folders_total: 0,
+            },
+            "/downloads": { downloads: [download] },
+            "/downloads/1": download,
+            "/messages": { messages: [message], unread: 1, unread_by_host: {} },
+        };
+        const server = http.createServer((req, res) => {
+            const path = (req.url ?? "").replace("/api/v1", "").replace(/\?.*/, "");
+            const known = req.method === "GET" && path in replies;
+            const problem = { title: EVIL, detail: EVIL, code: "conflict", status: 409 };
+            res.writeHead(known ? 200 : 409, { "content-type": "application/json" });
+            res.end(JSON.stringify(known ? replies[path] : problem));
+        });
+        await new Promise((done) => server.listen(0, "127.0.0.1", () => done(undefined)));
+        t.after(() => server.close());
+        const address = /** @type {import("node:net").AddressInfo} */ (server.address());
+        return { env: { HOSTPAIR_DASHBOARD_LISTEN: `127.0.0.1:${address.port}` }, replies };
+    }
+
+    const COMMANDS = [
+        ["hosts"],
+        ["ls", "0123456789ab"],
+        ["ls", "nobody\u001b[2J"],
+        ["get", "0123456789ab", "x"],
+        ["downloads"],
+        ["downloads", "pause", "1"],
+        ["messages"],
+        ["send", "0123456789ab", "hi"],
+        ["nonsense\u001b[2J"],
+        ["help", "\u001b[2J"],
+        ["hosts", "--\u001b[2J"],
+    ];
+
+    test("moves nothing on the terminal and writes no line of its own", async (t) => {
+        const { env } = await hostileApi(t);
+        // screenOf fails on whatever a terminal would obey.
+        for (const args of COMMANDS) {
+            const { screen, wrapped, code } = await atTerminal(args, { env, columns: 200 });
+            assert.ok([0, 1, 2].includes(code), `${args.join(" ")}: ${code}\n${screen}`);
+            assert.match(screen, /\\x1b\[2J/, `${args.join(" ")} shows it escaped`);
+            assert.ok(wrapped <= 1, screen);
+            const plain = await piped(args, { env });
+            assert.doesNotMatch(plain.stdout + plain.stderr, /[\x00-\x08\x0b-\x1f\x7f-\x9f\u202e]/);
+        }
+        const { stdout } = await piped(["hosts"], { env });
+        assert.equal(rows(stdout).length, 1);
+        assert.equal(stdout.split("\t").length, 7, "a name adds no fields");
     });
 
-    test("what to do with which is asked for", async (t) => {
-        const own = await startHostpair({ t, name: "own" });
-        for (const args of [
-            ["downloads", "eat"],
-            ["downloads", "pause"],
-        ]) {
-            const { code, stderr } = await piped(args, { env: asks(own) });
-            assert.equal(code, 2);
-            assert.match(stderr, /see hostpair downloads --help/);
+    test("is escaped in --json, which keeps it whole", async (t) => {
+        const { env, replies } = await hostileApi(t);
+        for (const [args, reply] of /** @type {Array<[string[], string]>} */ ([
+            [["hosts"], "/hosts"],
+            [["downloads"], "/downloads"],
+            [["messages"], "/messages"],
+        ])) {
+            const { stdout } = await piped([...args, "--json"], { env });
+            assert.doesNotMatch(stdout, /[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]/);
+            assert.deepEqual(JSON.parse(stdout), replies[reply]);
+            assert.match(stdout, /你/, "what is harmless stays readable");
         }
     });
 });
 
-describe("share", () => {
-    test("offers files and folders, and says what was offered already", async (t) => {
-        const own = await startHostpair({ t, name: "own" });
-        const cwd = tempDir(t);
-        await makeFile(join(cwd, "big.bin"), 20 * MiB + 3, 1);
-        await makeFile(join(cwd, "album/a.jpg"), 1000, 2);
-        await makeFile(join(cwd, "album/deep/er/b.jpg"), 0, 3);
-        await makeFile(join(cwd, "album/.hidden"), 10, 4);
-        const seen = await atTerminal(["share", "big.bin", "album/"], { env: asks(own), cwd });
-        assert.equal(seen.code, 0, seen.screen);
-        assert.equal(seen.wrapped, 0);
-        assert.match(seen.lines[0], /^big\.bin  ━+  100 %  1 file, 21\.0 MB$/);
-        assert.equal(seen.lines[1], "big.bin");
-        assert.match(seen.lines[2], /^album  ━+  100 %  3 files, 1\.0 kB$/);
-        assert.equal(seen.lines[3], "album/");
-        assert.equal(await sha256(join(own.shareDir, "big.bin")), await sha256(join(cwd, "big.bin")));
-        await assertSameTree(join(own.shareDir, "album"), join(cwd, "album"));
-        const inside = await piped(["share", join(own.shareDir, "album")], { env: asks(own) });
-        assert.equal(inside.code, 0);
-        assert.match(inside.stdout, /^album is offered already/);
-        const to = await piped(["share", "--to", "in/here", "big.bin", "--json"], { env: asks(own), cwd });
-        assert.equal(JSON.parse(to.stdout).files[0].path, "in/here/big.bin");
-        assert.equal(await sha256(join(own.shareDir, "in/here/big.bin")), await sha256(join(cwd, "big.bin")));
+describe("completion in bash", () => {
+    const script = join(checkout, "docker/hostpair.bash");
+
+    /** The candidates for the last of these words. @param {string[]} words @param {Record<string, string>} env */
+    async function complete(words, env) {
+        const list = words.map((word) => `'${word.replaceAll("'", "'\\''")}'`).join(" ");
+        const program = `source ${script}; COMP_WORDS=("$0" ${list}); COMP_CWORD=${words.length}
+            _hostpair "$0"; printf '%s\\n' "\${COMPREPLY[@]}"`;
+        const { stdout, stderr } = await piped(["-c", program, defaultBin], { program: "bash", env });
+        assert.equal(stderr, "");
+        return rows(stdout);
+    }
+
+    test("knows commands, hosts, their files, downloads and options", async (t) => {
+        const { id, own, env } = await pair(t);
+        assert.deepEqual(await complete([""], env), [
+            ...["hosts", "ls", "get", "downloads", "share", "send", "messages", "help"],
+        ]);
+        assert.deepEqual(await complete(["h"], env), ["hosts", "help"]);
+        assert.deepEqual(await complete(["ls", ""], env), ["attic"]);
+        assert.deepEqual(await complete(["ls", "x"], env), []);
+        assert.deepEqual(await complete(["send", ""], env), ["everyone", "attic"]);
+        assert.deepEqual(await complete(["get", "attic", ""], env), [
+            "photos/",
+            "holiday.mp4",
+            "你好\\ 世界.txt",
+        ]);
+        assert.deepEqual(await complete(["get", "--to", "x", "attic", "photos/", "photos/b"], env), [
+            "photos/beach.jpg",
+        ]);
+        assert.deepEqual(await complete(["get", id.slice(0, 5), "photos/"], env), [
+            "photos/2025/",
+            "photos/beach.jpg",
+        ]);
+        assert.deepEqual(await complete(["ls", "attic", ""], env), ["photos/"]);
+        assert.deepEqual(await complete(["get", "attic", '"你好 '], env), ["你好 世界.txt"]);
+        assert.deepEqual(await complete(["downloads", "re"], env), ["resume", "retry", "remove"]);
+        const d = await download(own, { host: id, path: "holiday.mp4" });
+        assert.deepEqual(await complete(["downloads", "pause", ""], env), [String(d.id)]);
+        assert.deepEqual(await complete(["hosts", "--j"], env), ["--json"]);
+        assert.deepEqual(await complete(["--lo"], env), ["--log"]);
+        assert.deepEqual(await complete(["--log", "w"], env), ["warn"]);
+        assert.deepEqual(await complete(["help", "sh"], env), ["share"]);
     });
 
-    test("replaces nothing unless that is asked for", async (t) => {
-        const own = await startHostpair({ t, name: "own" });
-        const cwd = tempDir(t);
-        writeFileSync(join(cwd, "a.txt"), "new");
-        writeFileSync(join(own.shareDir, "a.txt"), "old");
-        const refused = await piped(["share", "a.txt"], { env: asks(own), cwd });
-        assert.equal(refused.code, 1);
-        assert.match(refused.stderr, /hostpair: a\.txt: another file of that name is offered; see --replace/);
-        assert.equal(readFileSync(join(own.shareDir, "a.txt"), "utf8"), "old");
-        const replaced = await piped(["share", "a.txt", "--replace"], { env: asks(own), cwd });
-        assert.equal(replaced.code, 0, replaced.stderr);
-        assert.equal(readFileSync(join(own.shareDir, "a.txt"), "utf8"), "new");
-        const same = await piped(["share", "a.txt"], { env: asks(own), cwd });
-        assert.equal(same.code, 0, "the same bytes are no collision");
+    test("says nothing where no hostpair runs", async (t) => {
+        const env = { HOSTPAIR_DATA: tempDir(t) };
+        assert.deepEqual(await complete(["ls", ""], env), []);
+        assert.deepEqual(await complete(["get", "attic", ""], env), []);
     });
 
-    test("Ctrl-C stops it, and the same command goes on where it was", async (t) => {
+    test("the Tab key writes names that bash reads back, whatever is in them", async (t) => {
+        const name = 'a $(touch x) `y` "q" it\'s & 你.txt';
+        const other = await sharing(t, "the attic", { [name]: { size: 9, seed: 1 } });
         const own = await startHostpair({ t, name: "own" });
-        const link = await startLink({ t, to: own.dashboardPort, delay: 2 });
+        const { id } = await addHost(own, other.peerPort);
+        await listed(own, id, 1);
         const cwd = tempDir(t);
-        await makeFile(join(cwd, "album/a.bin"), 9 * MiB, 1);
-        await makeFile(join(cwd, "album/b.bin"), 40 * MiB, 2);
-        const env = { HOSTPAIR_DASHBOARD_LISTEN: `127.0.0.1:${link.port}` };
-        const first = terminal(["share", "album"], { env, cwd });
-        await first.shows(/b\.bin .* [5-8]\d %/);
-        first.type("\u0003");
-        const { code, screen } = await first.ended;
-        assert.equal(code, 130, screen);
-        assert.match(screen, /Stopped\. To go on: \S+ share album$/);
-        assert.ok(existsSync(join(own.shareDir, "album/a.bin")));
-        assert.ok(!existsSync(join(own.shareDir, "album/b.bin")), "half a file is never seen");
-        const puts = () => link.requests.filter((r) => r.method === "PUT" && r.path.endsWith("b.bin")).length;
-        const before = puts();
-        link.delay = 0;
-        const second = await atTerminal(["share", "album"], { env, cwd });
-        assert.equal(second.code, 0, second.screen);
-        await assertSameTree(join(own.shareDir, "album"), join(cwd, "album"));
-        assert.ok(puts() - before < 6, `${puts() - before} requests for what was missing`);
-    });
-
-    test("a file that changed since it was broken off is copied anew", async (t) => {
-        const own = await startHostpair({ t, name: "own" });
-        const cwd = tempDir(t);
-        await makeFile(join(cwd, "a.bin"), 20 * MiB, 1);
-        const begun = await own.api("/share/files/a.bin", {
-            method: "PUT",
-            headers: { "content-range": `bytes 0-${8 * MiB - 1}/${20 * MiB}` },
-            body: Buffer.alloc(8 * MiB, 7),
-        });
-        assert.equal(begun.status, 202, begun.text);
-        const { code, stderr } = await piped(["share", "a.bin"], { env: asks(own), cwd });
-        assert.equal(code, 0, stderr);
-        assert.equal(await sha256(join(own.shareDir, "a.bin")), await sha256(join(cwd, "a.bin")));
-    });
-
-    test("what cannot be offered is told, the rest is offered", async (t) => {
-        const own = await startHostpair({ t, name: "own" });
-        const cwd = tempDir(t);
-        mkdirSync(join(cwd, "empty"));
-        writeFileSync(join(cwd, "a.txt"), "a");
-        mkdirSync(join(cwd, "links"));
-        writeFileSync(join(cwd, "links/b.txt"), "b");
-        symlinkSync("/etc/passwd", join(cwd, "links/passwd"));
-        const args = ["share", "missing", "/dev/null", "empty", "links", "a.txt"];
-        const { code, stdout, stderr } = await piped(args, { env: asks(own), cwd });
-        assert.equal(code, 1);
-        assert.deepEqual(rows(stdout), ["links/", "a.txt"]);
-        assert.match(stderr, /^hostpair: missing: No such file/m);
-        assert.match(stderr, /^hostpair: \/dev\/null is neither a file nor a folder$/m);
-        assert.match(stderr, /^There are no files in empty\.$/m);
-        assert.match(stderr, /^1 links and special files in links were passed over\.$/m);
-        assert.ok(!existsSync(join(own.shareDir, "links/passwd")));
-        const around = await piped(["share", join(own.shareDir, "..")], { env: asks(own) });
-        assert.equal(around.code, 1);
-        assert.match(around.stderr, /holds the shared folder/);
+        const rc = join(cwd, "rc");
+        symlinkSync(own.bin, join(cwd, "hostpair"));
+        writeFileSync(rc, `PS1='> '; bind 'set bell-style none'; source ${script}\n`);
+        for (const typed of ["hostpair get the\ta ", 'hostpair get "the\t "a ', "hostpair get the\\ \t'a "]) {
+            const env = {
+                ...asks(own),
+                TERM: "dumb",
+                PATH: `${cwd}:${process.env.PATH}`,
+                HISTFILE: undefined,
+            };
+            const shell = terminal(["--noprofile", "--rcfile", rc, "-i"], {
+                program: "bash",
+                columns: 200,
+                env,
+                cwd,
+            });
+            await shell.shows(/^> $/);
+            shell.type(`${typed.trimEnd()}\t`);
+            await shell.shows(/\.txt['"]? $/);
+            shell.type("\n");
+            await shell.shows(/^\/.*\.txt$/m);
+            shell.type("exit\n");
+            const { screen } = await shell.ended;
+            assert.ok(rows(screen).includes(join(own.downloadsDir, name)), screen);
+        }
+        assert.ok(!existsSync(join(cwd, "x")), "nothing in a name was run");
     });
 });
 
