@@ -28,8 +28,9 @@
 
 #define OUTBOX_STATES(X)                                                                                     \
     X(READY, "ready")                                                                                        \
-    X(LOADING, "loading") X(SENDING, "sending") X(KEEPING, "keeping") X(WAITING, "waitin"                    \
-                                                                                 "g")
+    X(LOADING, "loading")                                                                                    \
+    X(SENDING, "sending") X(KEEPING, "keeping") X(WAITING, "waitin"                                          \
+                                                           "g")
 typedef enum {
 #define X(name, text) OUTBOX_##name,
     OUTBOX_STATES(X)
@@ -55,6 +56,8 @@ struct hp_outbox {
     unsigned failures; /* tries in a row that came to nothing */
     char reason[200];  /* what it waits for */
 };
+
+static const char offline[] = "it is offline";
 
 static void run(hp_messages_t *self);
 
@@ -379,7 +382,7 @@ static void begin(hp_outbox_t *outbox)
     } else if (host->blocked) {
         wait_until(outbox, NEVER, "it is blocked here");
     } else if (!can_be_reached(host)) {
-        wait_until(outbox, NEVER, "it is offline");
+        wait_until(outbox, NEVER, offline);
     } else {
         load(outbox);
     }
@@ -434,6 +437,9 @@ void hp_outbox_on_host(void *arg, hp_host_event_t event, const hp_host_t *host)
     } else if (event == HP_HOST_ONLINE && !outbox->patient) {
         outbox->failures = 0;
         outbox->retry_at = NEVER;
+    } else if (event == HP_HOST_OFFLINE && outbox->state == OUTBOX_WAITING && !outbox->patient) {
+        wait_until(outbox, NEVER, offline);
+        hp_messages_emit(self, HP_MESSAGE_CHANGED, outbox->message);
     }
     if (outbox->state == OUTBOX_WAITING && outbox->retry_at == NEVER && can_be_reached(host))
         set_state(outbox, OUTBOX_READY);

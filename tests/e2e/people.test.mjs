@@ -1,0 +1,683 @@
+// @ts-check
+// People at different hosts: messages between them, who is connected, closing and blocking.
+
+import assert from "node:assert/strict";
+import { cpSync } from "node:fs";
+import { writeFile } from "node:fs/promises";
+import http from "node:http";
+import net from "node:net";
+import { join } from "node:path";
+import { describe, test } from "node:test";
+
+import {
+    MiB,
+    addHost,
+    download,
+    freePort,
+    makeFile,
+    pathOf,
+    sha256,
+    startHostpair,
+    waitFor,
+    waitState,
+} from "./harness.mjs";
+import { assertWords, hashed } from "./hosts.mjs";
+
+/**
+ * @typedef {import("./harness.mjs").Hostpair} Hostpair
+ * @typedef {import("./harness.mjs").TestContext} TestContext
+ */
+
+const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/;
+/** An offline host that something waits for is probed every 10 seconds. */
+const RETURN = { timeout: 40_000 };
+
+/** @param {Hostpair} h @returns {Promise<string>} */
+const idOf = async (h) => (await h.api("/status")).json.id;
+
+/** @param {Hostpair} h @param {string} [query] @returns {Promise<any[]>} */
+async function messages(h, query = "?limit=1000") {
+    const { status, json } = await h.api(`/messages${query}`);
+    assert.equal(status, 200, JSON.stringify(json));
+    return json.messages;
+}
+
+/** What was received, in order. @param {Hostpair} h */
+const received = async (h) => (await messages(h)).filter((m) => m.incoming).map((m) => m.text);
+
+/** @param {Hostpair} h @param {string} to @param {string} text @param {object} [more] */
+async function say(h, to, text, more = {}) {
+    const { status, json, headers } = await h.api("/messages", { json: { to, text, ...more } });
+    assert.equal(status, 202, JSON.stringify(json));
+    assert.equal(headers.location, `/api/v1/messages/${json.id}`);
+    return json;
+}
+
+/** Waits until every delivery of a message has this state. @param {Hostpair} h @param {number} id @param {string} state */
+const delivered = (h, id, state = "delivered") =>
+    waitFor(
+        async () => {
+            const { json } = await h.api(`/messages/${id}`);
+            return json.deliveries.every((/** @type {any} */ d) => d.state === state) && json;
+        },
+        { ...RETURN, what: `message ${id} being ${state}`, detail: async () => messages(h) },
+    );
+
+/** Waits until a host is seen as it is. @param {Hostpair} h @param {string} id @param {"online" | "offline"} state */
+const seen = (h, id, state) =>
+    waitFor(async () => (await h.api(`/hosts/${id}`)).json.state === state, {
+        timeout: 30_000,
+        what: `${id} being ${state}`,
+    });
+
+/**
+ * One request on a connection of its own, from any address of loopback.
+ * @param {Hostpair} h
+ * @param {string} path
+ * @param {{ from?: string, method?: string, headers?: Record<string, string>, body?: string | Buffer }} [options]
+ * @returns {Promise<{ status: number, text: string, headers: http.IncomingHttpHeaders }>}
+ */
+const ask = (h, path, { from = "127.0.0.1", method = "GET", headers = {}, body } = {}) =>
+    new Promise((done, fail) => {
+        const options = { method, localAddress: from, agent: false, headers: { ...headers } };
+        if (body !== undefined) options.headers["content-length"] = String(Buffer.byteLength(body));
+        const req = http.request(h.peerUrl + path, options, (res) => {
+            let text = "";
+            res.setEncoding("utf8").on("data", (part) => (text += part));
+            res.on("end", () => done({ status: res.statusCode ?? 0, text, headers: res.headers }));
+            res.on("error", fail);
+        });
+        req.on("error", fail);
+        req.end(body);
+    });
+
+let numbers = 0;
+/** A body of POST /message. @param {string} from @param {object} [changed] */
+const body = (from, changed = {}) =>
+    JSON.stringify({
+        id: `m-${++numbers}`,
+        from,
+        name: "stranger",
+        text: "hello",
+        sent_at: new Date().toISOString(),
+        ...changed,
+    });
+
+/** @param {Hostpair} h @param {string} text @param {{ from?: string, headers?: Record<string, string> }} [options] */
+const post = (h, text, options = {}) => ask(h, "/message", { method: "POST", body: text, ...options });
+
+/**
+ * A host that is only its answer to GET /hostpair.
+ * @param {TestContext} t @param {string} id @param {{ address?: string, ahead?: number }} [options] its clock, ms ahead
+ */
+async function fakeHost(t, id, { address = "127.0.0.1", ahead = 0 } = {}) {
+    const server = http.createServer((req, res) => {
+        if (req.url !== "/hostpair") return void res.writeHead(404).end();
+        const now = new Date(Date.now() + ahead).toISOString();
+        const json = { id, name: "fake", version: "0", protocol: 1, time: now, files: 0, bytes: 0 };
+        res.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify(json));
+    });
+    await new Promise((done) => server.listen(0, address, () => done(undefined)));
+    t.after(() => {
+        server.closeAllConnections();
+        server.close();
+    });
+    const at = server.address();
+    return { port: at && typeof at === "object" ? at.port : 0 };
+}
+
+describe("messages", () => {
+    test("two people write to each other", async (t) => {
+        const a = await startHostpair({ t, name: "Anna" });
+        const b = await startHostpair({ t, name: "Bert" });
+        const toB = (await addHost(a, b.peerPort)).id;
+        const toA = await idOf(a);
+        const stream = await b.events();
+        const mine = await a.events();
+        t.after(() => (stream.close(), mine.close()));
+
+        const sent = await say(a, toB, "你好\nBert <b>");
+        assert.equal(sent.from, toA);
+        assert.equal(sent.to, toB);
+        assert.equal(sent.incoming, false);
+        assert.match(sent.sent_at, TIME);
+        const done = await delivered(a, sent.id);
+        assert.deepEqual(
+            done.deliveries.map((/** @type {any} */ d) => [d.host, d.state, d.reason]),
+            [[toB, "delivered", null]],
+        );
+        // B learnt of A from the message itself.
+        const [got] = await messages(b);
+        assert.equal(got.text, "你好\nBert <b>");
+        assert.equal(got.from, toA);
+        assert.equal(got.from_name, "Anna");
+        assert.equal(got.incoming, true);
+        assert.equal(got.unread, true);
+        assert.equal(got.offer, null);
+        assert.equal(got.uid, sent.uid);
+        assert.match(got.received_at, TIME);
+        assert.equal((await b.api(`/hosts/${toA}`)).json.found_by, "message");
+        const event = await stream.next((e) => e.event === "message");
+        assert.deepEqual(event.data, got);
+        await stream.next((e) => e.event === "status" && e.data.messages.unread === 1);
+        await mine.next((e) => e.event === "message" && e.data.deliveries[0].state === "delivered");
+
+        const answer = await say(b, toA, "hello");
+        await delivered(b, answer.id);
+        assert.deepEqual(await received(a), ["hello"]);
+        assert.deepEqual(
+            (await messages(b, `?with=${toA}`)).map((m) => m.text),
+            ["你好\nBert <b>", "hello"],
+        );
+
+        // Unread, read, and other pages hear of it.
+        const { json: before } = await b.api("/messages");
+        assert.deepEqual([before.unread, before.unread_by_host], [1, { [toA]: 1 }]);
+        const read = await b.api("/messages/read", { json: { with: toA } });
+        assert.deepEqual([read.status, read.json], [200, { unread: 0, unread_by_host: {} }]);
+        assert.equal((await b.api("/status")).json.messages.unread, 0);
+        assert.equal((await messages(b))[0].unread, false);
+        await stream.next((e) => e.event === "status" && e.data.messages.unread === 0);
+
+        // Removed here, and only here.
+        assert.equal((await b.api(`/messages/${got.id}`, { method: "DELETE" })).status, 204);
+        assert.equal((await b.api(`/messages/${got.id}`)).status, 404);
+        await stream.next((e) => e.event === "message" && e.data.removed && e.data.id === got.id);
+        assert.equal((await messages(a)).length, 2);
+    });
+
+    test("everyone gets what is sent to everyone, and each state is seen", async (t) => {
+        const [a, b, c, d] = await Promise.all(
+            ["a", "b", "c", "d"].map((name) => startHostpair({ t, name })),
+        );
+        /** @type {string[]} */
+        const ids = [];
+        for (const h of [b, c, d]) ids.push((await addHost(a, h.peerPort)).id);
+        await d.stop();
+        await a.api("/scan", { method: "GET" }); // refused: no network is scanned by a test
+        const sent = await say(a, "everyone", "lunch?");
+        assert.equal(sent.to, "everyone");
+        assert.deepEqual(sent.deliveries.map((/** @type {any} */ one) => one.host).sort(), [...ids].sort());
+        const now = await waitFor(
+            async () => {
+                const { json } = await a.api(`/messages/${sent.id}`);
+                const done = json.deliveries.filter((/** @type {any} */ one) => one.state === "delivered");
+                const waits = json.deliveries.find((/** @type {any} */ one) => one.host === ids[2]);
+                return done.length === 2 && waits.reason && json;
+            },
+            { what: "two of three having it", detail: () => messages(a) },
+        );
+        const waits = now.deliveries.find((/** @type {any} */ one) => one.host === ids[2]);
+        assert.equal(waits.state, "queued");
+        assertWords(waits.reason);
+        assert.deepEqual(await received(b), ["lunch?"]);
+        assert.deepEqual(await received(c), ["lunch?"]);
+        for (const id of [...ids, "everyone"])
+            assert.deepEqual(
+                (await messages(a, `?with=${id}`)).map((m) => m.id),
+                [sent.id],
+                id,
+            );
+        await d.start();
+        await delivered(a, sent.id);
+        assert.deepEqual(await received(d), ["lunch?"]);
+    });
+
+    test("an offline host gets all in order, over restarts of both sides", async (t) => {
+        const a = await startHostpair({ t, name: "a" });
+        const b = await startHostpair({ t, name: "b" });
+        const { id } = await addHost(a, b.peerPort);
+        await b.stop();
+        const texts = [];
+        for (let i = 0; i < 6; i++) {
+            texts.push(`before ${i}`);
+            await say(a, id, texts[i]);
+        }
+        await seen(a, id, "offline");
+        const [first] = await messages(a);
+        assert.equal(first.deliveries[0].state, "queued");
+        assert.equal(first.deliveries[0].reason, "it is offline");
+        await a.kill9();
+        await a.start();
+        for (let i = 6; i < 9; i++) {
+            texts.push(`after ${i}`);
+            await say(a, id, texts[i]);
+        }
+        await a.restart();
+        assert.equal((await messages(a)).filter((m) => m.deliveries[0].state === "queued").length, 9);
+        await b.start();
+        const last = (await messages(a))[8];
+        await delivered(a, last.id);
+        assert.deepEqual(await received(b), texts);
+        await b.restart();
+        await a.restart();
+        assert.deepEqual(await received(b), texts, "nothing comes twice");
+        assert.equal((await b.api("/messages")).json.unread, 9);
+    });
+
+    test("a restart in the middle of a delivery: exactly once at the receiver", async (t) => {
+        const a = await startHostpair({ t, name: "a" });
+        const b = await startHostpair({ t, name: "b" });
+        // Hands everything on, but loses the reply to a message once it has come.
+        let lose = false;
+        let lost = 0;
+        const proxy = net.createServer((client) => {
+            const server = net.connect(b.peerPort, "127.0.0.1");
+            let message = false;
+            client.on("data", (data) => {
+                message = data.toString("latin1").startsWith("POST /message");
+                server.write(data);
+            });
+            server.on("data", (data) => {
+                if (lose && message) {
+                    lost++;
+                    client.destroy();
+                    server.destroy();
+                } else client.write(data);
+            });
+            for (const [one, other] of [
+                [client, server],
+                [server, client],
+            ]) {
+                one.on("error", () => {});
+                one.on("close", () => other.destroy());
+            }
+        });
+        await new Promise((done) => proxy.listen(0, "127.0.0.1", () => done(undefined)));
+        t.after(() => proxy.close());
+        const { id } = await addHost(a, /** @type {net.AddressInfo} */ (proxy.address()).port);
+
+        lose = true;
+        const one = await say(a, id, "one");
+        await waitFor(() => lost > 0, { what: "a reply being lost" });
+        await a.kill9();
+        lose = false;
+        await a.start();
+        await delivered(a, one.id);
+        assert.deepEqual(await received(b), ["one"]);
+
+        lose = true;
+        const before = lost;
+        const two = await say(a, id, "two");
+        await waitFor(() => lost > before, { what: "a reply being lost" });
+        await b.kill9();
+        lose = false;
+        await say(a, id, "three");
+        await b.start();
+        await delivered(a, two.id);
+        await waitFor(async () => (await received(b)).length === 3, RETURN);
+        assert.deepEqual(await received(b), ["one", "two", "three"]);
+    });
+
+    test("kills at random moments lose nothing, double nothing and keep the order", async (t) => {
+        const a = await startHostpair({ t, name: "a" });
+        const b = await startHostpair({ t, name: "b" });
+        const { id } = await addHost(a, b.peerPort);
+        const texts = [];
+        for (let round = 0; round < 6; round++) {
+            texts.push(`${round}`);
+            const sending = say(a, id, texts[round]);
+            const victim = round % 2 === 0 ? b : a;
+            if (victim === a) await sending; // 202: it is kept
+            await new Promise((done) => setTimeout(done, (round * 7) % 20)); // any moment will do
+            await victim.kill9();
+            await sending;
+            await victim.start();
+        }
+        const last = await waitFor(async () => (await messages(a)).at(-1));
+        await delivered(a, last.id);
+        assert.deepEqual(await received(b), texts);
+    });
+
+    test("an offered file is downloaded with what the message says", async (t) => {
+        const a = await startHostpair({ t, name: "a" });
+        const b = await startHostpair({ t, name: "b" });
+        await makeFile(join(a.shareDir, "films/a b.bin"), 3 * MiB, 7);
+        await hashed(a, 1);
+        const { id } = await addHost(a, b.peerPort);
+        const { json: list } = await a.api("/share/files?folder=films");
+        const sent = await say(a, id, "as promised", { offer: { path: "films/a b.bin" } });
+        assert.deepEqual(sent.offer, {
+            path: "films/a b.bin",
+            size: 3 * MiB,
+            root: list.files[0].root,
+        });
+        await delivered(a, sent.id);
+        const [got] = await messages(b);
+        assert.deepEqual(got.offer, sent.offer);
+        const d = await download(b, { host: got.from, path: got.offer.path });
+        const done = await waitState(b, d.id, "done");
+        assert.equal(done.root, got.offer.root);
+        assert.equal(await sha256(pathOf(b, done)), await sha256(join(a.shareDir, "films/a b.bin")));
+
+        const alone = await a.api("/messages", { json: { to: id, offer: { path: "films/a b.bin" } } });
+        assert.equal(alone.status, 202);
+        for (const path of ["films", "nothing", "../secret", "/etc/passwd", "films/../films/a b.bin"]) {
+            const refused = await a.api("/messages", { json: { to: id, text: "x", offer: { path } } });
+            assert.equal(refused.status, 404, path);
+            assert.match(refused.json.detail, /^offer\.path: /);
+        }
+    });
+
+    test("what cannot be sent is refused with the field's name", async (t) => {
+        const a = await startHostpair({ t, name: "a" });
+        const b = await startHostpair({ t, name: "b" });
+        const { id } = await addHost(a, b.peerPort);
+        for (const [json, status, words] of /** @type {[any, number, RegExp][]} */ ([
+            [{ text: "x" }, 422, /^to: /],
+            [{ to: id }, 422, /^text: /],
+            [{ to: id, text: "" }, 422, /^text: /],
+            [{ to: id, text: "😀".repeat(4001) }, 422, /^text: .*4000/],
+            [{ to: id, text: 7 }, 422, /^text: /],
+            [{ to: "nobody", text: "x" }, 422, /^to: /],
+            [{ to: id, text: "x", more: 1 }, 422, /^more: /],
+            [{ to: id, text: "x", offer: "a" }, 422, /^offer: /],
+            [{ to: id, text: "x", offer: {} }, 422, /^offer\.path: /],
+        ])) {
+            const reply = await a.api("/messages", { json });
+            assert.equal(reply.status, status, JSON.stringify(json).slice(0, 80));
+            assert.match(reply.json.detail, words);
+        }
+        for (const query of ["limit=0", "limit=1001", "before=x", "before=0"])
+            assert.equal((await a.api(`/messages?${query}`)).status, 422, query);
+        assert.equal((await a.api("/messages/999/retry", { method: "POST" })).status, 404);
+        assert.equal((await a.api("/messages/999", { method: "DELETE" })).status, 404);
+        assert.equal((await a.api("/messages/read", { json: { up_to: -1 } })).status, 422);
+        assert.deepEqual(await messages(a), []);
+        const long = await say(a, id, "😀".repeat(4000));
+        await delivered(a, long.id);
+        assert.equal((await received(b))[0].length, 8000);
+    });
+
+    test("pages of messages follow each other", async (t) => {
+        const a = await startHostpair({ t, name: "a" });
+        for (let i = 0; i < 7; i++) await say(a, "everyone", `${i}`);
+        const first = (await a.api("/messages?limit=3")).json;
+        assert.deepEqual(
+            first.messages.map((/** @type {any} */ m) => m.text),
+            ["4", "5", "6"],
+        );
+        assert.equal(first.more, true);
+        const second = (await a.api(`/messages?limit=4&before=${first.messages[0].id}`)).json;
+        assert.deepEqual(
+            second.messages.map((/** @type {any} */ m) => m.text),
+            ["0", "1", "2", "3"],
+        );
+        assert.equal(second.more, false);
+    });
+
+    test("a copied data folder delivers what waits only once", async (t) => {
+        const a = await startHostpair({ t, name: "a" });
+        const b = await startHostpair({ t, name: "b" });
+        const { id } = await addHost(b, a.peerPort);
+        await a.stop();
+        const sent = await say(b, id, "once");
+        await seen(b, id, "offline");
+        await b.stop();
+        const data = join(b.root, "copy");
+        cpSync(b.dataDir, data, { recursive: true });
+        const copy = await startHostpair({ t, name: "b", data });
+        await b.start();
+        await a.start();
+        await delivered(b, sent.id);
+        await delivered(copy, sent.id);
+        assert.deepEqual(await received(a), ["once"]);
+    });
+});
+
+describe("POST /message", () => {
+    test("each answer is the one that the protocol names", async (t) => {
+        const h = await startHostpair({ t, name: "h" });
+        const id = "ab".repeat(16);
+        const fake = await fakeHost(t, id);
+        const headers = { "hostpair-port": String(fake.port) };
+        const own = await idOf(h);
+
+        const first = body(id, { text: "x".repeat(4000) });
+        const taken = await post(h, first, { headers });
+        assert.deepEqual([taken.status, taken.text], [202, ""]);
+        assert.equal((await post(h, first, { headers })).status, 202, "seen before");
+        assert.equal((await messages(h)).length, 1);
+
+        for (const [what, status] of /** @type {[string, number][]} */ ([
+            ["", 400],
+            ["{", 400],
+            ['{"text": "\ud800"', 400],
+            ["[".repeat(10000), 400],
+            ["[]", 422],
+            [body(id, { text: "x".repeat(4001) }), 422],
+            [body(id, { text: undefined }), 422],
+            [body(id, { id: 17 }), 422],
+            [body(id, { id: "x".repeat(129) }), 422],
+            [body(id, { sent_at: "tomorrow" }), 422],
+            [body(id, { offer: { path: "../x", size: 1 } }), 422],
+            [body(own), 403],
+        ])) {
+            const from = "127.0.0.2"; // an address of its own, for its own twenty a minute
+            const reply = await post(h, what, { headers, from });
+            assert.equal(reply.status, status, what.slice(0, 80));
+        }
+        assert.equal((await post(h, body(id, { to: own }), { headers })).status, 202);
+        assert.equal((await post(h, body(id, { to: "cd".repeat(16) }), { headers })).status, 421);
+        assert.equal((await post(h, "x".repeat(32 * 1024 + 1), { headers })).status, 413);
+        const page = await post(h, body(id), { headers: { ...headers, origin: "http://evil.example" } });
+        assert.equal(page.status, 403, "a page in somebody's browser");
+        assert.equal((await messages(h)).length, 2);
+
+        for (const method of ["GET", "HEAD", "PUT", "DELETE"]) {
+            const reply = await ask(h, "/message", { method });
+            assert.equal(reply.status, 405, method);
+            assert.equal(reply.headers.allow, "POST");
+        }
+        assert.equal((await ask(h, "/list", { method: "POST", body: "{}" })).status, 405);
+        assert.equal((await ask(h, "/message/x", { method: "GET" })).status, 404);
+    });
+
+    test("times far off do not change the order of arrival", async (t) => {
+        const h = await startHostpair({ t, name: "h" });
+        const id = "ab".repeat(16);
+        const headers = { "hostpair-port": String((await fakeHost(t, id)).port) };
+        for (const sent_at of [
+            "9999-12-31T23:59:59.999-23:59",
+            "0000-01-01T00:00:00Z",
+            "2026-11-21T00:00:00Z",
+        ])
+            assert.equal((await post(h, body(id, { sent_at, text: sent_at }), { headers })).status, 202);
+        const list = await messages(h);
+        assert.deepEqual(
+            list.map((m) => m.sent_at),
+            ["9999-12-31T23:59:59.999Z", "0000-01-01T00:00:00.000Z", "2026-11-21T00:00:00.000Z"],
+        );
+    });
+
+    test("a sender that is not who it says is refused", async (t) => {
+        const h = await startHostpair({ t, name: "h" });
+        const real = await startHostpair({ t, name: "real" });
+        const id = await idOf(real);
+        const mine = "cd".repeat(16);
+        const fake = await fakeHost(t, mine, { address: "127.0.0.66" });
+        const from = "127.0.0.66";
+        const claims = { "hostpair-port": String(fake.port) };
+
+        // Nobody knows that address, and it does not say where it listens.
+        const silent = await post(h, body(id), { from });
+        assert.equal(silent.status, 403);
+        // It says so, and is another one.
+        assert.equal((await post(h, body(id), { from, headers: claims })).status, 403);
+        // It points at a port where nobody listens.
+        const nobody = { "hostpair-port": String(await freePort()) };
+        assert.equal((await post(h, body(id), { from, headers: nobody })).status, 403);
+        for (const bad of ["0", "-1", "65536", "9000x", "", " "])
+            assert.equal((await post(h, body(id), { from, headers: { "hostpair-port": bad } })).status, 403);
+        // The same when the host that it claims to be is known, at another address.
+        await addHost(h, real.peerPort);
+        assert.equal((await post(h, body(id), { from, headers: claims })).status, 403);
+        assert.deepEqual(await messages(h), []);
+        // Under its own name it may speak.
+        assert.equal((await post(h, body(mine), { from, headers: claims })).status, 202);
+        const [one] = await messages(h);
+        assert.equal(one.from, mine);
+    });
+
+    test("a flood from one address is held off, and others get through", async (t) => {
+        const h = await startHostpair({ t, name: "h" });
+        const other = await startHostpair({ t, name: "other" });
+        const id = "ab".repeat(16);
+        const fake = await fakeHost(t, id, { address: "127.0.0.77" });
+        const from = "127.0.0.77";
+        const headers = { "hostpair-port": String(fake.port) };
+        const replies = await Promise.all(
+            Array.from({ length: 200 }, () => post(h, body(id), { from, headers })),
+        );
+        const count = (/** @type {number} */ status) => replies.filter((r) => r.status === status).length;
+        assert.equal(count(202), 20, JSON.stringify(replies.map((r) => r.status)));
+        assert.equal(count(429), 180);
+        for (const reply of replies.filter((r) => r.status === 429)) {
+            const wait = Number(reply.headers["retry-after"]);
+            assert.ok(wait >= 1 && wait <= 60, `Retry-After: ${reply.headers["retry-after"]}`);
+        }
+        assert.equal((await received(h)).length, 20);
+        const { id: there } = await addHost(other, h.peerPort);
+        const sent = await say(other, there, "still here?");
+        await delivered(other, sent.id);
+        assert.equal((await received(h)).at(-1), "still here?");
+    });
+});
+
+describe("hosts", () => {
+    test("a host's clock is known with its uncertainty", async (t) => {
+        const h = await startHostpair({ t, name: "h" });
+        const exact = await startHostpair({ t, name: "exact" });
+        const ahead = await fakeHost(t, "ab".repeat(16), { ahead: 3_600_000 });
+        const behind = await fakeHost(t, "cd".repeat(16), { ahead: -90_000 });
+        for (const [port, offset] of [
+            [exact.peerPort, 0],
+            [ahead.port, 3_600_000],
+            [behind.port, -90_000],
+        ]) {
+            const host = await addHost(h, port);
+            assert.ok(Number.isInteger(host.clock_uncertainty_ms) && host.clock_uncertainty_ms >= 0);
+            assert.ok(
+                Math.abs(host.clock_offset_ms - offset) <= host.clock_uncertainty_ms + 2,
+                `${host.clock_offset_ms} ± ${host.clock_uncertainty_ms}, not ${offset}`,
+            );
+            assert.ok(host.clock_uncertainty_ms <= host.rtt_ms / 2 + 1, "half the round trip");
+        }
+    });
+});
+
+describe("connections", () => {
+    test("fifty clients are listed with what they fetch, and one can be closed", async (t) => {
+        const h = await startHostpair({ t, name: "h" });
+        await makeFile(join(h.shareDir, "big.bin"), 64 * MiB, 3);
+        const stream = await h.events();
+        t.after(() => stream.close());
+        /** @type {Map<string, { socket: net.Socket, from: string, closed: boolean, bytes: number, reads: boolean }>} */
+        const clients = new Map();
+        for (let i = 0; i < 50; i++) {
+            const from = `127.0.1.${i + 1}`;
+            const socket = net.connect({ port: h.peerPort, host: "127.0.0.1", localAddress: from });
+            await new Promise((done, fail) => socket.once("connect", done).once("error", fail));
+            const client = { socket, from, closed: false, bytes: 0, reads: false };
+            socket.on("close", () => (client.closed = true)).on("error", () => {});
+            // Reads a little and then no more: the reply stays under way.
+            socket.on("data", (data) => {
+                client.bytes += data.length;
+                if (client.bytes > MiB && !client.reads) socket.pause();
+            });
+            socket.write(`GET /big.bin?n=${i} HTTP/1.1\r\nHost: x\r\nUser-Agent: client/${i}\r\n\r\n`);
+            clients.set(from, client);
+        }
+        t.after(() => clients.forEach(({ socket }) => socket.destroy()));
+        const list = await waitFor(
+            async () => {
+                const { json } = await h.api("/connections");
+                assert.equal(json.total, json.connections.length);
+                const all = json.connections.filter((/** @type {any} */ c) => c.bytes_sent > MiB);
+                return all.length === 50 && all;
+            },
+            { what: "fifty connections" },
+        );
+        assert.equal(new Set(list.map((/** @type {any} */ c) => c.id)).size, 50);
+        for (const c of list) {
+            const client = clients.get(c.address);
+            assert.equal(c.port, client?.socket.localPort);
+            assert.equal(c.path, "/big.bin");
+            assert.match(c.user_agent, /^client\/\d+$/);
+            assert.match(c.since, TIME);
+            assert.equal(c.requests, 1);
+            assert.equal(c.active, true);
+            assert.equal(c.host, null);
+        }
+        const victim = list[17];
+        await stream.next((e) => e.event === "connection" && e.data.id === victim.id);
+        const client = clients.get(victim.address);
+        const closing = await h.api(`/connections/${victim.id}`, { method: "DELETE" });
+        assert.equal(closing.status, 204);
+        if (client) client.reads = true;
+        client?.socket.resume();
+        await waitFor(() => client?.closed, { what: "the connection being closed" });
+        assert.ok((client?.bytes ?? 0) < 64 * MiB, "in the middle of its reply");
+        assert.equal((await h.api("/connections")).json.total, 49);
+        assert.equal((await h.api(`/connections/${victim.id}`, { method: "DELETE" })).status, 404);
+        assert.equal((await h.api("/connections/x", { method: "DELETE" })).status, 404);
+        await stream.next((e) => e.event === "connection" && e.data.id === victim.id && e.data.removed);
+        assert.ok([...clients.values()].filter((c) => c.closed).length === 1, "and no other one");
+    });
+
+    test("a blocked host is cut off, refused everything, and let in again", async (t) => {
+        const a = await startHostpair({ t, name: "a" });
+        const b = await startHostpair({ t, name: "b" });
+        await makeFile(join(a.shareDir, "big.bin"), 96 * MiB, 5);
+        await hashed(a, 1);
+        const inA = (await addHost(a, b.peerPort)).id;
+        const inB = (await addHost(b, a.peerPort)).id;
+        assert.equal((await a.api(`/hosts/${inA}`)).json.blocked, false);
+        const d = await download(b, { host: inB, path: "big.bin", limit_bps: 8 * MiB });
+        await waitState(b, d.id, (/** @type {any} */ one) => one.done_bytes > 0);
+        const idle = net.connect({ port: a.peerPort, host: "127.0.0.1" });
+        await new Promise((done) => idle.once("connect", done));
+        let closed = false;
+        idle.on("close", () => (closed = true)).on("error", () => {});
+
+        const stream = await a.events();
+        t.after(() => stream.close());
+        const blocked = await a.api(`/hosts/${inA}`, { method: "PATCH", json: { blocked: true } });
+        assert.deepEqual([blocked.status, blocked.json.blocked], [200, true]);
+        await stream.next((e) => e.event === "host" && e.data.id === inA && e.data.blocked);
+        await waitFor(() => closed, { what: "an idle connection being closed" });
+        for (const path of [
+            "/",
+            "/hostpair",
+            "/list",
+            "/big.bin",
+            "/files/big.bin",
+            "/nothing",
+            "/torrent/big.bin",
+        ])
+            assert.equal((await ask(a, path)).status, 403, path);
+        assert.equal((await post(a, body(inA))).status, 403);
+        assert.equal((await ask(a, "/list", { from: "127.0.0.2" })).status, 200, "another address");
+        const got = (await b.api(`/downloads/${d.id}`)).json;
+        assert.ok(got.state !== "done" && got.done_bytes < 96 * MiB, JSON.stringify(got));
+        const refused = await a.api("/messages", { json: { to: inA, text: "x" } });
+        assert.equal(refused.status, 409);
+        assertWords(refused.json.detail);
+        assert.equal((await a.api(`/hosts/${inA}`, { method: "DELETE" })).status, 409);
+
+        await a.restart();
+        assert.equal((await a.api(`/hosts/${inA}`)).json.blocked, true);
+        assert.equal((await ask(a, "/list")).status, 403);
+
+        assert.equal((await a.api(`/hosts/${inA}`, { method: "PATCH", json: {} })).json.blocked, true);
+        assert.equal((await a.api(`/hosts/${inA}`, { method: "PATCH", json: { blocked: 1 } })).status, 422);
+        assert.equal((await a.api("/hosts/none", { method: "PATCH", json: { blocked: true } })).status, 404);
+        const free = await a.api(`/hosts/${inA}`, { method: "PATCH", json: { blocked: false } });
+        assert.equal(free.json.blocked, false);
+        assert.equal((await ask(a, "/list")).status, 200);
+        await b.api(`/downloads/${d.id}`, { method: "PATCH", json: { limit_bps: 0 } });
+        const done = await waitState(b, d.id, "done", { timeout: 90_000 });
+        assert.equal(await sha256(pathOf(b, done)), await sha256(join(a.shareDir, "big.bin")));
+        await writeFile(join(a.shareDir, "end"), "");
+    });
+});
