@@ -1,6 +1,8 @@
 #include "cli/internal.h"
 
+#include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 
 /* ---- the commands and their options ---- */
 
@@ -317,8 +319,20 @@ static int run(hp_cli_t *self)
     return self->command->run(self);
 }
 
+/* What is opened must not become standard output or standard error of somebody who has closed them. */
+static void open_standard_streams(void)
+{
+    int fd;
+    do {
+        fd = open("/dev/null", O_RDWR);
+    } while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd >= 0)
+        close(fd);
+}
+
 int hp_cli_run(hp_options_t *options, int argc, char **argv)
 {
+    open_standard_streams();
     hp_cli_t self = {.options = options, .argc = argc, .argv = argv};
     self.utf8 = hp_text_init();
     self.out = hp_term_of(stdout, self.utf8);

@@ -15,6 +15,7 @@ typedef struct {
     char *what;    /* as it was asked for */
     int64_t id;    /* of the download; 0: it could not be ordered */
     bool own;      /* started, or let go on, by this command */
+    bool made;     /* started */
     bool finished; /* well or not */
     bool failed;
     int64_t begun_bytes;
@@ -113,7 +114,7 @@ static int order(get_t *self, item_t *item, const char *host, hp_err_t *err)
     free(path);
     if (rc != 0)
         return rc;
-    item->own = hp_client_created(self->cli->client);
+    item->own = item->made = hp_client_created(self->cli->client);
     item->id = hp_client_number(item->now, "id", 0);
     if (!item->own)
         rc = take_up(self, item, err);
@@ -127,7 +128,7 @@ static int order(get_t *self, item_t *item, const char *host, hp_err_t *err)
 static const char *name_of(const item_t *item)
 {
     const char *name = hp_client_text(item->now, "name");
-    return name[0] != '\0' ? name : item->what;
+    return name[0] != '\0' ? name : item->what[0] != '\0' ? item->what : "/";
 }
 
 /* What keeps it from going on, or what it does besides downloading; NULL: nothing. */
@@ -242,6 +243,16 @@ static void end_failed(get_t *self, item_t *item, const char *why)
     hp_say(stderr, "hostpair: %s: %s", name_of(item), why);
 }
 
+/* A download that this command made and that brought nothing (a name written wrong) does not stay in the
+ * list. */
+static void forget(get_t *self, const item_t *item)
+{
+    char *path = path_of(item, "?data=remove");
+    if (item->made && hp_client_number(item->now, "done_bytes", 0) == 0)
+        hp_client_call(self->cli->client, "DELETE", path, NULL, NULL, NULL);
+    free(path);
+}
+
 /* Looks at one as it is now. */
 static int look(get_t *self, item_t *item, hp_err_t *err)
 {
@@ -259,14 +270,16 @@ static int look(get_t *self, item_t *item, hp_err_t *err)
     item->now = now;
     const char *state = hp_client_text(now, "state"), *reason = hp_client_text(now, "reason");
     const char *detail = hp_client_text(json_object_get(now, "error"), "detail");
-    if (strcmp(state, "done") == 0)
+    if (strcmp(state, "done") == 0) {
         end_done(self, item);
-    else if (strcmp(state, "failed") == 0)
+    } else if (strcmp(state, "failed") == 0) {
         end_failed(self, item, detail[0] != '\0' ? detail : reason[0] != '\0' ? reason : "it failed");
-    else if (strcmp(state, "cancelled") == 0)
+        forget(self, item);
+    } else if (strcmp(state, "cancelled") == 0) {
         end_failed(self, item, "somebody cancelled this download");
-    else if (strcmp(state, "paused") == 0 && reason[0] == '\0')
+    } else if (strcmp(state, "paused") == 0 && reason[0] == '\0') {
         end_failed(self, item, "somebody paused this download; the same command lets it go on");
+    }
     return 0;
 }
 

@@ -340,6 +340,11 @@ static void tell_end(share_t *self, const char *target, bool folder)
 static int find_files(share_t *self, const char *real, const char *target, bool *folder, hp_err_t *err)
 {
     struct stat st;
+    int rc = hp_path_check(target, strlen(target), err);
+    if (rc != 0) {
+        hp_err_prefix(err, "%.200s: ", real);
+        return rc;
+    }
     if (stat(real, &st) != 0)
         return disk_error(real, errno, err);
     *folder = S_ISDIR(st.st_mode);
@@ -386,6 +391,11 @@ static int share_one(share_t *self, const char *path)
     return code;
 }
 
+static int worse(int a, int b)
+{
+    return a > b ? a : b;
+}
+
 int hp_cli_share(hp_cli_t *cli)
 {
     share_t self = {.cli = cli, .made = json_array(), .piece = hp_alloc(PIECE)};
@@ -395,7 +405,7 @@ int hp_cli_share(hp_cli_t *cli)
     hp_bar_init(&self.bar, stderr, cli->utf8);
     hp_term_catch();
     for (size_t i = 0; i < cli->count && !hp_term_interrupted() && code != HP_EXIT_NOT_RUNNING; i++)
-        code = HP_MAX(share_one(&self, cli->args[i]), code);
+        code = worse(code, share_one(&self, cli->args[i]));
     if (hp_term_interrupted()) {
         char *line = hp_cli_command_line(cli);
         hp_bar_end(&self.bar);

@@ -166,6 +166,9 @@ describe("get", () => {
         assert.equal(code, 1);
         assert.match(stderr, /^hostpair: missing\.txt: \S.+$/m);
         assert.equal(stdout, `${join(own.downloadsDir, "holiday.mp4")}\n`);
+        const { downloads } = (await own.api("/downloads")).json;
+        const names = downloads.map((/** @type {any} */ d) => d.name);
+        assert.deepEqual(names, ["holiday.mp4"], "a name written wrong stays in no list");
     });
 
     test("a download that somebody else removes or pauses ends it", async (t) => {
@@ -347,6 +350,7 @@ describe("share", () => {
         assert.equal(code, 1);
         assert.deepEqual(rows(stdout), ["links/", "a.txt"]);
         assert.match(stderr, /^hostpair: missing: No such file/m);
+        assert.equal(stderr.match(/^hostpair: /gm)?.length, 2, `each is told once: ${stderr}`);
         assert.match(stderr, /^hostpair: \/dev\/null is neither a file nor a folder$/m);
         assert.match(stderr, /^There are no files in empty\.$/m);
         assert.match(stderr, /^Passed over in links, as neither file nor folder: 1\.$/m);

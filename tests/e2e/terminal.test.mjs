@@ -553,6 +553,19 @@ describe("usage", () => {
         }
     });
 
+    test("a full disk behind standard output is a failure, a closed one is not", async (t) => {
+        const { env } = await pair(t);
+        const run = (/** @type {string} */ command) =>
+            piped(["-c", command, defaultBin], { program: "bash", env });
+        const full = await run('"$0" hosts >/dev/full');
+        assert.equal(full.code, 1);
+        assert.match(full.stderr, /^hostpair: standard output cannot be written\n$/);
+        const closed = await run('"$0" hosts >&-');
+        assert.deepEqual([closed.code, closed.stderr], [0, ""]);
+        const pipe = await run('"$0" hosts --json | head -n 1; echo "${PIPESTATUS[1]}"');
+        assert.deepEqual([pipe.stdout, pipe.stderr], ["{\n0\n", ""]);
+    });
+
     test("wrong use is one line and code 2, before anything is asked", async () => {
         for (const args of [
             ["nonsense"],

@@ -56,6 +56,9 @@ static void times_are_the_two_units_that_matter(void **state)
     assert_string_equal(hp_text_duration(3 * 86400, out), "3 days");
     assert_string_equal(hp_text_ago("2026-11-21T04:00:00.000Z", 1795233600000 + 20000, out), "now");
     assert_string_equal(hp_text_ago("2026-11-21T04:00:00.000Z", 1795233600000 + 300000, out), "5 min ago");
+    assert_string_equal(hp_text_ago("2026-11-21T04:00:00.000Z", 1795233600000 + 86400000, out), "1 day ago");
+    assert_string_equal(hp_text_ago("2026-11-21T04:00:00.000Z", 1795233600000 + 2 * 86400000, out),
+                        "2 days ago");
     assert_string_equal(hp_text_ago("", 0, out), "–");
     setenv("TZ", "UTC", 1);
     assert_string_equal(hp_text_time("2026-11-21T04:56:15.123Z", out), "2026-11-21 04:56");
