@@ -67,6 +67,21 @@ static bool exists(int parent, const char *name)
     return fstatat(parent, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
+/* Gives the part its name, in place of what has it unless nothing may. 0 or -1 with errno. */
+static int take_name(const upload_t *upload, int parent, const char *part_name)
+{
+    if (!upload->is_new)
+        return renameat(parent, part_name, parent, upload->name);
+    int rc = renameat2(parent, part_name, parent, upload->name, RENAME_NOREPLACE);
+    if (rc != 0 && (errno == EINVAL || errno == ENOSYS)) {
+        /* A file system without RENAME_NOREPLACE: a link does not replace either. */
+        rc = linkat(parent, part_name, parent, upload->name, 0);
+        if (rc == 0)
+            rc = unlinkat(parent, part_name, 0);
+    }
+    return rc;
+}
+
 /* The part is whole: makes it the file. */
 static int finish(upload_t *upload, int parent, int part, const char *part_name)
 {
@@ -76,9 +91,7 @@ static int finish(upload_t *upload, int parent, int part, const char *part_name)
     upload->existed = fstatat(parent, upload->name, &old, AT_SYMLINK_NOFOLLOW) == 0;
     if (upload->existed && S_ISDIR(old.st_mode))
         return -EISDIR;
-    unsigned flags = upload->is_new ? RENAME_NOREPLACE : 0;
-    if (renameat2(parent, part_name, parent, upload->name, flags) != 0 || fsync(parent) != 0 ||
-        fstat(part, &upload->stat) != 0)
+    if (take_name(upload, parent, part_name) != 0 || fsync(parent) != 0 || fstat(part, &upload->stat) != 0)
         return -errno;
     upload->finished = true;
     return 0;
