@@ -153,13 +153,20 @@ function setMissing(feature: Feature, absent: boolean): void {
   missing.value = next;
 }
 
+/** The oldest message of the page that was loaded; older ones are there only where somebody asked for them. */
+let firstMessage = 0;
+
 /** Parts of the state that are loaded once a view wants them, and again after a reset. */
 const loaders = {
   messages: async () => {
     const page = await optional("messages", () => api.messages({ limit: MESSAGES_PAGE }));
     if (!page) return;
+    const first = page.more ? (page.messages[0]?.id ?? 0) : 0;
     batch(() => {
-      messages.replace(page.messages);
+      // Older ones that were fetched on demand stay.
+      const older = messages.all().filter((message) => message.id < first);
+      firstMessage = first;
+      messages.replace([...older, ...page.messages]);
       moreMessages.value = page.more;
       takeUnread(page);
     });
@@ -311,6 +318,8 @@ function apply(event: ServerEvent): void {
       break;
     case "message": {
       const message = event.data as Message & Ended;
+      // News of one that is not loaded would stand there alone.
+      if (messages.signalOf(message.id) === undefined && message.id < firstMessage) break;
       if (!message.removed) arrived(message);
       putOrRemove(messages, message);
       break;

@@ -1,6 +1,6 @@
 // Short texts between hosts: one conversation a host, and one for what went to everyone.
 
-import { useComputed, useSignal } from "@preact/signals";
+import { batch, useComputed, useSignal } from "@preact/signals";
 import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 import { api } from "../api";
 import { bytes, count, dateTime, timeOfDay } from "../format";
@@ -180,8 +180,10 @@ function Thread({ with: key }: { with: string }) {
         limit: MESSAGES_PAGE,
         ...(oldest === undefined ? {} : { before: oldest }),
       });
-      for (const message of page.messages) messages.put(message);
-      more.value = page.more;
+      batch(() => {
+        for (const message of page.messages) messages.put(message);
+        more.value = page.more;
+      });
       requestAnimationFrame(() => box && (box.scrollTop = box.scrollHeight - below));
     });
     busy.value = false;
