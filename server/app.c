@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
@@ -155,6 +156,11 @@ static int write_port_file(const hp_app_t *app, hp_err_t *err)
     return rc == 0 ? 0 : hp_err_set(err, rc, "--port-file %s: %s", path, hp_err_sentence(rc));
 }
 
+static bool is_everywhere(const char *address)
+{
+    return strcmp(address, "::") == 0 || strcmp(address, "0.0.0.0") == 0;
+}
+
 int hp_app_build(hp_app_t *app, hp_err_t *err)
 {
     int rc = hp_store_create(&app->store, app->loop, app->options->data, err);
@@ -182,6 +188,7 @@ int hp_app_build(hp_app_t *app, hp_err_t *err)
     hp_discovery_options_t discovery = {.scan = app->settings.scan,
                                         .beacon = app->settings.beacon,
                                         .advertise = app->options->advertise,
+                                        .everywhere = is_everywhere(app->options->peer_listen.address),
                                         .hosts = &app->options->hosts};
     if (rc == 0)
         rc = hp_discovery_create(&app->discovery, app->loop, app->hosts, &app->self, &discovery, err);

@@ -72,6 +72,20 @@ json_t *hp_api_share_json(hp_api_t *api)
     return json;
 }
 
+/* What a person should know about this host's set-up. */
+static json_t *notices_json(hp_api_t *api)
+{
+    json_t *list = json_array();
+    const char *unreachable = hp_discovery_unreachable(api->deps.discovery);
+    if (unreachable[0] != '\0') {
+        json_t *notice = json_object();
+        json_object_set_new(notice, "code", json_string("unreachable_address"));
+        json_object_set_new(notice, "text", hp_json_text(unreachable));
+        json_array_append_new(list, notice);
+    }
+    return list;
+}
+
 json_t *hp_api_status_json(hp_api_t *api)
 {
     json_t *json = json_object(), *speed = json_object();
@@ -90,6 +104,7 @@ json_t *hp_api_status_json(hp_api_t *api)
     json_object_set_new(json, "speed", speed);
     json_object_set_new(json, "free_bytes", hp_json_count(hp_transfer_free_bytes(api->deps.transfer)));
     json_object_set_new(json, "scan", hp_api_scan_json(api));
+    json_object_set_new(json, "notices", notices_json(api));
     json_object_set_new(json, "messages",
                         json_pack("{s:o}", "unread", hp_json_count(hp_messages_unread(api->deps.messages))));
     return json;

@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "discovery/address.h"
 #include "discovery/beacon.h"
+#include "discovery/container.h"
 #include "discovery/interfaces.h"
 #include "discovery/scan.h"
 
@@ -28,7 +29,9 @@ struct hp_discovery {
     const hp_self_t *self;
     uint16_t advertise_port; /* 0: our own */
     bool scan_on, beacon_on, started, closing;
-    bool scan_wanted, scan_person; /* when the present one has ended */
+    bool own_address; /* others are told an address of this machine, whichever they see */
+    char unreachable[400], said_unreachable[64]; /* the words; the address that was logged */
+    bool scan_wanted, scan_person;               /* when the present one has ended */
     hp_interfaces_t *interfaces;
     hp_scan_t *scan;
     hp_beacon_t *beacon;
@@ -106,6 +109,31 @@ static void set_beacon(hp_discovery_t *self, bool on)
     hp_beacon_start(self->beacon, interfaces, count);
 }
 
+/* ---- whether others can reach it ---- */
+
+static void check_address(hp_discovery_t *self)
+{
+    char address[64];
+    self->unreachable[0] = '\0';
+    if (!self->own_address || !hp_container_hides(address))
+        return;
+    snprintf(
+        self->unreachable, sizeof self->unreachable,
+        "hostpair runs in a container on a network of its own: hosts outside this machine cannot reach it at "
+        "%s:%u. Publish its port and tell them where it is with --advertise ADDR:PORT (HOSTPAIR_ADVERTISE), "
+        "the "
+        "address being this machine's; or give the container the machine's network",
+        address, self->self->peer_port);
+    if (strcmp(address, self->said_unreachable) != 0)
+        hp_log(HP_LOG_WARN, "%s", self->unreachable);
+    snprintf(self->said_unreachable, sizeof self->said_unreachable, "%s", address);
+}
+
+const char *hp_discovery_unreachable(const hp_discovery_t *discovery)
+{
+    return discovery->unreachable;
+}
+
 /* ---- the network changes ---- */
 
 static void on_interfaces_changed(void *arg)
@@ -114,6 +142,7 @@ static void on_interfaces_changed(void *arg)
     if (!self->started || self->closing)
         return;
     hp_log(HP_LOG_INFO, "the network interfaces have changed");
+    check_address(self);
     if (self->beacon_on)
         set_beacon(self, true);
     if (self->scan_on)
@@ -211,6 +240,7 @@ int hp_discovery_create(hp_discovery_t **out, uv_loop_t *loop, hp_hosts_t *hosts
     discovery->hosts = hosts;
     discovery->self = self;
     discovery->advertise_port = port;
+    discovery->own_address = options->advertise == NULL && options->everywhere;
     hp_hosts_set_port(hosts, port);
     discovery->scan_on = options->scan;
     discovery->beacon_on = options->beacon;
@@ -233,6 +263,7 @@ static void set_announce(const hp_discovery_t *self)
 void hp_discovery_start(hp_discovery_t *discovery)
 {
     discovery->started = true;
+    check_address(discovery);
     set_announce(discovery);
     if (discovery->beacon_on)
         set_beacon(discovery, true);

@@ -26,6 +26,7 @@ typedef struct hp_discovery_options {
     bool scan;                 /* timed scans: at start, every 5 minutes, when the network changes */
     bool beacon;               /* UDP announcements, sent and received */
     const char *advertise;     /* NULL or "ADDR[:PORT]": what others are told instead of our own */
+    bool everywhere;           /* the peer listener listens on all addresses */
     const hp_strings_t *hosts; /* NULL or "ADDR[:PORT]"s that are tried until each has answered once, then are
                                   hosts like others */
 } hp_discovery_options_t;
@@ -42,6 +43,10 @@ void hp_discovery_set(hp_discovery_t *discovery, bool scan, bool beacon);
 /* A person asks: probes every known host and scans all networks, also when timed scans are off. While a scan
  * runs, the one asked for starts after it. */
 void hp_discovery_scan(hp_discovery_t *discovery);
+
+/* Why others cannot reach this host at the address that it would tell them, as far as can be known from here
+ * (see container.h), and what to do about it; "" as a rule. Logged once. */
+const char *hp_discovery_unreachable(const hp_discovery_t *discovery);
 
 typedef struct hp_scan_progress {
     bool running;

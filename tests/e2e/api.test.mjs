@@ -89,6 +89,7 @@ const STATUS = {
     downloads_folder: "string",
     speed: { down_bps: "int", up_bps: "int" },
     free_bytes: "int",
+    notices: "array",
     scan: { running: "boolean", done: "int", total: "int" },
 };
 const HOST = {

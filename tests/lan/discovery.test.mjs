@@ -2,7 +2,7 @@
 // Hosts that find each other, on networks made of namespaces.
 import assert from "node:assert/strict";
 import { execFileSync, spawn } from "node:child_process";
-import { cpSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 
@@ -493,3 +493,64 @@ test("files of a found host are listed without being asked for", { skip }, async
     assert.equal(page.files[0].name, "new file.txt");
     assert.equal(page.files[0].size, 5);
 });
+
+/** The file that a container's runtime leaves, in a /run of its own. */
+const IN_CONTAINER = [
+    "unshare",
+    "--mount",
+    "--propagation",
+    "private",
+    "sh",
+    "-c",
+    'mount -t tmpfs none /run && touch /run/.containerenv && exec "$0" "$@"',
+];
+
+test(
+    "a container on a bridge says once that others cannot reach it, and names --advertise",
+    { skip },
+    async (t) => {
+        const lan = new Lan(t);
+        oneNetwork(lan, ["inside", "told", "card", "plain", "public"]);
+        const notices = async (/** @type {import("./lan.mjs").LanHost} */ h) =>
+            (await h.api("/status")).json.notices;
+
+        const inside = await lan.start("inside", { args: QUIET, wrap: IN_CONTAINER });
+        const [notice, ...more] = await notices(inside);
+        assert.deepEqual(more, []);
+        assert.equal(notice.code, "unreachable_address");
+        assert.match(notice.text, /10\.77\.0\.1:\d+/);
+        assert.match(notice.text, /--advertise/);
+        // Another cable is no card, and the same words are not said again.
+        lan.network("second");
+        lan.plug("inside", "second", "172.17.0.2/16");
+        await waitFor(() => /interfaces have changed/.test(inside.log()));
+        assert.equal((await notices(inside)).length, 1);
+        assert.equal(inside.log().match(/cannot reach it/g)?.length, 1);
+
+        const told = await lan.start("told", {
+            args: [...QUIET, "--advertise", "192.168.1.5:9000"],
+            wrap: IN_CONTAINER,
+        });
+        assert.deepEqual(await notices(told), []);
+
+        // What is not the end of a virtual cable may be the machine's own network.
+        lan.on("card", "ip", "link", "add", "card0", "type", "bridge", "forward_delay", "0");
+        lan.on("card", "ip", "link", "set", "home", "master", "card0");
+        lan.on("card", "ip", "address", "add", "192.168.7.7/24", "dev", "card0");
+        lan.on("card", "ip", "link", "set", "card0", "up");
+        await waitFor(() => /LOWER_UP/.test(lan.on("card", "ip", "link", "show", "card0")));
+        const card = await lan.start("card", { args: QUIET, wrap: IN_CONTAINER });
+        assert.deepEqual(await notices(card), []);
+        // Until it goes.
+        lan.on("card", "ip", "link", "del", "card0");
+        await waitFor(async () => (await notices(card)).length === 1, { what: "the notice" });
+        assert.equal(card.log().match(/cannot reach it/g)?.length, 1);
+
+        const plain = await lan.start("plain", { args: QUIET });
+        const signs = existsSync("/.dockerenv") || existsSync("/run/.containerenv") || process.env.container;
+        assert.equal((await notices(plain)).length, signs ? 1 : 0, "as this machine is no container, or is");
+        lan.on("public", "ip", "address", "add", "203.0.113.5/24", "dev", "home");
+        const routed = await lan.start("public", { args: QUIET, wrap: IN_CONTAINER });
+        assert.deepEqual(await notices(routed), [], "with an address that others may reach");
+    },
+);

@@ -121,9 +121,12 @@ export class Lan {
     /**
      * Starts hostpair on a machine.
      * @param {string} host
-     * @param {{ args?: string[], name?: string, data?: string, share?: string, root?: string, bin?: string }} [options]
+     * @param {{ args?: string[], name?: string, data?: string, share?: string, root?: string, bin?: string, wrap?: string[] }} [options] wrap: a command in front
      */
-    async start(host, { args = [], name = host, data, share, root = tempDir(), bin = defaultBin } = {}) {
+    async start(
+        host,
+        { args = [], name = host, data, share, root = tempDir(), bin = defaultBin, wrap = [] } = {},
+    ) {
         const ns = this.namespaceOf(host);
         const dataDir = data ?? join(root, "data");
         const shareDir = share ?? join(root, "share");
@@ -131,7 +134,19 @@ export class Lan {
         for (const dir of [dataDir, shareDir, join(root, "downloads"), join(root, "home")])
             mkdirSync(dir, { recursive: true });
         rmSync(portFile, { force: true });
-        const command = ["netns", "exec", ns, bin, "--name", name, "--share", shareDir, "--data", dataDir];
+        const command = [
+            "netns",
+            "exec",
+            ns,
+            ...wrap,
+            bin,
+            "--name",
+            name,
+            "--share",
+            shareDir,
+            "--data",
+            dataDir,
+        ];
         command.push(
             "--downloads",
             join(root, "downloads"),
