@@ -354,7 +354,7 @@ int hp_hosts_set_blocked(hp_hosts_t *hosts, const char *id, bool blocked,
     job->arg = arg;
     post_save(hosts, job);
     if (changed)
-        hp_hosts_emit(hosts, HP_HOST_CHANGED, host);
+        hp_hosts_emit(hosts, blocked ? HP_HOST_BLOCKED : HP_HOST_CHANGED, host);
     return 0;
 }
 

@@ -68,14 +68,16 @@ typedef struct hp_host {
     char problem[200];    /* what is wrong with it, a sentence: two hosts use its id; "" */
 } hp_host_t;
 
-/* A new host is ADDED and then ONLINE. An event is sent after the host has changed. */
+/* A new host is ADDED and then ONLINE. BLOCKED comes when a host is being blocked, and when a blocked one is
+ * found at a further address. An event is sent after the host has changed. */
 typedef enum {
     HP_HOST_ADDED,
     HP_HOST_CHANGED,
     HP_HOST_ONLINE,
     HP_HOST_OFFLINE,
     HP_HOST_LISTED,
-    HP_HOST_REMOVED
+    HP_HOST_REMOVED,
+    HP_HOST_BLOCKED
 } hp_host_event_t;
 
 /* Loads the known hosts from the store (blocks; start-up); they are offline until they answer. self is read

@@ -336,6 +336,8 @@ static int accept_answer(hp_hosts_t *hosts, const hp_probe_answer_t *answer, con
     }
     index = hp_hosts_add_address(host, address, port); /* a rival before it may have gone */
     take_answer(hosts, host, index, answer, *is_new);
+    if (host->pub.blocked && owner != host)
+        hp_hosts_emit(hosts, HP_HOST_BLOCKED, host);
     *out = host;
     return 0;
 }

@@ -82,12 +82,11 @@ static void on_request(void *arg, hp_http_request_t *request)
     }
 }
 
-/* A blocked host may be in the middle of something, or turn up at another address. */
+/* Whatever it is in the middle of. */
 static void on_host(void *arg, hp_host_event_t event, const hp_host_t *host)
 {
     hp_peer_t *self = arg;
-    (void)event;
-    for (size_t i = 0; host->blocked && i < host->address_count; i++)
+    for (size_t i = 0; event == HP_HOST_BLOCKED && i < host->address_count; i++)
         hp_http_disconnect_address(self->listener, host->addresses[i].address);
 }
 

@@ -236,7 +236,7 @@ typedef struct net {
     hp_hosts_t *hosts;
     hp_self_t self;
     char *folder;
-    int events[6];    /* by hp_host_event_t */
+    int events[7];    /* by hp_host_event_t */
     char trace[2000]; /* "added online ..." */
     unsigned closed;
 } net_t;
@@ -272,7 +272,8 @@ static inline void run_for(net_t *net, unsigned ms)
 
 static inline void on_host_event(void *arg, hp_host_event_t event, const hp_host_t *host)
 {
-    static const char *const names[] = {"added", "changed", "online", "offline", "listed", "removed"};
+    static const char *const names[] = {"added",  "changed", "online", "offline",
+                                        "listed", "removed", "blocked"};
     net_t *net = arg;
     net->events[event]++;
     size_t used = strlen(net->trace);
