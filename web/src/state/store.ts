@@ -159,14 +159,17 @@ let firstMessage = 0;
 /** Parts of the state that are loaded once a view wants them, and again after a reset. */
 const loaders = {
   messages: async () => {
+    const before = new Set(messages.ids.peek());
     const page = await optional("messages", () => api.messages({ limit: MESSAGES_PAGE }));
     if (!page) return;
     const first = page.more ? (page.messages[0]?.id ?? 0) : 0;
     batch(() => {
-      // Older ones that were fetched on demand stay.
-      const older = messages.all().filter((message) => message.id < first);
+      // Older ones that were fetched on demand stay, and what came by the stream while the page was on its way.
+      const last = page.messages.at(-1)?.id ?? 0;
+      const older = messages.loaded.peek() ? messages.all().filter((message) => message.id < first) : [];
+      const newer = messages.all().filter((message) => message.id > last && !before.has(message.id));
       firstMessage = first;
-      messages.replace([...older, ...page.messages]);
+      messages.replace([...older, ...page.messages, ...newer]);
       moreMessages.value = page.more;
       takeUnread(page);
     });
