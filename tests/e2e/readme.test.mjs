@@ -6,11 +6,13 @@ import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { mkdir, symlink } from "node:fs/promises";
+import net from "node:net";
 import { join } from "node:path";
 import { test } from "node:test";
 
 import {
     MiB,
+    addHost,
     checkout,
     makeFile,
     runHostpair,
@@ -91,6 +93,44 @@ test("the curl examples work as printed", { timeout: 60_000 }, async (t) => {
     assert.equal(await sha256(join(cwd, "holiday.mp4")), await sha256(join(other.shareDir, "holiday.mp4")));
     for (const path of ["holiday.mp4", "photos/beach.jpg"])
         assert.ok(existsSync(join(own.downloadsDir, path)), `${path} was downloaded`);
+});
+
+test("the examples of people work as printed", { timeout: 60_000 }, async (t) => {
+    const commands = examples("People");
+    assert.ok(commands.length >= 8, `${commands.length} examples`);
+    const other = await startHostpair({ t, name: "other" });
+    const own = await startHostpair({ t, name: "own" });
+    await makeFile(join(own.shareDir, "holiday.mp4"), 5000, 1);
+    await waitFor(async () => (await own.api("/status")).json.share.files === 1);
+    const { id } = await addHost(own, other.peerPort);
+    const client = net.connect(own.peerPort, "127.0.0.1");
+    t.after(() => client.destroy());
+    let closed = false;
+    client.on("error", () => {}).on("close", () => (closed = true));
+    await waitFor(async () =>
+        (await own.api("/connections")).json.connections.some((/** @type {any} */ c) => c.id === 1),
+    );
+    for (const printed of commands) {
+        const command = printed
+            .replaceAll("http://localhost:9001", own.dashboardUrl)
+            .replaceAll("0123456789abcdef0123456789abcdef", id);
+        const { code, output, errors } = await run(command, tempDir(t));
+        assert.equal(code, 0, `${printed}\n${output}\n${errors}`);
+        assert.doesNotMatch(output, /"status": ?[45]\d\d/, `${printed}\n${output}`);
+    }
+    await waitFor(() => closed, { what: "the connection being closed" });
+    const got = await waitFor(async () => {
+        const { messages } = (await other.api("/messages")).json;
+        return messages.length === 2 && messages;
+    });
+    assert.deepEqual(
+        got.map((/** @type {any} */ m) => [m.text, m.offer?.path]),
+        [
+            ["Lunch?", undefined],
+            ["As promised", "holiday.mp4"],
+        ],
+    );
+    assert.equal((await own.api(`/hosts/${id}`)).json.blocked, false);
 });
 
 test("the commands for a terminal work as printed", { timeout: 60_000 }, async (t) => {
