@@ -189,6 +189,7 @@ static void on_listener_closed(void *arg)
 void hp_api_destroy(hp_api_t *api, void (*closed)(void *arg), void *arg)
 {
     api->closing = true;
+    atomic_store(&api->cancelled, true);
     api->on_closed = closed;
     api->on_closed_arg = arg;
     hp_digests_stop(api->digests);

@@ -12,10 +12,6 @@
 #include "base/mem.h"
 #include "transfer/content.h"
 
-/* What was downloaded is a stranger's: shown in a browser it may run nothing and reach nothing. */
-#define CONTENT_POLICY                                                                                       \
-    "sandbox; default-src 'none'; img-src 'self' data:; media-src 'self'; style-src 'unsafe-inline'"
-
 typedef struct {
     hp_api_op_t op;
     uv_work_t work;
@@ -49,7 +45,7 @@ static void reply_content(open_op_t *file)
         snprintf(etag, sizeof etag, "\"%llx-%llx-%llx.%lx-%llx.%lx\"", (unsigned long long)st->st_ino,
                  (unsigned long long)st->st_size, (unsigned long long)st->st_mtim.tv_sec, st->st_mtim.tv_nsec,
                  (unsigned long long)st->st_ctim.tv_sec, st->st_ctim.tv_nsec);
-    hp_http_set_header(file->op.request, "Content-Security-Policy", CONTENT_POLICY);
+    hp_http_set_header(file->op.request, "Content-Security-Policy", HP_CONTENT_POLICY);
     hp_http_reply_file(file->op.request, &(hp_http_file_t){
                                              .fd = file->fd,
                                              .stat = *st,
@@ -91,7 +87,7 @@ static void open_download(hp_api_t *api, hp_http_request_t *request, int64_t id,
     }
     char *path = hp_transfer_final_path(api->deps.transfer, id);
     if (path == NULL && algorithm < 0) {
-        hp_http_set_header(request, "Content-Security-Policy", CONTENT_POLICY);
+        hp_http_set_header(request, "Content-Security-Policy", HP_CONTENT_POLICY);
         hp_api_stream_content(api, request, id);
         return;
     }

@@ -3,6 +3,8 @@
 #ifndef HP_API_INTERNAL_H
 #define HP_API_INTERNAL_H
 
+#include <stdatomic.h>
+
 #include "api/api.h"
 #include "api/guard.h"
 #include "api/hub.h"
@@ -27,7 +29,8 @@ struct hp_api {
     uint64_t started_ms;
     unsigned references; /* one for the owner, one for every answer under way */
     bool closing;
-    unsigned parts; /* that still have to close */
+    atomic_bool cancelled; /* closing, for pool threads */
+    unsigned parts;        /* that still have to close */
     void (*on_closed)(void *arg);
     void *on_closed_arg;
 };
@@ -49,6 +52,11 @@ void hp_api_op_destroy(void *op); /* frees it too */
 bool hp_api_is_closing(const hp_api_t *api);
 
 /* ---- replies ---- */
+
+/* The policy that goes with a file's bytes. They are a stranger's: shown in a browser they may run nothing
+ * and reach nothing. */
+#define HP_CONTENT_POLICY                                                                                    \
+    "sandbox; default-src 'none'; img-src 'self' data:; media-src 'self'; style-src 'unsafe-inline'"
 
 /* A 200 or other status with JSON text, malloced, which is taken. */
 void hp_api_reply_text(hp_http_request_t *request, int status, char *json);
@@ -128,6 +136,7 @@ HP_HANDLER(get_download_digest);
 HP_HANDLER(get_share_files);
 HP_HANDLER(put_share_file);
 HP_HANDLER(delete_share_file);
+HP_HANDLER(get_share_content);
 HP_HANDLER(get_share_digest);
 HP_HANDLER(get_messages);
 HP_HANDLER(post_messages);

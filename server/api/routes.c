@@ -33,6 +33,7 @@ const hp_route_t hp_api_routes[] = {
     {"GET", "/api/v1/share/files", hp_api_get_share_files},
     {"PUT", "/api/v1/share/files/{path...}", hp_api_put_share_file},
     {"DELETE", "/api/v1/share/files/{path...}", hp_api_delete_share_file},
+    {"GET", "/api/v1/share/content/{path...}", hp_api_get_share_content},
     {"GET", "/api/v1/share/digest", hp_api_get_share_digest},
 
     {"GET", "/api/v1/messages", hp_api_get_messages},

@@ -5,7 +5,10 @@
  * meet. The last piece syncs it and renames it over the target in one step, so nobody ever sees half a file.
  * A piece at 0 starts over; one that overlaps what is there already (its answer was lost) is written again;
  * one that would leave a gap is refused (409). "bytes * /TOTAL" (without the space) asks how much is there.
- * "If-None-Match: *" refuses each of these (412) when a file of that name stands there already. */
+ * "If-None-Match: *" refuses each of these (412) when a file of that name stands there already.
+ *
+ * A folder with files in it is removed only when "recursive=true" says so: what asks a person first is the
+ * page's. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -16,6 +19,7 @@
 #include <unistd.h>
 
 #include "api/internal.h"
+#include "api/remove_tree.h"
 #include "base/beneath.h"
 #include "base/file.h"
 #include "base/mem.h"
@@ -35,8 +39,10 @@ typedef struct upload {
     const uint8_t *body;
     size_t length;
     uint64_t first, total;
-    bool ask;    /* only how much is there */
-    bool is_new; /* no file may stand there already */
+    bool ask;      /* only how much is there */
+    bool is_new;   /* no file may stand there already */
+    bool tree;     /* a folder goes with everything in it */
+    char *keep[2]; /* folders that stay */
 
     int status;
     hp_err_t err;
@@ -207,6 +213,15 @@ static void do_remove(uv_work_t *work)
             rc = unlinkat(parent, removal->name, AT_REMOVEDIR) == 0 ? 0 : -errno;
         if (rc == -ENOENT && parts)
             rc = 0;
+        if (removal->tree && (rc == -ENOTEMPTY || rc == -EEXIST)) {
+            hp_tree_guard_t guard = {.folders = {removal->keep[0], removal->keep[1]},
+                                     .parts_from = UPLOAD_ID,
+                                     .cancelled = &removal->op.api->cancelled};
+            removal->status = hp_remove_tree(parent, removal->name, removal->path, &guard, &removal->err);
+            close(parent);
+            close(folder);
+            return;
+        }
         close(parent);
     }
     if (folder >= 0)
@@ -214,7 +229,8 @@ static void do_remove(uv_work_t *work)
     if (rc == -ENOENT || rc == -ENOTDIR || rc == -EXDEV)
         rc = hp_err_set(&removal->err, HP_E_NOT_FOUND, "there is no file %s", removal->path);
     else if (rc == -ENOTEMPTY || rc == -EEXIST)
-        rc = hp_err_set(&removal->err, HP_E_CONFLICT, "%s is a folder with files in it", removal->path);
+        rc = hp_err_set(&removal->err, HP_E_CONFLICT,
+                        "%s is a folder with files in it: recursive=true removes them, too", removal->path);
     else if (rc != 0)
         rc = disk_error(&removal->err, rc, removal->path);
     removal->status = rc;
@@ -233,6 +249,8 @@ static void upload_destroy(upload_t *upload)
     free(upload->path);
     free(upload->parent);
     free(upload->share_folder);
+    for (size_t i = 0; i < HP_COUNT(upload->keep); i++)
+        free(upload->keep[i]);
     hp_api_op_destroy(upload);
 }
 
@@ -308,12 +326,34 @@ static int read_piece(upload_t *upload, hp_err_t *err)
     return 0;
 }
 
+static int read_removal(upload_t *removal, hp_err_t *err)
+{
+    static const char *const words[] = {"false", "true", NULL};
+    const hp_api_deps_t *deps = &removal->op.api->deps;
+    int word = 0;
+    int rc = hp_param_get_word(removal->op.request, "recursive", words, &word, err);
+    removal->tree = word == 1;
+    removal->keep[0] = hp_strdup(deps->options->data);
+    removal->keep[1] = hp_strdup(deps->settings->downloads_folder);
+    return rc;
+}
+
 static int check_path(const char *path, hp_err_t *err)
 {
     int rc = hp_path_check(path, strlen(path), err);
     if (rc == 0 && hp_path_is_part(path))
         rc = hp_err_set(err, HP_E_BAD_NAME, "that name is kept for unfinished files");
     return rc;
+}
+
+/* Whether two requests cannot run at a time: for the same file, or one for a folder and one for what is in
+ * it. */
+static bool collide(const upload_t *a, const upload_t *b)
+{
+    size_t n = strlen(a->path), m = strlen(b->path);
+    if (strncmp(a->path, b->path, HP_MIN(n, m)) != 0)
+        return false;
+    return n == m || (n < m && a->tree && b->path[n] == '/') || (m < n && b->tree && a->path[m] == '/');
 }
 
 /* NULL when the request is answered already. */
@@ -330,9 +370,11 @@ static upload_t *upload_create(hp_api_t *api, hp_http_request_t *request, const 
     int rc = check_path(path, &err);
     if (rc == 0 && piece)
         rc = read_piece(upload, &err);
+    else if (rc == 0)
+        rc = read_removal(upload, &err);
     for (const upload_t *other = api->uploads; rc == 0 && other != NULL; other = other->next)
-        if (strcmp(other->path, path) == 0)
-            rc = hp_err_set(&err, HP_E_CONFLICT, "a piece of this file is being written just now");
+        if (collide(upload, other))
+            rc = hp_err_set(&err, HP_E_CONFLICT, "it is being written or removed just now");
     if (rc != 0) {
         hp_http_reply_problem(request, rc, &err);
         upload_destroy(upload);

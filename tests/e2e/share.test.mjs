@@ -1,0 +1,157 @@
+// @ts-check
+// The own shared files through the dashboard's API: their bytes for a preview, and folders that are removed.
+
+import assert from "node:assert/strict";
+import { existsSync, readFileSync } from "node:fs";
+import { mkdir, symlink, utimes, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { describe, test } from "node:test";
+
+import { MiB, makeBytes, makeFile, startHostpair, tempDir, waitFor } from "./harness.mjs";
+import { sharing } from "./hosts.mjs";
+
+/** @typedef {import("./harness.mjs").Hostpair} Hostpair */
+
+/** @param {Hostpair} h @param {string} path @param {string} [query] */
+const remove = (h, path, query = "") => h.api(`/share/files/${path}${query}`, { method: "DELETE" });
+
+describe("a preview of a shared file", { concurrency: 1 }, () => {
+    test("gives its bytes, ranges of them, and nothing else", async (t) => {
+        const secret = join(tempDir(t), "secret");
+        await writeFile(secret, "secret");
+        const a = await sharing(t, "a", {
+            "films/a film.mp4": { size: 3 * MiB, seed: 1 },
+            "ümläut #1?.txt": Buffer.from("text"),
+            "page.html": Buffer.from("<script>1</script>"),
+            empty: Buffer.alloc(0),
+        });
+        await symlink(secret, join(a.shareDir, "out"));
+        const bytes = makeBytes(3 * MiB, 1);
+        const target = "/share/content/films/a%20film.mp4";
+
+        const whole = await a.api(target);
+        assert.equal(whole.status, 200);
+        assert.equal(whole.headers["content-type"], "video/mp4");
+        assert.equal(whole.headers["accept-ranges"], "bytes");
+        assert.ok(whole.body.equals(bytes));
+        assert.match(String(whole.headers["content-security-policy"]), /^sandbox;/);
+        assert.equal(whole.headers["x-content-type-options"], "nosniff");
+        const part = await a.api(target, { headers: { Range: "bytes=1000-1999" } });
+        assert.equal(part.status, 206);
+        assert.equal(part.headers["content-range"], `bytes 1000-1999/${3 * MiB}`);
+        assert.ok(part.body.equals(bytes.subarray(1000, 2000)));
+        assert.equal((await a.api(target, { headers: { Range: "bytes=99999999-" } })).status, 416);
+        const head = await a.api(target, { method: "HEAD" });
+        assert.equal(head.headers["content-length"], String(3 * MiB));
+        assert.equal(head.body.length, 0);
+        assert.equal((await a.api("/share/content/%C3%BCml%C3%A4ut%20%231%3F.txt")).text, "text");
+        assert.equal((await a.api("/share/content/empty")).body.length, 0);
+
+        // A tag is strong once the file is old enough that a change would show.
+        const tag = await waitFor(async () => {
+            const { etag } = (await a.api(target, { method: "HEAD" })).headers;
+            return etag?.startsWith('"') && etag;
+        });
+        assert.equal((await a.api(target, { headers: { "If-None-Match": tag } })).status, 304);
+        const resumed = { Range: "bytes=0-9", "If-Range": tag };
+        assert.equal((await a.api(target, { headers: resumed })).status, 206);
+        await utimes(join(a.shareDir, "films/a film.mp4"), 1, 1);
+        assert.equal((await a.api(target, { headers: resumed })).status, 200);
+
+        assert.equal((await a.api("/share/content/films")).status, 403);
+        for (const path of ["none", "out", "../secret", "..%2Fsecret", "films/", "films%2Fa%20film.mp4/x"])
+            assert.equal((await a.api(`/share/content/${path}`)).status, 404, path);
+        assert.equal((await a.api(target, { method: "POST" })).status, 405);
+        assert.equal((await a.peer(`/api/v1${target}`)).status, 404, "not for other hosts");
+        const rebound = await a.api(target, { headers: { Host: "evil.example" } });
+        assert.equal(rebound.status, 403);
+    });
+});
+
+describe("a folder of the share", { concurrency: 1 }, () => {
+    test("is removed with everything in it only when that is said", async (t) => {
+        const outside = join(tempDir(t), "outside");
+        await makeFile(join(outside, "kept"), 10);
+        const a = await sharing(t, "a", {
+            "folder/one": { size: 10, seed: 1 },
+            "folder/deep/er/two": { size: 10, seed: 2 },
+            "folder/.hidden": { size: 10, seed: 3 },
+            "folder2/three": { size: 10, seed: 4 },
+            four: { size: 10, seed: 5 },
+        });
+        const folder = join(a.shareDir, "folder");
+        await symlink(outside, join(folder, "link"));
+        await symlink(join(outside, "kept"), join(folder, "deep", "link"));
+        await mkdir(join(folder, "empty"));
+
+        for (const query of ["", "?recursive=false"]) {
+            const refused = await remove(a, "folder", query);
+            assert.equal(refused.status, 409);
+            assert.match(refused.json.detail, /recursive=true/);
+        }
+        assert.equal((await remove(a, "folder", "?recursive=yes")).status, 422);
+        assert.ok(existsSync(join(folder, "one")));
+        assert.equal((await remove(a, "folder", "?recursive=true")).status, 204);
+        assert.ok(!existsSync(folder));
+        assert.ok(existsSync(join(outside, "kept")), "what a link led to stays");
+        assert.ok(existsSync(join(a.shareDir, "folder2/three")));
+        await waitFor(async () => (await a.api("/status")).json.share.files === 2);
+        assert.equal((await remove(a, "folder", "?recursive=true")).status, 404);
+        assert.equal((await remove(a, "four", "?recursive=true")).status, 204, "a file goes the same way");
+        await mkdir(join(a.shareDir, "empty"));
+        assert.equal((await remove(a, "empty")).status, 204);
+        for (const path of ["", ".", "..", "folder2/..", "%2e%2e"])
+            assert.ok((await remove(a, path, "?recursive=true")).status >= 400, path);
+        assert.ok(existsSync(join(a.shareDir, "folder2/three")));
+    });
+
+    test("stays as it is when something in it must not go", async (t) => {
+        const share = join(tempDir(t), "share");
+        await mkdir(share);
+        const a = await startHostpair({ t, name: "a", share });
+        const downloads_folder = join(share, "own", "downloads");
+        const set = await a.api("/settings", { method: "PATCH", json: { downloads_folder } });
+        assert.equal(set.status, 200, set.text);
+        await makeFile(join(share, "own", "a file"), 10);
+        await makeFile(join(share, "films", "aa"), 10);
+        const part = join(share, "films", ".film.mp4.7.hostpair-part");
+        await makeFile(part, 10);
+        for (const [folder, why] of /** @type {Array<[string, RegExp]>} */ ([
+            ["own", /hostpair uses itself/],
+            ["films", /download that is not finished/],
+        ])) {
+            const refused = await remove(a, folder, "?recursive=true");
+            assert.equal(refused.status, 409, refused.text);
+            assert.match(refused.json.detail, why);
+            assert.match(refused.json.detail, /nothing was removed/);
+        }
+        assert.ok(existsSync(join(share, "own", "a file")));
+        assert.ok(existsSync(join(share, "films", "aa")));
+        assert.equal(readFileSync(part).length, 10);
+        assert.equal((await a.api("/status")).status, 200);
+
+        // An upload that was given up is no download.
+        const begun = await a.api("/share/files/put/me/there.bin", {
+            method: "PUT",
+            headers: { "Content-Range": "bytes 0-9/20" },
+            body: Buffer.alloc(10),
+        });
+        assert.equal(begun.status, 202, begun.text);
+        assert.equal((await remove(a, "put", "?recursive=true")).status, 204);
+        assert.ok(!existsSync(join(share, "put")));
+    });
+
+    test("with ten thousand files goes while the rest answers", async (t) => {
+        const a = await startHostpair({ t, name: "a" });
+        for (let i = 0; i < 100; i++) {
+            await mkdir(join(a.shareDir, `many/${i}`), { recursive: true });
+            await Promise.all(
+                Array.from({ length: 100 }, (_, k) => writeFile(join(a.shareDir, `many/${i}/${k}`), "")),
+            );
+        }
+        const removal = remove(a, "many", "?recursive=true");
+        assert.equal((await a.api("/status")).status, 200);
+        assert.equal((await removal).status, 204);
+        assert.ok(!existsSync(join(a.shareDir, "many")));
+    });
+});
