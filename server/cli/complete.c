@@ -53,31 +53,43 @@ static void offer_hosts(const complete_t *self, hp_client_t *client)
     json_decref(answer);
 }
 
-/* The folders, and the files if wanted, that continue what stands behind the last slash. */
+/* What continues the word behind its last slash: things of a page that lie in the folder itself. */
+static void offer_things(const complete_t *self, const char *typed, const char *folder, const json_t *things,
+                         const char *end)
+{
+    size_t i, depth = strlen(folder) + (folder[0] != '\0');
+    json_t *thing;
+    json_array_foreach((json_t *)(uintptr_t)things, i, thing)
+    {
+        const char *name = hp_client_text(thing, "name"), *path = hp_client_text(thing, "path");
+        char *candidate = hp_sprintf("%s%s%s", typed, name, end);
+        if (path[0] == '\0' || strlen(path) == depth + strlen(name))
+            offer(self, candidate);
+        free(candidate);
+    }
+}
+
+/* The folders, and the files if wanted. A large folder is asked only for names that contain what was typed.
+ */
 static void offer_paths(hp_cli_t *cli, const complete_t *self, const char *host_word, bool files)
 {
-    json_t *host = NULL, *page = NULL, *item, *answer = NULL;
-    size_t i, index;
-    const char *slash = strrchr(self->word, '/');
-    char *typed = hp_strndup(self->word, slash != NULL ? (size_t)(slash - self->word) + 1 : 0);
+    json_t *page = NULL, *answer = NULL;
+    size_t index;
+    const char *slash = strrchr(self->word, '/'), *part = slash != NULL ? slash + 1 : self->word;
+    char *typed = hp_strndup(self->word, (size_t)(part - self->word));
     char *folder = hp_cli_tidy_path(typed);
     if (hp_client_call(cli->client, "GET", "/hosts", NULL, &answer, NULL) == 0 &&
-        hp_host_match(json_object_get(answer, "hosts"), host_word, &index, NULL) == 0)
-        host = json_array_get(json_object_get(answer, "hosts"), index);
-    if (host != NULL && hp_cli_list(cli, hp_client_text(host, "id"), folder, PAGES_MAX, &page, NULL) == 0) {
-        json_array_foreach(json_object_get(page, "folders"), i, item)
-        {
-            char *path = hp_sprintf("%s%s/", typed, hp_client_text(item, "name"));
-            offer(self, path);
-            free(path);
+        hp_host_match(json_object_get(answer, "hosts"), host_word, &index, NULL) == 0) {
+        const char *id = hp_client_text(json_array_get(json_object_get(answer, "hosts"), index), "id");
+        int rc = hp_cli_list(cli, id, folder, NULL, 1, &page, NULL);
+        if (rc == 0 && part[0] != '\0' && json_is_string(json_object_get(page, "next"))) {
+            json_decref(page);
+            rc = hp_cli_list(cli, id, folder, part, PAGES_MAX, &page, NULL);
         }
-        json_array_foreach(json_object_get(page, "files"), i, item)
-        {
-            char *path = hp_sprintf("%s%s", typed, hp_client_text(item, "name"));
-            if (files)
-                offer(self, path);
-            free(path);
-        }
+        if (rc == 0)
+            offer_things(self, typed, folder, json_object_get(page, "folders"), "/");
+        if (rc == 0 && files)
+            offer_things(self, typed, folder, json_object_get(page, "files"), "");
     }
     json_decref(page);
     json_decref(answer);

@@ -44,7 +44,7 @@ static char *path_of(const item_t *item, const char *action)
 static int is_folder(get_t *self, const char *host, const char *path, bool *folder, hp_err_t *err)
 {
     json_t *page = NULL;
-    char *query = hp_cli_files_path(host, path, 1, NULL);
+    char *query = hp_cli_files_path(host, path, NULL, 1, NULL);
     int rc = hp_client_call(self->cli->client, "GET", query, NULL, &page, err);
     *folder = rc == 0 && hp_client_number(page, "total", 0) + hp_client_number(page, "folders_total", 0) > 0;
     json_decref(page);

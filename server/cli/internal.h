@@ -90,12 +90,14 @@ int hp_cli_find_host(hp_cli_t *self, const char *text, json_t **host, hp_err_t *
 
 /* ---- files of a host ---- */
 
-/* "/hosts/ID/files" with the query; the caller frees. */
-char *hp_cli_files_path(const char *host, const char *folder, int limit, const char *cursor);
+/* "/hosts/ID/files" with the query; cursor and part, which names must contain, may be NULL. The caller frees.
+ */
+char *hp_cli_files_path(const char *host, const char *folder, const char *part, int limit,
+                        const char *cursor);
 
-/* All pages of a folder as one; at most so many, 0: all. */
-int hp_cli_list(hp_cli_t *self, const char *host, const char *folder, unsigned pages, json_t **page,
-                hp_err_t *err);
+/* All pages of a folder as one; at most so many, 0: all. With a part also what is deeper. */
+int hp_cli_list(hp_cli_t *self, const char *host, const char *folder, const char *part, unsigned pages,
+                json_t **page, hp_err_t *err);
 
 /* A path as a person may write it: no slash at the start or the end, none twice, no "." segments; "" for the
  * top. The caller frees. */

@@ -25,21 +25,29 @@ char *hp_cli_tidy_path(const char *path)
     return tidy;
 }
 
-char *hp_cli_files_path(const char *host, const char *folder, int limit, const char *cursor)
+/* "&name=value", or "" for NULL; the caller frees. */
+static char *parameter(const char *name, const char *value)
+{
+    char *encoded = value != NULL ? hp_path_encode(value, strlen(value), false) : NULL;
+    char *text = encoded != NULL ? hp_sprintf("&%s=%s", name, encoded) : hp_strdup("");
+    free(encoded);
+    return text;
+}
+
+char *hp_cli_files_path(const char *host, const char *folder, const char *part, int limit, const char *cursor)
 {
     char *id = hp_path_encode(host, strlen(host), false);
-    char *in = hp_path_encode(folder, strlen(folder), false);
-    char *at = cursor != NULL ? hp_path_encode(cursor, strlen(cursor), false) : NULL;
-    char *path = hp_sprintf("/hosts/%s/files?limit=%d&folder=%s%s%s", id, limit, in,
-                            at != NULL ? "&cursor=" : "", at != NULL ? at : "");
+    char *in = parameter("folder", folder), *q = parameter("q", part), *at = parameter("cursor", cursor);
+    char *path = hp_sprintf("/hosts/%s/files?limit=%d%s%s%s", id, limit, in, q, at);
     free(at);
+    free(q);
     free(in);
     free(id);
     return path;
 }
 
-int hp_cli_list(hp_cli_t *self, const char *host, const char *folder, unsigned pages, json_t **page,
-                hp_err_t *err)
+int hp_cli_list(hp_cli_t *self, const char *host, const char *folder, const char *part, unsigned pages,
+                json_t **page, hp_err_t *err)
 {
     char *cursor = NULL;
     unsigned number = 0;
@@ -47,7 +55,7 @@ int hp_cli_list(hp_cli_t *self, const char *host, const char *folder, unsigned p
     *page = NULL;
     do {
         json_t *more = NULL;
-        char *path = hp_cli_files_path(host, folder, PAGE_ROWS, cursor);
+        char *path = hp_cli_files_path(host, folder, part, PAGE_ROWS, cursor);
         rc = hp_client_call(self->client, "GET", path, NULL, &more, err);
         free(path);
         free(cursor);
@@ -121,7 +129,7 @@ static int list_file(hp_cli_t *cli, const char *host, const char *path, json_t *
     char *parent = hp_strndup(path, name > path ? (size_t)(name - path) - 1 : 0);
     json_t *around = NULL, *file, *files = json_object_get(page, "files");
     size_t i;
-    int rc = hp_cli_list(cli, host, parent, 0, &around, err);
+    int rc = hp_cli_list(cli, host, parent, NULL, 0, &around, err);
     if (rc == 0)
         json_array_foreach(json_object_get(around, "files"), i,
                            file) if (strcmp(hp_client_text(file, "path"), path) == 0)
@@ -168,7 +176,7 @@ int hp_cli_ls(hp_cli_t *cli)
         rc = refresh(cli, &host, &err);
     const char *id = hp_client_text(host, "id"), *name = hp_client_text(host, "name");
     if (rc == 0)
-        rc = hp_cli_list(cli, id, folder, 0, &page, &err);
+        rc = hp_cli_list(cli, id, folder, NULL, 0, &page, &err);
     if (rc == HP_E_NOT_FOUND && host != NULL && folder[0] != '\0') {
         page = json_pack("{s:[], s:[], s:n, s:i, s:i}", "folders", "files", "next", "total", 0,
                          "folders_total", 0);

@@ -206,7 +206,7 @@ char *hp_text_ago(const char *rfc3339, int64_t now_ms, char out[HP_TEXT_SIZE])
         snprintf(out, HP_TEXT_SIZE, "%lld min ago", (seconds + 30) / 60);
     else if (seconds < 23 * 3600 + 1800)
         snprintf(out, HP_TEXT_SIZE, "%lld h ago", (seconds + 1800) / 3600);
-    else if (seconds < 36 * 3600)
+    else if (seconds < 36 * 3600LL)
         snprintf(out, HP_TEXT_SIZE, "1 day ago");
     else
         snprintf(out, HP_TEXT_SIZE, "%lld days ago", (seconds + 43200) / 86400);

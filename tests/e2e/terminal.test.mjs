@@ -2,7 +2,7 @@
 // The commands for a terminal, as a person sees them: lists, hosts, messages, hostile names, completion, help.
 
 import assert from "node:assert/strict";
-import { existsSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import http from "node:http";
 import { join } from "node:path";
 import { describe, test } from "node:test";
@@ -226,6 +226,12 @@ describe("finding the hostpair that runs", () => {
         const at = `127.0.0.1:${h.dashboardPort}`;
         assert.equal((await piped(["hosts", "--dashboard-listen", at])).code, 0);
         assert.equal((await piped(["hosts"], { env: { HOSTPAIR_DASHBOARD_LISTEN: at } })).code, 0);
+        // As in a container, whose health check reads the same file.
+        const ports = join(tempDir(t), "ports.json");
+        writeFileSync(ports, `{"peer":${h.peerPort},"dashboard":${h.dashboardPort}}\n`);
+        assert.equal((await piped(["hosts"], { env: { HOSTPAIR_PORT_FILE: ports } })).code, 0);
+        writeFileSync(ports, "nonsense");
+        assert.equal((await piped(["hosts", "--port-file", ports], { env: asks(h) })).code, 3);
         const wrong = `127.0.0.1:${await freePort()}`;
         const { code, stderr } = await piped(["hosts", "--dashboard-listen", wrong], { env: asks(h) });
         assert.equal(code, 3);
@@ -505,6 +511,21 @@ describe("completion in bash", () => {
         assert.deepEqual(await complete(["--lo"], env), ["--log"]);
         assert.deepEqual(await complete(["--log", "w"], env), ["warn"]);
         assert.deepEqual(await complete(["help", "sh"], env), ["share"]);
+    });
+
+    test("finds a name in a folder of many, and nothing deeper", async (t) => {
+        const other = await startHostpair({ t, name: "attic" });
+        mkdirSync(join(other.shareDir, "many/deep"), { recursive: true });
+        for (let i = 0; i < 1500; i++) writeFileSync(join(other.shareDir, `many/f${i}`), "x");
+        writeFileSync(join(other.shareDir, "many/needle.txt"), "x");
+        writeFileSync(join(other.shareDir, "many/deep/needle.txt"), "x");
+        await waitFor(async () => (await other.api("/status")).json.share.files === 1502, {
+            timeout: 30_000,
+        });
+        const own = await startHostpair({ t, name: "own" });
+        await addHost(own, other.peerPort);
+        assert.deepEqual(await complete(["get", "attic", "many/nee"], asks(own)), ["many/needle.txt"]);
+        assert.deepEqual(await complete(["get", "attic", "/many//de"], asks(own)), ["/many//deep/"]);
     });
 
     test("says nothing where no hostpair runs", async (t) => {
