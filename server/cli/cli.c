@@ -4,6 +4,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/utf8.h"
+
 /* ---- the commands and their options ---- */
 
 #define HOST_HELP                                                                                            \
@@ -296,6 +298,17 @@ int hp_cli_parse(hp_cli_t *self, hp_err_t *err)
     return 0;
 }
 
+/* What goes into JSON or a URL is UTF-8. Names of files here may be anything. */
+static bool is_text(const hp_cli_t *self)
+{
+    if (self->command->takes[0] == HP_TAKES_FILE)
+        return true;
+    for (size_t i = 0; i < self->count; i++)
+        if (!hp_utf8_valid(self->args[i], strlen(self->args[i])))
+            return false;
+    return true;
+}
+
 static int run(hp_cli_t *self)
 {
     hp_err_t err = {0};
@@ -311,6 +324,9 @@ static int run(hp_cli_t *self)
         return hp_cli_usage(self, "an argument is missing");
     if (self->count > self->command->max)
         return hp_cli_usage(self, "there are too many arguments");
+    const char *to = self->flags.to != NULL ? self->flags.to : "";
+    if (!is_text(self) || !hp_utf8_valid(to, strlen(to)))
+        return hp_cli_usage(self, "an argument is not UTF-8");
     if (!self->command->offline && hp_client_create(&self->client, self->options, &err) != 0) {
         bool down = err.code == HP_E_UNREACHABLE;
         hp_say(stderr, "hostpair: %s%s", hp_err_text(&err), down ? "; start it with: hostpair" : "");

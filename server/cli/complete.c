@@ -39,13 +39,13 @@ static void offer_commands(const complete_t *self)
 /* Names, and addresses where a name is missing or another host has it as well. */
 static void offer_hosts(const complete_t *self, hp_client_t *client)
 {
-    json_t *answer = NULL, *host;
-    size_t i, index;
+    json_t *answer = NULL;
+    size_t index;
     if (hp_client_call(client, "GET", "/hosts", NULL, &answer, NULL) != 0)
         return;
     const json_t *hosts = json_object_get(answer, "hosts");
-    json_array_foreach((json_t *)hosts, i, host)
-    {
+    for (size_t i = 0; i < json_array_size(hosts); i++) {
+        const json_t *host = json_array_get(hosts, i);
         const char *name = hp_client_text(host, "name"), *id = hp_client_text(host, "id");
         bool named = name[0] != '\0' && hp_host_match(hosts, name, &index, NULL) == 0 && index == i;
         offer(self, named ? name : id);
@@ -57,10 +57,9 @@ static void offer_hosts(const complete_t *self, hp_client_t *client)
 static void offer_things(const complete_t *self, const char *typed, const char *folder, const json_t *things,
                          const char *end)
 {
-    size_t i, depth = strlen(folder) + (folder[0] != '\0');
-    json_t *thing;
-    json_array_foreach((json_t *)(uintptr_t)things, i, thing)
-    {
+    size_t depth = strlen(folder) + (folder[0] != '\0');
+    for (size_t i = 0; i < json_array_size(things); i++) {
+        const json_t *thing = json_array_get(things, i);
         const char *name = hp_client_text(thing, "name"), *path = hp_client_text(thing, "path");
         char *candidate = hp_sprintf("%s%s%s", typed, name, end);
         if (path[0] == '\0' || strlen(path) == depth + strlen(name))
@@ -99,14 +98,13 @@ static void offer_paths(hp_cli_t *cli, const complete_t *self, const char *host_
 
 static void offer_downloads(const complete_t *self, hp_client_t *client)
 {
-    json_t *answer = NULL, *download;
-    size_t i;
+    json_t *answer = NULL;
     if (hp_client_call(client, "GET", "/downloads", NULL, &answer, NULL) != 0)
         return;
-    json_array_foreach(json_object_get(answer, "downloads"), i, download)
-    {
+    const json_t *downloads = json_object_get(answer, "downloads");
+    for (size_t i = 0; i < json_array_size(downloads); i++) {
         char id[24];
-        snprintf(id, sizeof id, "%lld", (long long)hp_client_number(download, "id", 0));
+        snprintf(id, sizeof id, "%lld", (long long)hp_client_number(json_array_get(downloads, i), "id", 0));
         offer(self, id);
     }
     json_decref(answer);

@@ -54,8 +54,7 @@ static void add_row(hp_table_t *table, const json_t *download)
 static int list(hp_cli_t *cli)
 {
     hp_err_t err = {0};
-    json_t *answer = NULL, *download;
-    size_t i;
+    json_t *answer = NULL;
     if (hp_client_call(cli->client, "GET", "/downloads", NULL, &answer, &err) != 0)
         return hp_cli_fail(cli, &err);
     const json_t *downloads = json_object_get(answer, "downloads");
@@ -63,7 +62,8 @@ static int list(hp_cli_t *cli)
         hp_say_json(stdout, answer);
     } else {
         hp_table_t *table = hp_table_create(columns, HP_COUNT(columns), &cli->out);
-        json_array_foreach((json_t *)downloads, i, download) add_row(table, download);
+        for (size_t i = 0; i < json_array_size(downloads); i++)
+            add_row(table, json_array_get(downloads, i));
         hp_table_print(table, stdout);
         hp_table_destroy(table);
         fflush(stdout);

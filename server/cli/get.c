@@ -145,11 +145,10 @@ static const char *note_of(const item_t *item)
 /* Sources that send something. */
 static int active_sources(const item_t *item)
 {
+    const json_t *sources = json_object_get(item->now, "sources");
     int count = 0;
-    size_t i;
-    json_t *source;
-    json_array_foreach(json_object_get(item->now, "sources"), i, source) count +=
-        strcmp(hp_client_text(source, "state"), "active") == 0;
+    for (size_t i = 0; i < json_array_size(sources); i++)
+        count += strcmp(hp_client_text(json_array_get(sources, i), "state"), "active") == 0;
     return count;
 }
 

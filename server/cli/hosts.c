@@ -177,8 +177,7 @@ static void add_row(hp_table_t *table, const json_t *host)
 int hp_cli_hosts(hp_cli_t *cli)
 {
     hp_err_t err = {0};
-    json_t *answer = NULL, *host;
-    size_t i;
+    json_t *answer = NULL;
     if (load(cli, &answer, &err) != 0)
         return hp_cli_fail(cli, &err);
     const json_t *hosts = json_object_get(answer, "hosts");
@@ -186,12 +185,16 @@ int hp_cli_hosts(hp_cli_t *cli)
         hp_say_json(stdout, answer);
     } else {
         hp_table_t *table = hp_table_create(columns, HP_COUNT(columns), &cli->out);
-        json_array_foreach((json_t *)hosts, i, host) add_row(table, host);
+        for (size_t i = 0; i < json_array_size(hosts); i++)
+            add_row(table, json_array_get(hosts, i));
         hp_table_print(table, stdout);
         hp_table_destroy(table);
         fflush(stdout);
-        json_array_foreach((json_t *)hosts, i, host) if (hp_client_text(host, "problem")[0] != '\0')
-            hp_say(stderr, "%s: %s", hp_client_text(host, "name"), hp_client_text(host, "problem"));
+        for (size_t i = 0; i < json_array_size(hosts); i++) {
+            const json_t *host = json_array_get(hosts, i);
+            if (hp_client_text(host, "problem")[0] != '\0')
+                hp_say(stderr, "%s: %s", hp_client_text(host, "name"), hp_client_text(host, "problem"));
+        }
         if (json_array_size(hosts) == 0)
             hp_say(stderr, "No host is known yet. They are found by themselves, or by their address: "
                            "hostpair ls 192.168.1.20");

@@ -113,10 +113,11 @@ static void add_file(hp_table_t *table, const json_t *file)
 static void print_page(const hp_cli_t *cli, const json_t *page)
 {
     hp_table_t *table = hp_table_create(columns, HP_COUNT(columns), &cli->out);
-    json_t *item;
-    size_t i;
-    json_array_foreach(json_object_get(page, "folders"), i, item) add_folder(table, item);
-    json_array_foreach(json_object_get(page, "files"), i, item) add_file(table, item);
+    const json_t *folders = json_object_get(page, "folders"), *files = json_object_get(page, "files");
+    for (size_t i = 0; i < json_array_size(folders); i++)
+        add_folder(table, json_array_get(folders, i));
+    for (size_t i = 0; i < json_array_size(files); i++)
+        add_file(table, json_array_get(files, i));
     hp_table_print(table, stdout);
     hp_table_destroy(table);
     fflush(stdout);
@@ -127,17 +128,17 @@ static int list_file(hp_cli_t *cli, const char *host, const char *path, json_t *
 {
     const char *name = hp_path_name(path);
     char *parent = hp_strndup(path, name > path ? (size_t)(name - path) - 1 : 0);
-    json_t *around = NULL, *file, *files = json_object_get(page, "files");
-    size_t i;
-    int rc = hp_cli_list(cli, host, parent, NULL, 0, &around, err);
+    json_t *around = NULL, *files = json_object_get(page, "files"), *others = NULL;
+    int rc = hp_cli_list(cli, host, parent, name, 0, &around, err);
     if (rc == 0)
-        json_array_foreach(json_object_get(around, "files"), i,
-                           file) if (strcmp(hp_client_text(file, "path"), path) == 0)
-            json_array_append(files, file);
+        others = json_object_get(around, "files");
+    for (size_t i = 0; i < json_array_size(others); i++)
+        if (strcmp(hp_client_text(json_array_get(others, i), "path"), path) == 0)
+            json_array_append(files, json_array_get(others, i));
     json_decref(around);
     free(parent);
     json_object_set_new(page, "total", json_integer((json_int_t)json_array_size(files)));
-    return rc;
+    return rc == HP_E_NOT_FOUND ? 0 : rc;
 }
 
 /* Has the list fetched again and waits for that. */

@@ -5,6 +5,7 @@
 
 #include "base/buf.h"
 #include "base/path.h"
+#include "base/utf8.h"
 #include "cli/internal.h"
 
 #define COUNT_DEFAULT 20
@@ -29,6 +30,9 @@ static int read_input(hp_buf_t *text, hp_err_t *err)
     }
     while (text->length > 0 && text->data[text->length - 1] == '\n')
         text->data[--text->length] = '\0';
+    if (text->length > 0 &&
+        (memchr(text->data, '\0', text->length) != NULL || !hp_utf8_valid(text->data, text->length)))
+        return hp_err_set(err, HP_E_INVALID, "standard input is not UTF-8 text");
     return 0;
 }
 
@@ -51,9 +55,9 @@ static int read_text(const hp_cli_t *cli, char **out, hp_err_t *err)
 
 static const json_t *find_host(const json_t *hosts, const char *id)
 {
-    size_t i;
-    json_t *host;
-    json_array_foreach((json_t *)hosts, i, host) if (strcmp(hp_client_text(host, "id"), id) == 0) return host;
+    for (size_t i = 0; i < json_array_size(hosts); i++)
+        if (strcmp(hp_client_text(json_array_get(hosts, i), "id"), id) == 0)
+            return json_array_get(hosts, i);
     return NULL;
 }
 
@@ -67,10 +71,9 @@ static const char *name_of(const json_t *hosts, const char *id)
 /* Whether it has still to go to a host that is there, as far as is known, and was not tried in vain yet. */
 static bool is_under_way(const json_t *message, const json_t *hosts)
 {
-    size_t i;
-    json_t *delivery;
-    json_array_foreach(json_object_get(message, "deliveries"), i, delivery)
-    {
+    const json_t *deliveries = json_object_get(message, "deliveries");
+    for (size_t i = 0; i < json_array_size(deliveries); i++) {
+        const json_t *delivery = json_array_get(deliveries, i);
         const json_t *host = find_host(hosts, hp_client_text(delivery, "host"));
         if (strcmp(hp_client_text(delivery, "state"), "queued") == 0 &&
             hp_client_text(delivery, "reason")[0] == '\0' &&
@@ -103,10 +106,9 @@ static int wait_for_delivery(hp_cli_t *cli, const json_t *hosts, json_t **messag
 static bool tell_deliveries(const json_t *message, const json_t *hosts)
 {
     bool failed = false;
-    size_t i;
-    json_t *delivery;
-    json_array_foreach(json_object_get(message, "deliveries"), i, delivery)
-    {
+    const json_t *deliveries = json_object_get(message, "deliveries");
+    for (size_t i = 0; i < json_array_size(deliveries); i++) {
+        const json_t *delivery = json_array_get(deliveries, i);
         const char *state = hp_client_text(delivery, "state"), *reason = hp_client_text(delivery, "reason");
         const char *name = name_of(hosts, hp_client_text(delivery, "host"));
         bool bad = strcmp(state, "failed") == 0;
@@ -182,12 +184,11 @@ typedef struct {
 static const char *state_of(const json_t *message)
 {
     static const char *const order[] = {"failed", "queued", "delivered"};
-    size_t i;
-    json_t *delivery;
+    const json_t *deliveries = json_object_get(message, "deliveries");
     for (size_t k = 0; k < HP_COUNT(order); k++)
-        json_array_foreach(json_object_get(message, "deliveries"), i,
-                           delivery) if (strcmp(hp_client_text(delivery, "state"), order[k]) ==
-                                         0) return order[k];
+        for (size_t i = 0; i < json_array_size(deliveries); i++)
+            if (strcmp(hp_client_text(json_array_get(deliveries, i), "state"), order[k]) == 0)
+                return order[k];
     return "";
 }
 
@@ -252,13 +253,13 @@ static int mark_read(reader_t *self)
 
 static bool is_wanted(const reader_t *self, const json_t *message)
 {
-    size_t i;
-    json_t *delivery;
+    const json_t *deliveries = json_object_get(message, "deliveries");
     if (self->with == NULL || strcmp(hp_client_text(message, "from"), self->with) == 0 ||
         strcmp(hp_client_text(message, "to"), self->with) == 0)
         return true;
-    json_array_foreach(json_object_get(message, "deliveries"), i,
-                       delivery) if (strcmp(hp_client_text(delivery, "host"), self->with) == 0) return true;
+    for (size_t i = 0; i < json_array_size(deliveries); i++)
+        if (strcmp(hp_client_text(json_array_get(deliveries, i), "host"), self->with) == 0)
+            return true;
     return false;
 }
 
@@ -292,9 +293,8 @@ static void decide_marks(reader_t *self, const json_t *page, int64_t shown)
 /* The newest `count`, of those that were not printed yet. */
 static int print_newest(reader_t *self, long count)
 {
-    json_t *page = NULL, *message;
+    json_t *page = NULL;
     int64_t shown = 0, after = self->last;
-    size_t i;
     char *with = self->with != NULL ? hp_path_encode(self->with, strlen(self->with), false) : NULL;
     char *path =
         hp_sprintf("/messages?limit=%ld%s%s", count, with != NULL ? "&with=" : "", with != NULL ? with : "");
@@ -305,8 +305,8 @@ static int print_newest(reader_t *self, long count)
     if (rc == 0 && self->cli->flags.json && !self->cli->flags.follow) {
         hp_say_json(stdout, page);
     } else if (rc == 0) {
-        json_array_foreach((json_t *)messages, i, message)
-        {
+        for (size_t i = 0; i < json_array_size(messages); i++) {
+            const json_t *message = json_array_get(messages, i);
             if (hp_client_number(message, "id", 0) <= after)
                 continue;
             print_one(self, message);

@@ -84,6 +84,8 @@ describe("lists", () => {
         assert.equal(none.code, 1);
         assert.equal(none.stdout, "");
         assert.match(none.stderr, /^hostpair: attic offers no nowhere\n$/);
+        const outside = await piped(["ls", "attic", "../.."], { env });
+        assert.match(outside.stderr, /^hostpair: attic offers no \.\.\/\.\.\n$/);
     });
 
     test("without a terminal fields stand between tabs, without colours, numbers as they are", async (t) => {
@@ -356,6 +358,14 @@ describe("messages", () => {
         const long = await piped(["send", "attic", "x".repeat(4001)], { env: asks(again) });
         assert.equal(long.code, 1);
         assert.match(long.stderr, /^hostpair: .*4000/);
+        const binary = await piped(["send", "attic", "-"], { env: asks(again), input: "a\0b" });
+        assert.equal(binary.code, 1);
+        assert.match(binary.stderr, /^hostpair: standard input is not UTF-8 text\n$/);
+        const bytes = await piped(["-c", '"$0" send attic $(printf "a\\377")', defaultBin], {
+            program: "bash",
+        });
+        assert.equal(bytes.code, 2);
+        assert.match(bytes.stderr, /not UTF-8/);
     });
 });
 
