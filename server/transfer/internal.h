@@ -47,6 +47,7 @@
 #define ITEMS_MAX        128                /* files of one folder download under way at a time */
 #define STARTS_OVER_MAX  5                  /* versions of a file, without one finished, before giving up */
 #define MANIFEST_TRIES   3                  /* at one source, when the connection is lost */
+#define CHANGING_TRIES   6                  /* at a file that is being written at the source */
 #define UNKNOWN_CHUNK    (4u * 1024 * 1024) /* chunk size while nobody says how long the file is */
 #define STEAL_BYTES_MIN                                                                                      \
     (4u * 1024 * 1024) /* a tail shorter than this is not taken over but fetched twice                       \
@@ -107,6 +108,8 @@ struct source {
     int code;               /* why, HP_E_* */
     bool manifest_failed;   /* it has no manifest for this root */
     unsigned manifest_lost; /* how often the connection was lost over it */
+    unsigned changing;      /* how often its file was being written when it was asked for */
+    uint64_t retry_at;      /* ms; not asked before */
     unsigned doubts;        /* how often it sent wrong bytes and is asked again all the same */
 };
 

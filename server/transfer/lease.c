@@ -130,6 +130,15 @@ static int claim(lease_t *self, uint64_t end)
     return 0;
 }
 
+/* A hostpair gives a weak ETag only while the file is being written: what it sends may be of two versions. */
+static bool is_changing(lease_t *self, const hp_fetch_head_t *head)
+{
+    const peer_t *peer = self->source->peer;
+    bool is_hostpair = !peer->web && strncmp(peer->id, "addr-", 5) != 0;
+    return is_hostpair && head->etag[0] != '\0' && !head->etag_strong && strlen(head->hostpair_root) != 64 &&
+           !proven_by_hash(self->item) && self->source->changing < CHANGING_TRIES;
+}
+
 static int judge_part(lease_t *self, const hp_fetch_head_t *head)
 {
     item_t *item = self->item;
@@ -142,6 +151,8 @@ static int judge_part(lease_t *self, const hp_fetch_head_t *head)
     uint64_t end = HP_MIN(self->asked_end, head->total);
     if (head->range.end > end)
         return refuse(self, HP_E_PROTOCOL, "The source sends another range than it was asked for");
+    if (source->etag == NULL && is_changing(self, head))
+        return refuse(self, HP_E_BUSY, "The file at the source is being written right now");
     bool everything = head->range.first == 0 && head->range.end == head->total;
     if (source->etag == NULL && !head->etag_strong && !everything && !proven_by_hash(item)) {
         if (item->row.root == NULL && strlen(head->hostpair_root) != 64)
@@ -351,6 +362,9 @@ static void failed(lease_t *self, int status, const hp_err_t *err)
     case HP_E_FORBIDDEN:
     case HP_E_REDIRECT:
         hp_source_set_aside(source, status, words);
+        break;
+    case HP_E_BUSY:
+        source->retry_at = hp_clock_ms() + ((uint64_t)BACKOFF_FIRST_MS << source->changing++);
         break;
     default:
         hp_peer_failed(peer, words, self->retry_after_s);

@@ -66,7 +66,7 @@ bool hp_source_hopeful(const source_t *self)
 
 bool hp_source_usable(const source_t *self, uint64_t now_ms)
 {
-    if (!hp_source_hopeful(self) || now_ms < self->peer->retry_at)
+    if (!hp_source_hopeful(self) || now_ms < HP_MAX(self->retry_at, self->peer->retry_at))
         return false;
     if (self->peer->web)
         return true;

@@ -75,10 +75,12 @@ export async function sharing(t, name, files) {
  * Waits until `h` knows `count` files of a host, each with its root unless `plain`.
  * @param {Hostpair} h @param {string} host @param {number} count @param {{ plain?: boolean }} [options]
  */
-export const listed = (h, host, count, { plain = false } = {}) =>
-    waitFor(
+export async function listed(h, host, count, { plain = false } = {}) {
+    /** @type {any} */
+    let json;
+    await waitFor(
         async () => {
-            const { json } = await h.api(`/hosts/${host}/files?limit=1000`);
+            json = (await h.api(`/hosts/${host}/files?limit=1000`)).json;
             const below = json.folders.reduce(
                 (/** @type {number} */ n, /** @type {any} */ f) => n + f.files,
                 0,
@@ -86,8 +88,13 @@ export const listed = (h, host, count, { plain = false } = {}) =>
             const rooted = json.files.every((/** @type {any} */ f) => f.root || f.size === 0);
             return json.files.length + below === count && (plain || rooted);
         },
-        { timeout: 30_000, what: `a list of ${count} files of ${host}` },
+        {
+            timeout: 30_000,
+            what: `a list of ${count} files of ${host}`,
+            detail: () => ({ list: json.files.slice(0, 5), total: json.total, log: h.stderr().slice(-2000) }),
+        },
     );
+}
 
 /**
  * Makes a host known to `h` through a link of its own, and waits for its list.

@@ -427,6 +427,36 @@ describe("a file that is replaced at its source while it is downloaded", { concu
             if (d.root) assert.equal(d.root, await waitRoot(a, "f.bin"));
         });
 
+    test("while it is still being written it is waited for", { timeout: 60_000 }, async (t) => {
+        const a = await startHostpair({ t, name: "a" });
+        const b = await startHostpair({ t, name: "b" });
+        const { link, id: host } = await linked(t, b, a.peerPort, { files: 0 });
+        const path = join(a.shareDir, "f.bin");
+        const file = await open(path, "w");
+        let writing = true;
+        t.after(() => (writing = false));
+        const writer = (async () => {
+            for (let at = 0; at < wanted.length || writing; at += 65536) {
+                await file.write(wanted, at % (8 * MiB), 65536, at % (8 * MiB));
+                await sleep(2);
+            }
+        })();
+        await waitFor(async () => statSync(path).size === 8 * MiB, { what: "the first 8 MiB" });
+        const { id } = await download(b, { host, path: "f.bin" });
+        await waitFor(async () => b.stderr().includes("is being written right now"), {
+            what: "a second try",
+            detail: () => b.stderr(),
+        });
+        assert.equal((await getDownload(b, id)).done_bytes, 0);
+        writing = false;
+        await writer;
+        await file.close();
+        const d = await waitState(b, id, "done");
+        assert.ok(fileBytes(link) < 2 * d.size, "not all of it twice");
+        await assertContent(b, d, await sha256(path));
+        assert.doesNotMatch(b.stderr(), /cannot resume/);
+    });
+
     /** @param {Hostpair} h @param {string} path @returns {Promise<string>} */
     const waitRoot = (h, path) =>
         waitFor(
