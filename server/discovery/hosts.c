@@ -348,6 +348,8 @@ int hp_hosts_set_blocked(hp_hosts_t *hosts, const char *id, bool blocked,
     if (host == NULL)
         return HP_E_NOT_FOUND;
     bool changed = host->pub.blocked != blocked;
+    hosts->blocked += blocked;
+    hosts->blocked -= host->pub.blocked;
     host->pub.blocked = blocked;
     save_job_t *job = make_save(host);
     job->done = done;
@@ -368,7 +370,7 @@ static bool has_address(const hp_host_entry_t *host, const char *address)
 
 bool hp_hosts_is_blocked(const hp_hosts_t *hosts, const char *address)
 {
-    for (size_t i = 0; i < hosts->count; i++)
+    for (size_t i = 0; hosts->blocked > 0 && i < hosts->count; i++)
         if (hosts->items[i]->pub.blocked && has_address(hosts->items[i], address))
             return true;
     return false;
@@ -458,6 +460,7 @@ static void add_loaded(hp_hosts_t *hosts, const hp_host_row_t *row, bool listed)
     host->pub.bytes = row->bytes;
     host->pub.last_seen = row->last_seen;
     host->pub.blocked = row->blocked;
+    hosts->blocked += row->blocked;
     host->pub.listed = listed;
     host->first_seen = row->first_seen;
     for (size_t i = 0; i < row->address_count; i++) {

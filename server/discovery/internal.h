@@ -135,6 +135,7 @@ struct hp_hosts {
     uint64_t answers;        /* counts them */
     hp_host_entry_t **items; /* sorted by name, then id */
     size_t count, room;
+    size_t blocked;            /* of them; most often none, which makes every request cheap to judge */
     hp_host_entry_t **removed; /* freed when the loop comes round */
     size_t removed_count;
 

@@ -29,8 +29,9 @@
 #define OUTBOX_STATES(X)                                                                                     \
     X(READY, "ready")                                                                                        \
     X(LOADING, "loading")                                                                                    \
-    X(SENDING, "sending") X(KEEPING, "keeping") X(WAITING, "waitin"                                          \
-                                                           "g")
+    X(SENDING, "sending")                                                                                    \
+    X(KEEPING, "keeping") X(WAITING, "waitin"                                                                \
+                                     "g")
 typedef enum {
 #define X(name, text) OUTBOX_##name,
     OUTBOX_STATES(X)
@@ -419,7 +420,6 @@ void hp_outbox_wake(hp_messages_t *self, const char *host)
 
 static void on_removed(hp_outbox_t *outbox)
 {
-    outbox->more = true;
     if (outbox->fetch != NULL)
         hp_fetch_cancel(outbox->fetch);
     else if (outbox->state == OUTBOX_WAITING)
@@ -441,7 +441,8 @@ void hp_outbox_on_host(void *arg, hp_host_event_t event, const hp_host_t *host)
         wait_until(outbox, NEVER, offline);
         hp_messages_emit(self, HP_MESSAGE_CHANGED, outbox->message);
     }
-    if (outbox->state == OUTBOX_WAITING && outbox->retry_at == NEVER && can_be_reached(host))
+    /* Looks again: it can be reached now, or the reason has become another one. */
+    if (outbox->state == OUTBOX_WAITING && outbox->retry_at == NEVER)
         set_state(outbox, OUTBOX_READY);
     run(self);
 }

@@ -737,6 +737,7 @@ static void a_host_that_is_removed_or_blocked_gets_nothing_more(void **state)
     hp_hosts_set_blocked(net->hosts, ID_A, true, NULL, NULL);
     fake_start(&net->loop, &fake, "127.0.0.1", fake.port);
     wait_until(net, hp_hosts_find(net->hosts, ID_A)->online);
+    wait_states(third, "aaaa queued (it is blocked here); ");
     run_for(net, 50);
     assert_string_equal(inbox.texts, "");
     hp_hosts_set_blocked(net->hosts, ID_A, false, NULL, NULL);
