@@ -4,7 +4,7 @@
 import assert from "node:assert/strict";
 import { execFileSync, spawnSync } from "node:child_process";
 import { existsSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
-import { mkdir, rm } from "node:fs/promises";
+import { mkdir, open, rm } from "node:fs/promises";
 import net from "node:net";
 import { join } from "node:path";
 import { describe, test } from "node:test";
@@ -463,6 +463,46 @@ describe("folders", { concurrency: 3 }, () => {
 describe("the end", () => {
     const sanitized = defaultBin.includes("asan");
     const limit = sanitized ? 4000 : 2000; // looking for leaks takes its time
+
+    test("by SIGTERM comes soon during several large downloads and uploads", async (t) => {
+        const [a, b] = [await startHostpair({ t, name: "a" }), await startHostpair({ t, name: "b" })];
+        // Holes take no disk at the source, and have to be hashed as well.
+        for (const [h, name] of /** @type {const} */ ([
+            [a, "theirs"],
+            [b, "ours"],
+        ]))
+            for (let i = 0; i < 3; i++) {
+                const file = await open(join(h.shareDir, `${name}${i}`), "w");
+                await file.truncate((4 + i) * 1024 * MiB);
+                await file.close();
+            }
+        for (const [h, name] of /** @type {const} */ ([
+            [a, "theirs"],
+            [b, "ours"],
+        ]))
+            await waitFor(async () => (await h.peer("/list")).text.split(name).length === 4);
+        const host = await addHost(b, a.peerPort);
+        const own = await addHost(a, b.peerPort);
+        const ids = [];
+        for (let i = 0; i < 3; i++) ids.push((await download(b, { host: host.id, path: `theirs${i}` })).id);
+        await download(a, { host: own.id, path: "ours0" });
+        const clients = Array.from({ length: 6 }, (_, i) => {
+            const socket = net.connect(b.peerPort, "127.0.0.1");
+            socket.on("error", () => {});
+            if (i % 2) socket.resume(); // the others take nothing
+            socket.write("GET /ours1 HTTP/1.1\r\nHost: b\r\n\r\n");
+            return socket;
+        });
+        for (const id of ids) await waitState(b, id, (d) => d.done_bytes > 32 * MiB);
+        const start = performance.now();
+        process.kill(b.pid, "SIGTERM");
+        const { code } = await b.exited;
+        const took = performance.now() - start;
+        t.diagnostic(`${took.toFixed(0)} ms`);
+        for (const socket of clients) socket.destroy();
+        assert.equal(code, 0, b.stderr().slice(-2000));
+        assert.ok(took < limit, `it took ${took} ms`);
+    });
 
     for (const signal of /** @type {NodeJS.Signals[]} */ (["SIGTERM", "SIGINT"])) {
         test(`by ${signal} in the middle of everything comes soon, with code 0 and all progress kept`, async (t) => {
