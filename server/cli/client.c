@@ -67,7 +67,7 @@ static void prepare(const hp_client_t *self, CURL *curl, const char *method, con
 static int unreachable(const hp_client_t *self, CURLcode code, hp_err_t *err)
 {
     if (code == CURLE_COULDNT_CONNECT)
-        return hp_err_set(err, HP_E_UNREACHABLE, "hostpair is not running: nothing answers at %s", self->at);
+        return hp_err_set(err, HP_E_UNREACHABLE, "no hostpair is running: nothing answers at %s", self->at);
     if (code == CURLE_WRITE_ERROR)
         return hp_err_set(err, HP_E_TOO_LARGE, "the answer of hostpair at %s is too long", self->at);
     return hp_err_set(err, HP_E_UNREACHABLE, "hostpair at %s does not answer: %s", self->at,
@@ -260,7 +260,7 @@ static int read_port_file(const char *path, uint16_t *port, hp_err_t *err)
     json_int_t value = json_integer_value(json_object_get(json, "dashboard"));
     json_decref(json);
     if (value <= 0 || value > UINT16_MAX)
-        return hp_err_set(err, HP_E_UNREACHABLE, "hostpair is not running: %s tells no port", path);
+        return hp_err_set(err, HP_E_UNREACHABLE, "no hostpair is running: %s tells no port", path);
     *port = (uint16_t)value;
     return 0;
 }
@@ -293,7 +293,7 @@ int hp_client_create(hp_client_t **client, const hp_options_t *options, hp_err_t
     } else if (listen->given && port != 0) {
         rc = try(self, listen->address, port, err);
     } else {
-        hp_err_set(err, rc, "hostpair is not running with the data folder %s",
+        hp_err_set(err, rc, "no hostpair is running with the data folder %s",
                    options->data != NULL ? options->data : "that it takes by default");
         if (options->data != NULL && hp_running_read(options->data, address, &port) == 0)
             rc = try(self, address, port, err);

@@ -233,7 +233,8 @@ static int upload(share_t *self, int fd, const file_t *file, const char *path, h
 {
     bool is_new = !self->cli->flags.replace, same = false;
     int64_t received = 0, done = self->done;
-    int rc = file->size > 0 ? ask_received(self, file, path, is_new, &received, err) : 0;
+    /* What is one piece was not begun. */
+    int rc = file->size > (int64_t)PIECE ? ask_received(self, file, path, is_new, &received, err) : 0;
     if (rc == 0) {
         self->done += received;
         rc = send_pieces(self, fd, file, path, received, is_new, err);

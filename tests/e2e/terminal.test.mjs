@@ -200,7 +200,7 @@ describe("finding the hostpair that runs", () => {
         // Not the one that may run at the default address: another was asked for.
         assert.equal(
             gone.stderr,
-            `hostpair: hostpair is not running with the data folder ${h.dataDir}; start it with: hostpair\n`,
+            `hostpair: no hostpair is running with the data folder ${h.dataDir}; start it with: hostpair\n`,
         );
     });
 
