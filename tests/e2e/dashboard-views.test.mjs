@@ -66,37 +66,83 @@ describe("dashboard views", { skip }, () => {
         ["downloads", () => "#/downloads", "[data-download]"],
         ["download", () => "#/downloads/1", "[data-details]"],
         ["share", () => "#/share", ".virtual .table-row"],
+        ["messages", () => `#/messages/${host.id}`, ".compose"],
         ["activity", () => "#/activity", ".log li"],
         ["settings", () => "#/settings", "fieldset"],
     ];
 
-    for (const colorScheme of /** @type {const} */ (["light", "dark"])) {
-        test(`has no fault that axe-core finds, ${colorScheme}`, async (t) => {
-            const page = await openDashboard(t, b, "#/hosts", { colorScheme });
-            for (const [name, hash, ready] of VIEWS) {
-                await page.evaluate((to) => (location.hash = to), hash());
-                await page.locator(ready).first().waitFor();
-                await assertAccessible(page, `${name} (${colorScheme})`);
-            }
-            for (const key of ["a", "u", "?"]) {
-                await page.keyboard.press(key);
-                await page.locator("dialog").waitFor();
-                await assertAccessible(page, `the dialog of "${key}" (${colorScheme})`);
-                await page.keyboard.press("Escape");
-                await page.locator("dialog").waitFor({ state: "detached" });
-            }
-        });
-    }
+    for (const colorScheme of /** @type {const} */ (["light", "dark"]))
+        for (const locale of ["en-US", "zh-CN"])
+            for (const width of [1280, 390])
+                test(`fits, and axe-core finds no fault: ${colorScheme}, ${locale}, ${width} wide`, async (t) => {
+                    const page = await openDashboard(t, b, "#/hosts", { colorScheme, locale, width });
+                    for (const [name, hash, ready] of VIEWS) {
+                        await page.evaluate((to) => (location.hash = to), hash());
+                        await page.locator(ready).first().waitFor();
+                        const wide = await page.evaluate(() => document.documentElement.scrollWidth);
+                        assert.ok(wide <= width, `${name} is ${wide} wide`);
+                        await assertAccessible(page, name);
+                    }
+                    assert.equal(await page.locator("html").getAttribute("lang"), locale.replace("-US", ""));
+                    for (const key of ["a", "u", "?"]) {
+                        await page.keyboard.press(key);
+                        await page.locator("dialog").waitFor();
+                        await assertAccessible(page, `the dialog of "${key}"`);
+                        await page.keyboard.press("Escape");
+                        await page.locator("dialog").waitFor({ state: "detached" });
+                    }
+                });
 
-    test("fits a phone 390 points wide, and axe-core finds no fault there", async (t) => {
-        const page = await openDashboard(t, b, "#/hosts", { width: 390, height: 844 });
-        for (const [name, hash, ready] of VIEWS) {
-            await page.evaluate((to) => (location.hash = to), hash());
-            await page.locator(ready).first().waitFor();
-            const wide = await page.evaluate(() => document.documentElement.scrollWidth);
-            assert.ok(wide <= 390, `${name} is ${wide} wide`);
-            await assertAccessible(page, `${name} on a phone`);
-        }
+    test("is there after at most 60 KB, compressed", async (t) => {
+        /** @type {Promise<[url: string, bytes: number]>[]} */
+        const loads = [];
+        const page = await openDashboard(t, b, "#/hosts", {
+            prepare: async (opened) => {
+                opened.on("requestfinished", (request) => {
+                    if (/\/api\//.test(request.url())) return;
+                    loads.push(request.sizes().then((sizes) => [request.url(), sizes.responseBodySize]));
+                });
+            },
+        });
+        await page.locator(".card.host").waitFor();
+        const sizes = await Promise.all(loads);
+        const total = sizes.reduce((sum, [, bytes]) => sum + bytes, 0);
+        assert.ok(sizes.length >= 3, `${sizes.length} requests`);
+        assert.ok(total > 20_000 && total <= 60_000, `${total} bytes: ${JSON.stringify(sizes)}`);
+    });
+
+    test("shows what the server wants a person to know, until it is hidden", async (t) => {
+        const text = "Other hosts cannot reach 172.17.0.2. Start hostpair with --advertise ADDR.";
+        const now = (await b.api("/status")).json;
+        const status = { ...now, notices: [{ code: "unreachable_address", text }] };
+        const page = await openDashboard(t, b, "#/hosts", {
+            expected: /./,
+            prepare: async (opened) => {
+                await opened.route("**/api/v1/status", (route) => route.fulfill({ json: status }));
+                // No other status comes over it by the stream.
+                await opened.route("**/api/v1/events", (route) =>
+                    route.fulfill({ contentType: "text/event-stream", body: ": hello\n\n" }),
+                );
+            },
+        });
+        const notice = page.locator("[data-notice]");
+        await notice.getByText(text).waitFor();
+        assert.equal(await notice.locator("code").innerText(), "--advertise");
+        await assertAccessible(page, "a notice");
+        await notice.getByRole("button", { name: "Hide this" }).click();
+        await notice.waitFor({ state: "detached" });
+    });
+
+    test("takes over a setting that is changed elsewhere", async (t) => {
+        const page = await openDashboard(t, b, "#/settings");
+        const name = page.getByRole("textbox", { name: "Name", exact: true });
+        await waitFor(async () => (await name.inputValue()) === "workbench", { what: "the name" });
+        await b.api("/settings", { method: "PATCH", json: { name: "garage", theme: "dark" } });
+        await waitFor(async () => (await name.inputValue()) === "garage", { what: "the new name" });
+        await page.locator('html[data-theme="dark"]').waitFor();
+        await page.locator(".identity-name").getByText("garage").waitFor();
+        await b.api("/settings", { method: "PATCH", json: { name: "workbench", theme: "auto" } });
+        await waitFor(async () => (await name.inputValue()) === "workbench", { what: "the old name" });
     });
 
     test("speaks Chinese when the browser does, and the language that was set", async (t) => {
@@ -214,6 +260,39 @@ describe("dashboard views", { skip }, () => {
         assert.equal(readFileSync(join(b.shareDir, "dropped.txt"), "utf8"), "dropped\n");
     });
 
+    test("previews what is shared from here, and deletes a folder after a question", async (t) => {
+        const folder = join(b.shareDir, "album");
+        await mkdir(folder, { recursive: true });
+        await writeFile(join(folder, "words & 字.txt"), "shared words\n");
+        await writeFile(join(folder, "dot.png"), PIXEL);
+        const page = await openDashboard(t, b, "#/share/album");
+        await page.getByRole("button", { name: "words & 字.txt", exact: true }).click();
+        await page.getByRole("dialog").getByText("shared words").waitFor();
+        await page.keyboard.press("Escape");
+        await page.getByRole("button", { name: "dot.png", exact: true }).click();
+        const picture = page.getByRole("dialog").locator("img");
+        await waitFor(() => picture.evaluate((image) => /** @type {any} */ (image).naturalWidth === 1), {
+            what: "the picture",
+        });
+        await page.keyboard.press("Escape");
+
+        await page
+            .getByRole("navigation", { name: "Where you are" })
+            .getByRole("link", { name: "Share" })
+            .click();
+        await page.getByRole("button", { name: "More actions for album" }).click();
+        await page.getByRole("menuitem", { name: "Delete" }).click();
+        const dialog = page.getByRole("dialog");
+        await dialog.getByText("2 files").waitFor();
+        await dialog.getByRole("button", { name: "Cancel" }).click();
+        assert.equal(existsSync(folder), true);
+        await page.getByRole("button", { name: "More actions for album" }).click();
+        await page.getByRole("menuitem", { name: "Delete" }).click();
+        await dialog.getByRole("button", { name: "Delete" }).click();
+        await page.locator(".virtual").getByText("album").waitFor({ state: "detached" });
+        assert.equal(existsSync(folder), false);
+    });
+
     test("previews a text and a picture in place", async (t) => {
         const page = await openDashboard(t, b, `#/hosts/${host.id}`, { expected: /\/content$/ });
         await page.getByRole("button", { name: "notes.txt", exact: true }).click();
@@ -325,6 +404,7 @@ describe("dashboard views", { skip }, () => {
         for (const [keys, heading] of /** @type {const} */ ([
             ["gd", "Downloads"],
             ["gs", "Share"],
+            ["gm", "Messages"],
             ["ga", "Activity"],
             ["gp", "Settings"],
             ["gh", "Hosts"],
@@ -391,12 +471,61 @@ describe("dashboard views", { skip }, () => {
         const far = await addHost(c, link.port);
         await download(c, { host: far.id, path: "served.bin" });
         const page = await openDashboard(t, b, "#/activity");
-        await page.locator("tbody").getByText("served.bin").first().waitFor();
+        const row = page.locator("[data-connection]", { hasText: "served.bin" });
+        await row.first().waitFor();
         await page.locator(".uplot canvas").waitFor();
         await page.getByRole("button", { name: "5 min" }).click();
         await page.locator(".uplot canvas").waitFor();
         await page.getByRole("navigation").getByRole("link", { name: "Share" }).click();
         await page.getByRole("heading", { name: "Being downloaded from here" }).waitFor();
+        const readers = page.locator(".readers li");
+        assert.equal(await readers.count(), 1, "one line, whatever number of connections");
+        assert.match(await readers.innerText(), /served\.bin/);
+    });
+
+    test("closes a connection, and blocks a host from where it is seen", async (t) => {
+        // The only host that this one knows, so that an address names it.
+        const giver = await startHostpair({ t, name: "giver" });
+        const c = await startHostpair({ t, name: "taker" });
+        await addHost(giver, c.peerPort);
+        await makeFile(join(giver.shareDir, "held.bin"), 32 * MiB, 42);
+        await waitFor(async () => (await giver.api("/share/files?q=held")).json.files.length === 1, {
+            what: "held.bin in the share",
+        });
+        // Slow enough that it is there when the button is pressed.
+        const link = await startLink({ t, to: giver.peerPort, rate: MiB });
+        const far = await addHost(c, link.port);
+        await download(c, { host: far.id, path: "held.bin" });
+        const page = await openDashboard(t, giver, "#/activity", { expected: /\/connections\// });
+        const row = page.locator("[data-connection]", { hasText: "held.bin" });
+        await row.first().waitFor();
+        const id = await row.first().getAttribute("data-connection");
+        await page
+            .locator(`[data-connection="${id}"]`)
+            .getByRole("button", { name: /Close the connection/ })
+            .click();
+        await page.locator(`[data-connection="${id}"]`).waitFor({ state: "detached" });
+        const ids = (await giver.api("/connections")).json.connections.map(
+            (/** @type {any} */ one) => `${one.id}`,
+        );
+        assert.ok(!ids.includes(id), `${id} is still among ${ids}`);
+
+        // It connects again by itself; blocked, it does not.
+        await row.first().waitFor({ timeout: 30_000 });
+        await row
+            .first()
+            .getByRole("button", { name: /More actions/ })
+            .click();
+        await page.getByRole("menuitem", { name: "Block" }).click();
+        await page.getByRole("dialog").getByRole("button", { name: "Block" }).click();
+        await row.first().waitFor({ state: "detached", timeout: 30_000 });
+        const blocked = (await giver.api("/hosts")).json.hosts.filter(
+            (/** @type {any} */ one) => one.blocked,
+        );
+        assert.deepEqual(
+            blocked.map((/** @type {any} */ one) => one.name),
+            ["taker"],
+        );
     });
 
     test("shows the QR code of the address that others use", async (t) => {

@@ -29,6 +29,8 @@ const RETRY_MIN_MS = 500;
 const RETRY_MAX_MS = 8_000;
 /** Log lines that the page keeps. */
 const LOG_MAX = 1000;
+/** How often connections are listed while they are shown, milliseconds. */
+const CONNECTIONS_MS = 10_000;
 /** Messages that are loaded at once. */
 export const MESSAGES_PAGE = 500;
 
@@ -197,6 +199,17 @@ const wanted = new Set<Part>();
 export function want(part: Part): Promise<void> {
   wanted.add(part);
   return loaders[part]();
+}
+
+/**
+ * Connections come and go faster than the server looks at them: one that was listed and has gone before it was looked at
+ * is never told to be gone. So while they are shown they are listed again now and then, and after a change of ours.
+ */
+export function keepConnections(): () => void {
+  const again = (): void => void want("connections").catch(() => {});
+  again();
+  const timer = setInterval(() => document.visibilityState === "visible" && again(), CONNECTIONS_MS);
+  return () => clearInterval(timer);
 }
 
 /** Loads everything that events keep current. */

@@ -8,7 +8,7 @@ import { t } from "../i18n";
 import { Button, Empty, Failed, Menu, Segments } from "../parts/bits";
 import { Lazy } from "../parts/lazy";
 import { requestOf } from "../parts/requests";
-import { connections, hostName, hosts, log, missing, want } from "../state/store";
+import { connections, hostName, hosts, keepConnections, log, missing, want } from "../state/store";
 import { attempt, notify, sentence } from "../state/ui";
 import { blocking } from "./hosts";
 
@@ -24,9 +24,10 @@ export function ActivityView() {
   const error = useSignal<string | null>(null);
   const load = (): void => {
     error.value = null;
-    Promise.all([want("connections"), want("log")]).catch((reason) => (error.value = sentence(reason)));
+    want("log").catch((reason) => (error.value = sentence(reason)));
   };
   useEffect(load, []);
+  useEffect(keepConnections, []);
   return (
     <section class="view" aria-labelledby="view-title">
       <div class="view-head">
@@ -116,7 +117,7 @@ function ConnectionRow({ id }: { id: number | string }) {
   const close = (): void =>
     void attempt(async () => {
       await api.closeConnection(id);
-      connections.remove(id);
+      await want("connections");
       notify("info", t("connections.closed", { name }));
     });
   return (

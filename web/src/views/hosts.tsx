@@ -10,7 +10,7 @@ import { peerUrl } from "../parts/dialogs";
 import { offer } from "../parts/drop";
 import { Icon } from "../parts/icons";
 import { Lazy } from "../parts/lazy";
-import { hosts, messages, missing, settings, status } from "../state/store";
+import { connections, hosts, messages, missing, settings, status, want } from "../state/store";
 import { attempt, copy, dialog, go, href, narrow, notify } from "../state/ui";
 import type { Host } from "../types";
 
@@ -197,6 +197,7 @@ export function hostActions(host: Host): MenuItem[] {
 export function blocking(id: string, name: string, blocked: boolean): MenuItem {
   const set = async (to: boolean): Promise<void> => {
     hosts.put(await api.blockHost(id, to));
+    if (connections.loaded.peek()) void want("connections").catch(() => {});
     notify("info", t(to ? "host.block.done" : "host.unblock.done", { name }));
   };
   if (blocked) return { label: t("host.unblock"), icon: "check", run: () => void attempt(() => set(false)) };
