@@ -266,6 +266,29 @@ static int check_expectations(hp_db_t *db, char *fixture)
     return count;
 }
 
+/* A fixture has rows for every table of its version: what no row is in could get lost unseen. */
+static void assert_rows_everywhere(hp_db_t *db, const char *fixture)
+{
+    sqlite3_stmt *tables;
+    assert_int_equal(sqlite3_prepare_v2(hp_db_handle(db),
+                                        "SELECT name FROM sqlite_schema WHERE type = 'table'"
+                                        " AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'",
+                                        -1, &tables, NULL),
+                     SQLITE_OK);
+    while (sqlite3_step(tables) == SQLITE_ROW) {
+        const char *table = (const char *)sqlite3_column_text(tables, 0);
+        char *query = hp_sprintf("SELECT count(*) > 0 FROM \"%s\"", table);
+        sqlite3_stmt *rows;
+        assert_int_equal(sqlite3_prepare_v2(hp_db_handle(db), query, -1, &rows, NULL), SQLITE_OK);
+        assert_int_equal(sqlite3_step(rows), SQLITE_ROW);
+        if (sqlite3_column_int(rows, 0) == 0)
+            fail_msg("%s has no row for the table %s", fixture, table);
+        sqlite3_finalize(rows);
+        free(query);
+    }
+    sqlite3_finalize(tables);
+}
+
 static void every_old_version_is_brought_up_to_date_with_its_rows(void **state)
 {
     glob_t files;
@@ -285,6 +308,7 @@ static void every_old_version_is_brought_up_to_date_with_its_rows(void **state)
         char *sql = hp_strndup(fixture, size);
         free(fixture);
         run(db, sql);
+        assert_rows_everywhere(db, files.gl_pathv[i]);
         hp_db_close(db);
 
         hp_err_t err = {0};
