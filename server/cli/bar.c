@@ -15,8 +15,8 @@
 #define NAME_MAX      40
 #define BAR_MIN       8
 #define BAR_MAX       40
-#define SPEED_WIDTH   10 /* "99.9 MB/s" */
-#define ETA_WIDTH     13 /* "9 min 59 s" with "left" cut off; "1 h 5 min" */
+#define SPEED_WIDTH   9  /* "99.9 MB/s" */
+#define ETA_WIDTH     16 /* "23 h 59 min left" */
 #define LINE_MAX      4096
 
 /* How the line is divided; 0: the part is not shown. */
@@ -97,14 +97,14 @@ char *hp_bar_text(const hp_progress_t *p, int columns, bool glyphs)
                  layout.percent, true);
     if (layout.speed > 0)
         add_cell(&out, hp_text_speed(p->speed_bps, text), layout.speed, true);
-    if (layout.eta > 0) {
-        char time[HP_TEXT_SIZE];
-        snprintf(text, sizeof text, "%.40s left", hp_text_duration(p->eta_s, time));
-        add_cell(&out, p->eta_s >= 0 && p->done < p->total ? text : "", layout.eta, true);
-    }
     if (layout.sources > 0) {
         snprintf(text, sizeof text, "%d source%s", p->sources, p->sources == 1 ? "" : "s");
         add_cell(&out, text, layout.sources, false);
+    }
+    if (layout.eta > 0) {
+        char time[HP_TEXT_SIZE];
+        snprintf(text, sizeof text, "%.40s left", hp_text_duration(p->eta_s, time));
+        add_cell(&out, p->eta_s >= 0 && p->done < p->total ? text : "", layout.eta, false);
     }
     if (layout.note > 0)
         add_cell(&out, p->note, layout.note, false);

@@ -151,7 +151,7 @@ describe("get", () => {
             columns: 120,
             env: asks(own),
         });
-        await seen.shows(/^a-rather-long-name-of-a-film\.mkv  .*MB\/s.*left  1 source/);
+        await seen.shows(/^a-rather-long-name-of-a-film\.mkv  .*MB\/s  1 source .*left/);
         seen.resize(40);
         await seen.shows(/^a-rath\S*…  [━─]+ +\d+ %/);
         const line = seen.screen().split("\n")[0];

@@ -234,8 +234,10 @@ static void the_bar_shows_what_there_is_room_for(void **state)
         .name = "holiday.mp4", .done = 430, .total = 1000, .speed_bps = 12300000, .eta_s = 12, .sources = 3};
     assert_bar(
         p, 100,
-        "holiday.mp4  [################----------------------]   43 %   12.3 MB/s      12 s left  3 sources");
-    assert_bar(p, 39, "holiday.…  [###----]   43 %   12.3 MB/s");
+        "holiday.mp4  [###############----------------------]   43 %  12.3 MB/s  3 sources   12 s left");
+    assert_bar(p, 39, "holiday.…  [###-----]   43 %  12.3 MB/s");
+    p.eta_s = 86340;
+    assert_bar(p, 80, "holiday.mp4  [#######----------]   43 %  12.3 MB/s  3 sources   23 h 59 min left");
     p.note = "waiting for a source: no route to host";
     assert_bar(p, 60, "holiday…  [##----]   43 %  waiting for a source: no route t…");
 }
