@@ -189,7 +189,7 @@ static hp_progress_t progress_of_all(get_t *self)
     if (sum.total >= 0 && sum.speed_bps > 0)
         sum.eta_s = (sum.total - sum.done + sum.speed_bps - 1) / sum.speed_bps;
     sum.note = sum.speed_bps == 0 ? note : NULL;
-    snprintf(self->note, sizeof self->note, "%zu of %zu", finished, self->count);
+    snprintf(self->note, sizeof self->note, "%zu of %zu done", finished, self->count);
     return sum;
 }
 
