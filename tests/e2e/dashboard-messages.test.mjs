@@ -130,6 +130,11 @@ describe("dashboard messages", { skip }, () => {
         const here = await openDashboard(t, a, `#/messages/${ofB}`);
         await here.getByRole("button", { name: "Offer a file" }).click();
         const dialog = here.getByRole("dialog");
+        await dialog.getByRole("searchbox").fill("nothing like it");
+        await dialog.getByRole("searchbox").press("Enter");
+        await dialog.getByText("Nothing found").waitFor();
+        assert.deepEqual((await a.api("/messages")).json.messages, [], "Enter in the search sends nothing");
+        await dialog.getByRole("searchbox").fill("");
         await dialog.getByRole("button", { name: /films/ }).click();
         await dialog.getByRole("button", { name: /trailer\.bin/ }).waitFor();
         await assertAccessible(here, "the dialog that picks a file");
@@ -206,13 +211,19 @@ describe("dashboard messages", { skip }, () => {
         await send("come and see");
         await waitFor(async () => (await told()).shown.length === 1, { what: "a notification" });
         assert.deepEqual((await told()).shown[0], { title: "studio", body: "come and see" });
+        await makeFile(join(a.shareDir, "late.bin"), MiB, 9);
+        await b.api("/downloads", { json: { host: ofA, path: "late.bin" } });
+        await waitFor(async () => (await told()).shown.length === 2, { what: "word of the download" });
+        assert.deepEqual((await told()).shown[1], { title: "hostpair", body: "late.bin is here" });
+        await send("come again");
+        await waitFor(async () => (await told()).shown.length === 3, { what: "another notification" });
         await look(page, "visible");
         await page.evaluate(() => /** @type {any} */ (window).last.onclick());
-        await bubble(page, "come and see").waitFor();
+        await bubble(page, "come again").waitFor();
         assert.equal(await page.evaluate(() => location.hash), `#/messages/${ofA}`);
         await send("in front");
         await bubble(page, "in front").waitFor();
-        assert.equal((await told()).shown.length, 1, "nothing while somebody looks");
+        assert.equal((await told()).shown.length, 3, "nothing while somebody looks");
     });
 
     test("shows the newest messages first and older ones on demand", async (t) => {

@@ -193,6 +193,11 @@ describe("dashboard", { skip }, () => {
         const b = await startHostpair({ t, name: "workbench" });
         const host = await addHost(b, a.peerPort);
         const page = await openDashboard(t, b, `#/hosts/${host.id}`);
+        const every = page.getByRole("checkbox", { name: "Select all" });
+        await every.check();
+        await page.getByRole("button", { name: /^Download 4 \(/ }).waitFor();
+        await every.uncheck();
+        await page.getByRole("button", { name: /^Download 4 \(/ }).waitFor({ state: "detached" });
         for (const name of ["album", "a.bin", "b.bin"]) {
             await page.getByRole("checkbox", { name: `Select ${name}` }).check();
         }

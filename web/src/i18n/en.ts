@@ -333,7 +333,7 @@ export default {
   "state.offline": "offline",
   "state.online": "online",
   "tell.denied": "The browser does not allow this page to notify.",
-  "tell.help": "Messages show up outside of the page while it is in the background.",
+  "tell.help": "Messages and finished downloads show up outside of the page while it is in the background.",
   "tell.off": "Notifications are on",
   "tell.on": "Notify me",
   "theme.dark": "Dark",

@@ -329,7 +329,7 @@ const zh: Dictionary = {
   "state.offline": "离线",
   "state.online": "在线",
   "tell.denied": "浏览器不允许此页面发送通知。",
-  "tell.help": "页面在后台时，消息会以系统通知显示。",
+  "tell.help": "页面在后台时，新消息和完成的下载会以系统通知显示。",
   "tell.off": "通知已开启",
   "tell.on": "开启通知",
   "theme.dark": "深色",

@@ -273,21 +273,28 @@ function flush(): void {
   });
 }
 
-/** Whether a download that was under way is over now. */
+/** Whether a download that was under way is over now; one that the list did not have began after it was loaded. */
 function hasEnded(now: Download): boolean {
   const before = downloads.signalOf(now.id)?.peek().state;
-  if (before === undefined || before === now.state) return false;
+  if (before === now.state || !downloads.loaded.peek()) return false;
   return now.state === "done" || now.state === "failed";
 }
 
 /** Tells the person what has ended, unless the list of downloads is on the screen and shows it. */
 function announce(ended: Download[]): void {
+  const done = ended.filter((one) => one.state === "done");
+  if (done.length > 0) {
+    const one = done.length === 1 ? done[0]! : undefined;
+    const text = one ? t("notice.done", { name: one.name }) : t("notice.done.many", { n: done.length });
+    background("hostpair", text, `done ${done[0]!.id}`, () =>
+      one ? go("downloads", one.id) : go("downloads"),
+    );
+  }
   if (route.peek().path[0] === "downloads") return;
   const show = (to: string): { label: string; run: () => void } => ({
     label: t("show"),
     run: () => (location.hash = to),
   });
-  const done = ended.filter((one) => one.state === "done");
   if (done.length === 1) {
     notify("good", t("notice.done", { name: done[0]!.name }), show(`#/downloads/${done[0]!.id}`));
   } else if (done.length > 1) notify("good", t("notice.done.many", { n: done.length }), show("#/downloads"));

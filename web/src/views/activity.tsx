@@ -130,7 +130,7 @@ function ConnectionRow({ id }: { id: number | string }) {
         {requestOf(one.path)}
         {!active && <span class="muted small"> · {t("connections.idle")}</span>}
       </td>
-      <td class="number">{one.speed_bps > 0 ? speed(one.speed_bps) : "–"}</td>
+      <td class="number">{active && one.speed_bps > 0 ? speed(one.speed_bps) : "–"}</td>
       <td class="number">{bytes(one.bytes_sent)}</td>
       <td>{ago(one.since)}</td>
       <td class="muted" title={one.user_agent ?? ""}>

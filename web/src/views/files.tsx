@@ -390,8 +390,8 @@ export function FileTable({
               disabled={list.selecting.value}
               aria-label={t("select.all")}
               onClick={(event) => {
-                event.preventDefault();
-                void list.selectAll();
+                const box = event.currentTarget;
+                void list.selectAll().then(() => (box.checked = list.allSelected.peek()));
               }}
             />
           </span>

@@ -301,66 +301,69 @@ function Compose({ to: key, name }: { to: string; name: string }) {
     });
     box.current?.focus();
   };
+  // The dialog stands beside the form: Enter in its search sends nothing.
   return (
-    <form
-      class="compose"
-      onSubmit={(event) => {
-        event.preventDefault();
-        submit();
-      }}
-    >
-      {offer && (
-        <p class="attached">
-          <Icon name={fileIcon(offer.path, null)} size={18} />
-          <span class="ellipsis">{offer.path}</span>
-          <span class="muted">{bytes(offer.size)}</span>
-          <Button
-            icon="close"
-            kind="quiet"
-            iconOnly
-            label={t("messages.attach.clear", { name: baseName(offer.path) })}
-            onClick={() => (attached.value = null)}
-          />
-        </p>
-      )}
-      <Button
-        icon="attach"
-        kind="quiet"
-        iconOnly
-        label={t("messages.attach")}
-        onClick={() => (picking.value = true)}
-      />
-      <textarea
-        ref={box}
-        rows={2}
-        value={text.value}
-        dir="auto"
-        aria-label={t("messages.to", { name })}
-        placeholder={t("messages.to", { name })}
-        title={t("messages.keys")}
-        onInput={(event) => {
-          text.value = event.currentTarget.value;
-          drafts.set(key, text.value);
+    <>
+      <form
+        class="compose"
+        onSubmit={(event) => {
+          event.preventDefault();
+          submit();
         }}
-        onKeyDown={(event) => {
-          if (event.key === "Enter" && !event.shiftKey && !event.isComposing) {
-            event.preventDefault();
-            submit();
-          }
-        }}
-      />
-      <Button
-        type="submit"
-        kind="primary"
-        label={t("messages.send")}
-        disabled={nothing || length > TEXT_MAX}
-      />
-      {length > TEXT_MAX && <p class="bad">{t("messages.long", { n: length - TEXT_MAX })}</p>}
-      {error.value && (
-        <p class="bad" role="alert">
-          {error.value}
-        </p>
-      )}
+      >
+        {offer && (
+          <p class="attached">
+            <Icon name={fileIcon(offer.path, null)} size={18} />
+            <span class="ellipsis">{offer.path}</span>
+            <span class="muted">{bytes(offer.size)}</span>
+            <Button
+              icon="close"
+              kind="quiet"
+              iconOnly
+              label={t("messages.attach.clear", { name: baseName(offer.path) })}
+              onClick={() => (attached.value = null)}
+            />
+          </p>
+        )}
+        <Button
+          icon="attach"
+          kind="quiet"
+          iconOnly
+          label={t("messages.attach")}
+          onClick={() => (picking.value = true)}
+        />
+        <textarea
+          ref={box}
+          rows={2}
+          value={text.value}
+          dir="auto"
+          aria-label={t("messages.to", { name })}
+          placeholder={t("messages.to", { name })}
+          title={t("messages.keys")}
+          onInput={(event) => {
+            text.value = event.currentTarget.value;
+            drafts.set(key, text.value);
+          }}
+          onKeyDown={(event) => {
+            if (event.key === "Enter" && !event.shiftKey && !event.isComposing) {
+              event.preventDefault();
+              submit();
+            }
+          }}
+        />
+        <Button
+          type="submit"
+          kind="primary"
+          label={t("messages.send")}
+          disabled={nothing || length > TEXT_MAX}
+        />
+        {length > TEXT_MAX && <p class="bad">{t("messages.long", { n: length - TEXT_MAX })}</p>}
+        {error.value && (
+          <p class="bad" role="alert">
+            {error.value}
+          </p>
+        )}
+      </form>
       {picking.value && (
         <PickShared
           onClose={() => (picking.value = false)}
@@ -371,7 +374,7 @@ function Compose({ to: key, name }: { to: string; name: string }) {
           }}
         />
       )}
-    </form>
+    </>
   );
 }
 
@@ -406,20 +409,22 @@ function Bubble({ message, tagged }: { message: Message; tagged: boolean }) {
       )}
       {message.offer && <OfferCard message={message} offer={message.offer} />}
       <div class="bubble-foot">
-        <time dateTime={at} title={dateTime(at)}>
-          {today ? timeOfDay(at) : dateTime(at)}
-        </time>
-        {tagged && <span>{t("message.everyone")}</span>}
-        {!message.incoming && <DeliveryState message={message} />}
-        {failed && (
-          <button
-            type="button"
-            class="link"
-            onClick={() => void attempt(async () => messages.put(await api.retryMessage(message.id)))}
-          >
-            {t("delivery.retry")}
-          </button>
-        )}
+        <div class="bubble-facts">
+          <time dateTime={at} title={dateTime(at)}>
+            {today ? timeOfDay(at) : dateTime(at)}
+          </time>
+          {tagged && <span>{t("message.everyone")}</span>}
+          {!message.incoming && <DeliveryState message={message} />}
+          {failed && (
+            <button
+              type="button"
+              class="link"
+              onClick={() => void attempt(async () => messages.put(await api.retryMessage(message.id)))}
+            >
+              {t("delivery.retry")}
+            </button>
+          )}
+        </div>
         <Menu label={t("message.more")} items={items} />
       </div>
     </div>

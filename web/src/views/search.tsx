@@ -5,11 +5,12 @@ import { useEffect } from "preact/hooks";
 import { api } from "../api";
 import { bytes } from "../format";
 import { t } from "../i18n";
-import { Button, Empty, Failed, Loading } from "../parts/bits";
+import { Empty, Failed, Loading } from "../parts/bits";
 import { Icon, fileIcon } from "../parts/icons";
-import { byRoot, downloads, hostName, hosts, optional } from "../state/store";
-import { attempt, go, href, notify, sentence } from "../state/ui";
+import { hostName, hosts, optional } from "../state/store";
+import { href, sentence } from "../state/ui";
 import type { SearchResult } from "../types";
+import { FileState } from "./files";
 
 export function SearchResults({ query: words }: { query: string }) {
   const results = useSignal<SearchResult[] | null>(null);
@@ -50,19 +51,8 @@ export function SearchResults({ query: words }: { query: string }) {
 }
 
 function Result({ result }: { result: SearchResult }) {
-  const here = result.root ? byRoot.value.get(result.root) : undefined;
   // The copy to fetch: one whose host answers, if there is one.
   const best = result.copies.find((copy) => hosts.get(copy.host)?.state === "online") ?? result.copies[0];
-  const get = async (): Promise<void> => {
-    const download = await api.addDownload(
-      result.root ? { root: result.root } : { host: best!.host, path: best!.path },
-    );
-    downloads.put(download);
-    notify("good", t("download.started", { name: download.name }), {
-      label: t("show"),
-      run: () => go("downloads", download.id),
-    });
-  };
   return (
     <li>
       <Icon name={fileIcon(result.name, null)} />
@@ -81,19 +71,17 @@ function Result({ result }: { result: SearchResult }) {
           {result.copies.length > 3 && ` +${result.copies.length - 3}`}
         </span>
       </div>
-      {here?.state === "done" ? (
-        <span class="file-state here">
-          <Icon name="check" size={16} />
-          {t("file.here")}
-        </span>
-      ) : (
-        <Button
-          icon="downloads"
-          kind="quiet"
-          iconOnly
-          label={t("download.of", { name: result.name })}
-          disabled={!best}
-          onClick={() => void attempt(get)}
+      {best && (
+        <FileState
+          host={best.host}
+          file={{
+            path: best.path,
+            name: result.name,
+            size: result.size,
+            mtime: null,
+            type: null,
+            root: result.root,
+          }}
         />
       )}
     </li>
