@@ -51,6 +51,12 @@ void hp_bencode_bytes(hp_bencode_t *self, const void *data, size_t length)
         add_string(self, data, length);
 }
 
+void hp_bencode_bytes_later(hp_bencode_t *self, size_t length)
+{
+    if (take_place(self))
+        note(self, hp_buf_printf(self->out, "%zu:", length));
+}
+
 void hp_bencode_text(hp_bencode_t *self, const char *text)
 {
     hp_bencode_bytes(self, text, strlen(text));

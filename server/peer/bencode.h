@@ -32,6 +32,8 @@ void hp_bencode_init(hp_bencode_t *self, hp_buf_t *out);
 void hp_bencode_number(hp_bencode_t *self, int64_t value);
 void hp_bencode_bytes(hp_bencode_t *self, const void *data, size_t length);
 void hp_bencode_text(hp_bencode_t *self, const char *text);
+/* A string of length bytes that are not written: they belong where out ends after the call. */
+void hp_bencode_bytes_later(hp_bencode_t *self, size_t length);
 void hp_bencode_dict(hp_bencode_t *self);
 void hp_bencode_end(hp_bencode_t *self);
 

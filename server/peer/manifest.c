@@ -7,19 +7,12 @@
 
 #include "base/mem.h"
 #include "base/path.h"
+#include "layer_reply.h"
 
-#define CHUNK_MIN   16384
-#define DIGEST_SIZE 32
-
-static const char type[] = "application/octet-stream";
+#define CHUNK_MIN 16384
 
 typedef struct {
-    hp_http_request_t *request; /* until the reply begins */
-    hp_http_stream_t *stream;   /* from then on */
-    hp_layer_t *layer;
-    uint64_t count, sent; /* digests */
-    uint8_t *first;       /* the first piece, made before the reply begins */
-    size_t first_count;
+    hp_http_request_t *request;
     char etag[112];
 } manifest_t;
 
@@ -43,73 +36,23 @@ static bool is_root(const char *text)
     return strspn(text, "0123456789abcdef") == 64 && hp_hex_decode(text, digest, sizeof digest) == 0;
 }
 
-static void destroy(void *arg)
+static void destroy(manifest_t *self)
 {
-    manifest_t *self = arg;
-    if (self->layer != NULL)
-        hp_layer_close(self->layer);
-    free(self->first);
+    hp_http_release(self->request);
     free(self);
 }
 
-static void send_piece(manifest_t *self, const uint8_t *digests, size_t count)
-{
-    self->sent += count;
-    hp_http_stream_send(self->stream, digests, count * DIGEST_SIZE,
-                        self->sent == self->count ? HP_STREAM_LAST : HP_STREAM_MORE);
-}
-
-static void on_piece(void *arg, int status, const uint8_t *digests, size_t count)
+static void on_ready(void *arg, int status)
 {
     manifest_t *self = arg;
-    if (status != 0)
-        hp_http_stream_send(self->stream, NULL, 0, HP_STREAM_FAILED);
-    else
-        send_piece(self, digests, count);
-}
-
-static void on_next(void *arg, hp_http_stream_t *stream)
-{
-    manifest_t *self = arg;
-    self->stream = stream;
-    if (self->first == NULL) {
-        hp_layer_next(self->layer, on_piece, self);
-        return;
-    }
-    uint8_t *first = self->first;
-    self->first = NULL;
-    send_piece(self, first, self->first_count); /* which may be the end of self */
-    free(first);
-}
-
-/* Answers with what is known to be there: so a layer whose file has gone is a 404 and no broken reply. */
-static void on_first_piece(void *arg, int status, const uint8_t *digests, size_t count)
-{
-    manifest_t *self = arg;
-    hp_http_request_t *request = self->request;
     if (status != 0) {
-        hp_peer_refuse(request, status);
-        destroy(self);
-        hp_http_release(request);
-        return;
-    }
-    /* The root and the size name the bytes for ever. */
-    hp_http_set_header(request, "ETag", self->etag);
-    hp_http_set_header(request, "Cache-Control", "public, max-age=31536000, immutable");
-    if (count == self->count) {
-        hp_http_reply(request, 200, type, digests, count * DIGEST_SIZE);
-        destroy(self);
+        hp_peer_refuse(self->request, status);
     } else {
-        self->first = memcpy(hp_alloc(count * DIGEST_SIZE), digests, count * DIGEST_SIZE);
-        self->first_count = count;
-        self->stream =
-            hp_http_reply_stream_sized(request, 200, type, self->count * DIGEST_SIZE, on_next, self);
-        if (self->stream != NULL)
-            hp_http_stream_on_end(self->stream, destroy);
-        else
-            destroy(self);
+        /* The root and the size name the bytes for ever. */
+        hp_http_set_header(self->request, "ETag", self->etag);
+        hp_http_set_header(self->request, "Cache-Control", "public, max-age=31536000, immutable");
     }
-    hp_http_release(request);
+    destroy(self);
 }
 
 static void on_opened(void *arg, int status, hp_layer_t *layer, uint64_t count)
@@ -117,13 +60,15 @@ static void on_opened(void *arg, int status, hp_layer_t *layer, uint64_t count)
     manifest_t *self = arg;
     if (status != 0) {
         hp_peer_refuse(self->request, status == HP_E_INVALID ? HP_E_BAD_REQUEST : status);
-        hp_http_release(self->request);
         destroy(self);
         return;
     }
-    self->layer = layer;
-    self->count = count;
-    hp_layer_next(layer, on_first_piece, self);
+    hp_layer_reply(&(hp_layer_reply_t){.request = self->request,
+                                       .layer = layer,
+                                       .count = count,
+                                       .type = "application/octet-stream",
+                                       .ready = on_ready,
+                                       .arg = self});
 }
 
 void hp_peer_manifest(hp_peer_t *peer, hp_http_request_t *request, const char *root)

@@ -16,13 +16,16 @@
 #include "base/mem.h"
 #include "base/path.h"
 #include "bencode.h"
+#include "layer_reply.h"
 #include "share/merkle.h"
 #include "url_path.h"
 
-#define TORRENT_MAX     ((size_t)3 * 1024 * 1024) /* bytes: a layer of 2 MiB, a path of 12 KiB when encoded */
+#define TORRENT_MAX     ((size_t)64 * 1024) /* bytes without the layer: a path of 12 KiB when encoded, twice */
 #define HASHED_A_SECOND ((uint64_t)256 * 1024 * 1024) /* bytes; a guess for Retry-After */
 #define RETRY_MAX       60                            /* seconds */
 #define AUTHORITY_MAX   261                           /* characters of a host name, ":" and a port */
+
+static const char torrent_type[] = "application/x-bittorrent";
 
 typedef struct {
     hp_peer_t *peer;
@@ -138,8 +141,8 @@ static void add_info(hp_bencode_t *out, const torrent_t *self)
     hp_bencode_end(out);
 }
 
-/* layer: NULL for a file of at most one piece. */
-static int write_torrent(const torrent_t *self, const uint8_t *layer, size_t count, hp_buf_t *text)
+/* Without the bytes of the layer, which belong at *split; count 0 for a file of at most one piece. */
+static int write_torrent(const torrent_t *self, uint64_t count, hp_buf_t *text, size_t *split)
 {
     hp_bencode_t out;
     char *url = folder_url(self->request, self->path);
@@ -149,10 +152,11 @@ static int write_torrent(const torrent_t *self, const uint8_t *layer, size_t cou
     add_info(&out, self);
     hp_bencode_text_key(&out, "piece layers");
     hp_bencode_dict(&out);
-    if (layer != NULL) {
+    if (count > 0) {
         hp_bencode_key(&out, self->root, sizeof self->root);
-        hp_bencode_bytes(&out, layer, count * HP_SHA256_SIZE);
+        hp_bencode_bytes_later(&out, count * HP_SHA256_SIZE);
     }
+    *split = text->length;
     hp_bencode_end(&out);
     hp_bencode_text_key(&out, "url-list");
     hp_bencode_text(&out, url);
@@ -161,24 +165,12 @@ static int write_torrent(const torrent_t *self, const uint8_t *layer, size_t cou
     return hp_bencode_finish(&out);
 }
 
-/* Answers, and ends the request's work. */
-static void reply(torrent_t *self, const uint8_t *layer, size_t count)
+static void set_fields(const torrent_t *self)
 {
-    hp_buf_t text;
-    hp_buf_init(&text, TORRENT_MAX);
-    int rc = write_torrent(self, layer, count, &text);
-    if (rc != 0) {
-        hp_peer_refuse(self->request, rc == HP_E_TOO_LARGE ? rc : HP_E_INTERNAL);
-    } else {
-        char *name = hp_sprintf("%s.torrent", hp_path_name(self->path));
-        hp_http_set_attachment(self->request, name);
-        hp_http_set_header(self->request, "Cache-Control", "no-cache");
-        size_t length = text.length;
-        hp_http_reply_owned(self->request, 200, "application/x-bittorrent", hp_buf_take(&text), length);
-        free(name);
-    }
-    hp_buf_dispose(&text);
-    destroy(self);
+    char *name = hp_sprintf("%s.torrent", hp_path_name(self->path));
+    hp_http_set_attachment(self->request, name);
+    hp_http_set_header(self->request, "Cache-Control", "no-cache");
+    free(name);
 }
 
 /* ---- the request's way ---- */
@@ -200,19 +192,79 @@ static void refuse_unhashed(torrent_t *self)
     destroy(self);
 }
 
-static void on_layer(void *arg, int status, uint8_t *digests, size_t count)
+/* The first piece of the layer is there, or is not. */
+static void on_ready(void *arg, int status)
 {
     torrent_t *self = arg;
-    if (hp_http_gone(self->request)) {
+    if (status == HP_E_NOT_FOUND) {
+        refuse_unhashed(self); /* it has changed since it was opened */
+    } else if (status != 0) {
+        refuse(self, status);
+    } else {
+        set_fields(self);
+        destroy(self);
+    }
+}
+
+static char *copy(const char *data, size_t length)
+{
+    return memcpy(hp_alloc(length), data, length);
+}
+
+static void reply_layer(torrent_t *self, hp_layer_t *layer, uint64_t count)
+{
+    hp_buf_t text;
+    size_t split;
+    hp_buf_init(&text, TORRENT_MAX);
+    int rc = write_torrent(self, count, &text, &split);
+    if (rc != 0) {
+        hp_layer_close(layer);
+        refuse(self, rc == HP_E_TOO_LARGE ? rc : HP_E_INTERNAL);
+    } else {
+        hp_layer_reply(&(hp_layer_reply_t){.request = self->request,
+                                           .layer = layer,
+                                           .count = count,
+                                           .type = torrent_type,
+                                           .head = copy(text.data, split),
+                                           .head_length = split,
+                                           .tail = copy(text.data + split, text.length - split),
+                                           .tail_length = text.length - split,
+                                           .ready = on_ready,
+                                           .arg = self});
+    }
+    hp_buf_dispose(&text);
+}
+
+static void on_layer(void *arg, int status, hp_layer_t *layer, uint64_t count)
+{
+    torrent_t *self = arg;
+    if (status == 0 && hp_http_gone(self->request)) {
+        hp_layer_close(layer);
         destroy(self);
     } else if (status == HP_E_NOT_FOUND) {
         refuse_unhashed(self); /* it has changed since it was opened */
     } else if (status != 0) {
         refuse(self, status == HP_E_INVALID ? HP_E_INTERNAL : status);
     } else {
-        reply(self, digests, count);
+        reply_layer(self, layer, count);
     }
-    free(digests);
+}
+
+/* A file of at most one piece. */
+static void reply_small(torrent_t *self)
+{
+    hp_buf_t text;
+    size_t split;
+    hp_buf_init(&text, TORRENT_MAX);
+    int rc = write_torrent(self, 0, &text, &split);
+    if (rc != 0) {
+        hp_peer_refuse(self->request, rc == HP_E_TOO_LARGE ? rc : HP_E_INTERNAL);
+    } else {
+        set_fields(self);
+        hp_http_reply(self->request, 200, torrent_type, text.data, text.length);
+    }
+    hp_buf_dispose(&text);
+    destroy(self);
 }
 
 /* After the client has gone the peer may have, too. */
@@ -233,9 +285,9 @@ static void on_opened(void *arg, int status, const hp_share_file_t *file)
     if (self->size > 0 && hp_hex_decode(file->root, self->root, sizeof self->root) != 0)
         refuse_unhashed(self);
     else if (self->size <= self->piece)
-        reply(self, NULL, 0);
+        reply_small(self);
     else
-        hp_share_layer(self->peer->share, file->root, self->size, self->piece, on_layer, self);
+        hp_layer_open(self->peer->share, file->root, self->size, self->piece, on_layer, self);
 }
 
 void hp_peer_torrent(hp_peer_t *peer, hp_http_request_t *request, const char *encoded)

@@ -23,7 +23,6 @@
 #define RUN_DIGESTS   65536    /* at most behind one piece: 2 MiB */
 #define RUN_BYTES     33554432 /* of a file, read for one piece, as a rule */
 #define READ_SIZE     1048576  /* read and hashed in one go */
-#define WHOLE_DIGESTS 262144   /* of a layer that is given in one go: 8 MiB */
 #define STORED_MAX    4        /* pieces from the store that are made at a time */
 #define READ_MAX      1        /* the same from files */
 
@@ -400,63 +399,4 @@ hp_layers_t *hp_layers_create(void)
 void hp_layers_free(hp_layers_t *self)
 {
     free(self);
-}
-
-/* ---- a whole layer ---- */
-
-typedef struct whole {
-    hp_share_layer_fn done;
-    void *arg;
-    hp_layer_t *layer;
-    uint8_t *digests;
-    size_t count, got;
-} whole_t;
-
-static void end_whole(whole_t *self, int status)
-{
-    if (self->layer != NULL)
-        hp_layer_close(self->layer);
-    if (status != 0) {
-        free(self->digests);
-        self->digests = NULL;
-        self->count = 0;
-    }
-    self->done(self->arg, status, self->digests, self->count);
-    free(self);
-}
-
-static void on_piece(void *arg, int status, const uint8_t *digests, size_t count)
-{
-    whole_t *self = arg;
-    if (status == 0)
-        memcpy(self->digests + self->got * HP_SHARED_ROOT_SIZE, digests, count * HP_SHARED_ROOT_SIZE);
-    self->got += count;
-    if (status != 0 || self->got == self->count)
-        end_whole(self, status);
-    else
-        hp_layer_next(self->layer, on_piece, self);
-}
-
-static void on_opened(void *arg, int status, hp_layer_t *layer, uint64_t count)
-{
-    whole_t *self = arg;
-    self->layer = layer;
-    if (status == 0 && count > WHOLE_DIGESTS)
-        status = HP_E_INVALID;
-    if (status != 0) {
-        end_whole(self, status);
-        return;
-    }
-    self->count = (size_t)count;
-    self->digests = hp_alloc_array(self->count, HP_SHARED_ROOT_SIZE);
-    hp_layer_next(layer, on_piece, self);
-}
-
-void hp_share_layer(hp_share_t *share, const char *root, uint64_t size, uint64_t chunk,
-                    hp_share_layer_fn done, void *arg)
-{
-    whole_t *self = hp_alloc(sizeof *self);
-    self->done = done;
-    self->arg = arg;
-    hp_layer_open(share, root, size, chunk, on_opened, self);
 }

@@ -113,10 +113,4 @@ void hp_layer_next(hp_layer_t *layer, hp_layer_next_fn done, void *arg);
 /* Not while a piece is on its way. */
 void hp_layer_close(hp_layer_t *layer);
 
-/* The whole layer in one go: 32 bytes a chunk, for the caller to free(). Codes as above, and HP_E_INVALID for
- * a layer of more than 262,144 digests (8 MiB). */
-typedef void (*hp_share_layer_fn)(void *arg, int status, uint8_t *digests, size_t count);
-void hp_share_layer(hp_share_t *share, const char *root, uint64_t size, uint64_t chunk,
-                    hp_share_layer_fn done, void *arg);
-
 #endif

@@ -158,4 +158,25 @@ describe("a layer of the hash tree of a large file", { concurrency: 1 }, () => {
         await waitFor(async () => (await a.api("/connections")).json.connections.length <= 10);
         assert.equal((await a.peer(target)).body.length, 32 * count);
     });
+
+    test("is in a torrent as well, however many chunks it has", async (t) => {
+        const a = await startHostpair({ t, name: "a" });
+        const size = 3 * GiB + 1;
+        const file = await open(join(a.shareDir, "hole"), "w");
+        await file.truncate(size);
+        await file.close();
+        await hashed(a, 1, size);
+        const { headers } = await a.peer("/hole", { method: "HEAD" });
+        const layer = (await a.peer(`/manifest/${headers["hostpair-root"]}?chunk=${MiB}`)).body;
+        assert.equal(layer.length, 32 * 3073);
+        const torrent = await a.peer("/torrent/hole");
+        assert.equal(torrent.status, 200);
+        assert.equal(torrent.headers["content-length"], String(torrent.body.length));
+        const at = torrent.body.indexOf(layer);
+        assert.ok(at > 0, "the layer is in it");
+        assert.match(torrent.body.subarray(at - 80, at).toString("latin1"), /piece layersd32:[^]{32}98336:$/);
+        assert.match(torrent.body.subarray(at + layer.length).toString(), /^e8:url-list\d+:http:.*e$/);
+        const head = await a.peer("/torrent/hole", { method: "HEAD" });
+        assert.equal(head.headers["content-length"], String(torrent.body.length));
+    });
 });

@@ -64,6 +64,25 @@ static void numbers_are_decimal_with_a_sign_and_no_more(void **state)
     }
 }
 
+static void bytes_may_come_later(void **state)
+{
+    (void)state;
+    writer_t w;
+    begin(&w);
+    hp_bencode_dict(&w.out);
+    hp_bencode_text_key(&w.out, "a");
+    hp_bencode_bytes_later(&w.out, 70000);
+    assert_int_equal(w.buf.length, 10); /* where they belong */
+    hp_bencode_text_key(&w.out, "b");
+    hp_bencode_number(&w.out, 1);
+    hp_bencode_end(&w.out);
+    ends_as(&w, "d1:a70000:1:bi1ee", 17);
+    begin(&w);
+    hp_bencode_dict(&w.out);
+    hp_bencode_bytes_later(&w.out, 1); /* where a key belongs */
+    ends_with_error(&w, HP_E_INVALID, "d");
+}
+
 static void strings_hold_any_bytes(void **state)
 {
     (void)state;
@@ -224,6 +243,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(numbers_are_decimal_with_a_sign_and_no_more),
+        cmocka_unit_test(bytes_may_come_later),
         cmocka_unit_test(strings_hold_any_bytes),
         cmocka_unit_test(dictionaries_hold_keys_and_values_in_order),
         cmocka_unit_test(keys_out_of_order_are_refused),

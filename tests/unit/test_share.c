@@ -438,7 +438,7 @@ static void everything_outstanding_is_called_back_when_the_share_ends(void **sta
         hp_share_open(f->share, "x", on_cancelled_open, &calls);
         hp_share_rows(f->share, NULL, 5, on_cancelled_rows, &calls);
         hp_share_names(f->share, on_cancelled_names, &calls);
-        hp_share_layer(f->share, root, 0, 16384, on_cancelled_layer, &calls);
+        read_whole_layer(f->share, root, 0, 16384, on_cancelled_layer, &calls);
     }
     hp_share_destroy(f->share, on_fixture_closed, f);
     WAIT_FOR(f, f->closed);
