@@ -3,6 +3,7 @@
 #ifndef HP_PEER_INTERNAL_H
 #define HP_PEER_INTERNAL_H
 
+#include "gate.h"
 #include "peer.h"
 
 struct hp_peer {
@@ -11,11 +12,16 @@ struct hp_peer {
     const hp_self_t *self;
     hp_hosts_t *hosts;            /* or NULL */
     hp_messages_t *messages;      /* or NULL */
+    hp_gate_t *gate;              /* to the index */
+    struct hp_peer_names *names;  /* names.c: GET /list as text */
     hp_http_listener_t *listener; /* NULL once it has closed */
     unsigned timers;              /* that are open */
     void (*closed)(void *arg);
     void *closed_arg;
 };
+
+struct hp_peer_names *hp_peer_names_create(hp_share_t *share);
+void hp_peer_names_release(struct hp_peer_names *names);
 
 /* A timer more or less; the last one lets a closing peer finish. */
 void hp_peer_timer_opened(hp_peer_t *peer);
@@ -23,6 +29,7 @@ void hp_peer_timer_closed(hp_peer_t *peer);
 
 void hp_peer_about(hp_peer_t *peer, hp_http_request_t *request);
 void hp_peer_list(hp_peer_t *peer, hp_http_request_t *request);
+void hp_peer_list_names(hp_peer_t *peer, hp_http_request_t *request);
 /* Which state of the list GET /list shows now; its ETag without the quotes. The host's id in it keeps the
  * tags of two databases apart. */
 #define HP_PEER_TAG_SIZE (HP_HOST_ID_SIZE + 24)

@@ -1,4 +1,5 @@
-/* GET /list: the names in the folder as text, or every file at any depth as one JSON object a line. */
+/* GET /list: every file at any depth as one JSON object a line, or the names in the folder as text
+ * (names.c). */
 #include "internal.h"
 
 #include <inttypes.h>
@@ -10,30 +11,16 @@
 #include "base/mem.h"
 #include "base/path.h"
 
-#define PAGE_ROWS 1000
+#define PAGE_ROWS 250 /* a page is in memory until its client has taken it */
 #define PAGE_MAX                                                                                             \
     ((size_t)64 * 1024 * 1024) /* bytes: above PAGE_ROWS of the longest paths, each byte escaped */
 
 static const char ndjson[] = "application/x-ndjson";
 
-/* ---- text ---- */
-
-static void on_names(void *arg, int status, char *text, size_t length)
-{
-    hp_http_request_t *request = arg;
-    if (status == 0)
-        hp_http_reply_owned(request, 200, "text/plain; charset=utf-8", text, length);
-    else
-        hp_peer_refuse(request, status);
-    hp_http_release(request);
-}
-
-/* ---- NDJSON ---- */
-
 typedef struct {
     hp_peer_t *peer;
-    hp_http_request_t *request; /* until the reply begins */
-    hp_http_stream_t *stream;   /* from then on */
+    hp_http_request_t *request;
+    hp_http_stream_t *stream; /* once the reply has begun */
     char etag[HP_PEER_TAG_SIZE + 2];
     char *after; /* the last path that was read */
     hp_buf_t page;
@@ -43,6 +30,7 @@ typedef struct {
 
 static void destroy(list_t *self)
 {
+    hp_http_release(self->request);
     free(self->after);
     hp_buf_dispose(&self->page);
     free(self);
@@ -84,7 +72,6 @@ static void add_row(hp_buf_t *page, const hp_share_row_t *row)
 
 static void take_page(list_t *self, const hp_share_row_t *rows, size_t count)
 {
-    hp_buf_clear(&self->page);
     for (size_t i = 0; i < count; i++)
         add_row(&self->page, &rows[i]);
     self->last = count < PAGE_ROWS;
@@ -94,10 +81,13 @@ static void take_page(list_t *self, const hp_share_row_t *rows, size_t count)
     }
 }
 
+/* The stream has a copy, and may have ended self on return. */
 static void send_page(list_t *self)
 {
-    hp_http_stream_send(self->stream, self->page.data, self->page.length,
-                        self->last ? HP_STREAM_LAST : HP_STREAM_MORE);
+    hp_buf_t page = self->page;
+    hp_buf_init(&self->page, PAGE_MAX);
+    hp_http_stream_send(self->stream, page.data, page.length, self->last ? HP_STREAM_LAST : HP_STREAM_MORE);
+    hp_buf_dispose(&page);
 }
 
 static void on_next_rows(void *arg, int status, const hp_share_row_t *rows, size_t count)
@@ -119,7 +109,7 @@ static void on_next(void *arg, hp_http_stream_t *stream)
         self->page_ready = false;
         send_page(self);
     } else {
-        hp_share_rows(self->peer->share, self->after, PAGE_ROWS, on_next_rows, self);
+        hp_gate_rows(self->peer->gate, self->request, self->after, PAGE_ROWS, on_next_rows, self);
     }
 }
 
@@ -145,7 +135,6 @@ static void on_first_rows(void *arg, int status, const hp_share_row_t *rows, siz
                 destroy(self);
         }
     }
-    hp_http_release(request);
 }
 
 void hp_peer_list_tag(const hp_peer_t *peer, char out[HP_PEER_TAG_SIZE])
@@ -162,6 +151,7 @@ static void list_rows(hp_peer_t *peer, hp_http_request_t *request)
     char tag[HP_PEER_TAG_SIZE];
     self->peer = peer;
     self->request = request;
+    hp_http_addref(request);
     hp_buf_init(&self->page, PAGE_MAX);
     hp_peer_list_tag(peer, tag);
     snprintf(self->etag, sizeof self->etag, "\"%s\"", tag);
@@ -171,18 +161,15 @@ static void list_rows(hp_peer_t *peer, hp_http_request_t *request)
         destroy(self);
         return;
     }
-    hp_http_addref(request);
-    hp_share_rows(peer->share, NULL, PAGE_ROWS, on_first_rows, self);
+    hp_gate_rows(peer->gate, request, NULL, PAGE_ROWS, on_first_rows, self);
 }
 
 void hp_peer_list(hp_peer_t *peer, hp_http_request_t *request)
 {
     hp_http_set_header(request, "Vary", "Accept");
     hp_http_set_header(request, "Cache-Control", "no-cache");
-    if (hp_http_accepts(request, ndjson)) {
+    if (hp_http_accepts(request, ndjson))
         list_rows(peer, request);
-        return;
-    }
-    hp_http_addref(request);
-    hp_share_names(peer->share, on_names, request);
+    else
+        hp_peer_list_names(peer, request);
 }
