@@ -10,7 +10,7 @@ import { ChunkMap, SOURCE_STYLES, Swatch } from "../parts/chunkmap";
 import { DigestFact } from "../parts/digest";
 import { Icon } from "../parts/icons";
 import { downloads, hostName } from "../state/store";
-import { attempt, go, href, sentence } from "../state/ui";
+import { attempt, copy, go, href, sentence } from "../state/ui";
 import type { Chunks, Download, DownloadSource } from "../types";
 import { MainAction, StateLabel, isOpen, reasonOf, removeDownload, share, shownState } from "./downloads";
 
@@ -118,7 +118,22 @@ function facts(download: Download): [string, preact.ComponentChildren][] {
   }
   items.push([t("fact.created"), dateTime(download.created_at)]);
   if (download.finished_at) items.push([t("fact.finished"), dateTime(download.finished_at)]);
-  if (download.root) items.push([t("fact.root"), <code class="breakable">{download.root}</code>]);
+  const { root } = download;
+  if (root) {
+    items.push([
+      t("fact.root"),
+      <span class="fact-root">
+        <code title={root}>{root.slice(0, 20)}…</code>
+        <Button
+          icon="copy"
+          kind="quiet"
+          iconOnly
+          label={t("copy.of", { text: t("fact.root") })}
+          onClick={() => void copy(root)}
+        />
+      </span>,
+    ]);
+  }
   return items;
 }
 
