@@ -21,6 +21,7 @@
 
 #define FAILED_FACTOR 5 /* an address without a host is tried again after so many times times.again */
 #define SELF_FACTOR   30
+#define HINTS_MAX     512 /* probes that may wait when a hint is heeded */
 #define RETRIES_MAX                                                                                          \
     3 /* of an address that a beacon came from: after times.again, and each time twice as long */
 #define RIVAL_FACTOR 3 /* a rival that did not answer for so many times times.silent has gone */
@@ -644,11 +645,21 @@ static bool worth_a_try(hp_hosts_t *hosts, const char *address, uint16_t port, b
     return recent == NULL || recent->at + (uint64_t)hosts->times.again * factor <= now;
 }
 
+/* Anybody can name ports of its own address at which it never answers: such probes take as long as the
+ * others' patience, and must not keep the others' from their turn. */
+static bool is_crowded(const hp_hosts_t *hosts, const char *address)
+{
+    size_t same = 0;
+    for (const hp_try_t *try = hosts->tries; try != NULL; try = try->next)
+        same += !try->decided && strcmp(try->address, address) == 0;
+    return same >= HP_HOSTS_PER_ADDRESS || hosts->try_count >= HINTS_MAX;
+}
+
 static void hint(hp_hosts_t *hosts, const char *address, uint16_t port, hp_found_by_t by, bool changed)
 {
     char canonical[HP_ADDRESS_TEXT];
     if (hosts->closing || hp_address_canonical(address, canonical) != 0 ||
-        !worth_a_try(hosts, canonical, port, changed))
+        !worth_a_try(hosts, canonical, port, changed) || is_crowded(hosts, canonical))
         return;
     hp_recent_t *recent = recent_find(hosts, canonical, port);
     if (recent != NULL)

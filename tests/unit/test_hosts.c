@@ -539,6 +539,30 @@ static void who_sent_a_beacon_and_does_not_answer_is_asked_again(void **state)
     fake_stop(&other);
 }
 
+static void hints_about_ports_that_do_not_answer_keep_nobody_waiting(void **state)
+{
+    net_t *net = *state;
+    static fake_t mute[100];
+    fake_t good = {.id = ID_A, .instance = INSTANCE_1};
+    for (size_t i = 0; i < HP_COUNT(mute); i++) {
+        mute[i] = (fake_t){.mute = true};
+        fake_start(&net->loop, &mute[i], "127.0.0.9", 0);
+        hp_hosts_hint(net->hosts, "127.0.0.9", mute[i].port, HP_FOUND_SCAN);
+    }
+    fake_start(&net->loop, &good, "127.0.0.1", 0);
+    uint64_t begun = hp_clock_ms();
+    hp_hosts_hint(net->hosts, "127.0.0.1", good.port, HP_FOUND_SCAN);
+    wait_until(net, hp_hosts_find(net->hosts, ID_A) != NULL);
+    assert_in_range(hp_clock_ms() - begun, 0, 2000);
+    unsigned asked = 0;
+    for (size_t i = 0; i < HP_COUNT(mute); i++) {
+        asked += mute[i].open;
+        fake_stop(&mute[i]);
+    }
+    assert_in_range(asked, 1, 16);
+    fake_stop(&good);
+}
+
 static void stopping_ends_what_is_under_way(void **state)
 {
     net_t *net = *state;
@@ -595,6 +619,7 @@ int main(void)
         T(one_machine_cannot_fill_the_registry),
         T(hints_are_heeded_once_in_a_while),
         T(who_sent_a_beacon_and_does_not_answer_is_asked_again),
+        T(hints_about_ports_that_do_not_answer_keep_nobody_waiting),
         T(stopping_ends_what_is_under_way),
         cmocka_unit_test(addresses_make_urls),
     };
