@@ -25,6 +25,12 @@ void *hp_alloc_array(size_t count, size_t size)
     return checked(calloc(count > 0 ? count : 1, size > 0 ? size : 1));
 }
 
+void *hp_alloc_aligned(size_t alignment, size_t size)
+{
+    void *memory = NULL;
+    return checked(posix_memalign(&memory, alignment, size) == 0 ? memory : NULL);
+}
+
 void *hp_realloc(void *memory, size_t size)
 {
     return checked(realloc(memory, size > 0 ? size : 1));

@@ -8,6 +8,8 @@
 void *hp_alloc(size_t size);
 void *hp_alloc_array(size_t count, size_t size);
 void *hp_realloc(void *memory, size_t size);
+/* Not zeroed; at an address that is a multiple of alignment, a power of two. */
+void *hp_alloc_aligned(size_t alignment, size_t size);
 char *hp_strdup(const char *text);
 char *hp_strndup(const char *text, size_t length);
 char *hp_sprintf(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -18,7 +18,7 @@ struct step {
     hp_err_t err;
     char *base, *path, *part;
     int64_t download;
-    int fd;
+    int fd, direct_fd;
     uint64_t size, chunk_size;
     hp_part_identity_t identity;
     hp_part_found_t found;
@@ -62,12 +62,20 @@ static step_t *new_step(item_t *item, void (*run)(step_t *), void (*after)(item_
         .part = item->row.part != NULL ? hp_strdup(item->row.part) : NULL,
         .download = item->row.download,
         .fd = item->fd,
+        .direct_fd = -1,
         .size = item->size,
         .chunk_size = item->chunk_size,
         .identity = {.device = item->row.device, .inode = item->row.inode},
         .left = item->left,
     };
     return step;
+}
+
+static void close_opened(int *fd)
+{
+    if (*fd >= 0)
+        close(*fd);
+    *fd = -1;
 }
 
 static void queue(step_t *step)
@@ -137,12 +145,17 @@ static void commit_row(item_t *item, void (*after)(item_t *item))
 static void run_reserve(step_t *step)
 {
     step->status = hp_part_reserve(step->fd, step->size, &step->err);
+    if (step->status == 0)
+        step->direct_fd = hp_part_open_direct(step->fd, step->size);
 }
 
 static void after_reserve(item_t *item, step_t *step)
 {
-    if (item->phase != ITEM_MAKING || failed(item, step))
+    if (item->phase != ITEM_MAKING || failed(item, step)) {
+        close_opened(&step->direct_fd);
         return;
+    }
+    hp_file_writes_set(&item->writes, step->direct_fd);
     item->ready = true;
     hp_item_set_phase(item, ITEM_FETCHING);
     hp_transfer_resume_held(item->download->transfer);
@@ -164,8 +177,7 @@ static void run_make(step_t *step)
 static void after_make(item_t *item, step_t *step)
 {
     if (item->phase != ITEM_MAKING) {
-        if (step->fd >= 0)
-            close(step->fd); /* empty: it is taken up again under its name */
+        close_opened(&step->fd); /* empty: it is taken up again under its name */
         return;
     }
     if (failed(item, step))
@@ -192,10 +204,10 @@ static void run_open(step_t *step)
     if (step->status == 0 && step->found == HP_PART_OPENED) {
         step->status =
             hp_part_reserve(step->fd, step->size, &step->err); /* the crash may have come before it */
-        if (step->status != 0) {
-            close(step->fd);
-            step->fd = -1;
-        }
+        if (step->status != 0)
+            close_opened(&step->fd);
+        else
+            step->direct_fd = hp_part_open_direct(step->fd, step->size);
     }
 }
 
@@ -210,8 +222,8 @@ static void adopt(item_t *item, const char *name)
 static void after_open(item_t *item, step_t *step)
 {
     if (item->phase != ITEM_OPENING) {
-        if (step->fd >= 0)
-            close(step->fd);
+        close_opened(&step->fd);
+        close_opened(&step->direct_fd);
         return;
     }
     if (failed(item, step))
@@ -229,6 +241,7 @@ static void after_open(item_t *item, step_t *step)
         return;
     }
     item->fd = step->fd;
+    hp_file_writes_set(&item->writes, step->direct_fd);
     bool other_boot =
         item->row.boot_id == NULL || strcmp(item->row.boot_id, item->download->transfer->boot_id) != 0;
     if (item->done.count > 0 && (other_boot || item->download->recheck)) {
@@ -254,8 +267,7 @@ static void run_open_final(step_t *step)
 static void after_open_final(item_t *item, step_t *step)
 {
     if (item->phase != ITEM_OPENING) {
-        if (step->fd >= 0)
-            close(step->fd);
+        close_opened(&step->fd);
         return;
     }
     if (step->status != 0) {
@@ -287,9 +299,7 @@ static void set_final_name(item_t *item, const char *name)
 
 static void after_done_commit(item_t *item)
 {
-    if (item->fd >= 0)
-        close(item->fd);
-    item->fd = -1;
+    hp_item_close(item);
     hp_item_set_phase(item, ITEM_DONE);
     hp_download_item_done(item->download, item);
 }

@@ -182,9 +182,9 @@ struct item {
     download_t *download;
     hp_download_file_row_t row; /* its texts are owned */
     item_phase_t phase;
-    unsigned busy; /* leases, chunk jobs, pool steps and store jobs that point here */
-    int fd;        /* part file, -1 none */
-    hp_file_writes_t writes;
+    unsigned busy;           /* leases, chunk jobs, pool steps and store jobs that point here */
+    int fd;                  /* part file, -1 none */
+    hp_file_writes_t writes; /* how it is written */
     bool size_known;
     bool ready; /* part file open and reserved: chunks may be written */
     bool whole; /* no validator or no ranges: one connection, from byte 0 */
@@ -319,6 +319,7 @@ item_t *hp_item_create(download_t *download, hp_download_file_row_t *row); /* ta
 void hp_item_start(item_t *self);
 void hp_item_stop(item_t *self); /* cancels leases, goes to STOPPED */
 void hp_item_free(item_t *self);
+void hp_item_close(item_t *self); /* its descriptors; when nothing is being written */
 void hp_item_set_phase(item_t *self, item_phase_t phase);
 /* A source has told the size; root: hex or NULL. Begins the part file. */
 void hp_item_set_size(item_t *self, uint64_t size);

@@ -63,11 +63,18 @@ void hp_left_free(left_part_t **list)
     }
 }
 
+void hp_item_close(item_t *self)
+{
+    if (self->fd >= 0)
+        close(self->fd);
+    self->fd = -1;
+    hp_file_writes_reset(&self->writes);
+}
+
 void hp_item_free(item_t *self)
 {
     hp_left_free(&self->left);
-    if (self->fd >= 0)
-        close(self->fd);
+    hp_item_close(self);
     hp_file_writes_dispose(&self->writes);
     while (self->sources != NULL) {
         source_t *source = self->sources;
@@ -500,6 +507,7 @@ void hp_item_chunk_ready(item_t *self, lease_t *lease)
         .job = {.buffer = buffer,
                 .fd = self->fd,
                 .writes = &self->writes,
+                .cached = self->streaming,
                 .offset = (uint64_t)n * self->chunk_size,
                 .chunk_size = self->chunk_size,
                 .file_size = self->endless ? UINT64_MAX : self->size,
@@ -586,9 +594,7 @@ void hp_item_restart(item_t *self)
            self->row.part != NULL ? self->row.part : "");
     free(self->restart_why);
     self->restart_why = NULL;
-    if (self->fd >= 0)
-        close(self->fd);
-    self->fd = -1;
+    hp_item_close(self);
     if (self->row.part != NULL)
         hp_left_add(&self->left, self->row.part, self->row.device, self->row.inode);
     const left_part_t *left = self->row.part != NULL ? self->left : NULL;

@@ -2,11 +2,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
@@ -140,6 +142,21 @@ int hp_part_reserve(int fd, uint64_t size, hp_err_t *err)
         return 0;
     return hp_err_set(err, rc == -ENOSPC || rc == -EDQUOT ? HP_E_NO_SPACE : rc, "reserving %llu bytes: %s",
                       (unsigned long long)size, hp_err_sentence(rc));
+}
+
+int hp_part_open_direct(int fd, uint64_t size)
+{
+    static const long local[] = {EXT4_SUPER_MAGIC, XFS_SUPER_MAGIC, BTRFS_SUPER_MAGIC, F2FS_SUPER_MAGIC};
+    struct statfs fs;
+    if (size < HP_PART_DIRECT_MIN || fstatfs(fd, &fs) != 0)
+        return -1;
+    for (size_t i = 0; i < HP_COUNT(local); i++)
+        if ((long)fs.f_type == local[i]) {
+            char self[64];
+            snprintf(self, sizeof self, "/proc/self/fd/%d", fd);
+            return open(self, O_WRONLY | O_DIRECT | O_CLOEXEC);
+        }
+    return -1;
 }
 
 /* Whether name in folder is the file with this identity. 1 yes, 0 no, or a negative code. */

@@ -31,6 +31,12 @@ int hp_part_create(const char *base, const char *path, int64_t download_id, char
 /* 0, HP_E_NO_SPACE (-ENOSPC, -EDQUOT) or another system code. */
 int hp_part_reserve(int fd, uint64_t size, hp_err_t *err);
 
+/* A second descriptor of the open part file, for writing past the page cache; -1 where that does not pay (a
+ * file smaller than HP_PART_DIRECT_MIN, which is wanted in the cache when somebody opens it) or is not known
+ * to work well: a file system that is none of the local ones. */
+#define HP_PART_DIRECT_MIN (64u * 1024 * 1024)
+int hp_part_open_direct(int fd, uint64_t size);
+
 typedef enum {
     HP_PART_OPENED,  /* it is the recorded one, with the recorded size */
     HP_PART_MISSING, /* not there, or another file: its map is empty */

@@ -60,9 +60,8 @@ hp_chunk_buffer_t *hp_writer_take(hp_writer_t *self, uint64_t chunk_size)
     }
     if (self->bytes + chunk_size > HP_WRITER_BYTES)
         empty_stock(self); /* of another size: it only takes the room */
-    /* Not hp_alloc: the pages need not be zeroed. */
-    buffer = hp_realloc(NULL, sizeof *buffer + chunk_size);
-    *buffer = (hp_chunk_buffer_t){.capacity = chunk_size};
+    buffer = hp_alloc_aligned(HP_WRITER_ALIGN, HP_WRITER_ALIGN + chunk_size);
+    *buffer = (hp_chunk_buffer_t){.capacity = chunk_size, .data = (uint8_t *)buffer + HP_WRITER_ALIGN};
     self->bytes += chunk_size;
     return buffer;
 }
@@ -82,21 +81,41 @@ void hp_writer_give_back(hp_writer_t *self, hp_chunk_buffer_t *buffer)
 
 void hp_file_writes_init(hp_file_writes_t *writes)
 {
-    *writes = (hp_file_writes_t){0};
+    *writes = (hp_file_writes_t){.direct_fd = -1};
     if (uv_mutex_init(&writes->lock) != 0)
         abort();
 }
 
+void hp_file_writes_set(hp_file_writes_t *writes, int direct_fd)
+{
+    hp_file_writes_reset(writes);
+    writes->direct_fd = direct_fd;
+}
+
+void hp_file_writes_reset(hp_file_writes_t *writes)
+{
+    if (writes->direct_fd >= 0)
+        close(writes->direct_fd);
+    writes->direct_fd = -1;
+}
+
 void hp_file_writes_dispose(hp_file_writes_t *writes)
 {
+    hp_file_writes_reset(writes);
     uv_mutex_destroy(&writes->lock);
 }
 
-static void write_in_turn(hp_chunk_job_t *job)
+static bool may_go_direct(const hp_chunk_job_t *job)
+{
+    return job->writes->direct_fd >= 0 && !job->cached && job->offset % HP_WRITER_ALIGN == 0 &&
+           job->buffer->length % HP_WRITER_ALIGN == 0;
+}
+
+static int write_in_turn(hp_chunk_job_t *job)
 {
     hp_file_writes_t *writes = job->writes;
     uv_mutex_lock(&writes->lock);
-    job->status = hp_write_all_at(job->fd, job->buffer->data, job->buffer->length, job->offset);
+    int rc = hp_write_all_at(job->fd, job->buffer->data, job->buffer->length, job->offset);
     writes->unsent += job->buffer->length;
     bool send = writes->unsent >= HP_WRITEBACK_BYTES && !writes->sending;
     if (send) {
@@ -105,12 +124,22 @@ static void write_in_turn(hp_chunk_job_t *job)
     }
     uv_mutex_unlock(&writes->lock);
     if (!send)
-        return;
+        return rc;
     /* Only begins: what goes wrong on the way is told by the sync at the end. */
     (void)sync_file_range(job->fd, 0, 0, SYNC_FILE_RANGE_WRITE);
     uv_mutex_lock(&writes->lock);
     writes->sending = false;
     uv_mutex_unlock(&writes->lock);
+    return rc;
+}
+
+static int write_chunk(hp_chunk_job_t *job)
+{
+    int rc = -EINVAL;
+    if (may_go_direct(job))
+        rc = hp_write_all_at(job->writes->direct_fd, job->buffer->data, job->buffer->length, job->offset);
+    /* EINVAL: the file system wants another alignment, here or after a short write. */
+    return rc == -EINVAL ? write_in_turn(job) : rc;
 }
 
 static void on_work(uv_work_t *work)
@@ -121,7 +150,7 @@ static void on_work(uv_work_t *work)
     if (job->expected != NULL && memcmp(job->expected, job->digest, HP_SHA256_SIZE) != 0)
         job->status = HP_E_WRONG_DIGEST;
     else
-        write_in_turn(job);
+        job->status = write_chunk(job);
 }
 
 void hp_writer_job_begins(hp_writer_t *self)

@@ -11,8 +11,10 @@
  * buffer came back.
  * 2. done runs exactly once for every put, also at teardown.
  * 3. A chunk whose digest is wrong is not written.
- * 4. The chunks of a file are written one at a time: the kernel would let its other writers spin for the
- *    inode's lock. Its pages go to the disk as they come, so that little is left for the sync at the end.
+ * 4. A large file goes to the disk past the page cache (O_DIRECT), several chunks at a time: no copy, no
+ *    pages to find, nothing left for the sync at the end. Where that cannot be, and while somebody reads
+ *    along, its chunks go through the page cache, one at a time, because the kernel would let the other
+ *    writers spin for the inode's lock; and the disk is told to start on them as they come.
  */
 #ifndef HP_TRANSFER_WRITER_H
 #define HP_TRANSFER_WRITER_H
@@ -29,27 +31,35 @@
     (8u * 1024 * 1024) /* of one file, written since the disk was last told to start                         \
                         */
 
+#define HP_WRITER_ALIGN 4096u /* of buffers, and of what is written past the page cache */
+
 typedef struct hp_writer hp_writer_t;
 
 typedef struct hp_chunk_buffer {
     struct hp_chunk_buffer *next; /* in the stock */
     size_t capacity, length;
-    uint8_t data[];
+    uint8_t *data; /* aligned; in the same allocation */
 } hp_chunk_buffer_t;
 
-/* What the pool threads that write one file share; embedded in its owner. */
+/* How a file is written, and what the pool threads that write it share; embedded in its owner. */
 typedef struct hp_file_writes {
+    int direct_fd; /* open for O_DIRECT, -1 none; owned */
     uv_mutex_t lock;
-    uint64_t unsent; /* bytes written since the last writeback began */
+    uint64_t unsent; /* bytes written through the page cache since the last writeback began */
     bool sending;    /* a thread is starting a writeback */
 } hp_file_writes_t;
 void hp_file_writes_init(hp_file_writes_t *writes);
+/* Takes direct_fd (or -1) for the file that is being opened; reset lets go of it, when no job is under way.
+ */
+void hp_file_writes_set(hp_file_writes_t *writes, int direct_fd);
+void hp_file_writes_reset(hp_file_writes_t *writes);
 void hp_file_writes_dispose(hp_file_writes_t *writes);
 
 typedef struct hp_chunk_job {
     hp_chunk_buffer_t *buffer; /* owned by the writer from put on */
     int fd;                    /* must stay open until done */
     hp_file_writes_t *writes;  /* of the file; must outlive the job */
+    bool cached;               /* somebody will read it soon: through the page cache */
     uint64_t offset, chunk_size, file_size;
     const uint8_t *expected; /* the digest from the manifest, valid until done; NULL: none */
     /* results */
