@@ -4,20 +4,18 @@
 
 #include "base/mem.h"
 
-typedef struct reader {
-    struct reader *next, **link; /* while it waits */
+typedef struct visitor {
+    struct visitor *next, **link;
     hp_gate_t *gate;
     hp_http_request_t *request;
-    char *after;
-    size_t limit;
-    hp_share_rows_fn done;
+    hp_gate_turn_fn turn;
     void *arg;
-} reader_t;
+} visitor_t;
 
 struct hp_gate {
     hp_share_t *share;
-    unsigned references, reading;
-    reader_t *first, **last;
+    unsigned references, inside;
+    visitor_t *first, **last; /* who waits */
 };
 
 hp_gate_t *hp_gate_create(hp_share_t *share)
@@ -34,68 +32,95 @@ void hp_gate_release(hp_gate_t *gate)
         free(gate);
 }
 
-static void reader_destroy(reader_t *reader)
+/* Out of the queue, for its turn or for good. */
+static void call(visitor_t *visitor, int status)
 {
-    free(reader->after);
-    free(reader);
-}
-
-static void leave_queue(reader_t *reader)
-{
-    hp_gate_t *gate = reader->gate;
-    *reader->link = reader->next;
-    if (reader->next != NULL)
-        reader->next->link = reader->link;
+    hp_gate_t *gate = visitor->gate;
+    hp_gate_turn_fn turn = visitor->turn;
+    void *arg = visitor->arg;
+    *visitor->link = visitor->next;
+    if (visitor->next != NULL)
+        visitor->next->link = visitor->link;
     else
-        gate->last = reader->link;
+        gate->last = visitor->link;
+    free(visitor);
+    turn(arg, status);
 }
 
 static void on_gone(void *arg)
 {
-    reader_t *reader = arg;
-    leave_queue(reader);
-    reader->done(reader->arg, UV_ECANCELED, NULL, 0);
-    reader_destroy(reader);
+    call(arg, UV_ECANCELED);
 }
 
-static void start_next(hp_gate_t *gate);
+static void call_next(hp_gate_t *gate)
+{
+    while (gate->first != NULL && gate->inside < HP_GATE_WIDTH) {
+        hp_http_on_gone(gate->first->request, NULL, NULL);
+        gate->inside++;
+        gate->references++;
+        call(gate->first, 0);
+    }
+}
+
+void hp_gate_enter(hp_gate_t *gate, hp_http_request_t *request, hp_gate_turn_fn turn, void *arg)
+{
+    visitor_t *visitor = hp_alloc(sizeof *visitor);
+    *visitor = (visitor_t){.link = gate->last, .gate = gate, .request = request, .turn = turn, .arg = arg};
+    *gate->last = visitor;
+    gate->last = &visitor->next;
+    hp_http_on_gone(request, on_gone, visitor);
+    call_next(gate);
+}
+
+void hp_gate_leave(hp_gate_t *gate)
+{
+    gate->inside--;
+    call_next(gate);
+    hp_gate_release(gate);
+}
+
+/* ---- rows ---- */
+
+typedef struct {
+    hp_gate_t *gate;
+    char *after;
+    size_t limit;
+    hp_share_rows_fn done;
+    void *arg;
+} reader_t;
+
+static void end(reader_t *reader, int status, const hp_share_row_t *rows, size_t count)
+{
+    reader->done(reader->arg, status, rows, count);
+    free(reader->after);
+    free(reader);
+}
 
 static void on_rows(void *arg, int status, const hp_share_row_t *rows, size_t count)
 {
     reader_t *reader = arg;
     hp_gate_t *gate = reader->gate;
-    gate->reading--;
-    reader->done(reader->arg, status, rows, count);
-    reader_destroy(reader);
-    start_next(gate);
-    hp_gate_release(gate);
+    end(reader, status, rows, count);
+    hp_gate_leave(gate);
 }
 
-static void start_next(hp_gate_t *gate)
+static void on_turn(void *arg, int status)
 {
-    while (gate->first != NULL && gate->reading < HP_GATE_READS) {
-        reader_t *reader = gate->first;
-        leave_queue(reader);
-        hp_http_on_gone(reader->request, NULL, NULL);
-        gate->reading++;
-        gate->references++;
-        hp_share_rows(gate->share, reader->after, reader->limit, on_rows, reader);
-    }
+    reader_t *reader = arg;
+    if (status == 0)
+        hp_share_rows(reader->gate->share, reader->after, reader->limit, on_rows, reader);
+    else
+        end(reader, status, NULL, 0);
 }
 
 void hp_gate_rows(hp_gate_t *gate, hp_http_request_t *request, const char *after, size_t limit,
                   hp_share_rows_fn done, void *arg)
 {
     reader_t *reader = hp_alloc(sizeof *reader);
-    *reader = (reader_t){.link = gate->last,
-                         .gate = gate,
-                         .request = request,
+    *reader = (reader_t){.gate = gate,
                          .after = after != NULL ? hp_strdup(after) : NULL,
                          .limit = limit,
                          .done = done,
                          .arg = arg};
-    *gate->last = reader;
-    gate->last = &reader->next;
-    hp_http_on_gone(request, on_gone, reader);
-    start_next(gate);
+    hp_gate_enter(gate, request, on_turn, reader);
 }

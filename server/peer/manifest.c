@@ -12,7 +12,11 @@
 #define CHUNK_MIN 16384
 
 typedef struct {
+    hp_peer_t *peer; /* while the client is there */
     hp_http_request_t *request;
+    hp_gate_t *gate; /* to be left at the end; NULL while outside */
+    char root[65];
+    uint64_t size, chunk;
     char etag[112];
 } manifest_t;
 
@@ -38,8 +42,11 @@ static bool is_root(const char *text)
 
 static void destroy(manifest_t *self)
 {
+    hp_gate_t *gate = self->gate;
     hp_http_release(self->request);
     free(self);
+    if (gate != NULL)
+        hp_gate_leave(gate);
 }
 
 static void on_ready(void *arg, int status)
@@ -71,6 +78,17 @@ static void on_opened(void *arg, int status, hp_layer_t *layer, uint64_t count)
                                        .arg = self});
 }
 
+static void on_turn(void *arg, int status)
+{
+    manifest_t *self = arg;
+    if (status != 0) { /* the client has gone */
+        destroy(self);
+        return;
+    }
+    self->gate = self->peer->gate;
+    hp_layer_open(self->peer->share, self->root, self->size, self->chunk, on_opened, self);
+}
+
 void hp_peer_manifest(hp_peer_t *peer, hp_http_request_t *request, const char *root)
 {
     if (!is_root(root)) {
@@ -89,9 +107,13 @@ void hp_peer_manifest(hp_peer_t *peer, hp_http_request_t *request, const char *r
         return;
     }
     manifest_t *self = hp_alloc(sizeof *self);
+    self->peer = peer;
     self->request = request;
+    self->size = size;
+    self->chunk = chunk;
+    snprintf(self->root, sizeof self->root, "%s", root);
     snprintf(self->etag, sizeof self->etag, "\"%s-%llu-%llu\"", root, (unsigned long long)chunk,
              (unsigned long long)size);
     hp_http_addref(request);
-    hp_layer_open(peer->share, root, size, chunk, on_opened, self);
+    hp_gate_enter(peer->gate, request, on_turn, self);
 }

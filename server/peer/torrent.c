@@ -30,6 +30,7 @@ static const char torrent_type[] = "application/x-bittorrent";
 typedef struct {
     hp_peer_t *peer;
     hp_http_request_t *request;
+    hp_gate_t *gate; /* to be left at the end; NULL while outside */
     char *path;
     bool as_folder; /* the URL ends with "/" */
     uint64_t size, piece;
@@ -38,9 +39,12 @@ typedef struct {
 
 static void destroy(torrent_t *self)
 {
+    hp_gate_t *gate = self->gate;
     hp_http_release(self->request);
     free(self->path);
     free(self);
+    if (gate != NULL)
+        hp_gate_leave(gate);
 }
 
 /* ---- the address in the request ---- */
@@ -267,6 +271,19 @@ static void reply_small(torrent_t *self)
     destroy(self);
 }
 
+static void on_turn(void *arg, int status)
+{
+    torrent_t *self = arg;
+    char root[2 * HP_SHA256_SIZE + 1];
+    if (status != 0) { /* the client has gone */
+        destroy(self);
+        return;
+    }
+    self->gate = self->peer->gate;
+    hp_hex_encode(self->root, sizeof self->root, root);
+    hp_layer_open(self->peer->share, root, self->size, self->piece, on_layer, self);
+}
+
 /* After the client has gone the peer may have, too. */
 static void on_opened(void *arg, int status, const hp_share_file_t *file)
 {
@@ -287,7 +304,7 @@ static void on_opened(void *arg, int status, const hp_share_file_t *file)
     else if (self->size <= self->piece)
         reply_small(self);
     else
-        hp_layer_open(self->peer->share, file->root, self->size, self->piece, on_layer, self);
+        hp_gate_enter(self->peer->gate, self->request, on_turn, self);
 }
 
 void hp_peer_torrent(hp_peer_t *peer, hp_http_request_t *request, const char *encoded)

@@ -18,22 +18,29 @@ const QUESTIONS = {
     "the list as text": "GET /list HTTP/1.1\r\nHost: x\r\n\r\n",
     "the list as JSON": "GET /list HTTP/1.1\r\nHost: x\r\nAccept: application/x-ndjson\r\n\r\n",
     "the page": "GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+    "a hash tree": "GET /manifest/ROOT?chunk=16384 HTTP/1.1\r\nHost: x\r\n\r\n",
 };
 
 describe("a crowd", () => {
     /** @type {import("./harness.mjs").Hostpair} */
     let h;
+    let root = "";
     before(
         async () => {
             h = await startHostpair({ name: "h" });
             mkdirSync(join(h.shareDir, "below"));
             for (let i = 0; i < FILES; i++)
                 writeFileSync(join(h.shareDir, `a file whose name takes some room in a list, ${i}`), "");
-            for (let i = 0; i < 5; i++) writeFileSync(join(h.shareDir, `below/${i}`), "");
-            await waitFor(async () => (await h.api("/status")).json.share.files === FILES + 5, {
-                timeout: 60_000,
-                what: "the share being indexed",
-            });
+            for (let i = 0; i < 5; i++) writeFileSync(join(h.shareDir, `below/${i}`), "x");
+            await waitFor(
+                async () => {
+                    const { share } = (await h.api("/status")).json;
+                    return share.files === FILES + 5 && share.hashed_bytes === share.bytes;
+                },
+                { timeout: 60_000, what: "the share being indexed" },
+            );
+            root = (await h.api("/share/files?folder=below")).json.files[0].root;
+            assert.match(root, /^[0-9a-f]{64}$/);
         },
         { timeout: 120_000 },
     );
@@ -60,7 +67,7 @@ describe("a crowd", () => {
         new Promise((done, fail) => {
             const socket = net.connect(h.peerPort, "127.0.0.1");
             socket.pause().once("error", fail);
-            socket.once("connect", () => socket.write(question, () => done(socket)));
+            socket.once("connect", () => socket.write(question.replace("ROOT", root), () => done(socket)));
         });
 
     for (const [what, question] of Object.entries(QUESTIONS)) {
