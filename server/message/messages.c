@@ -69,6 +69,7 @@ typedef struct send_job {
     size_t recipient_count;
     hp_err_t refused; /* code 0: it may be sent */
     hp_message_t message;
+    hp_unread_list_t unread; /* forgetting old messages may change it */
     hp_message_fn done;
     void *arg;
 } send_job_t;
@@ -137,6 +138,8 @@ static int work_send(hp_db_t *db, void *arg, hp_err_t *err)
     }
     if (rc == 0)
         rc = hp_db_message_prune(db, HP_MESSAGES_KEPT, err);
+    if (rc == 0)
+        rc = hp_unread_load(db, &job->unread, err);
     return rc != 0 ? rc : hp_message_load(db, row.id, &job->message, err);
 }
 
@@ -147,8 +150,11 @@ static void on_sent(void *arg, int status, const hp_err_t *err)
     for (size_t i = 0; status == 0 && i < job->recipient_count; i++)
         hp_outbox_wake(self, job->recipients[i]);
     job->done(job->arg, status, status == 0 ? &job->message : NULL, err);
-    if (status == 0)
+    if (status == 0) {
+        hp_unread_take(self, &job->unread);
         hp_messages_emit(self, HP_MESSAGE_CHANGED, job->message.id);
+    }
+    free(job->unread.items);
     hp_message_dispose(&job->message);
     free(job->text);
     free(job->offer.path);

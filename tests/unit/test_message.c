@@ -562,6 +562,36 @@ static void stopping_does_not_wait_for_a_sender_that_does_not_say_who_it_is(void
 
 /* ---- to other hosts ---- */
 
+static int work_fill(hp_db_t *db, void *arg, hp_err_t *err)
+{
+    (void)arg;
+    int rc = 0;
+    for (int i = 0; rc == 0 && i < 10000; i++) {
+        char uid[16];
+        bool existing;
+        snprintf(uid, sizeof uid, "f%d", i);
+        hp_db_message_t row = {.uid = uid, .host = ID_B, .name = "b", .recipient = OWN_ID, .text = "x"};
+        row.incoming = true;
+        rc = hp_db_message_add(db, &row, &existing, err);
+    }
+    return rc;
+}
+
+static void what_is_forgotten_is_not_unread_any_more(void **state)
+{
+    (void)state;
+    fake_t fake;
+    hp_err_t err = {0};
+    start_receiver(&fake, ID_A, "127.0.0.1");
+    assert_int_equal(post("127.0.0.1", 0, body_of(ID_A, "1", "old")).status, 0);
+    assert_int_equal(hp_messages_unread(messages), 1);
+    assert_int_equal(hp_store_run_now(net->store, HP_STORE_WRITE, work_fill, NULL, &err), 0);
+    send_to(ID_A, "one more");
+    assert_int_equal(hp_messages_unread(messages), 0);
+    assert_list(ID_A, 0, 10, "one more ");
+    fake_stop(&fake);
+}
+
 static void a_message_is_delivered_with_all_it_says(void **state)
 {
     (void)state;
@@ -813,6 +843,7 @@ int main(void)
         T(what_is_meant_for_another_host_or_comes_from_a_blocked_one_is_refused),
         T(a_flood_from_one_address_is_refused_and_others_get_through),
         T(stopping_does_not_wait_for_a_sender_that_does_not_say_who_it_is),
+        T(what_is_forgotten_is_not_unread_any_more),
         T(a_message_is_delivered_with_all_it_says),
         T(what_cannot_be_sent_is_refused_at_once),
         T(everyone_gets_it_but_blocked_hosts_and_plain_servers),
