@@ -146,7 +146,10 @@ describe("dashboard views", { skip }, () => {
     });
 
     test("speaks Chinese when the browser does, and the language that was set", async (t) => {
-        const page = await openDashboard(t, b, "#/settings", { locale: "zh-CN" });
+        const page = await openDashboard(t, b, "#/settings", {
+            locale: "zh-CN",
+            expected: /\/api\/v1\/settings$/,
+        });
         await page.getByRole("heading", { name: "设置", exact: true }).waitFor();
         assert.equal(await page.locator("html").getAttribute("lang"), "zh-CN");
         await page.getByRole("button", { name: "English" }).click();
@@ -157,6 +160,11 @@ describe("dashboard views", { skip }, () => {
         await b.api("/settings", { method: "PATCH", json: { language: "auto" } });
         await page.reload();
         await page.getByRole("heading", { name: "设置", exact: true }).waitFor();
+        // The server speaks English: what its code means comes first, its own words after that.
+        const refused = await b.api("/settings", { method: "PATCH", json: { share_folder: "not absolute" } });
+        await page.getByLabel("共享文件夹").fill("not absolute");
+        await page.keyboard.press("Tab");
+        await page.locator(".field .error").getByText(`值无效（${refused.json.detail}）`).waitFor();
     });
 
     test("shows the theme that was set, and the server's sentence for a bad setting", async (t) => {
@@ -197,6 +205,42 @@ describe("dashboard views", { skip }, () => {
         await page.getByRole("dialog").getByRole("button", { name: "Delete" }).click();
         await page.locator(".virtual").getByText("big.bin").waitFor({ state: "detached" });
         assert.equal(existsSync(join(b.shareDir, "big.bin")), false);
+    });
+
+    test("offers a folder with all that lies in it", async (t) => {
+        const folder = join(tempDir(t), "trip");
+        await makeFile(join(folder, "day 1/one.bin"), 1000, 61);
+        await makeFile(join(folder, "two.bin"), 2000, 62);
+        const page = await openDashboard(t, b, "#/share");
+        await page.getByText("mine.txt", { exact: true }).waitFor();
+        await page.locator('[data-picker="folder"]').setInputFiles(folder);
+        await page.locator('[data-upload="done"]').nth(1).waitFor();
+        for (const path of ["day 1/one.bin", "two.bin"])
+            assert.equal(await sha256(join(b.shareDir, "trip", path)), await sha256(join(folder, path)));
+        await page.locator(".virtual").getByRole("link", { name: "trip" }).click();
+        await page.locator(".virtual").getByText("two.bin").waitFor();
+    });
+
+    test("shows a share that changes faster than its list is fetched", async (t) => {
+        const c = await startHostpair({ t, name: "busy" });
+        const page = await openDashboard(t, c, "#/hosts", {
+            prepare: (opened) =>
+                opened.route("**/api/v1/share/files?*", async (route) => {
+                    await sleep(1500);
+                    await route.continue().catch(() => {});
+                }),
+        });
+        await page.getByText("No other hosts yet").waitFor();
+        await page.evaluate(() => (location.hash = "#/share"));
+        let written = 0;
+        const writer = setInterval(() => writeFileSync(join(c.shareDir, `${written++}.txt`), "x"), 200);
+        t.after(() => clearInterval(writer));
+        await page.locator(".virtual").getByText("10.txt").waitFor();
+        clearInterval(writer);
+        await page
+            .locator(".virtual")
+            .getByText(`${written - 1}.txt`, { exact: true })
+            .waitFor();
     });
 
     test("goes on with an upload after hostpair was killed, and after the page was closed", async (t) => {

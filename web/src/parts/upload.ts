@@ -134,12 +134,18 @@ async function exists(path: string): Promise<boolean> {
   // A search may find the name anywhere below the folder; only the very path counts.
   let cursor: string | undefined;
   do {
-    const page = await api.shareFiles({
+    const options = {
       folder: slash < 0 ? "" : path.slice(0, slash),
       q: name,
       limit: 1000,
       ...(cursor === undefined ? {} : { cursor }),
+    };
+    const page = await api.shareFiles(options).catch((error) => {
+      // The folder is still to be made.
+      if (error instanceof ApiError && error.status === 404) return null;
+      throw error;
     });
+    if (page === null) return false;
     if (page.files.some((file) => file.path === path)) return true;
     cursor = page.next ?? undefined;
   } while (cursor !== undefined);

@@ -7,6 +7,9 @@ import type { FileEntry, FilePage, FileQuery, Folder, SortKey } from "../types";
 
 /** Files in one page. */
 const PAGE = 1000;
+/** Least time from the end of one fetch to a refresh, milliseconds; longer lists rest longer. */
+const REFRESH_MS = 500;
+const REFRESH_REST = 4;
 /** Height of a row in the table, CSS pixels. */
 export const ROW_HEIGHT = 48;
 
@@ -48,6 +51,9 @@ export class FileList {
   private abort = new AbortController();
   private wanted = 0;
   private fetching = false;
+  private tookMs = 0;
+  private endedAt = -Infinity;
+  private timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(private readonly source: Fetch) {}
 
@@ -126,6 +132,20 @@ export class FileList {
     void this.load(true);
   }
 
+  /** Fetches the list anew soon. Changes may come faster than a long list can be fetched: it is never broken off for one. */
+  refresh(): void {
+    if (this.timer !== undefined) return;
+    const due = this.endedAt + Math.max(REFRESH_MS, REFRESH_REST * this.tookMs) - performance.now();
+    this.timer = setTimeout(
+      () => {
+        this.timer = undefined;
+        if (this.fetching) this.refresh();
+        else this.reload();
+      },
+      Math.max(this.fetching ? REFRESH_MS : 0, due),
+    );
+  }
+
   /** Sees to it that the rows up to this one are on their way. */
   need(row: number): void {
     this.wanted = Math.min(row, this.rowCount.peek());
@@ -142,12 +162,14 @@ export class FileList {
   }
 
   stop(): void {
+    clearTimeout(this.timer);
     this.abort.abort();
   }
 
   /** Fetches pages, from the start or from where the list ends now, until what is wanted is there. */
   private async load(anew: boolean): Promise<void> {
     const { signal } = this.abort;
+    const began = performance.now();
     let folders = anew ? [] : this.folders.peek();
     let files = anew ? [] : this.files.peek();
     let cursor = anew ? null : this.next;
@@ -174,7 +196,11 @@ export class FileList {
     } catch (error) {
       if (!signal.aborted) this.error.value = sentence(error);
     } finally {
-      if (!signal.aborted) this.fetching = false;
+      if (!signal.aborted) {
+        this.fetching = false;
+        this.endedAt = performance.now();
+        this.tookMs = this.endedAt - began;
+      }
     }
   }
 

@@ -37,7 +37,7 @@ export function ShareView({ folder }: { folder: string }) {
   const revision = shareRevision.value;
   const seen = useRef(revision);
   useEffect(() => {
-    if (seen.current !== revision) list.reload();
+    if (seen.current !== revision) list.refresh();
     seen.current = revision;
   }, [revision]);
 
@@ -65,7 +65,14 @@ export function ShareView({ folder }: { folder: string }) {
             onClick={() => files.current?.click()}
           />
           <input ref={files} type="file" multiple hidden onChange={picked} data-picker="files" />
-          <input ref={folders} type="file" hidden onChange={picked} {...{ webkitdirectory: true }} />
+          <input
+            ref={folders}
+            type="file"
+            hidden
+            onChange={picked}
+            data-picker="folder"
+            {...{ webkitdirectory: true }}
+          />
         </div>
       </div>
       <p class="muted share-folder">
