@@ -30,8 +30,8 @@
     X(READY, "ready")                                                                                        \
     X(LOADING, "loading")                                                                                    \
     X(SENDING, "sending")                                                                                    \
-    X(KEEPING, "keeping") X(WAITING, "waitin"                                                                \
-                                     "g")
+    X(KEEPING, "keeping")                                                                                    \
+    X(WAITING, "waiting")
 typedef enum {
 #define X(name, text) OUTBOX_##name,
     OUTBOX_STATES(X)
