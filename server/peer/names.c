@@ -10,9 +10,10 @@
 
 #include "base/mem.h"
 
-#define PIECE      ((size_t)16 * 1024)        /* bytes that are copied for a client at a time */
-#define PINNED_MAX ((size_t)64 * 1024 * 1024) /* bytes of texts that clients still read, besides the newest  \
-                                               */
+#define PIECE ((size_t)16 * 1024) /* bytes that are copied for a client at a time */
+#define PINNED_MAX                                                                                           \
+    ((size_t)64 * 1024 * 1024) /* bytes of texts that clients still read, besides the newest                 \
+                                */
 
 static const char type[] = "text/plain; charset=utf-8";
 
