@@ -8,6 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#define LATE_ROOT_MS 3000 /* a finished file waits no longer to be told its root */
+
 typedef struct step step_t;
 struct step {
     uv_work_t work;
@@ -348,22 +350,80 @@ static void run_root(step_t *step)
         hp_merkle_root_from_layer(step->digests, step->count, step->chunk_size, step->size, step->digest);
 }
 
+static void commit_finishing(item_t *item, const char *root, bool verified)
+{
+    item->row.verified = verified;
+    set_text(&item->row.root, root);
+    set_text(&item->row.state, "finishing");
+    commit_row(item, after_finishing_commit);
+}
+
+static void fail_other_content(item_t *item)
+{
+    hp_item_fail(item, HP_E_WRONG_DIGEST,
+                 "All bytes have arrived, but they are not the content that was announced (another hash)");
+}
+
+/* The root was not known while the bytes came, because the source had not hashed the file yet: it may have by
+ * now, and says which version its root belongs to. */
+typedef struct late_root {
+    item_t *item;
+    const source_t *source;
+    char root[65]; /* of what arrived */
+} late_root_t;
+
+static void on_late_root(void *arg, int status, const hp_fetch_reply_t *reply, const hp_err_t *err)
+{
+    late_root_t *late = arg;
+    item_t *item = late->item;
+    (void)err; /* without an answer the file stays unverified */
+    item->manifest_fetch = NULL;
+    item->busy--;
+    if (item->phase == ITEM_FINISHING) {
+        bool told = status == 0 && reply->head.status == 200 && strlen(reply->head.hostpair_root) == 64 &&
+                    strcmp(reply->head.etag, late->source->etag) == 0;
+        if (told && strcmp(reply->head.hostpair_root, late->root) != 0)
+            fail_other_content(item);
+        else
+            commit_finishing(item, late->root, told);
+    }
+    hp_transfer_wake(item->download->transfer);
+    free(late);
+}
+
+static bool ask_late_root(item_t *item, const char *root)
+{
+    const source_t *source = item->sources;
+    while (source != NULL && (source->etag == NULL || !hp_source_is_hostpair(source) ||
+                              !hp_source_usable(source, hp_clock_ms())))
+        source = source->next;
+    char *url = source != NULL ? hp_source_url(source) : NULL;
+    if (url == NULL)
+        return false;
+    late_root_t *late = hp_alloc(sizeof *late);
+    late->item = item;
+    late->source = source;
+    snprintf(late->root, sizeof late->root, "%s", root);
+    item->busy++;
+    item->manifest_fetch =
+        hp_fetch_get(item->download->transfer->fetcher,
+                     &(hp_fetch_options_t){
+                         .url = url, .method = "HEAD", .peer = true, .body_max = 1, .total_ms = LATE_ROOT_MS},
+                     on_late_root, late);
+    free(url);
+    return true;
+}
+
 static void after_root(item_t *item, step_t *step)
 {
     if (item->phase != ITEM_FINISHING || failed(item, step))
         return;
     char root[65];
     hp_hex_encode(step->digest, sizeof step->digest, root);
-    if (item->row.root != NULL && strcmp(item->row.root, root) != 0) {
-        hp_item_fail(
-            item, HP_E_WRONG_DIGEST,
-            "All bytes have arrived, but they are not the content that was announced (another hash)");
-        return;
-    }
-    item->row.verified = item->row.root != NULL;
-    set_text(&item->row.root, root);
-    set_text(&item->row.state, "finishing");
-    commit_row(item, after_finishing_commit);
+    if (item->row.root != NULL && strcmp(item->row.root, root) != 0)
+        fail_other_content(item);
+    else if (item->row.root != NULL || !ask_late_root(item, root))
+        commit_finishing(item, root, item->row.root != NULL);
 }
 
 void hp_item_finish(item_t *self)

@@ -195,7 +195,7 @@ struct item {
     int64_t *chunk_sources;           /* source id of done chunks */
     uint8_t *manifest;                /* the layer, verified against row.root; NULL none */
     bool manifest_wanted;             /* it has a root and more than one chunk */
-    hp_fetch_t *manifest_fetch;
+    hp_fetch_t *manifest_fetch;       /* or the request for the root, at the end */
     source_t *manifest_source;
     uint64_t done_bytes;
     uint64_t wanted; /* chunk that somebody waits for: fetched from here on first */
@@ -357,6 +357,8 @@ void hp_manifest_cancel(item_t *item);
 peer_t *hp_peer_get(download_t *download, const char *id, bool web);
 source_t *hp_source_get(item_t *item, const char *host, const char *path, bool web);
 void hp_source_free(source_t *source);
+/* A host that runs hostpair, as against any other server. */
+bool hp_source_is_hostpair(const source_t *source);
 /* Whether it can be asked now. */
 bool hp_source_usable(const source_t *source, uint64_t now_ms);
 /* Whether it could be asked later: neither set aside nor banned. */

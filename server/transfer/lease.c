@@ -133,10 +133,9 @@ static int claim(lease_t *self, uint64_t end)
 /* A hostpair gives a weak ETag only while the file is being written: what it sends may be of two versions. */
 static bool is_changing(lease_t *self, const hp_fetch_head_t *head)
 {
-    const peer_t *peer = self->source->peer;
-    bool is_hostpair = !peer->web && strncmp(peer->id, "addr-", 5) != 0;
-    return is_hostpair && head->etag[0] != '\0' && !head->etag_strong && strlen(head->hostpair_root) != 64 &&
-           !proven_by_hash(self->item) && self->source->changing < CHANGING_TRIES;
+    return hp_source_is_hostpair(self->source) && head->etag[0] != '\0' && !head->etag_strong &&
+           strlen(head->hostpair_root) != 64 && !proven_by_hash(self->item) &&
+           self->source->changing < CHANGING_TRIES;
 }
 
 static int judge_part(lease_t *self, const hp_fetch_head_t *head)

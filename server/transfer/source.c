@@ -64,6 +64,11 @@ bool hp_source_hopeful(const source_t *self)
     return self->set_aside == NULL && !self->peer->banned;
 }
 
+bool hp_source_is_hostpair(const source_t *self)
+{
+    return !self->peer->web && strncmp(self->peer->id, "addr-", 5) != 0;
+}
+
 bool hp_source_usable(const source_t *self, uint64_t now_ms)
 {
     if (!hp_source_hopeful(self) || now_ms < HP_MAX(self->retry_at, self->peer->retry_at))

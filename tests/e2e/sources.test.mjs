@@ -8,7 +8,7 @@ import { appendFile, open, rename, rm, stat, truncate, utimes, writeFile } from 
 import { join } from "node:path";
 import { describe, test } from "node:test";
 
-import { hashTree, honest, startEvil } from "./evil.mjs";
+import { hashTree, honest, send, startEvil } from "./evil.mjs";
 import {
     MiB,
     download,
@@ -286,6 +286,53 @@ describe("without hash trees", { concurrency: 3 }, () => {
         assert.equal(carried(old.link, "g.bin"), 0, "the plain server sent nothing of the hostpair's file");
         assert.equal(carried(good.link, "f.bin"), 0, "the hostpair sent nothing of the plain server's file");
     });
+
+    /** @type {Record<string, { root?: string, etag?: string, state: string, verified: boolean }>} */
+    const late = {
+        "that is right: it is verified": { root: hashTree(bytes, MiB).root, state: "done", verified: true },
+        "that is another: it fails": { root: "ab".repeat(32), state: "failed", verified: false },
+        "of another version: it is not": {
+            root: "ab".repeat(32),
+            etag: '"another"',
+            state: "done",
+            verified: false,
+        },
+        "still not: it is done without": { state: "done", verified: false },
+    };
+    for (const [what, { root, etag, state, verified }] of Object.entries(late))
+        test(`a hostpair tells its root only at the end, ${what}`, { timeout: 60_000 }, async (t) => {
+            const a = await startEvil({
+                t,
+                files: { "f.bin": bytes },
+                hostpair: { id: "22".repeat(16), name: "busy" },
+                listLines: [
+                    JSON.stringify({
+                        path: "f.bin",
+                        size,
+                        mtime: "2024-01-02T03:04:05.000Z",
+                        type: "application/octet-stream",
+                        root: null,
+                    }),
+                ],
+                lie: (asked) => {
+                    if (asked.request.method !== "HEAD") return false;
+                    send(asked.socket, 200, [
+                        ["Content-Length", size],
+                        ["ETag", etag ?? asked.etag],
+                        ...(root ? /** @type {[string, string][]} */ ([["Hostpair-Root", root]]) : []),
+                    ]);
+                    return true;
+                },
+            });
+            const b = await startHostpair({ t, name: "b" });
+            const { id: host } = await linked(t, b, a.port, { files: 1, plain: true });
+            const { id } = await download(b, { host, path: "f.bin" });
+            const d = await waitState(b, id, (now) => ["done", "failed"].includes(now.state));
+            assert.equal(d.state, state);
+            assert.equal(d.verified, verified);
+            if (state === "done") await assertContent(b, d, sha256Of(bytes));
+            else assertWords(d.error.detail);
+        });
 
     /** Two hosts that name one root for different bytes, and have no hash tree for it. @param {import("node:test").TestContext} t */
     async function twoOld(t) {
