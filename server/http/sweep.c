@@ -1,11 +1,13 @@
-/* Time-outs, the same for every kind of request and reply. A timer looks at every connection:
+/* Time-outs, the same for every kind of request and reply. A timer looks at every connection.
  *
- *   idle       no byte of a request has come        ended after idle_ms
- *   coming in  part of a request has come           cut when no byte came for stuck_ms, or when it comes
- * slower than REQUEST_RATE_MIN after the first stuck_ms (a header that drips in, one byte now and then)
- *   replying   h2o or the kernel holds bytes that   cut when the client acknowledged no byte for stuck_ms. A
- * reply that waits for the client has to take               the disk, a speed limit or its producer is not
- * stuck
+ * Idle: no byte of a request has come. It is ended after idle_ms.
+ *
+ * Coming in: a part of a request has come. It is cut when no byte came for stuck_ms, or when the request
+ * comes slower than REQUEST_RATE_MIN after the first stuck_ms (a header that drips in, one byte now and
+ * then).
+ *
+ * Replying: h2o or the kernel holds bytes that the client has to take. It is cut when the client acknowledged
+ * none of them for stuck_ms. A reply that waits for the disk, a speed limit or its producer is not stuck.
  */
 #include "internal.h"
 
@@ -19,7 +21,8 @@
 
 static void cut(hp_connection_t *c, const char *why)
 {
-    hp_log(HP_LOG_INFO, "%s: closed the connection of %s: %s", c->listener->name, c->address, why);
+    /* Not louder: any client can bring it about, as often as it likes. */
+    hp_log(HP_LOG_DEBUG, "%s: closed the connection of %s: %s", c->listener->name, c->address, why);
     hp_connection_cut(c);
 }
 
