@@ -26,12 +26,13 @@
 #define DISK_MS     5000  /* after a write that failed */
 #define NEVER       UINT64_MAX
 
+/* state, its name in the log */
 #define OUTBOX_STATES(X)                                                                                     \
-    X(READY, "ready")                                                                                        \
-    X(LOADING, "loading")                                                                                    \
-    X(SENDING, "sending")                                                                                    \
-    X(KEEPING, "keeping")                                                                                    \
-    X(WAITING, "waiting")
+    X(READY, "ready")     /* for its turn */                                                                 \
+    X(LOADING, "loading") /* its oldest message */                                                           \
+    X(SENDING, "sending") /* the request is out */                                                           \
+    X(KEEPING, "keeping") /* what became of it */                                                            \
+    X(WAITING, "waiting") /* for a time or the host */
 typedef enum {
 #define X(name, text) OUTBOX_##name,
     OUTBOX_STATES(X)
