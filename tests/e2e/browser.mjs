@@ -93,7 +93,8 @@ export async function openDashboard(t, host, hash = "#/hosts", options = {}) {
         if (message.type() !== "error" && message.type() !== "warning") return;
         const { url } = message.location();
         const request = /^Failed to load resource/.test(message.text());
-        // The stream ends with the server, and the page tells the person: that is no fault of the page.
+        // The server may end before the page does, and the page tells the person: that is no fault of the page.
+        if (request && /net::ERR_CONNECTION_REFUSED/.test(message.text())) return;
         if (request && /net::ERR_/.test(message.text()) && /\/api\/v1\/events$/.test(url)) return;
         if (request && (expected?.test(url) || (PROBES.test(url) && /404/.test(message.text())))) return;
         errors.push(`${message.type()}: ${message.text()} (${url})`);

@@ -73,9 +73,9 @@ describe("the content of a running download", { concurrency: false }, () => {
     test("is cut, not completed, when the download is paused", { timeout: 60_000 }, async (t) => {
         const { b, id, url } = await running(t, 2 * MiB);
         const reply = await fetch(url);
-        const body = reply.arrayBuffer();
+        const cut = assert.rejects(reply.arrayBuffer());
         await b.api(`/downloads/${id}`, { method: "PATCH", json: { state: "paused" } });
-        await assert.rejects(body);
+        await cut;
         const refused = await fetch(url);
         assert.equal(refused.status, 409);
         assert.equal((await refused.json()).code, "conflict");

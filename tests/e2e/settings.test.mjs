@@ -114,6 +114,7 @@ describe("settings", { concurrency: 1 }, () => {
         const sockets = Array.from({ length: 4 }, () => {
             const socket = net.connect(h.peerPort, "127.0.0.1");
             socket.on("data", (data) => (bytes += data.length));
+            socket.on("error", () => {}); // the end of the test ends the host first
             socket.write("GET /f HTTP/1.1\r\nHost: a\r\n\r\n");
             return socket;
         });
