@@ -26,12 +26,9 @@
 #include "base/err.h"
 #include "share/sha256.h"
 
-#define HP_WRITER_BYTES (16u * 1024 * 1024)
-#define HP_WRITEBACK_BYTES                                                                                   \
-    (8u * 1024 * 1024) /* of one file, written since the disk was last told to start                         \
-                        */
-
-#define HP_WRITER_ALIGN 4096u /* of buffers, and of what is written past the page cache */
+#define HP_WRITER_BYTES    (16u * 1024 * 1024)
+#define HP_WRITEBACK_BYTES (8u * 1024 * 1024) /* of one file, then the disk is told to start */
+#define HP_WRITER_ALIGN    4096u              /* of buffers, and of what is written past the page cache */
 
 typedef struct hp_writer hp_writer_t;
 

@@ -16,6 +16,35 @@ import { startLink } from "./link.mjs";
  * @typedef {Record<string, { size: number, seed: number } | Buffer>} Files by path
  */
 
+/** Names that a file system takes and programs stumble over. */
+export const oddNames = [
+    "ümläut ☃ 文件.txt",
+    " leading and trailing ",
+    "percent%20 and %zz.txt",
+    "hash#question?.txt",
+    "back\\slash.txt",
+    "-dash",
+    "--help",
+    `quote'"\`$(x).txt`,
+    "emoji 🦊.bin",
+    ".hidden",
+    "plus+and&semi;colon:.txt",
+    "[brackets]{braces}*.txt",
+    "dot.",
+    "...",
+    "e\u0301 is not \u00e9",
+    "list",
+    "hostpair",
+    "manifest",
+    "torrent",
+    "favicon.ico",
+    "index.html",
+    "CON",
+    "tilde~",
+    `${"l".repeat(251)}.txt`,
+    "文".repeat(85),
+];
+
 /**
  * Writes files below a folder.
  * @param {string} folder
