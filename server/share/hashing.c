@@ -68,7 +68,7 @@ static void on_asked(void *arg, int status, const hp_err_t *err)
         hp_hasher_give(self->hasher, &ask->rows);
     } else {
         self->exhausted = true;
-        if (ask->wait_ms >= 0)
+        if (ask->wait_ms >= 0 && !self->woken) /* else the store is asked again at once, for the news */
             uv_timer_start(&self->timer, on_timer, (uint64_t)ask->wait_ms, 0);
     }
     hp_shared_rows_dispose(&ask->rows);

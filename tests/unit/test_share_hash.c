@@ -113,6 +113,21 @@ static void a_change_that_hides_its_time_is_seen_all_the_same(void **state)
     close_share(f);
 }
 
+static void news_that_come_while_the_store_is_asked_are_not_forgotten(void **state)
+{
+    fixture_t *f = *state;
+    open_share(f);
+    stop_hashing(f);
+    make_file(f, "x", 100000, 1);
+    start_share(f);
+    hp_hashing_wake(f->share->hashing); /* asks, and will be told to wait for an hour */
+    f->share->tuning.settle = f->share->tuning.settle_coarse = 0;
+    hp_hashing_wake(f->share->hashing);
+    WAIT_FOR(f, all_hashed(f));
+    assert_root(f, "x");
+    close_share(f);
+}
+
 static void moved_folders_and_second_names_keep_their_roots(void **state)
 {
     fixture_t *f = *state;
@@ -682,6 +697,7 @@ int main(void)
         TEST(a_restart_keeps_roots_without_reading_again),
         TEST(changed_bytes_lose_their_root_at_once),
         TEST(a_change_that_hides_its_time_is_seen_all_the_same),
+        TEST(news_that_come_while_the_store_is_asked_are_not_forgotten),
         TEST(moved_folders_and_second_names_keep_their_roots),
         TEST(a_file_that_changes_while_it_is_hashed_gets_no_wrong_root),
         TEST(small_and_new_files_come_before_a_large_old_one),
