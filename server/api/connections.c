@@ -4,15 +4,14 @@
 #include "api/internal.h"
 #include "base/mem.h"
 
-#define CONNECTIONS_MAX 1000 /* listed; there may be more, which total tells */
-
 void hp_api_get_connections(hp_api_t *api, hp_http_request_t *request, const char *arg)
 {
     (void)arg;
-    hp_http_connection_t *connections = hp_alloc_array(CONNECTIONS_MAX, sizeof *connections);
-    size_t total = hp_http_connections(api->deps.peer, connections, CONNECTIONS_MAX);
+    hp_events_look_at_connections(api->events); /* so that the end of each that is listed is told */
+    hp_http_connection_t *connections = hp_alloc_array(HP_API_CONNECTIONS_MAX, sizeof *connections);
+    size_t total = hp_http_connections(api->deps.peer, connections, HP_API_CONNECTIONS_MAX);
     json_t *json = json_object(), *list = json_array();
-    for (size_t i = 0; i < HP_MIN(total, (size_t)CONNECTIONS_MAX); i++)
+    for (size_t i = 0; i < HP_MIN(total, (size_t)HP_API_CONNECTIONS_MAX); i++)
         json_array_append_new(
             list, hp_json_connection(&connections[i], hp_api_host_of(api, connections[i].address)));
     free(connections);

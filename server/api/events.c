@@ -9,11 +9,10 @@
 #include "base/clock.h"
 #include "base/mem.h"
 
-#define TICK_MS         50    /* how exactly the spacing of events is kept */
-#define LOOK_MS         1000  /* between looks at what does not call back */
-#define COMMENT_MS      15000 /* between two comments that keep a stream alive */
-#define CONNECTIONS_MAX 200   /* of those looked at */
-#define LOG_LINES_MAX   100   /* told a second */
+#define TICK_MS       50    /* how exactly the spacing of events is kept */
+#define LOOK_MS       1000  /* between looks at what does not call back */
+#define COMMENT_MS    15000 /* between two comments that keep a stream alive */
+#define LOG_LINES_MAX 100   /* told a second */
 
 typedef struct client {
     struct client *next;
@@ -151,7 +150,7 @@ static void on_share_change(void *arg)
         hp_events_touch(api->events, HP_TOPIC_SHARE, "");
 }
 
-static char *download_key(int64_t id, char out[24])
+static char *number_key(int64_t id, char out[24])
 {
     snprintf(out, 24, "%lld", (long long)id);
     return out;
@@ -161,14 +160,14 @@ void hp_api_download_changed(hp_api_t *api, int64_t id)
 {
     char key[24];
     if (api != NULL && !hp_api_is_closing(api))
-        hp_events_touch(api->events, HP_TOPIC_DOWNLOAD, download_key(id, key));
+        hp_events_touch(api->events, HP_TOPIC_DOWNLOAD, number_key(id, key));
 }
 
 void hp_api_download_removed(hp_api_t *api, int64_t id)
 {
     char key[24];
     if (api != NULL && !hp_api_is_closing(api))
-        hp_events_removed(api->events, HP_TOPIC_DOWNLOAD, download_key(id, key), json_integer(id));
+        hp_events_removed(api->events, HP_TOPIC_DOWNLOAD, number_key(id, key), json_integer(id));
 }
 
 /* ---- the log ---- */
@@ -246,32 +245,46 @@ static void sweep(hp_events_t *self)
 
 /* ---- what is looked at ---- */
 
+static bool connection_differs(const hp_http_connection_t *a, const hp_http_connection_t *b)
+{
+    return a->requests != b->requests || a->bytes_sent != b->bytes_sent || a->speed_bps != b->speed_bps ||
+           a->active != b->active;
+}
+
+static void connection_removed(hp_events_t *self, uint64_t id)
+{
+    char key[24];
+    hp_events_removed(self, HP_TOPIC_CONNECTION, number_key((int64_t)id, key), hp_json_count(id));
+}
+
+/* Both lists are in the order of their ids. */
 static void look_at_connections(hp_events_t *self)
 {
-    hp_http_connection_t *now = hp_alloc_array(CONNECTIONS_MAX, sizeof *now), *old = self->connections;
-    size_t count =
-        HP_MIN(hp_http_connections(self->api->deps.peer, now, CONNECTIONS_MAX), (size_t)CONNECTIONS_MAX);
-    size_t old_count = self->connection_count;
+    hp_http_connection_t *old = self->connections;
+    size_t old_count = self->connection_count, k = 0;
+    hp_http_connection_t *now = hp_alloc_array(HP_API_CONNECTIONS_MAX, sizeof *now);
+    size_t count = hp_http_connections(self->api->deps.peer, now, HP_API_CONNECTIONS_MAX);
     self->connections = now;
-    self->connection_count = count;
-    char key[24];
-    for (size_t i = 0; i < count; i++) {
-        size_t k = 0;
-        while (k < old_count && old[k].id != now[i].id)
+    self->connection_count = HP_MIN(count, (size_t)HP_API_CONNECTIONS_MAX);
+    for (size_t i = 0; i < self->connection_count; i++) {
+        for (; k < old_count && old[k].id < now[i].id; k++)
+            connection_removed(self, old[k].id);
+        bool known = k < old_count && old[k].id == now[i].id;
+        char key[24];
+        if (!known || connection_differs(&old[k], &now[i]))
+            hp_events_touch(self, HP_TOPIC_CONNECTION, number_key((int64_t)now[i].id, key));
+        if (known)
             k++;
-        if (k == old_count || old[k].requests != now[i].requests || old[k].bytes_sent != now[i].bytes_sent ||
-            old[k].speed_bps != now[i].speed_bps || old[k].active != now[i].active)
-            hp_events_touch(self, HP_TOPIC_CONNECTION, download_key((int64_t)now[i].id, key));
     }
-    for (size_t i = 0; i < old_count; i++) {
-        size_t k = 0;
-        while (k < count && now[k].id != old[i].id)
-            k++;
-        if (k == count)
-            hp_events_removed(self, HP_TOPIC_CONNECTION, download_key((int64_t)old[i].id, key),
-                              hp_json_count(old[i].id));
-    }
+    for (; k < old_count; k++)
+        connection_removed(self, old[k].id);
     free(old);
+}
+
+void hp_events_look_at_connections(hp_events_t *self)
+{
+    if (hp_events_awake(self))
+        look_at_connections(self);
 }
 
 /* Tells the thing when it is not as it was last time; what only counts on with the clock is left out of that.

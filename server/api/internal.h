@@ -77,6 +77,11 @@ void hp_events_publish(hp_events_t *events, hp_topic_t topic, const char *key, j
 bool hp_events_awake(const hp_events_t *events);
 size_t hp_events_listeners(const hp_events_t *events);
 
+/* Tells what changed among the connections since the last look. It is done once a second as well. */
+void hp_events_look_at_connections(hp_events_t *events);
+/* Connections that are listed and told of; there may be more. */
+#define HP_API_CONNECTIONS_MAX 1000
+
 /* Tells of new and changed messages. */
 hp_news_t *hp_news_create(hp_api_t *api);
 void hp_news_destroy(hp_news_t *news, void (*closed)(void *arg), void *arg);

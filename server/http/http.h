@@ -189,7 +189,8 @@ typedef struct hp_http_connection {
     bool active;          /* in the middle of a request or reply */
 } hp_http_connection_t;
 
-/* Fills out with at most max of the present connections; returns how many there are. */
+/* Fills out with at most max of the present connections, in the order of their ids; returns how many there
+ * are. */
 size_t hp_http_connections(const hp_http_listener_t *listener, hp_http_connection_t *out, size_t max);
 /* Ends one. 0 or HP_E_NOT_FOUND. */
 int hp_http_disconnect(hp_http_listener_t *listener, uint64_t id);

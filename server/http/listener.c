@@ -232,6 +232,12 @@ void hp_http_destroy(hp_http_listener_t *self, void (*closed)(void *arg), void *
 
 /* ---- who is connected ---- */
 
+static int by_id(const void *a, const void *b)
+{
+    const hp_http_connection_t *x = a, *y = b;
+    return (x->id > y->id) - (x->id < y->id);
+}
+
 size_t hp_http_connections(const hp_http_listener_t *self, hp_http_connection_t *out, size_t max)
 {
     size_t count = 0;
@@ -251,6 +257,8 @@ size_t hp_http_connections(const hp_http_listener_t *self, hp_http_connection_t 
         memcpy(out[count].path, c->path, sizeof c->path);
         memcpy(out[count].user_agent, c->user_agent, sizeof c->user_agent);
     }
+    if (max > 0) /* a sweep that cut some leaves the list turned */
+        qsort(out, HP_MIN(count, max), sizeof *out, by_id);
     return count;
 }
 

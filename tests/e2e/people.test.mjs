@@ -625,6 +625,27 @@ describe("connections", () => {
         assert.ok([...clients.values()].filter((c) => c.closed).length === 1, "and no other one");
     });
 
+    test("the end of every one that was listed is told", async (t) => {
+        const h = await startHostpair({ t, name: "h" });
+        const stream = await h.events();
+        t.after(() => stream.close());
+        for (let i = 0; i < 10; i++) {
+            // Here and gone again faster than anything looks at it once a second.
+            const socket = net.connect({ port: h.peerPort, host: "127.0.0.1" });
+            await new Promise((done, fail) => socket.once("connect", done).once("error", fail));
+            const port = socket.localPort;
+            const listed = await waitFor(
+                async () => {
+                    const { json } = await h.api("/connections");
+                    return json.connections.find((/** @type {any} */ c) => c.port === port);
+                },
+                { what: "the connection being listed", interval: 1 },
+            );
+            socket.destroy();
+            await stream.next((e) => e.event === "connection" && e.data.id === listed.id && e.data.removed);
+        }
+    });
+
     test("a blocked host is cut off, refused everything, and let in again", async (t) => {
         const a = await startHostpair({ t, name: "a" });
         const b = await startHostpair({ t, name: "b" });
