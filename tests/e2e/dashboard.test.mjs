@@ -159,6 +159,38 @@ describe("dashboard", { skip }, () => {
         assert.equal(await sha256(pathOf(b, paused)), await sha256(join(a.shareDir, "big.bin")));
     });
 
+    test("shows no state that is over: a click hits the button that is meant", async (t) => {
+        const a = await sharing(t, "studio", { "big.bin": 24 * MiB });
+        const b = await startHostpair({ t, name: "workbench" });
+        const host = await addHost(b, a.peerPort);
+        const { id } = await download(b, { host: host.id, path: "big.bin", limit_bps: MiB });
+        const page = await openDashboard(t, b, `#/downloads/${id}`);
+        const details = page.locator("[data-details]");
+        await details.waitFor();
+        await details.evaluate((element) => {
+            /** @type {(string | null)[]} */
+            const seen = [];
+            Object.assign(window, { seen });
+            new MutationObserver(() => seen.push(element.getAttribute("data-state"))).observe(element, {
+                attributeFilter: ["data-state"],
+            });
+        });
+        for (let i = 0; i < 12; i++) {
+            for (const [button, state] of [
+                ["Pause", "paused"],
+                ["Resume", "running"],
+            ]) {
+                await details.getByRole("button", { name: button, exact: true }).click();
+                await page.locator(`[data-details][data-state="${state}"]`).waitFor();
+            }
+            // Events of the running download come and wait for their turn, at another moment each time.
+            await page.waitForTimeout(300 + 20 * i);
+        }
+        const seen = await page.evaluate(() => /** @type {any} */ (window).seen);
+        const changes = seen.filter((/** @type {string} */ state) => state !== "queued").join(" ");
+        assert.equal(changes, Array(12).fill("paused running").join(" "));
+    });
+
     test("pauses all and resumes all, and cancels one with its data", async (t) => {
         const a = await sharing(t, "studio", { "one.bin": 16 * MiB, "two.bin": 16 * MiB });
         const link = await startLink({ t, to: a.peerPort, rate: 2 * MiB });

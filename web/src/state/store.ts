@@ -29,16 +29,20 @@ const RETRY_MIN_MS = 500;
 const RETRY_MAX_MS = 8_000;
 /** Log lines that the page keeps. */
 const LOG_MAX = 1000;
-/** How often connections are listed while they are shown, milliseconds. */
-const CONNECTIONS_MS = 10_000;
 /** Messages that are loaded at once. */
 export const MESSAGES_PAGE = 500;
 
-/** Things by id, each in a signal of its own. */
+/**
+ * Things by id, each in a signal of its own. What is put is the newest that is known: an event of the same thing that
+ * came before it and waits is dropped, or a row would fall back for a moment, and a click on it hit the wrong button.
+ */
 export class Table<K extends string | number, T extends { id: K }> {
   readonly ids = signal<readonly K[]>([]);
   readonly loaded = signal(false);
   private readonly things = new Map<K, Signal<T>>();
+
+  /** @param kind what the events of these things are called */
+  constructor(private readonly kind: string) {}
 
   get(id: K): T | undefined {
     void this.ids.value;
@@ -54,6 +58,7 @@ export class Table<K extends string | number, T extends { id: K }> {
   }
 
   put(thing: T): void {
+    waiting.delete(keyOf(this.kind, thing.id));
     const known = this.things.get(thing.id);
     if (known) known.value = thing;
     else {
@@ -63,6 +68,7 @@ export class Table<K extends string | number, T extends { id: K }> {
   }
 
   remove(id: K): void {
+    waiting.delete(keyOf(this.kind, id));
     if (!this.things.delete(id)) return;
     this.ids.value = this.ids.peek().filter((other) => other !== id);
   }
@@ -81,10 +87,10 @@ export class Table<K extends string | number, T extends { id: K }> {
 }
 
 export const status = signal<Status | null>(null);
-export const hosts = new Table<string, Host>();
-export const downloads = new Table<number, Download>();
-export const connections = new Table<number | string, Connection>();
-export const messages = new Table<number, Message>();
+export const hosts = new Table<string, Host>("host");
+export const downloads = new Table<number, Download>("download");
+export const connections = new Table<number | string, Connection>("connection");
+export const messages = new Table<number, Message>("message");
 export const settings = signal<Settings | null>(null);
 export const log = signal<LogLine[]>([]);
 /** Goes up when something in the shared folder may have changed. */
@@ -201,17 +207,6 @@ export function want(part: Part): Promise<void> {
   return loaders[part]();
 }
 
-/**
- * Connections come and go faster than the server looks at them: one that was listed and has gone before it was looked at
- * is never told to be gone. So while they are shown they are listed again now and then, and after a change of ours.
- */
-export function keepConnections(): () => void {
-  const again = (): void => void want("connections").catch(() => {});
-  again();
-  const timer = setInterval(() => document.visibilityState === "visible" && again(), CONNECTIONS_MS);
-  return () => clearInterval(timer);
-}
-
 /** Loads everything that events keep current. */
 async function load(): Promise<void> {
   const [now, hostList, downloadList] = await Promise.all([api.status(), api.hosts(), api.downloads()]);
@@ -229,7 +224,9 @@ async function load(): Promise<void> {
 
 // ---- events ----
 
-const pending = new Map<string, ServerEvent>();
+/** Events that came and are not applied yet, the last of each thing. */
+const waiting = new Map<string, ServerEvent>();
+const keyOf = (kind: string, id: string | number): string => `${kind} ${id}`;
 let flushTimer: ReturnType<typeof setTimeout> | undefined;
 let flushedAt = -MERGE_MS;
 let lastId = "";
@@ -244,16 +241,16 @@ interface Ended {
 function take(event: ServerEvent): void {
   const data = event.data as Partial<Ended> | undefined;
   // Log lines have no id and each counts; of every other thing only the last word does.
-  const key = event.type === "log" ? `log ${event.id}` : `${event.type} ${data?.id ?? ""}`;
-  pending.set(key, event);
+  const key = keyOf(event.type, event.type === "log" ? event.id : (data?.id ?? ""));
+  waiting.set(key, event);
   flushTimer ??= setTimeout(flush, Math.max(0, flushedAt + MERGE_MS - performance.now()));
 }
 
 function flush(): void {
   flushTimer = undefined;
   flushedAt = performance.now();
-  const events = [...pending.values()];
-  pending.clear();
+  const events = [...waiting.values()];
+  waiting.clear();
   batch(() => {
     const lines: LogLine[] = [];
     const ended: Download[] = [];
@@ -421,7 +418,7 @@ export async function run(): Promise<void> {
     // Everything is loaded after the stream is open, so that no change falls between the two.
     const reload = (): void => {
       stale = true;
-      pending.clear();
+      waiting.clear();
       load().then(
         () => (stale = false),
         () => attempt.abort(),

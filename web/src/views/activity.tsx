@@ -8,7 +8,7 @@ import { t } from "../i18n";
 import { Button, Empty, Failed, Menu, Segments } from "../parts/bits";
 import { Lazy } from "../parts/lazy";
 import { requestOf } from "../parts/requests";
-import { connections, hostName, hosts, keepConnections, log, missing, want } from "../state/store";
+import { connections, hostName, hosts, log, missing, want } from "../state/store";
 import { attempt, notify, sentence } from "../state/ui";
 import { blocking } from "./hosts";
 
@@ -24,10 +24,9 @@ export function ActivityView() {
   const error = useSignal<string | null>(null);
   const load = (): void => {
     error.value = null;
-    want("log").catch((reason) => (error.value = sentence(reason)));
+    Promise.all([want("log"), want("connections")]).catch((reason) => (error.value = sentence(reason)));
   };
   useEffect(load, []);
-  useEffect(keepConnections, []);
   return (
     <section class="view" aria-labelledby="view-title">
       <div class="view-head">
@@ -117,7 +116,7 @@ function ConnectionRow({ id }: { id: number | string }) {
   const close = (): void =>
     void attempt(async () => {
       await api.closeConnection(id);
-      await want("connections");
+      connections.remove(id);
       notify("info", t("connections.closed", { name }));
     });
   return (

@@ -13,15 +13,7 @@ import { Icon, kindOf } from "../parts/icons";
 import { fileOf } from "../parts/requests";
 import { cancelUpload, clearUploads, retryUpload, uploads } from "../parts/upload";
 import { FileList } from "../state/filelist";
-import {
-  connections,
-  hostName,
-  keepConnections,
-  messages,
-  missing,
-  shareRevision,
-  status,
-} from "../state/store";
+import { connections, hostName, messages, missing, shareRevision, status, want } from "../state/store";
 import { attached, attempt, copy, dialog, go, href, notify } from "../state/ui";
 import type { FileEntry, Folder } from "../types";
 import { FileTable, SelectionBar, join } from "./files";
@@ -33,7 +25,7 @@ export function ShareView({ folder }: { folder: string }) {
   const folders = useRef<HTMLInputElement>(null);
   useEffect(() => () => list.stop(), [list]);
   useEffect(() => list.open(folder), [list, folder]);
-  useEffect(keepConnections, []);
+  useEffect(() => void want("connections").catch(() => {}), []);
   const revision = shareRevision.value;
   const seen = useRef(revision);
   useEffect(() => {
