@@ -22,6 +22,7 @@ struct step {
     int64_t download;
     int fd, direct_fd;
     uint64_t size, chunk_size;
+    bool has_chunks;
     hp_part_identity_t identity;
     hp_part_found_t found;
     char name[HP_NAME_MAX + 1];
@@ -67,6 +68,7 @@ static step_t *new_step(item_t *item, void (*run)(step_t *), void (*after)(item_
         .direct_fd = -1,
         .size = item->size,
         .chunk_size = item->chunk_size,
+        .has_chunks = item->done.count > 0,
         .identity = {.device = item->row.device, .inode = item->row.inode},
         .left = item->left,
     };
@@ -201,8 +203,8 @@ void hp_item_make(item_t *self)
 
 static void run_open(step_t *step)
 {
-    step->status = hp_part_open(step->base, step->path, step->part, &step->identity, step->size, &step->found,
-                                &step->fd, step->name, &step->err);
+    step->status = hp_part_open(step->base, step->path, step->part, &step->identity, step->size,
+                                step->has_chunks, &step->found, &step->fd, step->name, &step->err);
     if (step->status == 0 && step->found == HP_PART_OPENED) {
         step->status =
             hp_part_reserve(step->fd, step->size, &step->err); /* the crash may have come before it */

@@ -132,12 +132,19 @@ int hp_part_reserve(int fd, uint64_t size, hp_err_t *err)
 {
     if (size == 0)
         return 0;
-    int rc;
-    do
-        rc = fallocate(fd, 0, 0, (off_t)size) == 0 ? 0 : -errno;
-    while (rc == -EINTR);
-    if (rc == -EOPNOTSUPP || rc == -ENOSYS)
-        rc = ftruncate(fd, (off_t)size) == 0 ? 0 : -errno;
+    struct stat before;
+    int rc = fstat(fd, &before) == 0 ? 0 : -errno;
+    if (rc == 0) {
+        do
+            rc = fallocate(fd, 0, 0, (off_t)size) == 0 ? 0 : -errno;
+        while (rc == -EINTR);
+        if (rc == -EOPNOTSUPP || rc == -ENOSYS)
+            rc = ftruncate(fd, (off_t)size) == 0 ? 0 : -errno;
+        else if (rc != 0)
+            /* ext4 leaves what it could get: the whole disk, for nobody. It goes on without it in any case.
+             */
+            (void)!ftruncate(fd, before.st_size);
+    }
     if (rc == 0)
         return 0;
     return hp_err_set(err, rc == -ENOSPC || rc == -EDQUOT ? HP_E_NO_SPACE : rc, "reserving %llu bytes: %s",
@@ -185,8 +192,8 @@ static int find_final(int folder, const char *path, const hp_part_identity_t *id
 }
 
 int hp_part_open(const char *base, const char *path, const char *name, const hp_part_identity_t *identity,
-                 uint64_t size, hp_part_found_t *found, int *fd, char final_name[HP_NAME_MAX + 1],
-                 hp_err_t *err)
+                 uint64_t size, bool has_chunks, hp_part_found_t *found, int *fd,
+                 char final_name[HP_NAME_MAX + 1], hp_err_t *err)
 {
     *found = HP_PART_MISSING;
     *fd = -1;
@@ -205,7 +212,8 @@ int hp_part_open(const char *base, const char *path, const char *name, const hp_
         int opened = hp_beneath_open(folder, name, O_RDWR | O_NOFOLLOW, 0, HP_BENEATH_NO_LINKS);
         if (opened < 0) {
             rc = fail(err, opened, "opening the part file of", path);
-        } else if (!claim(opened) || ((uint64_t)st.st_size != size && st.st_size != 0)) {
+        } else if (!claim(opened) || (uint64_t)st.st_size > size ||
+                   (has_chunks && (uint64_t)st.st_size < size)) {
             close(opened); /* somebody has or changed it: leave it alone, begin a new one */
         } else {
             *fd = opened;

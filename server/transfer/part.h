@@ -28,7 +28,8 @@ typedef struct hp_part_identity {
 int hp_part_create(const char *base, const char *path, int64_t download_id, char name[HP_NAME_MAX + 1],
                    hp_part_identity_t *identity, hp_err_t *err);
 
-/* 0, HP_E_NO_SPACE (-ENOSPC, -EDQUOT) or another system code. */
+/* 0, HP_E_NO_SPACE (-ENOSPC, -EDQUOT) or another system code; then it is as long as it was, and holds nothing
+ * of the disk that it did not hold before. */
 int hp_part_reserve(int fd, uint64_t size, hp_err_t *err);
 
 /* A second descriptor of the open part file, for writing past the page cache; -1 where that does not pay (a
@@ -44,11 +45,12 @@ typedef enum {
                     */
 } hp_part_found_t;
 
-/* Opens the part file beside path. OPENED gives *fd; FINAL gives the candidate's name in final_name. 0 or a
- * negative code, when the disk does not answer the question. */
+/* Opens the part file beside path. has_chunks: some of it is on record, so it must be of the recorded size;
+ * without, a crash may have come before or while that was reserved. OPENED gives *fd; FINAL gives the
+ * candidate's name in final_name. 0 or a negative code, when the disk does not answer the question. */
 int hp_part_open(const char *base, const char *path, const char *name, const hp_part_identity_t *identity,
-                 uint64_t size, hp_part_found_t *found, int *fd, char final_name[HP_NAME_MAX + 1],
-                 hp_err_t *err);
+                 uint64_t size, bool has_chunks, hp_part_found_t *found, int *fd,
+                 char final_name[HP_NAME_MAX + 1], hp_err_t *err);
 
 /* final_name gets the name that it has now: the last segment of path, or the next free candidate. */
 int hp_part_finish(int fd, const char *base, const char *path, const char *name,

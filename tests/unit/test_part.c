@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -70,6 +71,27 @@ static void assert_holds(const fixture_t *f, const char *path, const char *text)
     got[n] = '\0';
     fclose(file);
     assert_string_equal(got, text);
+}
+
+/* What fallocate(2) does in this program: as ext4 on a disk with room for so many bytes, of which it leaves
+ * those that it got. */
+static off_t room = -1; /* -1: the real one */
+int fallocate(int fd, int mode, off_t offset, off_t length)
+{
+    off_t given = room >= 0 && room < length ? room : length;
+    if (syscall(SYS_fallocate, fd, mode, offset, given) != 0)
+        return -1;
+    if (given == length)
+        return 0;
+    errno = ENOSPC;
+    return -1;
+}
+
+static struct stat stat_of(const fixture_t *f, const char *path)
+{
+    struct stat st;
+    assert_int_equal(stat(at(f, path), &st), 0);
+    return st;
 }
 
 /* A part file of path with text in it, as a download leaves it. */
@@ -137,7 +159,8 @@ static void the_recorded_part_is_opened_again(void **state)
     close(make_part(f, "x", "12345"));
     int fd = -1;
     assert_int_equal(
-        hp_part_open(f->base, "x", f->name, &f->identity, 5, &f->found, &fd, f->final_name, &f->err), 0);
+        hp_part_open(f->base, "x", f->name, &f->identity, 5, true, &f->found, &fd, f->final_name, &f->err),
+        0);
     assert_int_equal(f->found, HP_PART_OPENED);
     assert_true(fd >= 0);
     close(fd);
@@ -149,17 +172,56 @@ static void a_part_of_another_size_or_file_is_missing(void **state)
     close(make_part(f, "x", "12345"));
     int fd = -1;
     assert_int_equal(
-        hp_part_open(f->base, "x", f->name, &f->identity, 6, &f->found, &fd, f->final_name, &f->err), 0);
+        hp_part_open(f->base, "x", f->name, &f->identity, 6, true, &f->found, &fd, f->final_name, &f->err),
+        0);
     assert_int_equal(f->found, HP_PART_MISSING);
     hp_part_identity_t other = {.device = f->identity.device, .inode = f->identity.inode + 1};
-    assert_int_equal(hp_part_open(f->base, "x", f->name, &other, 5, &f->found, &fd, f->final_name, &f->err),
-                     0);
+    assert_int_equal(
+        hp_part_open(f->base, "x", f->name, &other, 5, true, &f->found, &fd, f->final_name, &f->err), 0);
     assert_int_equal(f->found, HP_PART_MISSING);
     assert_int_equal(
-        hp_part_open(f->base, "no/x", f->name, &other, 5, &f->found, &fd, f->final_name, &f->err), 0);
+        hp_part_open(f->base, "no/x", f->name, &other, 5, true, &f->found, &fd, f->final_name, &f->err), 0);
     assert_int_equal(f->found, HP_PART_MISSING);
     assert_int_equal(fd, -1);
     assert_holds(f, f->name, "12345");
+}
+
+static void a_reservation_that_fails_gives_back_what_it_got(void **state)
+{
+    fixture_t *f = *state;
+    int fd = hp_part_create(f->base, "x", 7, f->name, &f->identity, &f->err);
+    assert_true(fd >= 0);
+    room = 1 << 20;
+    assert_int_equal(hp_part_reserve(fd, 4 << 20, &f->err), HP_E_NO_SPACE);
+    assert_int_equal(stat_of(f, f->name).st_size, 0);
+    assert_int_equal(stat_of(f, f->name).st_blocks, 0);
+    room = -1;
+    assert_int_equal(hp_part_reserve(fd, 4 << 20, &f->err), 0);
+    assert_int_equal(stat_of(f, f->name).st_size, 4 << 20);
+    close(fd);
+}
+
+static void open_part(fixture_t *f, uint64_t size, bool has_chunks, hp_part_found_t expected)
+{
+    int fd = -1;
+    assert_int_equal(hp_part_open(f->base, "x", f->name, &f->identity, size, has_chunks, &f->found, &fd,
+                                  f->final_name, &f->err),
+                     0);
+    assert_int_equal(f->found, expected);
+    assert_int_equal(fd >= 0, expected == HP_PART_OPENED);
+    if (fd >= 0)
+        close(fd);
+}
+
+static void a_part_that_is_shorter_than_its_record_holds_no_chunks(void **state)
+{
+    fixture_t *f = *state;
+    close(make_part(f, "x", "12345"));
+    for (off_t length = 3; length >= 0; length -= 3) {
+        assert_int_equal(truncate(at(f, f->name), length), 0);
+        open_part(f, 5, true, HP_PART_MISSING);
+        open_part(f, 5, false, HP_PART_OPENED); /* it was being reserved when a crash came */
+    }
 }
 
 static void a_final_file_whose_part_is_gone_is_found(void **state)
@@ -170,7 +232,8 @@ static void a_final_file_whose_part_is_gone_is_found(void **state)
     assert_int_equal(hp_part_finish(fd, f->base, "x", f->name, f->final_name, &f->err), 0);
     close(fd);
     char name[HP_NAME_MAX + 1];
-    assert_int_equal(hp_part_open(f->base, "x", f->name, &f->identity, 5, &f->found, &fd, name, &f->err), 0);
+    assert_int_equal(
+        hp_part_open(f->base, "x", f->name, &f->identity, 5, true, &f->found, &fd, name, &f->err), 0);
     assert_int_equal(f->found, HP_PART_FINAL);
     assert_string_equal(name, "x (1)");
 }
@@ -276,6 +339,8 @@ int main(void)
         T(a_part_with_bytes_in_it_is_left_alone),
         T(the_recorded_part_is_opened_again),
         T(a_part_of_another_size_or_file_is_missing),
+        T(a_reservation_that_fails_gives_back_what_it_got),
+        T(a_part_that_is_shorter_than_its_record_holds_no_chunks),
         T(a_final_file_whose_part_is_gone_is_found),
         T(only_the_recorded_part_is_removed),
         T(a_link_does_not_lead_out_of_the_folder),
