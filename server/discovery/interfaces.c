@@ -13,7 +13,8 @@
 #include "base/log.h"
 #include "base/mem.h"
 
-#define SETTLE_MS 200 /* an interface that comes up changes several times */
+#define SETTLE_MS 200  /* an interface that comes up changes several times */
+#define AGAIN_MS  5000 /* after the list could not be read */
 
 struct hp_interfaces {
     uv_poll_t poll;
@@ -58,31 +59,36 @@ static bool take(const struct ifaddrs *entry, hp_interface_t *out)
     return IN6_IS_ADDR_LINKLOCAL(&out->address6);
 }
 
-static size_t read_list(hp_interface_t *list)
+static bool read_list(hp_interface_t *list, size_t *count)
 {
     struct ifaddrs *all = NULL;
-    size_t count = 0;
+    *count = 0;
     if (getifaddrs(&all) != 0) {
         hp_log(HP_LOG_WARN, "the network interfaces cannot be read: %s", strerror(errno));
-        return 0;
+        return false;
     }
-    for (const struct ifaddrs *entry = all; entry != NULL && count < HP_INTERFACES_MAX;
+    for (const struct ifaddrs *entry = all; entry != NULL && *count < HP_INTERFACES_MAX;
          entry = entry->ifa_next)
-        count += take(entry, &list[count]);
+        *count += take(entry, &list[*count]);
     freeifaddrs(all);
-    return count;
+    return true;
 }
 
 static void on_settled(uv_timer_t *timer)
 {
     hp_interfaces_t *self = timer->data;
     hp_interface_t *list = hp_alloc_array(HP_INTERFACES_MAX, sizeof *list);
-    size_t count = read_list(list);
+    size_t count;
+    bool known = read_list(list, &count);
     bool same = count == self->count && memcmp(list, self->list, count * sizeof *list) == 0;
-    memcpy(self->list, list, count * sizeof *list);
-    self->count = count;
+    if (known) {
+        memcpy(self->list, list, count * sizeof *list);
+        self->count = count;
+    } else { /* no descriptors, perhaps: the list stays as it was */
+        uv_timer_start(timer, on_settled, AGAIN_MS, 0);
+    }
     free(list);
-    if (!same)
+    if (known && !same)
         self->changed(self->arg);
 }
 
@@ -90,11 +96,13 @@ static void on_message(uv_poll_t *poll, int status, int events)
 {
     hp_interfaces_t *self = poll->data;
     char buffer[16384];
-    (void)status, (void)events;
-    /* What changed does not matter: the whole list is read again. A lost message (ENOBUFS) is a change, too.
-     */
+    (void)events;
+    /* What changed does not matter: the whole list is read again. A lost message (ENOBUFS) is a change, too;
+     * libuv takes it for an error of the socket, after which it looks no more. */
     while (recv(self->fd, buffer, sizeof buffer, MSG_DONTWAIT) > 0)
         continue;
+    if (status != 0)
+        uv_poll_start(poll, UV_READABLE, on_message);
     if (!uv_is_active((uv_handle_t *)&self->timer))
         uv_timer_start(&self->timer, on_settled, SETTLE_MS, 0);
 }
@@ -125,10 +133,11 @@ int hp_interfaces_create(hp_interfaces_t **out, uv_loop_t *loop, void (*changed)
     self->fd = fd;
     self->changed = changed;
     self->arg = arg;
-    self->count = read_list(self->list);
     self->open_handles = 2;
     self->poll.data = self->timer.data = self;
     uv_timer_init(loop, &self->timer);
+    if (!read_list(self->list, &self->count))
+        uv_timer_start(&self->timer, on_settled, AGAIN_MS, 0);
     uv_poll_init(loop, &self->poll, fd);
     uv_poll_start(&self->poll, UV_READABLE, on_message);
     *out = self;

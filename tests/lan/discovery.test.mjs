@@ -276,6 +276,30 @@ test("an interface added while hostpair runs is used", { skip }, async (t) => {
 });
 
 test(
+    "changes of interfaces that are lost in a flood of them do not end the watching",
+    { skip },
+    async (t) => {
+        const lan = new Lan(t);
+        for (const network of ["home", "first", "second"]) lan.network(network);
+        lan.host("a", { home: "10.77.0.1/24" });
+        const a = await lan.start("a", { args: QUIET });
+        const changes = () => a.log().match(/interfaces have changed/g)?.length ?? 0;
+        // While it stands still, the kernel has more to tell than it keeps for one who does not listen.
+        process.kill(a.pid, "SIGSTOP");
+        const flood =
+            "seq 2 250 | sed 's/.*/address add 127.9.9.&\\/32 dev lo\\naddress del 127.9.9.&\\/32 dev lo/'";
+        for (let i = 0; i < 4; i++) lan.on("a", "sh", "-c", `${flood} | ip -batch -`);
+        const before = changes();
+        lan.plug("a", "first", "10.88.0.1/24");
+        process.kill(a.pid, "SIGCONT");
+        await waitFor(() => changes() > before, { what: "the first change", detail: a.log });
+        const seen = changes();
+        lan.plug("a", "second", "10.99.0.1/24");
+        await waitFor(() => changes() > seen, { what: "the second change", detail: a.log });
+    },
+);
+
+test(
     "two hosts with a copied data folder are reported, and neither is taken for the other",
     { skip },
     async (t) => {
