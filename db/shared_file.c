@@ -69,8 +69,11 @@ static const hp_sql_t sql[] = {
     [ADD] = {"shared_file.add",
              "INSERT INTO shared_file (path, device, inode, size, mtime_ns, ctime_ns, root)"
              " VALUES (:path, :device, :inode, :size, :mtime, :ctime, :root)"},
-    [CHANGE] = {"shared_file.change", "UPDATE shared_file SET device = :device, inode = :inode, size = :size,"
-                                      " mtime_ns = :mtime, ctime_ns = :ctime, root = :root WHERE id = :id"},
+    /* Another file under this name does not wait for what became of the one before it. */
+    [CHANGE] = {"shared_file.change",
+                "UPDATE shared_file SET device = :device, inode = :inode, size = :size,"
+                " mtime_ns = :mtime, ctime_ns = :ctime, root = :root,"
+                " hash_after = iif(device = :device AND inode = :inode, hash_after, 0) WHERE id = :id"},
     [REMOVE] = {"shared_file.remove", "DELETE FROM shared_file WHERE path = :path RETURNING size, root"},
     [SCAN] =
         {"shared_file.scan",
@@ -89,7 +92,8 @@ static const hp_sql_t sql[] = {
     [SET_ROOT] = {"shared_file.set_root", "UPDATE shared_file SET root = :root, hash_after = 0"
                                           " WHERE " SAME_BYTES " AND root IS NULL"},
     [SET_LATER] = {"shared_file.set_later",
-                   "UPDATE shared_file SET hash_after = :after WHERE path = :path AND root IS NULL"},
+                   "UPDATE shared_file SET hash_after = :after"
+                   " WHERE path = :path AND device = :device AND inode = :inode AND root IS NULL"},
     [WAKE] = {"shared_file.wake",
               "UPDATE shared_file SET hash_after = 0 WHERE hash_after > 0 AND hash_after <= :now"},
     [NEWEST] = {"shared_file.newest",
@@ -466,10 +470,13 @@ int hp_shared_set_root(hp_db_t *db, const hp_shared_identity_t *identity,
     return hp_query_run(&insert, err);
 }
 
-int hp_shared_set_later(hp_db_t *db, const char *path, int64_t hash_after, hp_err_t *err)
+int hp_shared_set_later(hp_db_t *db, const char *path, const hp_shared_identity_t *identity,
+                        int64_t hash_after, hp_err_t *err)
 {
     HP_QUERY(q, db, &sql[SET_LATER]);
     hp_query_bind_text(&q, ":path", path);
+    hp_query_bind_int(&q, ":device", (int64_t)identity->device);
+    hp_query_bind_int(&q, ":inode", (int64_t)identity->inode);
     hp_query_bind_int(&q, ":after", hash_after);
     return hp_query_run(&q, err);
 }

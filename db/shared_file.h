@@ -102,8 +102,10 @@ int hp_shared_set_root(hp_db_t *db, const hp_shared_identity_t *identity,
                        const uint8_t root[HP_SHARED_ROOT_SIZE], uint64_t chunk_size, const uint8_t *digests,
                        uint64_t count, hp_shared_change_t *change, hp_err_t *err);
 
-/* Not to be hashed before a time (wall ms). */
-int hp_shared_set_later(hp_db_t *db, const char *path, int64_t hash_after, hp_err_t *err);
+/* The file of this device and inode, if it is still the one at path, is not to be hashed before a time (wall
+ * ms), whatever is written to it until then. */
+int hp_shared_set_later(hp_db_t *db, const char *path, const hp_shared_identity_t *identity,
+                        int64_t hash_after, hp_err_t *err);
 
 /* Files to hash next: up to limit / 2 of the newest and as many of the smallest, taking turns; each once.
  * Files whose ctime is not older than settle_ns (settle_coarse_ns where the file system counts time in steps

@@ -109,7 +109,7 @@ static int save_work(hp_db_t *db, void *arg, hp_err_t *err)
     for (size_t i = 0; i < save->count && rc == 0; i++) {
         const hp_hash_result_t *result = &save->results[i];
         if (save->later[i] != 0)
-            rc = hp_shared_set_later(db, result->path, save->later[i], err);
+            rc = hp_shared_set_later(db, result->path, &result->identity, save->later[i], err);
         else
             rc = hp_shared_set_root(db, &result->identity, result->root, result->chunk_size, result->digests,
                                     result->count, &change, err);

@@ -183,6 +183,24 @@ static void a_file_that_changes_while_it_is_hashed_gets_no_wrong_root(void **sta
     close_share(f);
 }
 
+static void a_file_renamed_over_one_that_is_hashed_does_not_wait_for_it(void **state)
+{
+    fixture_t *f = *state;
+    open_share(f);
+    f->share->tuning.settle = f->share->tuning.settle_coarse = 0;
+    f->share->tuning.again_least = f->share->tuning.again_most = 3600000;
+    make_file(f, "x", 96 * MIB, 1);
+    make_file(f, "../other", 96 * MIB, 2);
+    char other[65];
+    snprintf(other, sizeof other, "%s", root_on_disk(f, "../other"));
+    hp_share_start(f->share);
+    WAIT_FOR(f, f->share->totals.files == 1);
+    WAIT_FOR(f, f->share->roots_loaded && is_idle(f)); /* it is being hashed */
+    assert_int_equal(rename(at(f, "../other"), at(f, "x")), 0);
+    WAIT_FOR(f, strcmp(listed_root(f, "x"), other) == 0);
+    close_share(f);
+}
+
 static void small_and_new_files_come_before_a_large_old_one(void **state)
 {
     fixture_t *f = *state;
@@ -700,6 +718,7 @@ int main(void)
         TEST(news_that_come_while_the_store_is_asked_are_not_forgotten),
         TEST(moved_folders_and_second_names_keep_their_roots),
         TEST(a_file_that_changes_while_it_is_hashed_gets_no_wrong_root),
+        TEST(a_file_renamed_over_one_that_is_hashed_does_not_wait_for_it),
         TEST(small_and_new_files_come_before_a_large_old_one),
         TEST(a_file_that_cannot_be_read_does_not_stop_the_others),
         TEST(many_small_files_are_all_hashed),

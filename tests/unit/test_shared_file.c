@@ -251,14 +251,30 @@ static void files_that_may_still_change_unseen_are_left_out(void **state)
 static void what_failed_waits_for_its_time(void **state)
 {
     hp_db_t *db = *state;
-    put(db, "a", identity(1, 10, INT64_C(9000000001)));
-    put(db, "b", identity(2, 20, INT64_C(9000000001)));
-    assert_int_equal(hp_shared_set_later(db, "a", NOW / NS_PER_MS + 5000, NULL), 0);
+    hp_shared_identity_t a = identity(1, 10, INT64_C(9000000001));
+    hp_shared_identity_t b = identity(2, 20, INT64_C(9000000001));
+    put(db, "a", a);
+    put(db, "b", b);
+    assert_int_equal(hp_shared_set_later(db, "a", &a, NOW / NS_PER_MS + 5000, NULL), 0);
     assert_string_equal(unhashed(db, 8, NOW), "b");
-    assert_int_equal(hp_shared_set_later(db, "b", NOW / NS_PER_MS + 3000, NULL), 0);
+    assert_int_equal(hp_shared_set_later(db, "b", &b, NOW / NS_PER_MS + 3000, NULL), 0);
     assert_string_equal(unhashed(db, 8, NOW), "wait 3000");
     assert_string_equal(unhashed(db, 8, NOW + INT64_C(3000) * NS_PER_MS), "b");
     assert_string_equal(unhashed(db, 8, NOW + INT64_C(5000) * NS_PER_MS), "a b");
+}
+
+static void another_file_of_the_same_name_does_not_wait(void **state)
+{
+    hp_db_t *db = *state;
+    hp_shared_identity_t a = identity(1, 10, INT64_C(9000000001));
+    put(db, "a", a);
+    assert_int_equal(hp_shared_set_later(db, "a", &a, NOW / NS_PER_MS + 5000, NULL), 0);
+    put(db, "a", identity(1, 15, INT64_C(8000000001))); /* written to: the same file */
+    assert_string_equal(unhashed(db, 8, NOW), "wait 5000");
+    put(db, "a", identity(2, 20, INT64_C(9000000001))); /* renamed over it */
+    assert_string_equal(unhashed(db, 8, NOW), "a");
+    assert_int_equal(hp_shared_set_later(db, "a", &a, NOW / NS_PER_MS + 5000, NULL), 0); /* too late */
+    assert_string_equal(unhashed(db, 8, NOW), "a");
 }
 
 static bool is_even(void *arg, int64_t id, const char *path)
@@ -357,6 +373,7 @@ int main(void)
         TEST(the_newest_and_the_smallest_come_first),
         TEST(files_that_may_still_change_unseen_are_left_out),
         TEST(what_failed_waits_for_its_time),
+        TEST(another_file_of_the_same_name_does_not_wait),
         TEST(a_sweep_goes_in_steps_and_stays_below_its_folder),
         TEST(pages_go_on_after_a_path_in_byte_order),
         TEST(the_latest_roots_are_read_in_steps),
