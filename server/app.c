@@ -54,6 +54,19 @@ static void on_removed(void *arg, int64_t id)
     hp_api_download_removed(((hp_app_t *)arg)->api, id);
 }
 
+static void on_share_change(void *arg)
+{
+    hp_app_t *app = arg;
+    hp_api_share_changed(app->api);
+    if (app->discovery == NULL || app->peer == NULL)
+        return;
+    hp_share_stats_t stats;
+    char tag[HP_PEER_TAG_SIZE];
+    hp_share_get_stats(app->share, &stats);
+    hp_peer_list_tag(app->peer, tag);
+    hp_discovery_set_offer(app->discovery, stats.files, stats.bytes, tag);
+}
+
 /* ---- the end: each part when the one above it is closed ---- */
 
 static void on_closed(void *arg)
@@ -220,6 +233,8 @@ void hp_app_start(hp_app_t *app)
     hp_hosts_on_event(app->hosts, on_host, app);
     for (size_t i = 0; i < hp_hosts_count(app->hosts); i++)
         on_host(app, HP_HOST_ADDED, hp_hosts_at(app->hosts, i));
+    hp_share_on_change(app->share, on_share_change, app);
+    on_share_change(app);
     hp_share_start(app->share);
     hp_transfer_start(app->transfer);
     hp_messages_start(app->messages);

@@ -143,10 +143,9 @@ static void on_host_event(void *arg, hp_host_event_t event, const hp_host_t *hos
         hp_events_touch(api->events, HP_TOPIC_HOST, host->id);
 }
 
-static void on_share_change(void *arg)
+void hp_api_share_changed(hp_api_t *api)
 {
-    hp_api_t *api = arg;
-    if (!hp_api_is_closing(api))
+    if (api != NULL && !hp_api_is_closing(api))
         hp_events_touch(api->events, HP_TOPIC_SHARE, "");
 }
 
@@ -367,7 +366,6 @@ hp_events_t *hp_events_create(hp_api_t *api)
         abort(); /* no descriptors left at start-up */
     self->open_handles = (unsigned)HP_COUNT(timers) + 1;
     hp_hosts_on_event(api->deps.hosts, on_host_event, api);
-    hp_share_on_change(api->deps.share, on_share_change, api);
     hp_log_set_listener(on_line, self);
     return self;
 }
@@ -394,7 +392,6 @@ void hp_events_destroy(hp_events_t *self, void (*closed)(void *arg), void *arg)
     self->closed = closed;
     self->closed_arg = arg;
     hp_log_set_listener(NULL, NULL);
-    hp_share_on_change(self->api->deps.share, NULL, NULL);
     hp_hosts_off_event(self->api->deps.hosts, on_host_event, self->api);
     uv_handle_t *const handles[] = {(uv_handle_t *)&self->tick, (uv_handle_t *)&self->look,
                                     (uv_handle_t *)&self->comment, (uv_handle_t *)&self->logged};

@@ -175,6 +175,7 @@ void hp_api_get_host_files(hp_api_t *api, hp_http_request_t *request, const char
     hp_err_t err = {0};
     if (find_or_reply(api, request, arg) == NULL)
         return;
+    hp_hosts_look(api->deps.hosts, arg); /* what is answered now is the list that is stored */
     page_op_t *op = hp_api_op_create(sizeof *op, api, request);
     op->host = hp_strdup(arg);
     int rc = read_query(request, op, &err);

@@ -13,6 +13,9 @@
 #include "discovery/address.h"
 
 #define EVERY_MS       30000
+#define NEWS_MS        250  /* news wait so long for more */
+#define NEWS_REST_MS   3000 /* at least between two that tell news */
+#define NEWS_BURST     5    /* as often in a row; in the long run one in EVERY_MS */
 #define NEW_MS         5000 /* how long an instance counts as new */
 #define KNOWN          1024 /* ids whose instance is remembered */
 #define DATAGRAMS      32   /* read with one call */
@@ -46,8 +49,12 @@ struct hp_beacon {
     beacon_socket_t sockets[2];
     hp_interface_t interfaces[HP_INTERFACES_MAX];
     size_t interface_count;
+    char list[HP_LIST_TAG_SIZE];
     size_t burst; /* next of burst_ms */
-    uint64_t started_at;
+    uint64_t started_at, next_at;
+    bool news;          /* waits to be told out of turn */
+    uint64_t news_at;   /* when any were last told */
+    uint64_t news_paid; /* with one in EVERY_MS, as many would have been told by then */
     hp_beacon_limit_t *limit;
     known_t known[KNOWN];
 };
@@ -62,6 +69,7 @@ static size_t write_datagram(const hp_beacon_t *self, bool reply, char out[HP_BE
     snprintf(message.name, sizeof message.name, "%s", self->self->name);
     memcpy(message.instance, self->self->instance, sizeof message.instance);
     memcpy(message.address, self->advertise_address, sizeof message.address);
+    memcpy(message.list, self->list, sizeof message.list);
     return hp_beacon_format(&message, out);
 }
 
@@ -120,11 +128,31 @@ static void on_time(uv_timer_t *timer)
 {
     hp_beacon_t *self = timer->data;
     announce(self);
-    self->burst++;
     uint64_t now = hp_clock_ms();
-    uint64_t next =
-        self->burst < HP_COUNT(burst_ms) ? self->started_at + burst_ms[self->burst] : now + EVERY_MS;
-    uv_timer_start(&self->timer, on_time, next > now ? next - now : 0, 0);
+    if (self->news) {
+        self->news = false;
+        self->news_at = now;
+        self->news_paid = HP_MAX(self->news_paid, now) + EVERY_MS;
+    }
+    if (now >= self->next_at) {
+        self->burst++;
+        self->next_at =
+            self->burst < HP_COUNT(burst_ms) ? self->started_at + burst_ms[self->burst] : now + EVERY_MS;
+    }
+    uv_timer_start(&self->timer, on_time, self->next_at > now ? self->next_at - now : 0, 0);
+}
+
+void hp_beacon_set_list(hp_beacon_t *self, const char *list, bool soon)
+{
+    snprintf(self->list, sizeof self->list, "%s", list);
+    if (!soon || self->news || !uv_is_active((uv_handle_t *)&self->timer))
+        return;
+    uint64_t now = hp_clock_ms(), at = HP_MAX(now + NEWS_MS, self->news_at + NEWS_REST_MS);
+    if (self->news_paid > (NEWS_BURST - 1) * EVERY_MS)
+        at = HP_MAX(at, self->news_paid - (NEWS_BURST - 1) * EVERY_MS);
+    self->news = true;
+    if (at < self->next_at)
+        uv_timer_start(&self->timer, on_time, at - now, 0);
 }
 
 /* ---- receiving ---- */
@@ -175,6 +203,8 @@ static void take(hp_beacon_t *self, const beacon_socket_t *socket, const hp_sock
         hp_hosts_hint_changed(self->hosts, where, message.port, HP_FOUND_BEACON);
     else
         hp_hosts_hint(self->hosts, where, message.port, HP_FOUND_BEACON);
+    if (message.list[0] != '\0')
+        hp_hosts_heard_list(self->hosts, message.id, message.list);
 }
 
 static void limit_key(const hp_sockaddr_t *from, uint8_t key[16])
@@ -299,7 +329,8 @@ void hp_beacon_start(hp_beacon_t *self, const hp_interface_t *interfaces, size_t
     for (size_t i = 0; i < self->interface_count; i++)
         join(self, &self->interfaces[i]);
     self->burst = 0;
-    self->started_at = hp_clock_ms();
+    self->started_at = self->next_at = hp_clock_ms();
+    self->news = false; /* told by the burst */
     uv_timer_start(&self->timer, on_time, burst_ms[0], 0);
 }
 

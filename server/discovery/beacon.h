@@ -5,6 +5,8 @@
  * Sent from every interface to the multicast group, to the broadcast address and to the IPv6 group: at 0, 0.5
  * and 2 s, then every 30 s, and again from the start when the interfaces change. A new id or instance is
  * answered at once, to it alone; while it is new (5 s), each of its beacons is, in case an answer was lost.
+ * When other files are offered it is sent soon, out of turn, with the tag of the list: whoever knows the list
+ * by another tag asks for it. A few times in a row that is done every 3 s, in the long run every 30 s.
  *
  * At most HP_BEACON_PER_SOURCE datagrams a second are looked at from one address, and HP_BEACON_PER_SECOND in
  * all: the rest is read and dropped. All tables are bounded. */
@@ -30,13 +32,14 @@ typedef struct hp_beacon_message {
     char id[HP_HOST_ID_SIZE];
     char name[HP_HOST_NAME_SIZE];
     char instance[33];
-    char address[64]; /* to be probed instead of the sender's; "" none */
+    char address[64];            /* to be probed instead of the sender's; "" none */
+    char list[HP_LIST_TAG_SIZE]; /* what its list of files is called now; "" not told */
     uint16_t port;
     bool reply;
 } hp_beacon_message_t;
 
 /* Reads a datagram: one JSON object with "hostpair": 1, id, name, port, instance and reply as they should be,
- * perhaps "address", and whatever else a newer version adds. 0 or HP_E_INVALID. */
+ * perhaps "address" and "list", and whatever else a newer version adds. 0 or HP_E_INVALID. */
 int hp_beacon_parse(const uint8_t *data, size_t length, hp_beacon_message_t *out);
 
 /* Writes a datagram; the name is cut if it must be. Its length, at most HP_BEACON_MAX. */
@@ -59,6 +62,8 @@ void hp_beacon_destroy(hp_beacon_t *beacon, void (*closed)(void *arg), void *arg
 /* Opens the sockets if need be, joins the groups on these interfaces and announces from the start. What does
  * not work is logged, and tried again at the next call. */
 void hp_beacon_start(hp_beacon_t *beacon, const hp_interface_t *interfaces, size_t count);
+/* The tag of our list from now on. soon: others are told out of turn. */
+void hp_beacon_set_list(hp_beacon_t *beacon, const char *list, bool soon);
 /* Closes the sockets; start opens them again. */
 void hp_beacon_stop(hp_beacon_t *beacon);
 

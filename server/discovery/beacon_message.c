@@ -20,6 +20,17 @@ static bool take_id(const json_t *value, char *out, size_t size)
     return true;
 }
 
+/* Printable, as an ETag is (RFC 9110, section 8.8.3). One that is not is not told. */
+static void take_list(const json_t *value, char out[HP_LIST_TAG_SIZE])
+{
+    const char *text = json_is_string(value) ? json_string_value(value) : "";
+    size_t length = json_is_string(value) ? json_string_length(value) : 0;
+    bool good = length < HP_LIST_TAG_SIZE;
+    for (size_t i = 0; i < length && good; i++)
+        good = text[i] > 0x20 && text[i] < 0x7f && text[i] != '"';
+    snprintf(out, HP_LIST_TAG_SIZE, "%s", good ? text : "");
+}
+
 static int take_fields(const json_t *object, hp_beacon_message_t *out)
 {
     const json_t *version = json_object_get(object, "hostpair"), *port = json_object_get(object, "port");
@@ -35,6 +46,7 @@ static int take_fields(const json_t *object, hp_beacon_message_t *out)
         return HP_E_INVALID;
     out->port = (uint16_t)json_integer_value(port);
     memcpy(out->name, json_string_value(name), json_string_length(name) + 1);
+    take_list(json_object_get(object, "list"), out->list);
     if (address != NULL &&
         (!json_is_string(address) || hp_address_canonical(json_string_value(address), out->address) != 0))
         return HP_E_INVALID;
@@ -60,6 +72,8 @@ size_t hp_beacon_format(const hp_beacon_message_t *message, char out[HP_BEACON_M
                                    message->instance, "reply", (int)message->reply);
         if (object != NULL && message->address[0] != '\0')
             json_object_set_new(object, "address", json_string(message->address));
+        if (object != NULL && message->list[0] != '\0')
+            json_object_set_new(object, "list", json_string(message->list));
         size_t length = json_dumpb(object, out, HP_BEACON_MAX, JSON_COMPACT);
         json_decref(object);
         if ((length > 0 && length <= HP_BEACON_MAX) || most == 0) {

@@ -29,6 +29,7 @@ struct hp_discovery {
     const hp_self_t *self;
     uint16_t advertise_port; /* 0: our own */
     bool scan_on, beacon_on, started, closing;
+    uint64_t offered_files, offered_bytes;
     bool own_address; /* others are told an address of this machine, whichever they see */
     char unreachable[400], said_unreachable[64]; /* the words; the address that was logged */
     bool scan_wanted, scan_person;               /* when the present one has ended */
@@ -107,6 +108,15 @@ static void set_beacon(hp_discovery_t *self, bool on)
     }
     const hp_interface_t *interfaces = hp_interfaces_list(self->interfaces, &count);
     hp_beacon_start(self->beacon, interfaces, count);
+}
+
+void hp_discovery_set_offer(hp_discovery_t *self, uint64_t files, uint64_t bytes, const char *list)
+{
+    bool other = files != self->offered_files || bytes != self->offered_bytes;
+    self->offered_files = files;
+    self->offered_bytes = bytes;
+    if (!self->closing)
+        hp_beacon_set_list(self->beacon, list, other);
 }
 
 /* ---- whether others can reach it ---- */

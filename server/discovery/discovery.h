@@ -44,6 +44,10 @@ void hp_discovery_set(hp_discovery_t *discovery, bool scan, bool beacon);
  * runs, the one asked for starts after it. */
 void hp_discovery_scan(hp_discovery_t *discovery);
 
+/* What this host offers now: files, their bytes, and the tag of its list as GET /hostpair tells it. When
+ * there are other files than before, the beacon tells it soon, else the next time. */
+void hp_discovery_set_offer(hp_discovery_t *discovery, uint64_t files, uint64_t bytes, const char *list);
+
 /* Why others cannot reach this host at the address that it would tell them, as far as can be known from here
  * (see container.h), and what to do about it; "" as a rule. Logged once. */
 const char *hp_discovery_unreachable(const hp_discovery_t *discovery);

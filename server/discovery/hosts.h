@@ -152,6 +152,14 @@ void hp_hosts_refresh(hp_hosts_t *hosts, const char *id, bool force,
 typedef enum { HP_WAIT_DOWNLOAD, HP_WAIT_MESSAGE } hp_wait_kind_t;
 void hp_hosts_set_waiting(hp_hosts_t *hosts, const char *id, hp_wait_kind_t kind, bool waiting);
 
+/* There may be something new at a host that is online, or a person looks at it: it is probed now, or when
+ * times.again has passed since it was last, and its list fetched if it is another one. */
+void hp_hosts_look(hp_hosts_t *hosts, const char *id);
+
+/* A host told that its list is called so now (see HP_LIST_TAG_SIZE): looked at when it is another one than it
+ * was when the host was last asked. Only a hint, and one about the addresses that are known. */
+void hp_hosts_heard_list(hp_hosts_t *hosts, const char *id, const char *list);
+
 /* Another part talked to the host just now and it answered (true) or did not (false): counts as a sign of
  * life, or makes a probe due. */
 void hp_hosts_report(hp_hosts_t *hosts, const char *id, bool alive);

@@ -59,6 +59,7 @@ typedef struct hp_host_entry {
     uint64_t failed_at;                   /* when the first of them ended */
     unsigned round_left;                  /* probes of the present round that are under way; 0: no round */
     bool round_person;                    /* a person waits for its result */
+    bool news;                            /* there may be something that the last answer did not tell */
     bool round_answered;
     bool round_all; /* all addresses are being tried, not only the first */
     struct {

@@ -242,11 +242,15 @@ uint64_t hp_watch_hashing_pause(const hp_hosts_t *hosts, const hp_host_entry_t *
 }
 
 /* When a host that answers is to be asked again: after it has been silent for long, and sooner while its list
- * gets better, whatever else is heard of it. */
+ * gets better or there is news of it, whatever else is heard of it. */
 static uint64_t online_probe_at(const hp_hosts_t *hosts, const hp_host_entry_t *host)
 {
-    uint64_t silent = host->heard_at + hosts->times.silent;
-    return host->hashing ? HP_MIN(silent, host->told_at + hp_watch_hashing_pause(hosts, host)) : silent;
+    uint64_t at = host->heard_at + hosts->times.silent;
+    if (host->hashing)
+        at = HP_MIN(at, host->told_at + hp_watch_hashing_pause(hosts, host));
+    if (host->news)
+        at = HP_MIN(at, host->told_at + hosts->times.again);
+    return at;
 }
 
 void hp_watch_set_hashing(hp_hosts_t *hosts, hp_host_entry_t *host)
@@ -282,6 +286,7 @@ static void take_answer(hp_hosts_t *hosts, hp_host_entry_t *host, size_t index,
     host->heard_at = host->told_at = now;
     host->answer_number = hosts->answers;
     host->failures = 0;
+    host->news = false;
     host->probe_at = online_probe_at(hosts, host);
     /* An address that works is not left for another one. */
     if (!pub->online || host->seen[0].last == 0 || host->seen[0].at + hosts->times.silent < now)
@@ -745,6 +750,25 @@ void hp_hosts_set_waiting(hp_hosts_t *hosts, const char *id, hp_wait_kind_t kind
     host->probe_at = HP_MIN(host->probe_at, host->pub.online ? online_probe_at(hosts, host)
                                                              : hp_clock_ms() + hosts->times.waiting);
     hp_hosts_schedule(hosts);
+}
+
+void hp_hosts_look(hp_hosts_t *hosts, const char *id)
+{
+    hp_host_entry_t *host = hp_hosts_entry(hosts, id);
+    if (host == NULL || hosts->closing || !host->pub.online)
+        return;
+    host->news = true;
+    if (host->probe_at == HP_NEVER) /* being asked now */
+        return;
+    host->probe_at = HP_MIN(host->probe_at, online_probe_at(hosts, host));
+    hp_hosts_schedule(hosts);
+}
+
+void hp_hosts_heard_list(hp_hosts_t *hosts, const char *id, const char *list)
+{
+    const hp_host_entry_t *host = hp_hosts_entry(hosts, id);
+    if (host != NULL && host->list_told[0] != '\0' && strcmp(host->list_told, list) != 0)
+        hp_hosts_look(hosts, id);
 }
 
 void hp_hosts_report(hp_hosts_t *hosts, const char *id, bool alive)

@@ -30,10 +30,6 @@ void hp_peer_timer_closed(hp_peer_t *peer);
 void hp_peer_about(hp_peer_t *peer, hp_http_request_t *request);
 void hp_peer_list(hp_peer_t *peer, hp_http_request_t *request);
 void hp_peer_list_names(hp_peer_t *peer, hp_http_request_t *request);
-/* Which state of the list GET /list shows now; its ETag without the quotes. The host's id in it keeps the
- * tags of two databases apart. */
-#define HP_PEER_TAG_SIZE (HP_HOST_ID_SIZE + 24)
-void hp_peer_list_tag(const hp_peer_t *peer, char out[HP_PEER_TAG_SIZE]);
 /* root: the path's last segment, still encoded. */
 void hp_peer_manifest(hp_peer_t *peer, hp_http_request_t *request, const char *root);
 /* path: still encoded, without the leading "/". */

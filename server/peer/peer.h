@@ -41,6 +41,11 @@ int hp_peer_create(hp_peer_t **peer, uv_loop_t *loop, const hp_peer_options_t *o
 /* Ends every connection, then calls closed. */
 void hp_peer_destroy(hp_peer_t *peer, void (*closed)(void *arg), void *arg);
 
+/* Which state of the list GET /list shows now; its ETag without the quotes. The host's id in it keeps the
+ * tags of two databases apart. */
+#define HP_PEER_TAG_SIZE (HP_HOST_ID_SIZE + 24)
+void hp_peer_list_tag(const hp_peer_t *peer, char out[HP_PEER_TAG_SIZE]);
+
 /* For the port, the connections, the bytes sent, the speed limit and streams that come from elsewhere. */
 hp_http_listener_t *hp_peer_listener(const hp_peer_t *peer);
 

@@ -439,6 +439,22 @@ describe("the files of a host", () => {
         }
     });
 
+    test("that are new are there soon after somebody looked", async () => {
+        // Without scan and beacon nothing else tells of them for 90 s.
+        const has = async () => names(await files("")).includes("looked.txt");
+        writeFileSync(join(a.shareDir, "looked.txt"), "new");
+        try {
+            await waitFor(has, { what: "looked.txt", interval: 200, timeout: 15_000 });
+        } finally {
+            await rm(join(a.shareDir, "looked.txt"));
+            await waitFor(async () => !(await has()), {
+                what: "looked.txt being gone",
+                interval: 200,
+                timeout: 15_000,
+            });
+        }
+    });
+
     test("are searched over all hosts, the same content once", async (t) => {
         const c = await startHostpair({ t, name: "c" });
         await makeFile(join(c.shareDir, "copy of one.txt"), 1000, 60);

@@ -518,6 +518,28 @@ test("files of a found host are listed without being asked for", { skip }, async
     assert.equal(page.files[0].size, 5);
 });
 
+test("a file that was added is seen by the others within seconds, again and again", { skip }, async (t) => {
+    const lan = new Lan(t);
+    oneNetwork(lan, ["a", "b"]);
+    const a = await lan.start("a", { args: BEACON_ONLY });
+    const b = await lan.start("b", { args: BEACON_ONLY });
+    await waitForAll([a, b], 6000);
+    const { id } = await a.find("b");
+    for (let i = 1; i <= 3; i++) {
+        const from = performance.now();
+        writeFileSync(join(b.shareDir, `new ${i}.txt`), "hello");
+        // The host's count, and not its files: to look at those would ask for news.
+        await waitFor(async () => (await a.find("b")).files === i && !(await a.find("b")).listing, {
+            timeout: 12_000,
+            what: `file ${i}`,
+            detail: async () => ({ host: await a.find("b"), log: a.log().slice(-1500) }),
+        });
+        t.diagnostic(`file ${i} seen after ${Math.round(performance.now() - from)} ms`);
+    }
+    const page = await a.api(`/hosts/${id}/files`);
+    assert.equal(page.json.files.length, 3);
+});
+
 /** The file that a container's runtime leaves, in a /run of its own. */
 const IN_CONTAINER = [
     "unshare",

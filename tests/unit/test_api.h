@@ -101,6 +101,11 @@ static inline void on_peer_request(void *arg, hp_http_request_t *request)
     hp_http_reply_text_error(request, HP_E_NOT_FOUND, "no files here");
 }
 
+static inline void on_api_share_change(void *arg)
+{
+    hp_api_share_changed(((server_t *)arg)->api);
+}
+
 static inline void run_server(void *arg)
 {
     server_t *self = arg;
@@ -170,6 +175,7 @@ static inline void start_server(char **more)
     rc = rc != 0 ? rc : hp_api_create(&s->api, &deps, "127.0.0.1", 0, &err);
     if (rc != 0)
         fail_msg("%s", hp_err_text(&err));
+    hp_share_on_change(s->share, on_api_share_change, s);
     hp_share_start(s->share);
     hp_transfer_start(s->transfer);
     hp_messages_start(s->messages);

@@ -39,6 +39,33 @@ static void what_is_written_can_be_read(void **state)
     assert_int_equal(parse(out), 0);
     assert_string_equal(message.address, "192.0.2.7");
     assert_false(message.reply);
+    assert_string_equal(message.list, "");
+    strcpy(in.list, ID "-12");
+    hp_beacon_format(&in, out);
+    assert_int_equal(parse(out), 0);
+    assert_string_equal(message.list, ID "-12");
+}
+
+static void the_tag_of_a_list_is_printable_or_not_told(void **state)
+{
+    static const char *const tags[] = {"7", "null", "[]", "\"a b\"", "\"a\\\"b\"", "\"\\u00e4\""};
+    (void)state;
+    for (size_t i = 0; i < HP_COUNT(tags); i++) {
+        char text[600];
+        snprintf(text, sizeof text, BEFORE ",\"list\":%s}", tags[i]);
+        print_message("%s\n", text);
+        assert_int_equal(parse(text), 0);
+        assert_string_equal(message.list, "");
+    }
+    char text[900], long_one[HP_LIST_TAG_SIZE + 1];
+    memset(long_one, 'x', HP_LIST_TAG_SIZE);
+    long_one[HP_LIST_TAG_SIZE] = '\0';
+    snprintf(text, sizeof text, BEFORE ",\"list\":\"%s\"}", long_one);
+    assert_int_equal(parse(text), 0);
+    assert_string_equal(message.list, "");
+    snprintf(text, sizeof text, BEFORE ",\"list\":\"%s\"}", long_one + 1);
+    assert_int_equal(parse(text), 0);
+    assert_string_equal(message.list, long_one + 1);
 }
 
 static void a_long_name_is_cut_until_it_fits(void **state)
@@ -161,6 +188,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_written_can_be_read),
+        cmocka_unit_test(the_tag_of_a_list_is_printable_or_not_told),
         cmocka_unit_test(a_long_name_is_cut_until_it_fits),
         cmocka_unit_test(fields_of_newer_versions_do_no_harm),
         cmocka_unit_test(everything_else_is_refused),

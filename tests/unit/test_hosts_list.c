@@ -186,6 +186,48 @@ static void another_tag_fetches_the_list_again(void **state)
     fake_stop(&fake);
 }
 
+static void a_look_and_news_of_a_list_ask_at_once(void **state)
+{
+    net_t *net = *state;
+    char out[1000];
+    hp_hosts_times_t times = quick;
+    times.silent = times.list = 3600000; /* nothing by itself */
+    hp_hosts_set_times(net->hosts, &times);
+    fake_t fake = {.id = ID_A, .files = 1, .bytes = 2, .hashed_bytes = 2, .tag = "a-1"};
+    fake.list_etag = "\"a-1\"";
+    fake.list = "{\"path\":\"a\",\"size\":2}\n";
+    start_listed(net, &fake);
+    run_for(net, 2 * times.again);
+    int probes = fake.probes;
+    hp_hosts_heard_list(net->hosts, ID_A, "a-1"); /* the one that it has */
+    hp_hosts_heard_list(net->hosts, ID_B, "a-2"); /* nobody */
+    run_for(net, 2 * times.again);
+    assert_int_equal(fake.probes, probes);
+
+    fake.tag = "a-2";
+    fake.list_etag = "\"a-2\"";
+    fake.list = "{\"path\":\"a\",\"size\":2}\n{\"path\":\"b\",\"size\":2}\n";
+    fake.files = 2;
+    hp_hosts_heard_list(net->hosts, ID_A, "a-2");
+    wait_until(net, strcmp(listed(net, ID_A, out), "a b") == 0);
+
+    fake.tag = "a-3";
+    fake.list_etag = "\"a-3\"";
+    fake.list = "{\"path\":\"c\",\"size\":2}\n";
+    fake.files = 1;
+    hp_hosts_look(net->hosts, ID_A);
+    wait_until(net, strcmp(listed(net, ID_A, out), "c") == 0);
+
+    probes = fake.probes;
+    uint64_t from = hp_clock_ms();
+    while (hp_clock_ms() - from < 10 * times.again) { /* however often a person looks */
+        hp_hosts_look(net->hosts, ID_A);
+        run_for(net, 1);
+    }
+    assert_in_range(fake.probes - probes, 2, 11);
+    fake_stop(&fake);
+}
+
 static void a_host_that_is_hashing_is_asked_often_and_its_list_fetched_now_and_then(void **state)
 {
     net_t *net = *state;
@@ -266,6 +308,7 @@ int main(void)
         T(a_large_list_arrives_whole_while_the_store_lags),
         T(a_change_of_the_numbers_fetches_the_list_again),
         T(another_tag_fetches_the_list_again),
+        T(a_look_and_news_of_a_list_ask_at_once),
         T(a_host_that_is_hashing_is_asked_often_and_its_list_fetched_now_and_then),
         T(removing_a_host_ends_its_transfer),
     };
