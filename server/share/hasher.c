@@ -51,11 +51,11 @@ struct hp_hasher {
     hp_hash_result_t *results;
     size_t result_count, result_room;
     bool stop, ended;
+    work_t *open[OPEN_MAX]; /* the last is being read, those before stand back; only the thread changes it */
+    size_t open_count;
     /* ... to here */
 
-    work_t *open[OPEN_MAX]; /* the thread's: the last is the one being read, those before stand back */
-    size_t open_count;
-    uint8_t *buffer;
+    uint8_t *buffer; /* the thread's */
 };
 
 void hp_hash_result_dispose(hp_hash_result_t *result)
@@ -91,9 +91,11 @@ static int check_identity(int fd, const hp_shared_identity_t *identity)
     return same(&now, identity) ? 0 : HP_E_OTHER_VERSION;
 }
 
-static void add_result(hp_hasher_t *self, const hp_hash_result_t *result)
+/* Of the last of the open files: it is either open or has a result, at any time. */
+static void put_result(hp_hasher_t *self, const hp_hash_result_t *result)
 {
     uv_mutex_lock(&self->mutex);
+    self->open_count--;
     if (self->result_count == self->result_room) {
         self->result_room = HP_MAX(16, 2 * self->result_room);
         self->results = hp_realloc(self->results, self->result_room * sizeof *self->results);
@@ -115,7 +117,7 @@ static void free_work(work_t *work)
 /* Ends the last of the open files. */
 static void finish(hp_hasher_t *self, int status)
 {
-    work_t *work = self->open[--self->open_count];
+    work_t *work = self->open[self->open_count - 1];
     hp_hash_result_t result = {.identity = work->row.identity, .path = work->row.path};
     work->row.path = NULL;
     if (status == 0)
@@ -130,8 +132,8 @@ static void finish(hp_hasher_t *self, int status)
     }
     result.status = status;
     result.ms = hp_clock_ms() - work->began;
+    put_result(self, &result);
     free_work(work);
-    add_result(self, &result);
 }
 
 /* Fills the buffer from the file. The number of bytes, less only at its end, or a negative errno. */
@@ -178,15 +180,9 @@ static void hash_piece(hp_hasher_t *self)
         finish(self, 0);
 }
 
-/* Begins a file; takes the row over. */
-static void begin(hp_hasher_t *self, hp_shared_row_t *row)
+static void begin(hp_hasher_t *self, work_t *work)
 {
-    work_t *work = hp_alloc(sizeof *work);
-    work->row = *row;
-    work->fd = -1;
-    work->began = hp_clock_ms();
-    work->flags = row->identity.size > PIECE ? RWF_DONTCACHE : 0;
-    self->open[self->open_count++] = work;
+    const hp_shared_row_t *row = &work->row;
     struct stat st;
     int folder = hp_place_open(self->place);
     int status = folder < 0 ? folder : hp_place_open_file(self->place, folder, row->path, &work->fd, &st);
@@ -200,32 +196,26 @@ static void begin(hp_hasher_t *self, hp_shared_row_t *row)
         hp_merkle_init(&work->tree, row->identity.size, hp_chunk_size_for(row->identity.size));
 }
 
-static bool is_open(const hp_hasher_t *self, const hp_shared_identity_t *identity)
+/* Takes the next file from the queue if it is to come before the one that is open; NULL if not. The lock is
+ * held. */
+static work_t *take(hp_hasher_t *self)
 {
-    for (size_t i = 0; i < self->open_count; i++)
-        if (same(&self->open[i]->row.identity, identity))
-            return true;
-    return false;
-}
-
-/* Takes the next row from the queue if it is to come before the file that is open. The lock is held. */
-static bool take_row(hp_hasher_t *self, hp_shared_row_t *row)
-{
-    while (self->next < self->queue.count) {
-        hp_shared_row_t *first = &self->queue.items[self->next];
-        const work_t *top = self->open_count > 0 ? self->open[self->open_count - 1] : NULL;
-        bool twice = is_open(self, &first->identity);
-        if (!twice && top != NULL &&
-            (self->open_count == OPEN_MAX || first->identity.size >= top->tree.file_size - top->tree.added))
-            return false;
-        self->next++;
-        *row = *first;
-        first->path = NULL;
-        if (!twice)
-            return true;
-        free(row->path);
-    }
-    return false;
+    if (self->next == self->queue.count)
+        return NULL;
+    hp_shared_row_t *first = &self->queue.items[self->next];
+    const work_t *top = self->open_count > 0 ? self->open[self->open_count - 1] : NULL;
+    if (top != NULL &&
+        (self->open_count == OPEN_MAX || first->identity.size >= top->tree.file_size - top->tree.added))
+        return NULL;
+    work_t *work = hp_alloc(sizeof *work);
+    work->row = *first;
+    work->fd = -1;
+    work->began = hp_clock_ms();
+    work->flags = first->identity.size > PIECE ? RWF_DONTCACHE : 0;
+    first->path = NULL;
+    self->next++;
+    self->open[self->open_count++] = work;
+    return work;
 }
 
 static void lower_priority(void)
@@ -244,21 +234,19 @@ static void run(void *arg)
     lower_priority();
     self->buffer = hp_alloc(READ_SIZE);
     while (true) {
-        hp_shared_row_t row;
         uv_mutex_lock(&self->mutex);
-        bool had = self->next < self->queue.count;
-        bool taken = !self->stop && take_row(self, &row);
-        bool emptied = had && self->next == self->queue.count;
+        work_t *taken = self->stop ? NULL : take(self);
+        bool emptied = taken != NULL && self->next == self->queue.count;
         bool stop = self->stop;
-        if (!stop && !taken && self->open_count == 0 && !emptied)
+        if (!stop && self->open_count == 0)
             uv_cond_wait(&self->wake, &self->mutex);
         uv_mutex_unlock(&self->mutex);
         if (emptied)
             uv_async_send(&self->async);
         if (stop)
             break;
-        if (taken)
-            begin(self, &row);
+        if (taken != NULL)
+            begin(self, taken);
         if (self->open_count > 0)
             hash_piece(self);
     }
@@ -337,24 +325,37 @@ void hp_hasher_destroy(hp_hasher_t *self, void (*closed)(void *arg), void *arg)
     uv_mutex_unlock(&self->mutex);
 }
 
-void hp_hasher_give(hp_hasher_t *self, hp_shared_rows_t *rows)
+/* Whether this file is being hashed, or became ready while the store was asked. The lock is held. */
+static bool is_known(const hp_hasher_t *self, const hp_shared_identity_t *identity)
 {
+    for (size_t i = 0; i < self->open_count; i++)
+        if (same(&self->open[i]->row.identity, identity))
+            return true;
+    for (size_t i = 0; i < self->result_count; i++)
+        if (same(&self->results[i].identity, identity))
+            return true;
+    return false;
+}
+
+bool hp_hasher_give(hp_hasher_t *self, hp_shared_rows_t *rows)
+{
+    size_t kept = 0;
     uv_mutex_lock(&self->mutex);
+    for (size_t i = 0; i < rows->count; i++) {
+        if (is_known(self, &rows->items[i].identity))
+            free(rows->items[i].path);
+        else
+            rows->items[kept++] = rows->items[i];
+    }
+    rows->count = kept;
     hp_shared_rows_dispose(&self->queue);
     self->queue = *rows;
     self->next = 0;
-    for (size_t i = 0; i < self->queue.count; i++) { /* what became ready while the store was asked */
-        for (size_t k = 0; k < self->result_count; k++) {
-            if (!same(&self->results[k].identity, &self->queue.items[i].identity))
-                continue;
-            free(self->queue.items[i].path);
-            self->queue.items[i--] = self->queue.items[--self->queue.count];
-            break;
-        }
-    }
+    bool news = kept > 0 || self->result_count > 0;
     uv_cond_signal(&self->wake);
     uv_mutex_unlock(&self->mutex);
     *rows = (hp_shared_rows_t){0};
+    return news;
 }
 
 bool hp_hasher_is_hungry(hp_hasher_t *self)

@@ -36,8 +36,9 @@ int hp_hasher_create(hp_hasher_t **hasher, uv_loop_t *loop, const hp_place_t *pl
 /* Ends at the next piece of a file; the results that nobody took are dropped. */
 void hp_hasher_destroy(hp_hasher_t *hasher, void (*closed)(void *arg), void *arg);
 
-/* What to hash now, in this order; takes the rows over and leaves the struct empty. */
-void hp_hasher_give(hp_hasher_t *hasher, hp_shared_rows_t *rows);
+/* What to hash now, in this order; takes the rows over and leaves the struct empty. False when that is
+ * nothing new: all of them are being hashed already, and there are no results. */
+bool hp_hasher_give(hp_hasher_t *hasher, hp_shared_rows_t *rows);
 
 /* Whether the queue is empty. A large file may still be under way. */
 bool hp_hasher_is_hungry(hp_hasher_t *hasher);

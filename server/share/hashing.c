@@ -11,6 +11,7 @@
 
 #define FILES_AT_ONCE 64    /* asked of the store */
 #define STORE_WAIT_MS 10000 /* after the store failed */
+#define LARGE_WAIT_MS 250   /* while all that the store has is being hashed: others may settle meanwhile */
 #define NS_PER_MS     1000000
 
 struct hp_hashing {
@@ -19,7 +20,7 @@ struct hp_hashing {
     uv_timer_t timer;
     bool asking, saving; /* a job is in the store */
     bool woken;          /* there may be news since the store was asked */
-    bool exhausted;      /* the store had nothing */
+    bool exhausted;      /* the store had nothing that is not being hashed */
     unsigned ending;     /* hashers that were given up and have not ended */
     bool paused;
     void (*quiet)(void *arg); /* to be called when nothing is under way any more; NULL */
@@ -63,12 +64,13 @@ static void on_asked(void *arg, int status, const hp_err_t *err)
     } else if (status != 0) {
         hp_log(HP_LOG_WARN, "share: what is to be hashed is unknown: %s", hp_err_text(err));
         uv_timer_start(&self->timer, on_timer, STORE_WAIT_MS, 0);
-    } else if (ask->rows.count > 0) {
-        self->exhausted = false;
-        hp_hasher_give(self->hasher, &ask->rows);
     } else {
-        self->exhausted = true;
-        if (ask->wait_ms >= 0 && !self->woken) /* else the store is asked again at once, for the news */
+        bool found = ask->rows.count > 0;
+        self->exhausted = !(found && hp_hasher_give(self->hasher, &ask->rows));
+        if (found)
+            ask->wait_ms = LARGE_WAIT_MS;
+        /* After news the store is asked again at once. */
+        if (self->exhausted && !self->woken && ask->wait_ms >= 0)
             uv_timer_start(&self->timer, on_timer, (uint64_t)ask->wait_ms, 0);
     }
     hp_shared_rows_dispose(&ask->rows);

@@ -2,6 +2,7 @@
 /* Roots and layers: right, kept, and never those of other bytes. */
 #include "test_share.h"
 
+#include "share/hasher.h"
 #include "share/merkle.h"
 #include "share/roots.h"
 
@@ -221,6 +222,51 @@ static void small_and_new_files_come_before_a_large_old_one(void **state)
     uint64_t began = hp_clock_ms();
     close_share(f); /* does not wait for the large one */
     assert_in_range(hp_clock_ms() - began, 0, 2000);
+}
+
+static hp_shared_rows_t row_of(const fixture_t *f, const char *path)
+{
+    struct stat st;
+    assert_int_equal(stat(at(f, path), &st), 0);
+    hp_shared_rows_t rows = {.items = hp_alloc(sizeof *rows.items), .count = 1};
+    rows.items[0] = (hp_shared_row_t){.path = hp_strdup(path), .identity = hp_place_identity(&st)};
+    return rows;
+}
+
+static void on_ready(void *arg)
+{
+    (void)arg;
+}
+
+static void what_is_being_hashed_is_not_news(void **state)
+{
+    fixture_t *f = *state;
+    hp_place_t *place;
+    hp_hasher_t *hasher;
+    assert_int_equal(uv_loop_init(&f->loop), 0);
+    make_file(f, "large", 1, 1);
+    make_file(f, "small", 1, 1);
+    assert_int_equal(truncate(at(f, "large"), (off_t)64 << 30), 0);
+    assert_int_equal(hp_place_create(&place, f->folder, NULL, NULL), 0);
+    assert_int_equal(hp_hasher_create(&hasher, &f->loop, place, on_ready, NULL), 0);
+    hp_shared_rows_t rows = row_of(f, "large");
+    assert_true(hp_hasher_give(hasher, &rows));
+    WAIT_FOR(f, hp_hasher_is_hungry(hasher));
+    rows = row_of(f, "large");
+    assert_false(hp_hasher_give(hasher, &rows));
+    rows = row_of(f, "small");
+    assert_true(hp_hasher_give(hasher, &rows));
+    size_t count = 0;
+    hp_hash_result_t *results = NULL;
+    WAIT_FOR(f, count > 0 || (results = hp_hasher_take(hasher, &count)) != NULL);
+    assert_int_equal(count, 1);
+    assert_string_equal(results[0].path, "small");
+    hp_hash_result_dispose(results);
+    free(results);
+    hp_hasher_destroy(hasher, on_fixture_closed, f);
+    WAIT_FOR(f, f->closed);
+    hp_place_release(place);
+    assert_int_equal(uv_loop_close(&f->loop), 0);
 }
 
 static void a_file_that_cannot_be_read_does_not_stop_the_others(void **state)
@@ -720,6 +766,7 @@ int main(void)
         TEST(a_file_that_changes_while_it_is_hashed_gets_no_wrong_root),
         TEST(a_file_renamed_over_one_that_is_hashed_does_not_wait_for_it),
         TEST(small_and_new_files_come_before_a_large_old_one),
+        TEST(what_is_being_hashed_is_not_news),
         TEST(a_file_that_cannot_be_read_does_not_stop_the_others),
         TEST(many_small_files_are_all_hashed),
         TEST(layers_are_given_at_every_chunk_size),
