@@ -76,6 +76,7 @@ static void on_closed(void *arg)
     if (app->part != NULL) {                                                                                 \
         void *part = app->part;                                                                              \
         app->part = NULL;                                                                                    \
+        app->ending = #part;                                                                                 \
         destroy(part, on_closed, app);                                                                       \
         return;                                                                                              \
     }

@@ -21,7 +21,8 @@ typedef struct hp_app {
     hp_discovery_t *discovery;
     hp_peer_t *peer;
     hp_api_t *api;
-    bool noted; /* the note for commands lies in the data folder */
+    bool noted;         /* the note for commands lies in the data folder */
+    const char *ending; /* the part that is being ended; NULL before */
     void (*closed)(void *arg);
     void *closed_arg;
 } hp_app_t;

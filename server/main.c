@@ -32,8 +32,9 @@ static void on_app_closed(void *arg)
 
 static void on_quit_late(uv_timer_t *timer)
 {
-    (void)timer;
-    hp_log(HP_LOG_WARN, "the disk or the network does not answer; leaving without waiting for it");
+    const process_t *self = timer->data;
+    hp_log(HP_LOG_WARN, "the disk or the network does not answer (%s); leaving without waiting for it",
+           self->app.ending != NULL ? self->app.ending : "start");
     _exit(0);
 }
 
@@ -91,6 +92,7 @@ int main(int argc, char **argv)
     size_pool();
     uv_loop_init(&self.loop);
     uv_timer_init(&self.loop, &self.quit_timer);
+    self.quit_timer.data = &self;
     for (size_t i = 0; i < HP_COUNT(self.signals); i++) {
         uv_signal_init(&self.loop, &self.signals[i]);
         self.signals[i].data = &self;

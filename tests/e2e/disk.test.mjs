@@ -72,6 +72,39 @@ function assertDiskReason(d) {
     assert.match(d.reason, /disk|space|room|full/i, JSON.stringify(d));
 }
 
+describe("a disk that hangs", { skip }, () => {
+    test("does not keep hostpair from ending, and what was there is there afterwards", async (t) => {
+        const disk = smallDisk(t, 256, "ext4");
+        if (!disk) return t.skip("this machine cannot mount an image");
+        const a = await startHostpair({ t, name: "a" });
+        await makeFile(join(a.shareDir, "big.bin"), 48 * MiB, 3);
+        const link = await startLink({ t, to: a.peerPort, rate: 24 * MiB });
+        const data = tempDir(t);
+        const b = await startHostpair({ t, name: "b", data, downloads: disk });
+        const host = await addHost(b, link.port);
+        const { id } = await download(b, { host: host.id, path: "big.bin" });
+        await waitState(b, id, (d) => d.done_bytes > 4 * MiB);
+        execFileSync("fsfreeze", ["--freeze", disk]);
+        const thaw = () => spawnSync("fsfreeze", ["--unfreeze", disk]);
+        t.after(thaw);
+        const asked = link.carried();
+        await waitFor(() => link.carried() > asked + 4 * MiB, { what: "chunks that wait for the disk" });
+        const start = performance.now();
+        process.kill(b.pid, "SIGTERM");
+        await waitFor(() => /does not answer \(transfer\); leaving/.test(b.stderr()), {
+            what: "its last words",
+        });
+        const took = performance.now() - start;
+        assert.ok(took < 2500, `it waited ${took} ms`);
+        thaw(); // the kernel lets nobody go who waits for a frozen disk
+        assert.equal((await b.exited).code, 0);
+
+        const again = await startHostpair({ t, name: "b", data, downloads: disk });
+        const done = await waitState(again, id, "done");
+        assert.equal(await sha256(pathOf(again, done)), await sha256(join(a.shareDir, "big.bin")));
+    });
+});
+
 describe("a full disk", { skip }, () => {
     for (const kind of /** @type {const} */ (["tmpfs", "ext4"]))
         test(`(${kind}) pauses a download before its first byte`, { timeout: 60_000 }, (t) =>
