@@ -38,7 +38,8 @@ typedef struct hp_http_options {
     size_t body_max;          /* a longer request body gets 413 */
     unsigned connections_max; /* in all; 0: what the descriptor limit leaves. At the limit the longest idle
                                  one makes room */
-    unsigned per_address_max; /* loopback exempt; 0: none. One too many gets 503 */
+    unsigned per_address_max; /* loopback exempt; 0: none; less where descriptors are few. One too many gets
+                                 503 */
     unsigned stuck_ms;        /* no byte moved in the middle of a request or reply: closed (0: 30000) */
     unsigned idle_ms;         /* keep-alive without a request (0: 60000) */
     bool problem_json; /* requests refused before the handler sees them get problem+json, not plain text */

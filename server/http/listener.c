@@ -129,13 +129,16 @@ static int open_tcp(hp_http_listener_t **out, uv_loop_t *loop, const char *addre
 }
 
 /* Three parts of the descriptors for connections, one for the files of requests under way; the rest of
- * hostpair keeps some. */
+ * hostpair keeps some. One address gets half of the files at most, so that there is always some left. */
 static void share_out(hp_http_listener_t *self, size_t descriptors)
 {
     size_t part = (descriptors - HP_MIN(descriptors / 4, (size_t)DESCRIPTORS_KEPT)) / 4;
     self->busy_max = part;
     if (self->options.connections_max == 0)
         self->options.connections_max = (unsigned)(3 * part);
+    if (self->options.per_address_max > 0)
+        self->options.per_address_max =
+            (unsigned)HP_MIN((size_t)self->options.per_address_max, HP_MAX(part / 2, (size_t)1));
 }
 
 int hp_http_listen(hp_http_listener_t **listener, uv_loop_t *loop, const char *address, uint16_t port,

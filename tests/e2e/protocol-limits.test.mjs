@@ -3,7 +3,7 @@
 
 import assert from "node:assert/strict";
 import { spawn, spawnSync } from "node:child_process";
-import { writeFileSync } from "node:fs";
+import { truncateSync, writeFileSync } from "node:fs";
 import net from "node:net";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -37,7 +37,7 @@ if (!inside)
         child.stdout.setEncoding("utf8").on("data", (text) => (output += text));
         const code = await new Promise((done) => child.on("close", done));
         assert.equal(code, 0, output);
-        assert.match(output, /^# pass 2$/m, output);
+        assert.match(output, /^# pass 3$/m, output);
     });
 
 if (inside) {
@@ -75,6 +75,28 @@ if (inside) {
         });
         assert.match(h.stderr(), /peer: refused a connection from 10\.9\.9\.1: that address has as many/);
         for (const socket of mine) socket.destroy();
+    });
+
+    test("where descriptors are few, one address leaves room for another", async (t) => {
+        const h = await startHostpair({
+            t,
+            args: ["--peer-listen", "[::]:0"],
+            wrap: ["prlimit", "--nofile=400"],
+        });
+        writeFileSync(join(h.shareDir, "f"), "content");
+        writeFileSync(join(h.shareDir, "large"), "");
+        truncateSync(join(h.shareDir, "large"), 1 << 30);
+        const greedy = [];
+        for (let i = 0; i < 150; i++) {
+            const socket = await open("10.9.9.1", h.peerPort, "10.9.9.1");
+            const heard = new Promise((done) => socket.once("readable", done).once("close", done));
+            socket.on("error", () => {});
+            socket.write(ask("/large")); // and takes next to nothing of it
+            greedy.push({ socket, heard });
+        }
+        await Promise.all(greedy.map(({ heard }) => heard));
+        assert.equal(await answers(await open("10.9.9.1", h.peerPort, "10.9.9.2")), true, "another address");
+        for (const { socket } of greedy) socket.destroy();
     });
 
     test("idle connections make room when the descriptors are few", async (t) => {
