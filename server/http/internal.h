@@ -94,6 +94,7 @@ struct hp_http_listener {
     h2o_linklist_t dying; /* connections that were cut and have not closed yet */
     h2o_linklist_t turns, waiting;
     h2o_linklist_t lingering;
+    size_t linger_count;
     hp_limits_t limits;
     size_t connection_count;     /* sockets open */
     size_t busy_count, busy_max; /* requests under way; more get 503 */
@@ -128,7 +129,8 @@ void hp_connection_sent(hp_connection_t *self, size_t body_bytes);
 void hp_sweep_start(hp_http_listener_t *self);
 
 /* linger.c */
-void hp_linger_start(hp_http_listener_t *listener, int fd); /* takes a duplicate of fd */
+/* Takes a duplicate of fd; does nothing when many linger already. */
+void hp_linger_start(hp_http_listener_t *listener, int fd);
 void hp_linger_end_all(hp_http_listener_t *listener);
 
 /* refuse.c: requests that never reach the handler */

@@ -11,6 +11,7 @@
 
 #define LINGER_MS    2000
 #define LINGER_BYTES ((size_t)64 * 1024 * 1024)
+#define LINGER_MAX   64 /* at a time: they count in no other limit */
 
 typedef struct {
     hp_http_listener_t *listener;
@@ -39,6 +40,7 @@ static void finish(linger_t *self)
     if (!h2o_linklist_is_linked(&self->link))
         return;
     h2o_linklist_unlink(&self->link);
+    self->listener->linger_count--;
     uv_close((uv_handle_t *)&self->tcp, on_tcp_closed);
 }
 
@@ -72,16 +74,16 @@ static void on_timeout(uv_timer_t *timer)
 
 void hp_linger_start(hp_http_listener_t *listener, int socket_fd)
 {
-    int fd = fcntl(socket_fd, F_DUPFD_CLOEXEC, 0);
-    if (fd < 0 || listener->closing) {
-        if (fd >= 0)
-            close(fd);
+    if (listener->closing || listener->linger_count == LINGER_MAX)
         return;
-    }
+    int fd = fcntl(socket_fd, F_DUPFD_CLOEXEC, 0);
+    if (fd < 0)
+        return;
     linger_t *self = hp_alloc(sizeof *self);
     self->listener = listener;
     hp_listener_addref(listener);
     h2o_linklist_insert(&listener->lingering, &self->link);
+    listener->linger_count++;
     uv_tcp_init(listener->loop, &self->tcp);
     uv_timer_init(listener->loop, &self->timer);
     self->tcp.data = self->timer.data = self;

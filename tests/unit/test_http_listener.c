@@ -2,6 +2,7 @@
 /* Connections: time-outs, limits, clients that vanish, streams from elsewhere, the end. */
 #include "test_http.h"
 
+#include <dirent.h>
 #include <sys/resource.h>
 
 #define GET(path) "GET " path " HTTP/1.1\r\nHost: h\r\n\r\n"
@@ -252,6 +253,32 @@ static void with_all_busy_one_more_is_told_to_come_later(void **state)
     assert_int_equal(status_of(client_reply(b, NULL)), 200);
 }
 
+static size_t descriptors(void)
+{
+    size_t count = 0;
+    DIR *all = opendir("/proc/self/fd");
+    while (readdir(all) != NULL)
+        count++;
+    closedir(all);
+    return count;
+}
+
+static void refused_uploads_hold_few_descriptors(void **state)
+{
+    enum { MANY = 150, FEW = 64 };
+    (void)state;
+    listen_with(options(0, 0));
+    size_t before = descriptors();
+    for (size_t i = 0; i < MANY; i++) {
+        client_t *c = client_ask("POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 5000\r\n\r\n");
+        assert_int_equal(status_of(client_reply(c, NULL)), 413);
+    }
+    wait_until(connection_count() == 0);
+    size_t held_now = descriptors() - before - MANY;
+    if (held_now > FEW)
+        fail_msg("%zu descriptors are held for clients that were refused", held_now);
+}
+
 static void a_connection_can_be_ended_by_its_id(void **state)
 {
     (void)state;
@@ -404,6 +431,7 @@ int main(void)
         TEST(a_request_left_without_a_reply_gets_500),
         TEST(at_the_limit_the_longest_idle_connection_makes_room),
         TEST(with_all_busy_one_more_is_told_to_come_later),
+        TEST(refused_uploads_hold_few_descriptors),
         TEST(a_connection_can_be_ended_by_its_id),
         TEST(a_stream_from_elsewhere_is_served),
         TEST(a_port_that_is_taken_is_named),
