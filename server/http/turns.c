@@ -82,15 +82,21 @@ void hp_http_set_limit(hp_http_listener_t *self, uint64_t bytes_a_second)
     self->limit_at = hp_clock_ms();
 }
 
+/* What a speed amounts to in a time of at most a second; no speed is too high for it. */
+static uint64_t bytes_in(uint64_t bytes_a_second, uint64_t ms)
+{
+    return bytes_a_second / 1000 * ms + bytes_a_second % 1000 * ms / 1000;
+}
+
 size_t hp_limit_take(hp_http_listener_t *self, size_t want)
 {
     if (self->limit_bps == 0)
         return want;
     uint64_t now = hp_clock_ms(), passed = HP_MIN(now - self->limit_at, 1000);
-    uint64_t grown = self->limit_bps * passed / 1000;
+    uint64_t grown = bytes_in(self->limit_bps, passed);
     if (grown > 0) { /* else the remainder of a slow limit would be lost */
         self->limit_at = now;
-        uint64_t burst = HP_MAX(self->limit_bps * LIMIT_BURST_MS / 1000, (uint64_t)LIMIT_BURST_MIN);
+        uint64_t burst = HP_MAX(bytes_in(self->limit_bps, LIMIT_BURST_MS), (uint64_t)LIMIT_BURST_MIN);
         self->limit_tokens = HP_MIN(self->limit_tokens + grown, burst);
     }
     size_t taken = HP_MIN(want, self->limit_tokens);

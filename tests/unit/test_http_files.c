@@ -372,6 +372,18 @@ static void the_limit_holds_and_is_shared(void **state)
     assert_same(body, 0, size);
 }
 
+static void a_limit_that_nobody_reaches_slows_nobody(void **state)
+{
+    (void)state;
+    make_file(8 * MIB);
+    hp_http_set_limit(listener, UINT64_C(1) << 62); /* the settings take up to 2^63 - 1 */
+    client_t *c = client_ask("GET /f HTTP/1.1\r\nHost: h\r\n\r\n");
+    const char *body;
+    assert_int_equal(status_of(client_reply(c, &body)), 200);
+    assert_same(body, 0, size);
+    hp_http_set_limit(listener, 0);
+}
+
 static void a_fast_client_leaves_others_their_turn(void **state)
 {
     (void)state;
@@ -468,6 +480,7 @@ int main(void)
         TEST(a_small_file_that_changed_after_it_was_opened_is_not_sent),
         TEST(a_growing_file_is_sent_as_far_as_allowed),
         TEST(the_limit_holds_and_is_shared),
+        TEST(a_limit_that_nobody_reaches_slows_nobody),
         TEST(a_fast_client_leaves_others_their_turn),
         TEST(clients_that_vanish_leave_nothing_behind),
         TEST(the_end_comes_in_the_middle_of_files),
