@@ -142,7 +142,7 @@ void hp_api_post_hosts(hp_api_t *api, hp_http_request_t *request, const char *ar
         rc = hp_json_get_text(body, "address", &text, &err);
     if (rc == 0 && text == NULL)
         rc = hp_err_set(&err, HP_E_INVALID, "address: is missing");
-    else if (rc == 0 && (rc = hp_address_parse(text, HP_DEFAULT_PEER_PORT, address, &port, &err)) != 0)
+    else if (rc == 0 && (rc = hp_address_parse_url(text, HP_DEFAULT_PEER_PORT, address, &port, &err)) != 0)
         hp_err_prefix(&err, "address: ");
     else if (rc == 0 && port == 0)
         rc = hp_err_set(&err, HP_E_INVALID, "address: port 0 cannot be called");

@@ -254,7 +254,7 @@ static int check_address(const char *text, hp_err_t *err)
 {
     char address[64];
     uint16_t port;
-    int rc = hp_address_parse(text, HP_DEFAULT_PEER_PORT, address, &port, err);
+    int rc = hp_address_parse_url(text, HP_DEFAULT_PEER_PORT, address, &port, err);
     return rc == 0 && port == 0 ? hp_err_set(err, HP_E_INVALID, "\"%s\" has port 0", text) : rc;
 }
 
@@ -676,6 +676,25 @@ int hp_address_parse(const char *text, uint16_t default_port, char address[64], 
         return hp_err_set(err, HP_E_INVALID, "the port in \"%s\" is not a number from 0 to 65535", text);
     *port = (uint16_t)value;
     return 0;
+}
+
+int hp_address_parse_url(const char *text, uint16_t default_port, char address[64], uint16_t *port,
+                         hp_err_t *err)
+{
+    static const char scheme[] = "http://";
+    size_t skip = sizeof scheme - 1;
+    if (strncasecmp(text, scheme, skip) != 0)
+        return hp_address_parse(text, default_port, address, port, err);
+    char *plain = hp_strdup(text + skip);
+    size_t length = strlen(plain);
+    if (length > 0 && plain[length - 1] == '/')
+        plain[length - 1] = '\0';
+    char *zone = strstr(plain, "%25"); /* how a URL writes the sign before an interface */
+    if (zone != NULL)
+        memmove(zone + 1, zone + 3, strlen(zone + 3) + 1);
+    int rc = hp_address_parse(plain, default_port, address, port, err);
+    free(plain);
+    return rc;
 }
 
 char *hp_address_format(const char *address, uint16_t port, char out[HP_ADDRESS_SIZE])

@@ -58,6 +58,10 @@ void hp_options_print_client_help(FILE *out);
 int hp_address_parse(const char *text, uint16_t default_port, char address[64], uint16_t *port,
                      hp_err_t *err);
 
+/* The same, and "http://ADDR[:PORT]/" as well: what a page shows of a host and a person copies. */
+int hp_address_parse_url(const char *text, uint16_t default_port, char address[64], uint16_t *port,
+                         hp_err_t *err);
+
 /* "1.2.3.4:9000" or "[fe80::1]:9000". */
 #define HP_ADDRESS_SIZE 80
 char *hp_address_format(const char *address, uint16_t port, char out[HP_ADDRESS_SIZE]);

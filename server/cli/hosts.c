@@ -97,10 +97,10 @@ int hp_host_match(const json_t *hosts, const char *text, size_t *index, hp_err_t
     uint16_t port;
     int rc = HP_E_NOT_FOUND;
     /* What looks like an address is one: no host takes it away by its name. */
-    if (hp_address_parse(text, HP_DEFAULT_PEER_PORT, ip, &port, NULL) == 0) {
+    if (hp_address_parse_url(text, HP_DEFAULT_PEER_PORT, ip, &port, NULL) == 0) {
         uint16_t given;
         rc = match_by(hosts, hp_address_format(ip, port, full), is_address, index, err);
-        if (rc == HP_E_NOT_FOUND && hp_address_parse(text, 0, ip, &given, NULL) == 0 && given == 0)
+        if (rc == HP_E_NOT_FOUND && hp_address_parse_url(text, 0, ip, &given, NULL) == 0 && given == 0)
             rc = match_by(hosts, ip, is_at, index, err);
         return rc;
     }
@@ -131,7 +131,7 @@ int hp_cli_find_host(hp_cli_t *self, const char *text, json_t **host, hp_err_t *
     json_decref(answer);
     if (rc != HP_E_NOT_FOUND)
         return rc;
-    if (hp_address_parse(text, HP_DEFAULT_PEER_PORT, ip, &port, NULL) != 0)
+    if (hp_address_parse_url(text, HP_DEFAULT_PEER_PORT, ip, &port, NULL) != 0)
         return hp_err_set(
             err, HP_E_NOT_FOUND,
             "no host is known by the name %.100s; \"hostpair hosts\" lists them, and an address "

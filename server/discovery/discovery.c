@@ -213,7 +213,8 @@ static int read_wanted(hp_discovery_t *self, const hp_strings_t *texts, hp_err_t
         wanted_t *wanted = hp_alloc(sizeof *wanted);
         wanted->discovery = self;
         self->wanted[self->wanted_count++] = wanted;
-        int rc = hp_address_parse(texts->items[i], HP_DEFAULT_PEER_PORT, wanted->address, &wanted->port, err);
+        int rc =
+            hp_address_parse_url(texts->items[i], HP_DEFAULT_PEER_PORT, wanted->address, &wanted->port, err);
         if (rc != 0) {
             hp_err_prefix(err, "--host: ");
             return rc;

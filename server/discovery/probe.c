@@ -148,6 +148,15 @@ static bool is_silence(int status)
            status == HP_E_TIMEOUT;
 }
 
+/* The fetcher's words without the address, which stands before them already. */
+static const char *reason_of(const hp_err_t *why, const char *where)
+{
+    const char *text = hp_err_text(why);
+    size_t length = strlen(where);
+    return strncmp(text, where, length) == 0 && strncmp(text + length, ": ", 2) == 0 ? text + length + 2
+                                                                                     : text;
+}
+
 static void on_reply(void *arg, int status, const hp_fetch_reply_t *reply, const hp_err_t *why)
 {
     hp_probe_t *self = arg;
@@ -158,10 +167,10 @@ static void on_reply(void *arg, int status, const hp_fetch_reply_t *reply, const
     if (status == UV_ECANCELED)
         hp_err_set(&err, status, "the probe of %s was given up", where);
     else if (status != 0 && is_silence(status))
-        status = hp_err_set(&err, HP_E_UNREACHABLE, "%s does not answer: %s", where, hp_err_text(why));
+        status = hp_err_set(&err, HP_E_UNREACHABLE, "%s does not answer: %s", where, reason_of(why, where));
     else if (status != 0)
         status = hp_err_set(&err, HP_E_NOT_A_HOST, "what answers at %s is not hostpair: %s", where,
-                            hp_err_text(why));
+                            reason_of(why, where));
     else if (reply->head.status != 200)
         status = hp_err_set(&err, HP_E_NOT_A_HOST,
                             "what answers at %s is not hostpair: it says %d to GET /hostpair", where,

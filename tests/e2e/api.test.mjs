@@ -242,6 +242,9 @@ describe("hosts", () => {
         const reply = await b.api("/hosts", { json: { address: `127.0.0.1:${link.port}` } });
         assert.equal(reply.status, 200);
         assert.equal(reply.json.id, host.id);
+        const url = await b.api("/hosts", { json: { address: `http://127.0.0.1:${link.port}/` } });
+        assert.equal(url.status, 200, "as a page shows the address, it is the same host");
+        assert.equal(url.json.id, host.id);
         assert.equal((await b.api("/hosts")).json.hosts.length, 1);
     });
 

@@ -102,6 +102,9 @@ static void an_address_where_nobody_is_is_unreachable(void **state)
     added_t added = add_host(net, "127.0.0.1", fake.port);
     assert_int_equal(added.status, HP_E_UNREACHABLE);
     assert_non_null(strstr(added.words, "does not answer"));
+    const char *address = strstr(added.words, "127.0.0.1");
+    assert_non_null(address);
+    assert_null(strstr(address + 1, "127.0.0.1")); /* it is said once */
     static const char *const bad[] = {"",          "localhost",       "127.0.0.1:80", "0.0.0.0",
                                       "224.0.0.1", "255.255.255.255", "::",           "ff02::1"};
     for (size_t i = 0; i < HP_COUNT(bad); i++)

@@ -318,6 +318,33 @@ static void addresses_are_read_in_every_form(void **state)
     }
 }
 
+static void an_address_may_be_a_url(void **state)
+{
+    (void)state;
+    const struct {
+        const char *text, *address;
+        int port;
+    } cases[] = {{"http://1.2.3.4:80", "1.2.3.4", 80},
+                 {"HTTP://1.2.3.4/", "1.2.3.4", 7},
+                 {"http://[fe80::1%25eth0]:9/", "fe80::1%eth0", 9},
+                 {"1.2.3.4:80", "1.2.3.4", 80}};
+    for (size_t i = 0; i < HP_COUNT(cases); i++) {
+        char address[64];
+        uint16_t port;
+        assert_int_equal(hp_address_parse_url(cases[i].text, 7, address, &port, NULL), 0);
+        assert_string_equal(address, cases[i].address);
+        assert_int_equal(port, cases[i].port);
+    }
+    const char *const bad[] = {"http://", "http:///", "https://1.2.3.4", "http://1.2.3.4/films",
+                               "http://host"};
+    for (size_t i = 0; i < HP_COUNT(bad); i++) {
+        char address[64];
+        uint16_t port;
+        print_message("%s\n", bad[i]);
+        assert_int_equal(hp_address_parse_url(bad[i], 7, address, &port, NULL), HP_E_INVALID);
+    }
+}
+
 static void addresses_are_written_with_brackets_where_needed(void **state)
 {
     (void)state;
@@ -401,6 +428,7 @@ int main(void)
         TEST(the_database_never_lies_in_the_shared_folder),
         TEST(help_and_version_need_nothing_else_to_be_right),
         TEST(addresses_are_read_in_every_form),
+        TEST(an_address_may_be_a_url),
         TEST(addresses_are_written_with_brackets_where_needed),
         TEST(the_readme_lists_the_options_as_help_does),
     };
