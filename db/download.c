@@ -34,6 +34,7 @@ enum {
     CHUNK_REMOVE,
     CHUNK_CLEAR,
     CHUNK_EACH,
+    GIVEN_EACH,
 };
 
 #define CHUNKS_OF_FILE "(f.size + f.chunk_size - 1) / f.chunk_size"
@@ -145,6 +146,12 @@ static const hp_sql_t sql[] = {
     [CHUNK_CLEAR] = {"chunk.clear", "DELETE FROM chunk WHERE file = :file"},
     [CHUNK_EACH] = {"chunk.each",
                     "SELECT file, number, digest, source, at FROM chunk WHERE file = :file ORDER BY number"},
+    [GIVEN_EACH] =
+        {"download.given_each",
+         "SELECT s.host, sum(min(f.chunk_size, ifnull(f.size - c.number * f.chunk_size, f.chunk_size))) AS "
+         "given"
+         " FROM download_file f JOIN chunk c ON c.file = f.id LEFT JOIN download_source s ON s.id = c.source"
+         " WHERE f.download = :download GROUP BY s.host ORDER BY given DESC, s.host"},
 };
 HP_SQL_LIST(download, sql);
 
@@ -576,5 +583,16 @@ int hp_db_chunk_each(hp_db_t *db, int64_t file, void (*fn)(void *arg, const hp_c
             memcpy(row.digest, digest, length);
         fn(arg, &row);
     }
+    return hp_query_end(&q, err);
+}
+
+int hp_db_download_given_each(hp_db_t *db, int64_t download,
+                              void (*fn)(void *arg, const char *host, int64_t bytes), void *arg,
+                              hp_err_t *err)
+{
+    HP_QUERY(q, db, &sql[GIVEN_EACH]);
+    hp_query_bind_int(&q, ":download", download);
+    while (hp_query_row(&q))
+        fn(arg, hp_query_text(&q, 0), hp_query_int(&q, 1));
     return hp_query_end(&q, err);
 }

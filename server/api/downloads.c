@@ -5,6 +5,7 @@
 #include "api/internal.h"
 #include "base/buf.h"
 #include "base/mem.h"
+#include "db/download.h"
 
 #define PIECE_DOWNLOADS 100 /* of the list, made at one go */
 
@@ -418,4 +419,59 @@ void hp_api_get_download_chunks(hp_api_t *api, hp_http_request_t *request, const
     json_object_set_new(json, "total", hp_json_count(total));
     json_object_set_new(json, "runs", list);
     hp_http_reply_json(request, 200, json);
+}
+
+/* ---- who gave how much: from the record of the chunks, which a restart leaves ---- */
+
+typedef struct {
+    hp_api_op_t op;
+    int64_t id;
+    json_t *list;
+} given_op_t;
+
+static void add_given(void *arg, const char *host, int64_t bytes)
+{
+    given_op_t *given = arg;
+    json_t *json = json_object();
+    json_object_set_new(json, "host", hp_json_text_or_null(host));
+    json_object_set_new(json, "bytes", hp_json_count_or_null(bytes));
+    json_array_append_new(given->list, json);
+}
+
+/* Store thread. */
+static int read_given(hp_db_t *db, void *arg, hp_err_t *err)
+{
+    given_op_t *given = arg;
+    return hp_db_download_given_each(db, given->id, add_given, given, err);
+}
+
+static void on_given(void *arg, int status, const hp_err_t *err)
+{
+    given_op_t *given = arg;
+    if (status == 0) {
+        json_t *json = json_object();
+        json_object_set(json, "sources", given->list);
+        hp_http_reply_json(given->op.request, 200, json);
+    } else {
+        hp_http_reply_problem(given->op.request, status, err);
+    }
+    json_decref(given->list);
+    hp_api_op_destroy(given);
+}
+
+void hp_api_get_download_sources(hp_api_t *api, hp_http_request_t *request, const char *arg)
+{
+    hp_download_info_t info;
+    int64_t id;
+    if (!hp_api_read_number(request, arg, &id))
+        return;
+    int rc = hp_transfer_get(api->deps.transfer, id, &info);
+    if (rc != 0) {
+        hp_http_reply_problem(request, rc, NULL);
+        return;
+    }
+    given_op_t *given = hp_api_op_create(sizeof *given, api, request);
+    given->id = id;
+    given->list = json_array();
+    hp_store_post(api->deps.store, HP_STORE_READ, read_given, on_given, given);
 }

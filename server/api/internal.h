@@ -136,6 +136,7 @@ HP_HANDLER(delete_download);
 HP_HANDLER(post_download_retry);
 HP_HANDLER(post_download_recheck);
 HP_HANDLER(get_download_chunks);
+HP_HANDLER(get_download_sources);
 HP_HANDLER(get_download_content);
 HP_HANDLER(get_download_digest);
 HP_HANDLER(get_share_files);

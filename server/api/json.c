@@ -114,6 +114,7 @@ json_t *hp_json_download(const hp_download_info_t *info)
     json_object_set_new(json, "id", json_integer(info->id));
     json_object_set_new(json, "name", hp_json_text(info->name));
     json_object_set_new(json, "path", hp_json_text(info->path));
+    json_object_set_new(json, "folder", json_boolean(info->folder));
     json_object_set_new(json, "state", json_string(hp_download_state_name(info->state)));
     json_object_set_new(json, "reason", hp_json_text_or_null(info->reason));
     json_object_set_new(json, "size", info->size_known ? hp_json_count(info->size) : json_null());

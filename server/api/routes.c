@@ -27,6 +27,7 @@ const hp_route_t hp_api_routes[] = {
     {"POST", "/api/v1/downloads/{id}/retry", hp_api_post_download_retry},
     {"POST", "/api/v1/downloads/{id}/recheck", hp_api_post_download_recheck},
     {"GET", "/api/v1/downloads/{id}/chunks", hp_api_get_download_chunks},
+    {"GET", "/api/v1/downloads/{id}/sources", hp_api_get_download_sources},
     {"GET", "/api/v1/downloads/{id}/content", hp_api_get_download_content},
     {"GET", "/api/v1/downloads/{id}/digest", hp_api_get_download_digest},
 

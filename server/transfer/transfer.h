@@ -72,6 +72,7 @@ typedef struct hp_download_info {
     int64_t id;
     const char *name; /* the last segment of path */
     const char *path; /* where it lands, below the downloads folder */
+    bool folder;      /* with everything below it, not one file */
     hp_download_state_t state;
     const char *reason; /* why it is not going on, a sentence; "" */
     bool size_known;

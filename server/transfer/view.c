@@ -79,6 +79,7 @@ static void fill(download_t *self, hp_download_info_t *info)
         .id = row->id,
         .name = self->name,
         .path = row->path,
+        .folder = row->folder,
         .state = self->state,
         .size = (uint64_t)HP_MAX(row->size, (int64_t)0),
         .done_bytes = (uint64_t)HP_MAX(row->done_bytes, (int64_t)0),

@@ -109,6 +109,7 @@ const DOWNLOAD = {
     id: "int",
     name: "string",
     path: "string",
+    folder: "boolean",
     state: /^(queued|running|paused|verifying|done|failed|cancelled)$/,
     reason: "string?",
     size: "int?",
@@ -495,6 +496,9 @@ describe("downloads", () => {
         assert.equal(d.chunk_size, MiB);
         assert.equal(d.chunks_total, 4);
         assert.equal(d.error, null);
+        assert.equal(d.folder, false);
+        const { json: gave } = await b.api(`/downloads/${d.id}/sources`);
+        assert.deepEqual(gave, { sources: [{ host: host.id, bytes: d.size }] });
         assert.equal(await sha256(pathOf(b, d)), await sha256(join(a.shareDir, "two.bin")));
         const { json } = await b.api("/downloads");
         assert.deepEqual(Object.keys(json), ["downloads"]);
@@ -516,6 +520,7 @@ describe("downloads", () => {
     test("a folder keeps its tree and lands under its own name", async () => {
         const { id } = await download(b, { host: host.id, folder: "folder" });
         const d = await waitState(b, id, "done");
+        assert.equal(d.folder, true, "a folder says so");
         assert.equal(d.files_total, 3);
         assert.equal(d.files_done, 3);
         for (const path of ["folder/three.jpg", "folder/deep/four.mp4", "folder/ünï côdé 文件.txt"])
@@ -636,6 +641,7 @@ describe("downloads", () => {
             assertProblem(await b.api(`/downloads/${id}/retry`, { method: "POST" }), 404);
             assertProblem(await b.api(`/downloads/${id}/recheck`, { method: "POST" }), 404);
             assertProblem(await b.api(`/downloads/${id}/chunks`), 404);
+            assertProblem(await b.api(`/downloads/${id}/sources`), 404);
         }
     });
 

@@ -44,6 +44,28 @@ async function assertContent(h, d, sum) {
     );
 }
 
+/**
+ * The record says that these hosts gave all of it and nobody else anything, the one that gave the most first; after a
+ * restart as well.
+ * @param {Hostpair} h @param {any} d @param {string[]} hosts
+ */
+async function assertGave(h, d, hosts) {
+    const { json } = await h.api(`/downloads/${d.id}/sources`);
+    const given = json.sources.map((/** @type {any} */ one) => one.bytes);
+    assert.deepEqual(json.sources.map((/** @type {any} */ one) => one.host).sort(), [...hosts].sort());
+    assert.equal(
+        given.reduce((/** @type {number} */ x, /** @type {number} */ y) => x + y, 0),
+        d.size,
+        "every byte once",
+    );
+    assert.deepEqual(
+        given,
+        [...given].sort((x, y) => y - x),
+    );
+    await h.restart();
+    assert.deepEqual((await h.api(`/downloads/${d.id}/sources`)).json, json, "it outlives the process");
+}
+
 /** Waits until so many body bytes of files have passed a link. @param {Link} link @param {number} bytes */
 const carries = (link, bytes) =>
     waitFor(() => fileBytes(link) >= bytes, { timeout: 40_000, what: `${bytes} bytes over a link` });
@@ -129,6 +151,11 @@ describe("several hosts with one content", () => {
             assertWords(sourceOf(d, host).error);
         }
         assert.ok(speed >= 0.75 * sum, `${speed} bytes a second of ${sum}`);
+        await assertGave(
+            b,
+            d,
+            links.map(({ id: host }) => host),
+        );
         for (const [i, { link }] of wrongs.entries()) {
             const more = link.requests.slice(asked[i]).filter((r) => r.path.endsWith(".bin"));
             assert.equal(more.length, 0, "nothing more was asked of it");
