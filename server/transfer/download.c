@@ -276,6 +276,22 @@ void hp_download_schedule(download_t *self)
     set_waits(self, !works && !ending && self->items != NULL);
 }
 
+bool hp_download_is_back(const download_t *self)
+{
+    if (!self->waits || !hp_download_active(self) || self->removing)
+        return false;
+    for (const item_t *item = self->items; item != NULL; item = item->next)
+        if (hp_item_can_fetch(item))
+            return true;
+    return false;
+}
+
+void hp_download_go_on(download_t *self)
+{
+    set_waits(self, false);
+    hp_download_schedule(self);
+}
+
 void hp_download_run(download_t *self)
 {
     self->file_after = 0;
@@ -294,6 +310,13 @@ void hp_download_stop(download_t *self, hp_download_state_t state, const char *r
     self->recheck = false;
     hp_download_set_state(self, state, reason, error_code, error_detail);
     hp_transfer_wake(self->transfer);
+}
+
+void hp_download_reopen_items(download_t *self)
+{
+    for (item_t *item = self->items; item != NULL; item = item->next)
+        if (strcmp(item->row.state, "failed") == 0)
+            set_text(&item->row.state, "open");
 }
 
 void hp_download_item_done(download_t *self, item_t *item)
@@ -332,8 +355,7 @@ void hp_download_disk_failed(download_t *self, int code, const hp_err_t *err)
              hp_err_text(err), full ? "; it goes on by itself when there is room" : "");
     self->row.disk_wait = full;
     hp_download_stop(self, HP_DOWNLOAD_PAUSED, reason, full ? HP_E_NO_SPACE : HP_E_DISK, hp_err_text(err));
-    if (self->device != 0)
-        hp_transfer_disk_full(self->transfer, self, full, err);
+    hp_transfer_disk_full(self->transfer, self, full, err);
 }
 
 void hp_download_settle(download_t *self)

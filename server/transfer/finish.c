@@ -155,6 +155,10 @@ static void run_reserve(step_t *step)
 
 static void after_reserve(item_t *item, step_t *step)
 {
+    download_t *download = item->download;
+    if (item->phase != ITEM_MAKING &&
+        step->status == 0) /* a full disk stopped it meanwhile: its room is its own */
+        download->disk_need -= HP_MIN(download->disk_need, step->size);
     if (item->phase != ITEM_MAKING || failed(item, step)) {
         close_opened(&step->direct_fd);
         return;

@@ -299,6 +299,9 @@ void hp_download_run(download_t *self); /* QUEUED -> RUNNING; its items are gone
 void hp_download_continue_removal(download_t *self);
 void hp_download_remove(download_t *self, bool keep_data, hp_download_fn done, void *arg);
 void hp_download_schedule(download_t *self); /* takes up files, starts leases */
+/* It waits for a source, and one can be asked now. */
+bool hp_download_is_back(const download_t *self);
+void hp_download_go_on(download_t *self); /* such a one gets a place */
 /* To a state in which nothing runs. Its items end in the background. */
 void hp_download_stop(download_t *self, hp_download_state_t state, const char *reason, int error_code,
                       const char *error_detail);
@@ -312,6 +315,8 @@ void hp_download_changed(download_t *self);
 /* From items. */
 void hp_download_item_done(download_t *self, item_t *item);
 void hp_download_item_failed(download_t *self, item_t *item, int code, const char *detail);
+/* A person wants failed files tried again: those that have not gone yet are not counted as failed. */
+void hp_download_reopen_items(download_t *self);
 void hp_download_disk_failed(download_t *self, int code, const hp_err_t *err);
 
 /* ---- item.c ---- */
@@ -388,5 +393,7 @@ void hp_content_wake(hp_transfer_t *transfer); /* readers that wait may have wha
 /* Starts as many leases as sources, limits and free chunks allow. Whether the item has work going or can have
  * it at once. */
 bool hp_item_schedule(item_t *item);
+/* Whether a source can be asked for it now. */
+bool hp_item_can_fetch(const item_t *item);
 
 #endif

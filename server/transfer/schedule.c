@@ -124,7 +124,7 @@ static void schedule_whole(item_t *item, source_t *source)
 }
 
 /* Of the sources that can be asked now and have a connection left, the one with the fewest leases. */
-static source_t *next_source(item_t *item, const source_t *only, uint64_t now)
+static source_t *next_source(const item_t *item, const source_t *only, uint64_t now)
 {
     source_t *best = NULL;
     unsigned max = item->whole ? 1 : item->download->transfer->connections;
@@ -153,6 +153,12 @@ static bool fail_without_hope(item_t *item)
     hp_item_fail(item, last->code != 0 ? last->code : HP_E_NO_SOURCE,
                  last->set_aside != NULL ? last->set_aside : last->peer->error);
     return true;
+}
+
+bool hp_item_can_fetch(const item_t *item)
+{
+    uint64_t now = hp_clock_ms();
+    return item->phase == ITEM_FETCHING && next_source(item, only_source(item, now), now) != NULL;
 }
 
 bool hp_item_schedule(item_t *item)

@@ -9,7 +9,7 @@
 #include "base/beneath.h"
 
 #define THROTTLE_MS 10 /* leases that a limit holds are looked at so often */
-#define DISK_LOOKS  64 /* downloads whose file system is looked at in one go */
+#define DISK_LOOKS  64 /* folders whose file system is looked at in one go */
 
 /* ---- finding ---- */
 
@@ -38,6 +38,11 @@ void hp_transfer_enliven(hp_transfer_t *self, download_t *download)
     self->live = download;
 }
 
+static bool waits_for_disk(const download_t *d)
+{
+    return d->row.disk_wait && d->state == HP_DOWNLOAD_PAUSED;
+}
+
 /* Takes those that rest off the list of the living, so that a turn does not look at every download there ever
  * was. */
 static void drop_resting(hp_transfer_t *self)
@@ -45,8 +50,7 @@ static void drop_resting(hp_transfer_t *self)
     for (download_t **link = &self->live; *link != NULL;) {
         download_t *d = *link;
         bool rests = !hp_download_active(d) && d->state != HP_DOWNLOAD_QUEUED && d->items == NULL &&
-                     !d->files_loading && !d->removing &&
-                     !(d->row.disk_wait && d->state == HP_DOWNLOAD_PAUSED);
+                     !d->files_loading && !d->removing && !waits_for_disk(d);
         if (rests) {
             d->live = false;
             *link = d->next_live;
@@ -81,7 +85,17 @@ static bool before(const download_t *a, const download_t *b)
     return a->row.id < b->row.id;
 }
 
-/* Rule 10: what waits for a source takes no place. */
+static bool wants_place(const download_t *d)
+{
+    if (d->removing)
+        return false;
+    if (d->state == HP_DOWNLOAD_QUEUED)
+        return d->items == NULL && !d->files_loading;
+    return hp_download_is_back(d);
+}
+
+/* Rule 10: what waits for a source takes no place. When its source is back it needs one like the others, and
+ * is queued where there is none. */
 static void fill_places(hp_transfer_t *self)
 {
     unsigned running = 0;
@@ -90,14 +104,19 @@ static void fill_places(hp_transfer_t *self)
     while (running < self->running_max) {
         download_t *next = NULL;
         for (download_t *d = self->live; d != NULL; d = d->next_live)
-            if (d->state == HP_DOWNLOAD_QUEUED && !d->removing && d->items == NULL && !d->files_loading &&
-                (next == NULL || before(d, next)))
+            if (wants_place(d) && (next == NULL || before(d, next)))
                 next = d;
         if (next == NULL)
             return;
-        hp_download_run(next);
+        if (next->state == HP_DOWNLOAD_QUEUED)
+            hp_download_run(next);
+        else if (hp_download_go_on(next), next->waits)
+            return; /* not yet, after all: the next turn sees */
         running += hp_download_active(next) && !next->waits;
     }
+    for (download_t *d = self->live; d != NULL; d = d->next_live)
+        if (wants_place(d) && d->state != HP_DOWNLOAD_QUEUED)
+            hp_download_stop(d, HP_DOWNLOAD_QUEUED, "", 0, "");
 }
 
 static void on_turn(uv_idle_t *turn)
@@ -108,7 +127,7 @@ static void on_turn(uv_idle_t *turn)
     for (download_t *d = self->live, *next; d != NULL; d = next) {
         next = d->next_live;
         hp_download_settle(d);
-        if (!self->stopping)
+        if (!self->stopping && !hp_download_is_back(d)) /* those need a place first */
             hp_download_schedule(d);
     }
     if (!self->stopping && self->started)
@@ -175,20 +194,36 @@ typedef struct disk_look {
     uv_work_t work;
     hp_transfer_t *transfer;
     size_t count;
-    struct {
-        int64_t id; /* 0: the downloads folder itself */
+    struct disk_folder {
         char *base;
         uint64_t bytes, device;
         int status;
-    } items[DISK_LOOKS];
+    } folders[DISK_LOOKS]; /* the first is the downloads folder of now */
 } disk_look_t;
 
 static void on_disk_work(uv_work_t *work)
 {
     disk_look_t *job = HP_CONTAINER(work, disk_look_t, work);
+    for (size_t i = 0; i < job->count; i++) {
+        struct disk_folder *folder = &job->folders[i];
+        folder->status = hp_part_free_bytes(folder->base, &folder->bytes, &folder->device);
+    }
+}
+
+static struct disk_folder *find_folder(disk_look_t *job, const char *base)
+{
     for (size_t i = 0; i < job->count; i++)
-        job->items[i].status =
-            hp_part_free_bytes(job->items[i].base, &job->items[i].bytes, &job->items[i].device);
+        if (strcmp(job->folders[i].base, base) == 0)
+            return &job->folders[i];
+    return NULL;
+}
+
+/* The others on its file system are given what is left. */
+static void promise_room(disk_look_t *job, const download_t *d)
+{
+    for (size_t i = 0; i < job->count; i++)
+        if (job->folders[i].device == d->device)
+            job->folders[i].bytes -= HP_MIN(job->folders[i].bytes, d->disk_need);
 }
 
 static void on_disk_looked(uv_work_t *work, int status)
@@ -197,22 +232,21 @@ static void on_disk_looked(uv_work_t *work, int status)
     hp_transfer_t *self = job->transfer;
     self->jobs--;
     self->disk_looking = false;
-    for (size_t i = 0; i < job->count; i++) {
-        uint64_t bytes = job->items[i].bytes;
-        if (status == 0 && job->items[i].status == 0) {
-            download_t *d = hp_transfer_find(self, job->items[i].id);
-            if (job->items[i].id == 0)
-                self->free_bytes = bytes;
-            if (d != NULL)
-                d->device = job->items[i].device;
-            if (d != NULL && d->row.disk_wait && d->state == HP_DOWNLOAD_PAUSED &&
-                bytes >= HP_MAX(d->disk_need, (uint64_t)DISK_MARGIN)) {
-                d->row.disk_wait = false;
-                hp_download_set_state(d, HP_DOWNLOAD_QUEUED, "There is room on the disk again", 0, "");
-            }
+    if (status == 0 && job->folders[0].status == 0)
+        self->free_bytes = job->folders[0].bytes;
+    for (download_t *d = self->live; d != NULL; d = d->next_live) {
+        struct disk_folder *folder = find_folder(job, d->row.base);
+        if (status != 0 || folder == NULL || folder->status != 0)
+            continue;
+        d->device = folder->device;
+        if (waits_for_disk(d) && folder->bytes >= HP_MAX(d->disk_need, (uint64_t)DISK_MARGIN)) {
+            promise_room(job, d);
+            d->row.disk_wait = false;
+            hp_download_set_state(d, HP_DOWNLOAD_QUEUED, "There is room on the disk again", 0, "");
         }
-        free(job->items[i].base);
     }
+    for (size_t i = 0; i < job->count; i++)
+        free(job->folders[i].base);
     hp_transfer_wake(self);
     free(job);
 }
@@ -223,22 +257,26 @@ static void look_at_disks(hp_transfer_t *self)
         return;
     disk_look_t *job = hp_alloc(sizeof *job);
     job->transfer = self;
-    job->items[job->count++].base = hp_strdup(self->folder);
+    job->folders[job->count++].base = hp_strdup(self->folder);
     for (const download_t *d = self->live; d != NULL && job->count < DISK_LOOKS; d = d->next_live)
-        if (hp_download_active(d) || (d->row.disk_wait && d->state == HP_DOWNLOAD_PAUSED)) {
-            job->items[job->count].id = d->row.id;
-            job->items[job->count++].base = hp_strdup(d->row.base);
-        }
+        if ((hp_download_active(d) || waits_for_disk(d)) && find_folder(job, d->row.base) == NULL)
+            job->folders[job->count++].base = hp_strdup(d->row.base);
     self->disk_looking = true;
     self->disk_looked_at = uv_now(self->loop);
     self->jobs++;
     uv_queue_work(self->loop, &job->work, on_disk_work, on_disk_looked);
 }
 
+/* A new download's device is known at the next look. */
+static bool is_on_same_disk(const download_t *a, const download_t *b)
+{
+    return (a->device != 0 && a->device == b->device) || strcmp(a->row.base, b->row.base) == 0;
+}
+
 void hp_transfer_disk_full(hp_transfer_t *self, const download_t *first, bool full, const hp_err_t *err)
 {
     for (download_t *d = self->live; d != NULL; d = d->next_live)
-        if (d != first && hp_download_active(d) && d->device == first->device)
+        if (d != first && hp_download_active(d) && is_on_same_disk(d, first))
             hp_download_disk_failed(d, full ? HP_E_NO_SPACE : HP_E_DISK, err);
 }
 
@@ -398,6 +436,17 @@ static void forgive(download_t *download)
     }
 }
 
+/* A person's pause ends by a person, not by room on the disk. */
+static void pause_download(download_t *download)
+{
+    bool waited = waits_for_disk(download);
+    download->row.disk_wait = false;
+    if (can_pause(download))
+        hp_download_stop(download, HP_DOWNLOAD_PAUSED, "", 0, "");
+    else if (waited)
+        hp_download_set_state(download, HP_DOWNLOAD_PAUSED, "", 0, "");
+}
+
 void hp_transfer_pause(hp_transfer_t *self, int64_t id, hp_download_fn done, void *arg)
 {
     download_t *download = find_or_refuse(self, id, done, arg);
@@ -407,9 +456,7 @@ void hp_transfer_pause(hp_transfer_t *self, int64_t id, hp_download_fn done, voi
         refuse_state(download, "paused", done, arg);
         return;
     }
-    download->row.disk_wait = false; /* a person's pause ends by a person */
-    if (download->state != HP_DOWNLOAD_PAUSED)
-        hp_download_stop(download, HP_DOWNLOAD_PAUSED, "", 0, "");
+    pause_download(download);
     hp_download_save(download, done, arg);
 }
 
@@ -438,7 +485,7 @@ void hp_transfer_resume(hp_transfer_t *self, int64_t id, hp_download_fn done, vo
 
 typedef struct reopen {
     download_t *download;
-    int64_t id;
+    int64_t id, failed; /* files that were */
     hp_download_fn done;
     void *arg;
 } reopen_t;
@@ -456,17 +503,17 @@ static void on_reopened(void *arg, int status, const hp_err_t *err)
     download_t *download = job->download;
     hp_transfer_t *self = download->transfer;
     download->jobs--;
-    if (status == 0 && !download->removing) {
-        download->row.files_failed = 0;
-        hp_download_set_state(download, HP_DOWNLOAD_QUEUED, "", 0, "");
-        hp_download_save(download, job->done, job->arg);
-    } else {
-        hp_err_t gone = {0};
-        hp_err_set(&gone, HP_E_NOT_FOUND, "There is no download %lld", (long long)job->id);
-        if (job->done != NULL)
-            job->done(job->arg, status != 0 ? status : HP_E_NOT_FOUND, job->id, false,
-                      status != 0 ? err : &gone);
+    if (status != 0) {
+        download->row.files_failed += job->failed;
+        hp_download_disk_failed(download, status, err);
     }
+    hp_err_t gone = {0};
+    if (status == 0 && download->removing) {
+        status = hp_err_set(&gone, HP_E_NOT_FOUND, "There is no download %lld", (long long)job->id);
+        err = &gone;
+    }
+    if (job->done != NULL)
+        job->done(job->arg, status, job->id, false, err);
     hp_transfer_wake(self);
     free(job);
 }
@@ -482,11 +529,15 @@ void hp_transfer_retry(hp_transfer_t *self, int64_t id, hp_download_fn done, voi
         return;
     }
     forgive(download);
-    if (hp_download_active(download))
-        hp_download_stop(download, HP_DOWNLOAD_PAUSED, "", 0, "");
     download->row.disk_wait = false;
+    hp_download_reopen_items(download);
     reopen_t *job = hp_alloc(sizeof *job);
-    *job = (reopen_t){.download = download, .id = id, .done = done, .arg = arg};
+    *job = (reopen_t){
+        .download = download, .id = id, .failed = download->row.files_failed, .done = done, .arg = arg};
+    download->row.files_failed = 0;
+    /* Queued at once, not when the store has answered: what a person asks for meanwhile comes after it. The
+     * next run reads the files' rows from the store behind this job. */
+    hp_download_stop(download, HP_DOWNLOAD_QUEUED, "", 0, "");
     download->jobs++;
     hp_store_post(self->store, HP_STORE_WRITE, work_reopen, on_reopened, job);
 }
@@ -543,10 +594,8 @@ void hp_transfer_remove(hp_transfer_t *self, int64_t id, bool keep_data, hp_down
 void hp_transfer_pause_all(hp_transfer_t *self)
 {
     for (download_t *d = self->downloads; d != NULL; d = d->next)
-        if (can_pause(d) && !d->removing) {
-            d->row.disk_wait = false;
-            hp_download_stop(d, HP_DOWNLOAD_PAUSED, "", 0, "");
-        }
+        if (!d->removing && (can_pause(d) || waits_for_disk(d)))
+            pause_download(d);
 }
 
 void hp_transfer_resume_all(hp_transfer_t *self)

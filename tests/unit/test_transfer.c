@@ -1,0 +1,481 @@
+// libs: transfer fetch share store db base
+/* The queue: which downloads run, and what people do to them at awkward moments. Nothing is downloaded here:
+ * the sources are a port where nobody listens, one that takes connections and says nothing, and a server that
+ * says how long its files are and then no more. */
+#include "test_db_help.h"
+#include "test_fetch.h"
+
+#include <fcntl.h>
+#include <sys/statfs.h>
+#include <sys/statvfs.h>
+#include <sys/syscall.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "db/download.h"
+#include "transfer/transfer.h"
+
+#define GUARD_MS 20000 /* a test that waits longer has failed */
+#define HOST     "0123456789abcdef0123456789abcdef"
+
+typedef struct fixture {
+    uv_loop_t loop;
+    hp_store_t *store;
+    hp_fetcher_t *fetcher;
+    hp_transfer_t *transfer;
+    char *folder, *downloads;
+    int dead, silent; /* sockets: bound and not listening; listening, but nobody accepts */
+    char dead_url[64], silent_url[64];
+    unsigned answered;
+    int status; /* of the last answer */
+    int64_t id;
+    uv_sem_t hold; /* what the store's thread waits for while it is held */
+} fixture_t;
+
+static int open_port(char url[64], bool listens)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t length = sizeof address;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof address) != 0 ||
+        getsockname(fd, (struct sockaddr *)&address, &length) != 0 || (listens && listen(fd, 64) != 0))
+        return -1;
+    snprintf(url, 64, "http://127.0.0.1:%u", ntohs(address.sin_port));
+    return fd;
+}
+
+static int set_up(void **state)
+{
+    void *folder;
+    if (make_folder(&folder) != 0)
+        return -1;
+    fixture_t *f = hp_alloc(sizeof *f);
+    f->folder = folder;
+    f->downloads = hp_sprintf("%s/downloads", f->folder);
+    *state = f;
+    hp_log_set_level(HP_LOG_ERROR);
+    f->dead = open_port(f->dead_url, false);
+    f->silent = open_port(f->silent_url, true);
+    hp_err_t err = {0};
+    char *data = hp_sprintf("%s/data", f->folder);
+    int rc = uv_sem_init(&f->hold, 0);
+    rc = rc == 0 ? uv_loop_init(&f->loop) : rc;
+    rc = rc == 0 ? hp_store_create(&f->store, &f->loop, data, &err) : rc;
+    rc = rc == 0 ? hp_fetcher_create(&f->fetcher, &f->loop, &err) : rc;
+    free(data);
+    return rc == 0 && f->dead >= 0 && f->silent >= 0 ? 0 : -1;
+}
+
+static void close_next(void *arg)
+{
+    fixture_t *f = arg;
+#define CLOSE(part, destroy)                                                                                 \
+    if (f->part != NULL) {                                                                                   \
+        void *handle = f->part;                                                                              \
+        f->part = NULL;                                                                                      \
+        destroy(handle, close_next, f);                                                                      \
+        return;                                                                                              \
+    }
+    CLOSE(transfer, hp_transfer_destroy)
+    CLOSE(fetcher, hp_fetcher_destroy)
+    CLOSE(store, hp_store_destroy)
+}
+
+static int tear_down(void **state)
+{
+    fixture_t *f = *state;
+    close_next(f);
+    uv_run(&f->loop, UV_RUN_DEFAULT);
+    int rc = uv_loop_close(&f->loop);
+    uv_sem_destroy(&f->hold);
+    close(f->dead);
+    close(f->silent);
+    void *folder = f->folder;
+    free(f->downloads);
+    free(f);
+    return rc == 0 ? remove_folder(&folder) : rc;
+}
+
+static void start(fixture_t *f, unsigned running)
+{
+    hp_err_t err = {0};
+    hp_transfer_settings_t settings = {
+        .downloads_folder = f->downloads, .running_downloads = running, .connections_per_source = 2};
+    assert_int_equal(hp_transfer_create(&f->transfer, &f->loop, f->store, f->fetcher, NULL, &settings, &err),
+                     0);
+    hp_transfer_start(f->transfer);
+}
+
+static void on_answer(void *arg, int status, int64_t id, bool existing, const hp_err_t *err)
+{
+    fixture_t *f = arg;
+    (void)existing, (void)err;
+    f->answered++;
+    f->status = status;
+    f->id = id;
+}
+
+/* Lets the loop run until fn is true. */
+static void wait_until(fixture_t *f, bool (*fn)(fixture_t *f))
+{
+    uint64_t end = hp_clock_ms() + GUARD_MS;
+    while (!fn(f)) {
+        assert_true(hp_clock_ms() < end);
+        uv_run(&f->loop, UV_RUN_ONCE);
+    }
+}
+
+static bool is_answered(fixture_t *f)
+{
+    return f->answered > 0;
+}
+
+static int64_t order_url(fixture_t *f, const char *url)
+{
+    f->answered = 0;
+    hp_transfer_add(f->transfer, &(hp_download_order_t){.url = url}, on_answer, f);
+    wait_until(f, is_answered);
+    assert_int_equal(f->status, 0);
+    return f->id;
+}
+
+static hp_download_info_t info_of(fixture_t *f, int64_t id)
+{
+    hp_download_info_t info;
+    assert_int_equal(hp_transfer_get(f->transfer, id, &info), 0);
+    return info;
+}
+
+static bool is_waiting(const hp_download_info_t *info)
+{
+    return info->state == HP_DOWNLOAD_RUNNING && strncmp(info->reason, "Waiting for a source", 20) == 0;
+}
+
+static size_t count_waiting(fixture_t *f)
+{
+    size_t count = 0;
+    hp_download_info_t info;
+    for (size_t i = 0; hp_transfer_get_at(f->transfer, i, &info) == 0; i++)
+        count += is_waiting(&info);
+    return count;
+}
+
+static bool all_wait(fixture_t *f)
+{
+    return count_waiting(f) == hp_transfer_count(f->transfer);
+}
+
+static bool first_runs(fixture_t *f)
+{
+    return info_of(f, f->id).state == HP_DOWNLOAD_RUNNING;
+}
+
+static bool first_has_a_peer_that_failed(fixture_t *f)
+{
+    hp_download_info_t info = info_of(f, f->id);
+    return info.source_count == 1 && info.sources[0].error[0] != '\0';
+}
+
+/* ---- the store's thread, held ---- */
+
+static int work_hold(hp_db_t *db, void *arg, hp_err_t *err)
+{
+    (void)db, (void)err;
+    uv_sem_wait(&((fixture_t *)arg)->hold);
+    return 0;
+}
+
+static void hold_store(fixture_t *f)
+{
+    hp_store_post(f->store, HP_STORE_READ, work_hold, NULL, f);
+}
+
+/* ---- what people do, one thing after the other, faster than the store answers ---- */
+
+static void a_retry_that_is_resumed_at_once_runs(void **state)
+{
+    fixture_t *f = *state;
+    start(f, 3);
+    int64_t id = order_url(f, f->dead_url);
+    wait_until(f, all_wait);
+    f->answered = 0;
+    hold_store(f);
+    hp_transfer_retry(f->transfer, id, on_answer, f);
+    hp_transfer_resume(f->transfer, id, on_answer, f);
+    wait_until(f, first_runs);
+    uv_sem_post(&f->hold);
+    wait_until(f, is_answered);
+    wait_until(f, first_has_a_peer_that_failed); /* it does what a running one does */
+    assert_int_equal(info_of(f, id).state, HP_DOWNLOAD_RUNNING);
+}
+
+static bool are_both_answered(fixture_t *f)
+{
+    return f->answered == 2;
+}
+
+static void a_retry_that_is_paused_at_once_is_paused(void **state)
+{
+    fixture_t *f = *state;
+    start(f, 3);
+    int64_t id = order_url(f, f->dead_url);
+    wait_until(f, all_wait);
+    f->answered = 0;
+    hp_transfer_retry(f->transfer, id, on_answer, f);
+    hp_transfer_pause(f->transfer, id, on_answer, f);
+    wait_until(f, are_both_answered);
+    assert_int_equal(info_of(f, id).state, HP_DOWNLOAD_PAUSED);
+}
+
+/* ---- a full disk ---- */
+
+typedef struct row {
+    hp_download_row_t row;
+} row_t;
+
+static int work_insert(hp_db_t *db, void *arg, hp_err_t *err)
+{
+    hp_download_row_t *row = &((row_t *)arg)->row;
+    int rc = hp_db_download_insert(db, row, err);
+    if (rc == 0)
+        rc = hp_db_download_update(db, row, err);
+    hp_download_file_row_t file = {.download = row->id,
+                                   .path = row->path,
+                                   .source_path = (char *)"",
+                                   .state = (char *)"open",
+                                   .size = HP_DB_SIZE_UNKNOWN};
+    return rc == 0 ? hp_db_download_file_insert(db, &file, err) : rc;
+}
+
+/* A download as a full disk leaves it. Before start(). */
+static int64_t put_waiting_for_disk(fixture_t *f, const char *base)
+{
+    row_t row = {.row = {.base = (char *)base,
+                         .path = (char *)"f",
+                         .order_url = f->dead_url,
+                         .state = (char *)"paused",
+                         .reason = (char *)"The disk is full; it goes on by itself when there is room",
+                         .error_detail = (char *)"",
+                         .error_code = HP_E_NO_SPACE,
+                         .disk_wait = true,
+                         .created_at = 1}};
+    hp_err_t err = {0};
+    assert_int_equal(hp_store_run_now(f->store, HP_STORE_WRITE, work_insert, &row, &err), 0);
+    return row.row.id;
+}
+
+static bool is_looked_at(fixture_t *f)
+{
+    return hp_transfer_free_bytes(f->transfer) > 0;
+}
+
+static void what_waits_for_room_goes_on_by_itself(void **state)
+{
+    fixture_t *f = *state;
+    f->id = put_waiting_for_disk(f, f->downloads);
+    start(f, 3);
+    wait_until(f, first_runs);
+}
+
+static void what_waits_for_room_stays_paused_when_a_person_pauses_all(void **state)
+{
+    fixture_t *f = *state;
+    int64_t id = put_waiting_for_disk(f, f->downloads);
+    start(f, 3);
+    hp_transfer_pause_all(f->transfer);
+    wait_until(f, is_looked_at);
+    hp_download_info_t info = info_of(f, id);
+    assert_int_equal(info.state, HP_DOWNLOAD_PAUSED);
+    assert_string_equal(info.reason, ""); /* it does not go on by itself any more */
+    assert_int_equal(info.error_code, 0);
+}
+
+static void what_waits_for_room_stays_paused_when_a_person_pauses_it(void **state)
+{
+    fixture_t *f = *state;
+    int64_t id = put_waiting_for_disk(f, f->downloads);
+    start(f, 3);
+    hp_transfer_pause(f->transfer, id, on_answer, f);
+    wait_until(f, is_looked_at);
+    wait_until(f, is_answered);
+    hp_download_info_t info = info_of(f, id);
+    assert_int_equal(info.state, HP_DOWNLOAD_PAUSED);
+    assert_string_equal(info.reason, "");
+}
+
+static void what_waits_for_room_is_found_among_many_that_run(void **state)
+{
+    fixture_t *f = *state;
+    char *base = hp_sprintf("%s/disk", f->folder);
+    assert_int_equal(symlink("/proc", base), 0); /* no room there, ever */
+    int64_t id = put_waiting_for_disk(f, base);
+    start(f, 3);
+    for (unsigned i = 0; i < 80; i++) {
+        char url[80];
+        snprintf(url, sizeof url, "%s/%u", f->dead_url, i);
+        order_url(f, url);
+    }
+    f->id = id;
+    uint64_t end = hp_clock_ms() + GUARD_MS;
+    while (count_waiting(f) < 80) {
+        assert_true(hp_clock_ms() < end);
+        uv_run(&f->loop, UV_RUN_ONCE);
+    }
+    assert_int_equal(info_of(f, id).state, HP_DOWNLOAD_PAUSED);
+    assert_int_equal(unlink(base), 0);
+    assert_int_equal(mkdir(base, 0700), 0);
+    wait_until(f, first_runs);
+    free(base);
+}
+
+/* ---- a disk that two downloads want ---- */
+
+#define LONG ((off_t)40 << 20)
+
+static atomic_int reservations;
+static uv_sem_t reservation_goes_on;
+static _Atomic off_t free_on_disk = -1; /* what statvfs(2) says in this program; -1: the truth */
+
+/* While the disk is small: the first reservation takes its time and succeeds, the second finds no room. */
+int fallocate(int fd, int mode, off_t offset, off_t length)
+{
+    int number = free_on_disk >= 0 ? reservations++ : -1;
+    if (number == 1) {
+        errno = ENOSPC;
+        return -1;
+    }
+    if (number == 0)
+        uv_sem_wait(&reservation_goes_on);
+    return (int)syscall(SYS_fallocate, fd, mode, offset, length);
+}
+
+int statvfs(const char *path, struct statvfs *fs)
+{
+    struct statfs kernel;
+    if (syscall(SYS_statfs, path, &kernel) != 0)
+        return -1;
+    off_t available = (off_t)(kernel.f_bavail * (uint64_t)kernel.f_bsize);
+    if (free_on_disk >= 0)
+        available = free_on_disk;
+    *fs = (struct statvfs){.f_frsize = 1, .f_bsize = 1, .f_bavail = (fsblkcnt_t)available};
+    return 0;
+}
+
+static void serve_heads(server_t *server, int fd, int number)
+{
+    char request[4096];
+    (void)number;
+    if (!read_request(server, fd, request, sizeof request))
+        return;
+    char *head = hp_sprintf("HTTP/1.1 206 Partial Content\r\nETag: \"1\"\r\nContent-Length: 4194304\r\n"
+                            "Content-Range: bytes 0-4194303/%lld\r\n\r\n",
+                            (long long)LONG);
+    send_text(fd, head);
+    free(head);
+    wait_for_end(fd);
+}
+
+static bool one_is_reserving(fixture_t *f)
+{
+    (void)f;
+    return reservations == 1;
+}
+
+static bool two_are_paused(fixture_t *f)
+{
+    return info_of(f, 1).state == HP_DOWNLOAD_PAUSED && info_of(f, 2).state == HP_DOWNLOAD_PAUSED;
+}
+
+static bool one_goes_on(fixture_t *f)
+{
+    return info_of(f, 1).state == HP_DOWNLOAD_RUNNING || info_of(f, 2).state == HP_DOWNLOAD_RUNNING;
+}
+
+static void of_two_that_are_paused_by_one_disk_the_one_with_its_room_goes_on(void **state)
+{
+    fixture_t *f = *state;
+    server_t server;
+    server_start(&server, serve_heads, NULL);
+    assert_int_equal(uv_sem_init(&reservation_goes_on, 0), 0);
+    char url[80];
+    reservations = 0;
+    free_on_disk = (24 << 20); /* what is left when one has its room */
+    start(f, 2);
+    snprintf(url, sizeof url, "http://127.0.0.1:%u/1", server.port);
+    order_url(f, url);
+    wait_until(f, one_is_reserving);
+    snprintf(url, sizeof url, "http://127.0.0.1:%u/2", server.port);
+    order_url(f, url);
+    wait_until(f, two_are_paused);
+    uv_sem_post(&reservation_goes_on);
+    wait_until(f, one_goes_on);
+    assert_false(two_are_paused(f));
+    free_on_disk = -1;
+    close_next(f);
+    uv_run(&f->loop, UV_RUN_DEFAULT);
+    server_stop(&server);
+    uv_sem_destroy(&reservation_goes_on);
+}
+
+/* ---- places ---- */
+
+static void host_is(fixture_t *f, const char *url, bool online)
+{
+    hp_transfer_host(f->transfer, HOST, "attic", &url, 1, online);
+}
+
+static void count_states(fixture_t *f, size_t *running, size_t *queued)
+{
+    hp_download_info_t info;
+    *running = *queued = 0;
+    for (size_t i = 0; hp_transfer_get_at(f->transfer, i, &info) == 0; i++) {
+        *running += info.state == HP_DOWNLOAD_RUNNING && !is_waiting(&info);
+        *queued += info.state == HP_DOWNLOAD_QUEUED;
+    }
+}
+
+static bool none_waits(fixture_t *f)
+{
+    return count_waiting(f) == 0;
+}
+
+static void when_a_host_is_back_no_more_run_than_may(void **state)
+{
+    fixture_t *f = *state;
+    start(f, 2);
+    host_is(f, f->dead_url, false);
+    for (unsigned i = 0; i < 6; i++) {
+        char path[8];
+        snprintf(path, sizeof path, "%u", i);
+        f->answered = 0;
+        hp_download_order_t order = {.host = HOST, .path = path, .priority = i == 4 ? 1 : 0};
+        hp_transfer_add(f->transfer, &order, on_answer, f);
+        wait_until(f, is_answered);
+    }
+    wait_until(f, all_wait);
+    host_is(f, f->silent_url, true);
+    wait_until(f, none_waits);
+    size_t running, queued;
+    count_states(f, &running, &queued);
+    assert_int_equal(running, 2);
+    assert_int_equal(queued, 4);
+    assert_int_equal(info_of(f, 5).state, HP_DOWNLOAD_RUNNING); /* the most urgent */
+    assert_int_equal(info_of(f, 1).state, HP_DOWNLOAD_RUNNING); /* the oldest */
+}
+
+int main(void)
+{
+#define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        T(a_retry_that_is_resumed_at_once_runs),
+        T(a_retry_that_is_paused_at_once_is_paused),
+        T(what_waits_for_room_goes_on_by_itself),
+        T(what_waits_for_room_stays_paused_when_a_person_pauses_all),
+        T(what_waits_for_room_stays_paused_when_a_person_pauses_it),
+        T(what_waits_for_room_is_found_among_many_that_run),
+        T(of_two_that_are_paused_by_one_disk_the_one_with_its_room_goes_on),
+        T(when_a_host_is_back_no_more_run_than_may),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
