@@ -51,7 +51,8 @@ enum {
     " count(f.id), total(f.state = 'done'), total(f.state = 'failed'), total(f.size IS NULL), "              \
     "total(f.size),"                                                                                         \
     " total(" DONE_OF_FILE "), total(CASE WHEN f.chunk_size > 0 THEN " CHUNKS_OF_FILE " ELSE 0 END),"        \
-    " total(f.chunks_done), max(f.chunk_size), CASE WHEN d.folder THEN NULL ELSE max(f.root) END"
+    " total(CASE WHEN f.state = 'done' AND f.chunk_size > 0 THEN ifnull(" CHUNKS_OF_FILE ", 0)"              \
+    " ELSE f.chunks_done END), max(f.chunk_size), CASE WHEN d.folder THEN NULL ELSE max(f.root) END"
 #define FILE_COLUMNS                                                                                         \
     "id, download, path, source_path, state, error, size, root, chunk_size, chunks_done, verified, part, "   \
     "device, "                                                                                               \

@@ -129,6 +129,8 @@ static share_t share_of(const hp_download_file_row_t *row, int64_t chunks_done)
                      .verified = row->verified};
     if (row->chunk_size > 0 && row->size >= 0)
         share.chunks_total = (row->size + row->chunk_size - 1) / row->chunk_size;
+    if (done) /* files of one chunk have no rows for it */
+        share.chunks_done = share.chunks_total;
     share.done_bytes = done ? share.size : HP_MIN(chunks_done * row->chunk_size, share.size);
     return share;
 }

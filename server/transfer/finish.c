@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define LATE_ROOT_MS 3000 /* a finished file waits no longer to be told its root */
@@ -268,8 +269,16 @@ static void after_open(item_t *item, step_t *step)
 /* A finished file that a person wants checked. */
 static void run_open_final(step_t *step)
 {
+    struct stat st;
     step->fd = hp_part_open_final(step->base, step->path, &step->err);
-    step->status = step->fd < 0 ? step->fd : 0;
+    if (step->fd < 0)
+        step->status = step->fd;
+    else if (fstat(step->fd, &st) != 0)
+        step->status =
+            hp_err_set(&step->err, -errno, "looking at %s: %s", step->path, hp_err_sentence(-errno));
+    else if ((uint64_t)st.st_size != step->size)
+        step->status = hp_err_set(&step->err, HP_E_WRONG_DIGEST, "%s is %lld bytes long, it was %llu",
+                                  step->path, (long long)st.st_size, (unsigned long long)step->size);
 }
 
 static void after_open_final(item_t *item, step_t *step)
@@ -279,6 +288,7 @@ static void after_open_final(item_t *item, step_t *step)
         return;
     }
     if (step->status != 0) {
+        close_opened(&step->fd);
         hp_item_fail(item, step->status, hp_err_text(&step->err));
         return;
     }

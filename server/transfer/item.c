@@ -350,6 +350,16 @@ static void take_chunks(item_t *self, const load_item_t *job)
     }
 }
 
+/* Files of one chunk have no chunk rows: their root is its digest. */
+static void take_small(item_t *self)
+{
+    if (self->chunks == 1 && self->done.count == 0 && self->row.root != NULL &&
+        hp_hex_decode(self->row.root, self->digests, HP_SHA256_SIZE) == 0) {
+        hp_bitmap_set(&self->done, 0);
+        self->done_bytes = self->size;
+    }
+}
+
 static void on_loaded(void *arg, int status, const hp_err_t *err)
 {
     load_item_t *job = arg;
@@ -369,6 +379,8 @@ static void on_loaded(void *arg, int status, const hp_err_t *err)
             else
                 know_size(self, (uint64_t)HP_MAX(self->row.size, (int64_t)0), HP_CHUNK_SIZE_MIN);
             take_chunks(self, job);
+            if (strcmp(self->row.state, "done") == 0)
+                take_small(self);
             hp_item_set_phase(self, ITEM_OPENING);
             hp_item_open(self);
         } else {

@@ -316,6 +316,39 @@ describe("sizes", () => {
 });
 
 describe("content", () => {
+    for (const [what, size, spoil] of /** @type {Array<[string, number, (bytes: Buffer) => Buffer]>} */ ([
+        [
+            "a small file that was changed",
+            5000,
+            (bytes) => Buffer.concat([bytes.subarray(1), Buffer.from("x")]),
+        ],
+        ["a small file that was made longer", 5000, (bytes) => Buffer.concat([bytes, Buffer.from("x")])],
+        ["a small file that was cut to nothing", 5000, () => Buffer.alloc(0)],
+        ["an empty file that was filled", 0, () => Buffer.from("x")],
+        ["a large file that was made longer", 3 * MiB, (bytes) => Buffer.concat([bytes, Buffer.from("x")])],
+    ]))
+        test(`of a finished download are checked: ${what}`, { timeout: 60_000 }, async (t) => {
+            const { b, host } = await pair(t, { "f.bin": size }, { seed: 320 });
+            const { id } = await download(b, { host: host.id, path: "f.bin" });
+            const done = await waitState(b, id, "done");
+            await b.restart();
+            const d = await getDownload(b, id);
+            assert.equal(d.chunks_done, d.chunks_total);
+            await recheck();
+            assert.equal((await waitState(b, id, ["done", "failed"])).state, "done");
+            const path = pathOf(b, done);
+            writeFileSync(path, spoil(readFileSync(path)));
+            await recheck();
+            const seen = await waitState(b, id, ["done", "failed"]);
+            assert.equal(seen.state, "failed", JSON.stringify(seen));
+            assert.match(seen.reason, /not what was downloaded|bytes long/);
+
+            async function recheck() {
+                const reply = await b.api(`/downloads/${id}/recheck`, { method: "POST" });
+                assert.ok(reply.status < 300, reply.text);
+            }
+        });
+
     test("that was removed by hand is fetched again when ordered again", { timeout: 60_000 }, async (t) => {
         const { a, b, host } = await pair(t, { "f.bin": 2 * MiB }, { seed: 800 });
         const first = await download(b, { host: host.id, path: "f.bin" });
