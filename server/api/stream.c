@@ -81,12 +81,12 @@ static bool choose(hp_http_request_t *request, const hp_content_info_t *info, hp
         hp_http_reply_empty(request, 304);
         return false;
     case HP_OUTCOME_FAILED:
-        hp_http_reply_empty(request, 412);
+        hp_http_reply_problem(request, HP_E_PRECONDITION, NULL);
         return false;
     case HP_OUTCOME_UNSATISFIABLE:
         snprintf(text, sizeof text, "bytes */%llu", (unsigned long long)info->size);
         hp_http_set_header(request, "Content-Range", text);
-        hp_http_reply_empty(request, 416);
+        hp_http_reply_problem(request, HP_E_BAD_RANGE, NULL);
         return false;
     case HP_OUTCOME_RANGES:
         if (count == 1) {

@@ -92,7 +92,10 @@ static void refuse(hp_http_request_t *request, const hp_http_file_t *file, int s
         snprintf(where, sizeof where, "bytes */%" PRIu64, (uint64_t)file->stat.st_size);
         hp_http_set_header(request, "Content-Range", where);
     }
-    hp_reply_static(request, status, "text/plain; charset=utf-8", text, strlen(text));
+    if (request->connection->listener->options.problem_json)
+        hp_http_reply_problem(request, status == 416 ? HP_E_BAD_RANGE : HP_E_PRECONDITION, NULL);
+    else
+        hp_reply_static(request, status, "text/plain; charset=utf-8", text, strlen(text));
 }
 
 static hp_outcome_t evaluate(hp_http_request_t *request, const hp_http_file_t *file,

@@ -86,5 +86,9 @@ describe("the content of a running download", { concurrency: false }, () => {
         const reply = await fetch(url, { headers: { Range: `bytes=${size}-` } });
         assert.equal(reply.status, 416);
         assert.equal(reply.headers.get("content-range"), `bytes */${size}`);
+        assert.equal((await reply.json()).code, "range-not-satisfiable");
+        const other = await fetch(url, { headers: { "If-Match": '"another"' } });
+        assert.equal(other.status, 412);
+        assert.equal((await other.json()).code, "precondition-failed");
     });
 });

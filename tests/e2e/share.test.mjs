@@ -40,7 +40,12 @@ describe("a preview of a shared file", { concurrency: 1 }, () => {
         assert.equal(part.status, 206);
         assert.equal(part.headers["content-range"], `bytes 1000-1999/${3 * MiB}`);
         assert.ok(part.body.equals(bytes.subarray(1000, 2000)));
-        assert.equal((await a.api(target, { headers: { Range: "bytes=99999999-" } })).status, 416);
+        const outside = await a.api(target, { headers: { Range: "bytes=99999999-" } });
+        assert.equal(outside.status, 416);
+        assert.equal(outside.headers["content-range"], `bytes */${3 * MiB}`);
+        assert.equal(outside.json.code, "range-not-satisfiable");
+        const other = await a.api(target, { headers: { "If-Match": '"another"' } });
+        assert.equal(other.json.code, "precondition-failed");
         const head = await a.api(target, { method: "HEAD" });
         assert.equal(head.headers["content-length"], String(3 * MiB));
         assert.equal(head.body.length, 0);
