@@ -12,7 +12,7 @@ struct hp_peer {
     const hp_self_t *self;
     hp_hosts_t *hosts;            /* or NULL */
     hp_messages_t *messages;      /* or NULL */
-    hp_gate_t *gate;              /* to the index and the hash trees */
+    hp_gate_t *index, *trees;     /* the ways to both: the index may be waited for, the first time */
     struct hp_peer_names *names;  /* names.c: GET /list as text */
     hp_http_listener_t *listener; /* NULL once it has closed */
     unsigned timers;              /* that are open */

@@ -109,7 +109,7 @@ static void on_next(void *arg, hp_http_stream_t *stream)
         self->page_ready = false;
         send_page(self);
     } else {
-        hp_gate_rows(self->peer->gate, self->request, self->after, PAGE_ROWS, on_next_rows, self);
+        hp_gate_rows(self->peer->index, self->request, self->after, PAGE_ROWS, on_next_rows, self);
     }
 }
 
@@ -161,7 +161,7 @@ static void list_rows(hp_peer_t *peer, hp_http_request_t *request)
         destroy(self);
         return;
     }
-    hp_gate_rows(peer->gate, request, NULL, PAGE_ROWS, on_first_rows, self);
+    hp_gate_rows(peer->index, request, NULL, PAGE_ROWS, on_first_rows, self);
 }
 
 void hp_peer_list(hp_peer_t *peer, hp_http_request_t *request)

@@ -85,7 +85,7 @@ static void on_turn(void *arg, int status)
         destroy(self);
         return;
     }
-    self->gate = self->peer->gate;
+    self->gate = self->peer->trees;
     hp_layer_open(self->peer->share, self->root, self->size, self->chunk, on_opened, self);
 }
 
@@ -115,5 +115,5 @@ void hp_peer_manifest(hp_peer_t *peer, hp_http_request_t *request, const char *r
     snprintf(self->etag, sizeof self->etag, "\"%s-%llu-%llu\"", root, (unsigned long long)chunk,
              (unsigned long long)size);
     hp_http_addref(request);
-    hp_gate_enter(peer->gate, request, on_turn, self);
+    hp_gate_enter(peer->trees, request, on_turn, self);
 }

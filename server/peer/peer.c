@@ -96,7 +96,8 @@ int hp_peer_create(hp_peer_t **peer, uv_loop_t *loop, const hp_peer_options_t *o
     hp_peer_t *made = hp_alloc(sizeof *made);
     *made = (hp_peer_t){
         .loop = loop, .share = share, .self = self, .hosts = options->hosts, .messages = options->messages};
-    made->gate = hp_gate_create(share);
+    made->index = hp_gate_create(share);
+    made->trees = hp_gate_create(share);
     made->names = hp_peer_names_create(share);
     hp_http_options_t http = {
         .name = "peer",
@@ -111,7 +112,8 @@ int hp_peer_create(hp_peer_t **peer, uv_loop_t *loop, const hp_peer_options_t *o
     };
     int rc = hp_http_listen(&made->listener, loop, options->address, options->port, &http, err);
     if (rc != 0) {
-        hp_gate_release(made->gate);
+        hp_gate_release(made->index);
+        hp_gate_release(made->trees);
         hp_peer_names_release(made->names);
         free(made);
         return rc;
@@ -133,7 +135,8 @@ static void finish(hp_peer_t *self)
         return;
     void (*closed)(void *arg) = self->closed;
     void *arg = self->closed_arg;
-    hp_gate_release(self->gate);
+    hp_gate_release(self->index);
+    hp_gate_release(self->trees);
     hp_peer_names_release(self->names);
     free(self);
     if (closed != NULL)

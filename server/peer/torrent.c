@@ -279,7 +279,7 @@ static void on_turn(void *arg, int status)
         destroy(self);
         return;
     }
-    self->gate = self->peer->gate;
+    self->gate = self->peer->trees;
     hp_hex_encode(self->root, sizeof self->root, root);
     hp_layer_open(self->peer->share, root, self->size, self->piece, on_layer, self);
 }
@@ -304,7 +304,7 @@ static void on_opened(void *arg, int status, const hp_share_file_t *file)
     else if (self->size <= self->piece)
         reply_small(self);
     else
-        hp_gate_enter(self->peer->gate, self->request, on_turn, self);
+        hp_gate_enter(self->peer->trees, self->request, on_turn, self);
 }
 
 void hp_peer_torrent(hp_peer_t *peer, hp_http_request_t *request, const char *encoded)
