@@ -511,6 +511,9 @@ void hp_item_chunk_ready(item_t *self, lease_t *lease)
     hp_bitmap_set(&self->writing, n);
     hp_bitmap_set(&self->taken, n);
     if (is_small(self)) {
+        for (lease_t *other = self->leases; other != NULL; other = other->next)
+            if (other != lease)
+                hp_lease_cancel(other); /* the file does not wait for the slower one */
         hp_item_finish_small(self, buffer, lease->source);
         return;
     }

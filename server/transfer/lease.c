@@ -116,10 +116,12 @@ static void learn(lease_t *self, const hp_fetch_head_t *head, uint64_t total)
 }
 
 /* The lease is for the chunks [at, end) from now on: takes what it had not, lets go of what it will not get.
- */
+ * A run whose tail was taken over since it was asked for does not get that back. */
 static int claim(lease_t *self, uint64_t end)
 {
     item_t *item = self->item;
+    if (self->end > self->first && !self->whole)
+        end = HP_MIN(end, self->end);
     for (uint64_t i = self->at; i < end; i++)
         hp_bitmap_set(&item->taken, (uint32_t)i);
     for (uint64_t i = end; i < self->end && i < item->taken.size; i++)
@@ -160,6 +162,9 @@ static int judge_part(lease_t *self, const hp_fetch_head_t *head)
     learn(self, head, head->total);
     self->offset = head->range.first;
     self->asked_end = head->range.end;
+    if (self->end == 0 && head->range.end < item->size && head->range.end < item->chunk_size)
+        return UV_ECANCELED; /* the first look was shorter than a chunk of so large a file: it has told its
+                                size */
     return claim(self, head->range.end == item->size ? item->chunks : head->range.end / item->chunk_size);
 }
 
@@ -282,6 +287,9 @@ static int on_data(void *arg, const uint8_t *data, size_t length)
     }
     size_t total = length;
     while (length > 0) {
+        if (self->whole && self->at >= item->chunks)
+            return refuse(self, HP_E_TOO_LARGE,
+                          "The source does not say how long the file is, and it is too long for that");
         if (self->buffer == NULL)
             self->buffer = hp_writer_take(item->download->transfer->writer, buffer_size(item));
         uint64_t want = hp_item_chunk_bytes(item, self->at);
@@ -296,9 +304,6 @@ static int on_data(void *arg, const uint8_t *data, size_t length)
             self->at++;
             if (is_over(self) && length > 0 && !self->whole)
                 break;
-            if (self->whole && self->at >= item->chunks && length > 0)
-                return refuse(self, HP_E_TOO_LARGE,
-                              "The source does not say how long the file is, and it is too long for that");
         }
     }
     count_bytes(self, total - length);

@@ -61,15 +61,22 @@ static void on_verified(uv_work_t *work, int status)
         item->manifest = self->layer;
         self->layer = NULL;
         compare(item);
-        hp_transfer_resume_held(item->download->transfer);
     } else if (!self->right) {
         set_failed(item, self->source, "it does not fit the root");
         hp_source_set_aside(self->source, HP_E_WRONG_DIGEST,
                             "It sent a hash tree that does not fit its root");
     }
     free(self->layer);
+    hp_transfer_resume_held(item->download->transfer); /* they look whether they wait for another one now */
     hp_transfer_wake(item->download->transfer);
     free(self);
+}
+
+/* It could not be had just now; a reply that is no layer is one for good. */
+static bool is_lost(int status, const hp_fetch_reply_t *reply)
+{
+    return status == UV_ECONNRESET || status == HP_E_UNREACHABLE || status == HP_E_STALLED ||
+           (status == 0 && reply->head.status == 503);
 }
 
 static void on_reply(void *arg, int status, const hp_fetch_reply_t *reply, const hp_err_t *err)
@@ -81,7 +88,7 @@ static void on_reply(void *arg, int status, const hp_fetch_reply_t *reply, const
     uint64_t count = item->chunks;
     if (status != 0 || reply->head.status != 200 || reply->length != count * HP_SHA256_SIZE) {
         item->manifest_source = NULL;
-        if (status == UV_ECONNRESET || status == HP_E_UNREACHABLE)
+        if (is_lost(status, reply))
             source->manifest_lost++;
         if (status != UV_ECANCELED)
             set_failed(item, source, status != 0 ? hp_err_text(err) : "the answer is not a layer of it");

@@ -196,18 +196,20 @@ char *hp_source_url(const source_t *self)
 
 void hp_peer_failed(peer_t *self, const char *error, int retry_after_s)
 {
-    uint64_t wait = BACKOFF_MAX_MS;
+    snprintf(self->error, sizeof self->error, "%.*s", (int)hp_utf8_prefix(error, strlen(error), 199), error);
+    hp_download_changed(self->download);
+    uint64_t now = hp_clock_ms(), wait = BACKOFF_MAX_MS;
+    self->connected = false;
+    if (retry_after_s < 0 && self->failures > 0 && now < self->retry_at)
+        return; /* several connections, lost with one network: that counts once */
     if (self->failures < 6)
         wait = HP_MIN((uint64_t)BACKOFF_FIRST_MS << self->failures, (uint64_t)BACKOFF_MAX_MS);
     self->failures++;
-    self->connected = false;
     self->url_index++;
     wait += (uint64_t)(random() % (long)(wait / 4 + 1));
     if (retry_after_s >= 0)
         wait = HP_MAX((uint64_t)retry_after_s * 1000, (uint64_t)BACKOFF_FIRST_MS);
-    self->retry_at = hp_clock_ms() + wait;
-    snprintf(self->error, sizeof self->error, "%.*s", (int)hp_utf8_prefix(error, strlen(error), 199), error);
-    hp_download_changed(self->download);
+    self->retry_at = now + wait;
 }
 
 static bool has_hopeful_source(const peer_t *self)
@@ -285,7 +287,8 @@ void hp_item_find_sources(item_t *item)
         char origin[80];
         const char *host = strstr(order->order_url, "://");
         size_t length = host != NULL ? (size_t)(host - order->order_url) + 3 + strcspn(host + 3, "/?#") : 0;
-        snprintf(origin, sizeof origin, "%.*s", (int)HP_MIN(length, sizeof origin - 1), order->order_url);
+        snprintf(origin, sizeof origin, "%.*s",
+                 (int)hp_utf8_prefix(order->order_url, length, sizeof origin - 1), order->order_url);
         hp_source_get(item, origin, order->order_url, true);
     } else if (order->order_host != NULL) {
         hp_source_get(item, order->order_host, item->row.source_path, false);

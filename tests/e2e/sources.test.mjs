@@ -419,6 +419,34 @@ describe("without hash trees", { concurrency: 3 }, () => {
         if (began === 0) assert.equal(fileBytes(two.link), 0, "the first was waited for");
     });
 
+    test("one that a busy host refuses is asked for again", { timeout: 60_000 }, async (t) => {
+        let refusals = 0;
+        const fake = await startEvil({
+            t,
+            files: { "f.bin": bytes },
+            hostpair: { id: "66".repeat(16), name: "busy" },
+            before: (request, socket) => {
+                if (!request.path.startsWith("manifest/") || refusals > 0) return false;
+                refusals++;
+                send(socket, 503, [
+                    ["Retry-After", 1],
+                    ["Content-Length", 0],
+                ]);
+                return true;
+            },
+        });
+        const b = await startHostpair({ t, name: "b" });
+        const { link, id: host } = await linked(t, b, fake.port, { rate: 8 * MiB });
+        const { id } = await download(b, { host, path: "f.bin" });
+        const d = await waitState(b, id, "done");
+        await assertContent(b, d, sha256Of(bytes));
+        const asked = link.requests.filter((r) => r.path.startsWith("/manifest/"));
+        assert.deepEqual(
+            asked.map((r) => r.status),
+            [503, 200],
+        );
+    });
+
     test("one that did not come is asked for again when its host is back", { timeout: 60_000 }, async (t) => {
         let refusals = 0;
         const fake = await startEvil({
@@ -444,6 +472,38 @@ describe("without hash trees", { concurrency: 3 }, () => {
         assert.equal(asked.length, 1);
         assert.ok(fileBytes(link) < 2 * size);
     });
+});
+
+test("a small file does not wait for the slower of two hosts", { timeout: 60_000 }, async (t) => {
+    const bytes = makeBytes(200_000, 77);
+    const hosts = [];
+    for (const [i, name] of ["slow", "fast"].entries())
+        hosts.push(
+            await startEvil({
+                t,
+                files: { [`${name}.bin`]: bytes },
+                hostpair: { id: `${i + 7}`.repeat(32), name },
+                lie: async (asked) => {
+                    if (name === "fast" || asked.request.method !== "GET") return false;
+                    send(asked.socket, 206, [
+                        ["Content-Length", bytes.length],
+                        ["Content-Range", `bytes 0-${bytes.length - 1}/${bytes.length}`],
+                        ["ETag", asked.etag],
+                    ]);
+                    for (let at = 0; at < bytes.length && !asked.socket.destroyed; at++) {
+                        asked.socket.write(bytes.subarray(at, at + 1));
+                        await sleep(100);
+                    }
+                    return true;
+                },
+            }),
+        );
+    const b = await startHostpair({ t, name: "b" });
+    const { id: host } = await linked(t, b, hosts[0].port, { files: 1 });
+    await linked(t, b, hosts[1].port, { files: 1 });
+    const { id } = await download(b, { host, path: "slow.bin" });
+    const d = await waitState(b, id, "done", { timeout: 20_000 });
+    await assertContent(b, d, sha256Of(bytes));
 });
 
 describe("a file that is replaced at its source while it is downloaded", { concurrency: 3 }, () => {

@@ -107,6 +107,13 @@ static void start(fixture_t *f, unsigned running)
     hp_transfer_start(f->transfer);
 }
 
+static void set_connections(fixture_t *f, unsigned connections)
+{
+    hp_transfer_settings_t settings = {
+        .downloads_folder = f->downloads, .running_downloads = 1, .connections_per_source = connections};
+    assert_int_equal(hp_transfer_set(f->transfer, &settings, NULL), 0);
+}
+
 static void on_answer(void *arg, int status, int64_t id, bool existing, const hp_err_t *err)
 {
     fixture_t *f = arg;
@@ -337,6 +344,8 @@ static atomic_int reservations;
 static uv_sem_t reservation_goes_on;
 static _Atomic off_t free_on_disk = -1; /* what statvfs(2) says in this program; -1: the truth */
 
+static bool is_sparse; /* reservations only set the length */
+
 /* While the disk is small: the first reservation takes its time and succeeds, the second finds no room. */
 int fallocate(int fd, int mode, off_t offset, off_t length)
 {
@@ -347,6 +356,8 @@ int fallocate(int fd, int mode, off_t offset, off_t length)
     }
     if (number == 0)
         uv_sem_wait(&reservation_goes_on);
+    if (is_sparse)
+        return ftruncate(fd, offset + length);
     return (int)syscall(SYS_fallocate, fd, mode, offset, length);
 }
 
@@ -418,6 +429,164 @@ static void of_two_that_are_paused_by_one_disk_the_one_with_its_room_goes_on(voi
     uv_sem_destroy(&reservation_goes_on);
 }
 
+/* ---- runs of chunks, from a server with a file of zeros ---- */
+
+typedef struct script {
+    uint64_t size;
+    atomic_int heads;   /* replies that have begun, but for the first look's */
+    atomic_int waiting; /* requests that are kept waiting */
+    int keep;           /* how many requests after the first look are kept waiting, without a head */
+    bool cut;           /* they are cut then */
+    uv_sem_t go_on;     /* posted for each of them */
+} script_t;
+
+static bool send_zeros(int fd, uint64_t length)
+{
+    static const char zeros[65536];
+    bool fine = true;
+    for (; fine && length > 0; length -= HP_MIN(length, sizeof zeros))
+        fine = send_all(fd, zeros, HP_MIN(length, sizeof zeros));
+    return fine;
+}
+
+static bool send_range(const script_t *script, int fd, unsigned long long first, unsigned long long last)
+{
+    last = HP_MIN(last, (unsigned long long)script->size - 1);
+    char *head = hp_sprintf("HTTP/1.1 206 Partial Content\r\nETag: \"1\"\r\nContent-Length: %llu\r\n"
+                            "Content-Range: bytes %llu-%llu/%llu\r\n\r\n",
+                            last + 1 - first, first, last, (unsigned long long)script->size);
+    bool fine = send_text(fd, head) && send_zeros(fd, last + 1 - first);
+    free(head);
+    return fine;
+}
+
+static void serve_ranges(server_t *server, int fd, int number)
+{
+    script_t *script = (script_t *)(uintptr_t)server->script;
+    char request[4096];
+    (void)number;
+    while (read_request(server, fd, request, sizeof request)) {
+        unsigned long long first = 0, last = 0;
+        const char *range = strstr(request, "Range: bytes=");
+        if (range == NULL || sscanf(range, "Range: bytes=%llu-%llu", &first, &last) != 2)
+            return;
+        bool is_first_look = first == 0 && last == (4 << 20) - 1;
+        if (!is_first_look && script->heads++ < script->keep) {
+            script->waiting++;
+            uv_sem_wait(&script->go_on);
+            script->waiting--;
+            if (script->cut)
+                return;
+        }
+        if (!send_range(script, fd, first, last) || is_first_look)
+            return; /* so that every connection after it is a new one: a lost old one is replaced at once */
+    }
+}
+
+typedef struct served_file {
+    server_t server;
+    script_t script;
+    char url[80];
+} served_file_t;
+
+static void serve(served_file_t *file, uint64_t size, int keep, bool cut)
+{
+    file->script = (script_t){.size = size, .keep = keep, .cut = cut};
+    assert_int_equal(uv_sem_init(&file->script.go_on, 0), 0);
+    server_start(&file->server, serve_ranges, &file->script);
+    snprintf(file->url, sizeof file->url, "http://127.0.0.1:%u/f", file->server.port);
+}
+
+static void serve_no_more(fixture_t *f, served_file_t *file)
+{
+    for (int i = 0; i < file->script.keep; i++)
+        uv_sem_post(&file->script.go_on);
+    close_next(f);
+    uv_run(&f->loop, UV_RUN_DEFAULT);
+    server_stop(&file->server);
+    uv_sem_destroy(&file->script.go_on);
+}
+
+static bool has_60_mib(fixture_t *f)
+{
+    return info_of(f, f->id).done_bytes == (uint64_t)60 << 20;
+}
+
+static bool has_finished(fixture_t *f)
+{
+    return info_of(f, f->id).state == HP_DOWNLOAD_DONE;
+}
+
+static void a_run_whose_tail_was_taken_over_does_not_get_it_back(void **state)
+{
+    fixture_t *f = *state;
+    served_file_t file;
+    serve(&file, (uint64_t)64 << 20, 1, false);
+    start(f, 1);
+    order_url(f, file.url);
+    wait_until(f,
+               has_60_mib); /* the other connection has taken over all but the last four chunks of the run */
+    assert_int_equal(file.script.waiting, 1);
+    uv_sem_post(&file.script.go_on);
+    wait_until(f, has_finished);
+    assert_int_equal(hp_transfer_bytes(f->transfer), (uint64_t)64 << 20); /* nothing came twice */
+    serve_no_more(f, &file);
+}
+
+static served_file_t *watched; /* by the conditions below */
+
+static bool eight_are_waiting(fixture_t *f)
+{
+    (void)f;
+    return watched->script.waiting == 8;
+}
+
+static bool a_ninth_has_come(fixture_t *f)
+{
+    (void)f;
+    return watched->script.heads > 8;
+}
+
+static void connections_that_are_lost_together_count_as_one_failure(void **state)
+{
+    fixture_t *f = *state;
+    served_file_t file;
+    serve(watched = &file, (uint64_t)64 << 20, 8, true);
+    start(f, 1);
+    set_connections(f, 8);
+    order_url(f, file.url);
+    wait_until(f, eight_are_waiting);
+    uint64_t before = hp_clock_ms();
+    for (int i = 0; i < 8; i++)
+        uv_sem_post(&file.script.go_on);
+    wait_until(f, a_ninth_has_come);
+    assert_in_range(hp_clock_ms() - before, 400, 10000); /* 0.5 s, and not the 30 s of eight in a row */
+    serve_no_more(f, &file);
+}
+
+static bool a_part_is_asked_for(fixture_t *f)
+{
+    (void)f;
+    return watched->script.waiting == 2;
+}
+
+static void a_file_whose_chunks_are_longer_than_the_first_look_is_fetched(void **state)
+{
+    fixture_t *f = *state;
+    served_file_t file;
+    is_sparse = true;
+    serve(watched = &file, (uint64_t)300 << 30, 2, true);
+    start(f, 1);
+    int64_t id = order_url(f, file.url);
+    wait_until(f, a_part_is_asked_for);
+    hp_download_info_t info = info_of(f, id);
+    assert_int_equal(info.state, HP_DOWNLOAD_RUNNING);
+    assert_int_equal(info.size, (uint64_t)300 << 30);
+    assert_int_equal(info.chunk_size, 8 << 20);
+    is_sparse = false;
+    serve_no_more(f, &file);
+}
+
 /* ---- places ---- */
 
 static void host_is(fixture_t *f, const char *url, bool online)
@@ -475,6 +644,9 @@ int main(void)
         T(what_waits_for_room_stays_paused_when_a_person_pauses_it),
         T(what_waits_for_room_is_found_among_many_that_run),
         T(of_two_that_are_paused_by_one_disk_the_one_with_its_room_goes_on),
+        T(a_run_whose_tail_was_taken_over_does_not_get_it_back),
+        T(connections_that_are_lost_together_count_as_one_failure),
+        T(a_file_whose_chunks_are_longer_than_the_first_look_is_fetched),
         T(when_a_host_is_back_no_more_run_than_may),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
