@@ -101,6 +101,8 @@ struct source {
     item_t *item;
     peer_t *peer;
     int64_t id;             /* in download_source; 0 until the store has given one */
+    int64_t mark;           /* stands for id in the item's map until then: negative, another one for each */
+    int64_t stored_id;      /* id as the store knows it; the store's thread alone */
     char *path;             /* there; a URL for a web server */
     char *etag;             /* strong; NULL none seen */
     bool asked;             /* a reply to a request for this file was accepted */
@@ -192,7 +194,7 @@ struct item {
     bool endless;                     /* size unknown until the end of the body */
     hp_bitmap_t done, taken, writing; /* taken: leased or being written */
     uint8_t *digests;                 /* of done chunks, 32 bytes each */
-    int64_t *chunk_sources;           /* source id of done chunks */
+    int64_t *chunk_sources;           /* source id, or mark, of done chunks */
     uint8_t *manifest;                /* the layer, verified against row.root; NULL none */
     bool manifest_wanted;             /* it has a root and more than one chunk */
     hp_fetch_t *manifest_fetch;       /* or the request for the root, at the end */

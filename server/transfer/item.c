@@ -254,6 +254,7 @@ static void clear_chunks(item_t *self, const left_part_t *left)
     for (source_t *s = self->sources; s != NULL; s = s->next) {
         free(s->etag);
         s->etag = NULL;
+        s->id = 0; /* its row goes with the chunks */
     }
     save_item_t *job = hp_alloc(sizeof *job);
     job->item = self;
@@ -423,12 +424,16 @@ typedef struct item_chunk {
 
 typedef struct save_chunk {
     item_t *item;
+    const source_t *source;
     hp_chunk_row_t row;
 } save_chunk_t;
 
 static int work_chunk(hp_db_t *db, void *arg, hp_err_t *err)
 {
-    return hp_db_chunk_add(db, &((save_chunk_t *)arg)->row, err);
+    save_chunk_t *job = arg;
+    if (job->row.source == 0)
+        job->row.source = job->source->stored_id; /* its row was posted before this one */
+    return hp_db_chunk_add(db, &job->row, err);
 }
 
 static void on_chunk_saved(void *arg, int status, const hp_err_t *err)
@@ -454,12 +459,13 @@ static void record(item_t *self, const item_chunk_t *chunk)
     uint32_t n = chunk->chunk;
     hp_bitmap_set(&self->done, n);
     memcpy(self->digests + (size_t)n * HP_SHA256_SIZE, chunk->job.digest, HP_SHA256_SIZE);
-    self->chunk_sources[n] = chunk->source->id;
+    self->chunk_sources[n] = chunk->source->id != 0 ? chunk->source->id : chunk->source->mark;
     self->done_bytes += hp_item_chunk_bytes(self, n);
     hp_source_delivered(chunk->source);
     save_chunk_t *save = hp_alloc(sizeof *save);
     *save = (save_chunk_t){
         .item = self,
+        .source = chunk->source,
         .row = {.file = self->row.id, .number = n, .source = chunk->source->id, .at = hp_clock_wall_ms()}};
     memcpy(save->row.digest, chunk->job.digest, HP_SHA256_SIZE);
     self->busy++;

@@ -40,11 +40,13 @@ peer_t *hp_peer_get(download_t *download, const char *id, bool web)
 source_t *hp_source_get(item_t *item, const char *host, const char *path, bool web)
 {
     source_t **end = &item->sources;
-    for (; *end != NULL; end = &(*end)->next)
+    int64_t mark = -1;
+    for (; *end != NULL; end = &(*end)->next, mark--)
         if (strcmp((*end)->peer->id, host) == 0 && strcmp((*end)->path, path) == 0)
             return *end;
     source_t *source = hp_alloc(sizeof *source);
     source->item = item;
+    source->mark = mark;
     source->peer = hp_peer_get(item->download, host, web);
     source->path = hp_strdup(path);
     *end = source;
@@ -88,7 +90,21 @@ typedef struct save_source {
 
 static int work_save(hp_db_t *db, void *arg, hp_err_t *err)
 {
-    return hp_db_download_source_put(db, &((save_source_t *)arg)->row, err);
+    save_source_t *job = arg;
+    int rc = hp_db_download_source_put(db, &job->row, err);
+    if (rc == 0)
+        job->source->stored_id = job->row.id;
+    return rc;
+}
+
+/* Chunks may come before the store has told the source's id. */
+static void take_id(source_t *self, int64_t id)
+{
+    item_t *item = self->item;
+    for (uint64_t n = 0; self->id == 0 && item->chunk_sources != NULL && n < item->chunks; n++)
+        if (item->chunk_sources[n] == self->mark)
+            item->chunk_sources[n] = id;
+    self->id = id;
 }
 
 static void on_saved(void *arg, int status, const hp_err_t *err)
@@ -96,7 +112,7 @@ static void on_saved(void *arg, int status, const hp_err_t *err)
     save_source_t *job = arg;
     item_t *item = job->item;
     if (status == 0)
-        job->source->id = job->row.id;
+        take_id(job->source, job->row.id);
     else
         hp_log(HP_LOG_ERROR, "download %lld: recording a source: %s", (long long)item->row.download,
                hp_err_text(err));

@@ -180,7 +180,7 @@ static void add_run(run_list_t *list, uint64_t first, uint64_t count, hp_chunks_
 static const char *source_of(const item_t *item, int64_t id)
 {
     for (const source_t *s = item->sources; s != NULL; s = s->next)
-        if (s->id == id && id != 0)
+        if ((s->id == id && id != 0) || s->mark == id)
             return s->peer->id;
     return "";
 }

@@ -277,6 +277,28 @@ describe("a source", { concurrency: 3 }, () => {
         }
     });
 
+    test("are all named for what they gave, however fast it came", { timeout: 60_000 }, async (t) => {
+        const size = 96 * MiB + 5;
+        const b = await startHostpair({ t, name: "b" });
+        const hosts = [];
+        for (const name of ["a1", "a2", "a3"]) {
+            const a = await sharing(t, name, { "fast.bin": { size, seed: 71 } });
+            hosts.push((await linked(t, b, a.peerPort, { files: 1 })).id);
+        }
+        const { id } = await download(b, { host: hosts[0], path: "fast.bin" });
+        const d = await waitState(b, id, "done");
+        const { sources } = (await b.api(`/downloads/${id}/sources`)).json;
+        assert.ok(
+            sources.every((/** @type {any} */ one) => hosts.includes(one.host)),
+            JSON.stringify(sources),
+        );
+        await assertGave(
+            b,
+            d,
+            sources.map((/** @type {any} */ one) => one.host),
+        );
+    });
+
     test("that holds the same content twice gives it as one", { timeout: 60_000 }, async (t) => {
         const a = await sharing(t, "a", {
             "one.bin": { size: 12 * MiB, seed: 15 },
