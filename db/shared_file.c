@@ -22,6 +22,7 @@ enum {
     STATE_SAVE,
     COMMIT,
     GET,
+    TWIN,
     ADD,
     CHANGE,
     REMOVE,
@@ -66,6 +67,9 @@ static const hp_sql_t sql[] = {
                                 " hashed_bytes = hashed_bytes + :hashed, revision = revision + :step"},
     [GET] = {"shared_file.get", "SELECT id, device, inode, size, mtime_ns, ctime_ns, root FROM shared_file"
                                 " WHERE path = :path"},
+    [TWIN] = {"shared_file.twin", "SELECT id, device, inode, size, mtime_ns, ctime_ns, root FROM shared_file"
+                                  " WHERE inode = :inode AND device = :device"
+                                  " AND (size <> :size OR mtime_ns <> :mtime OR ctime_ns <> :ctime) LIMIT 1"},
     [ADD] = {"shared_file.add",
              "INSERT INTO shared_file (path, device, inode, size, mtime_ns, ctime_ns, root)"
              " VALUES (:path, :device, :inode, :size, :mtime, :ctime, :root)"},
@@ -239,18 +243,32 @@ typedef struct hp_old_row {
     uint8_t root[HP_SHARED_ROOT_SIZE];
 } hp_old_row_t;
 
+/* Fills old from a query whose columns are those of GET. */
+static int read_old_row(hp_query_t *q, hp_old_row_t *old, hp_err_t *err)
+{
+    int rc = hp_query_one(q, err);
+    old->id = 0;
+    if (rc != 0)
+        return rc == HP_E_NOT_FOUND ? 0 : rc;
+    old->id = hp_query_int(q, 0);
+    read_identity(q, 1, &old->identity);
+    old->rooted = read_root(q, 6, old->root);
+    return 0;
+}
+
 static int get_row(hp_db_t *db, const char *path, hp_old_row_t *old, hp_err_t *err)
 {
     HP_QUERY(q, db, &sql[GET]);
     hp_query_bind_text(&q, ":path", path);
-    int rc = hp_query_one(&q, err);
-    old->id = 0;
-    if (rc != 0)
-        return rc == HP_E_NOT_FOUND ? 0 : rc;
-    old->id = hp_query_int(&q, 0);
-    read_identity(&q, 1, &old->identity);
-    old->rooted = read_root(&q, 6, old->root);
-    return 0;
+    return read_old_row(&q, old, err);
+}
+
+/* A row with the same device and inode that is behind. */
+static int get_twin(hp_db_t *db, const hp_shared_identity_t *identity, hp_old_row_t *old, hp_err_t *err)
+{
+    HP_QUERY(q, db, &sql[TWIN]);
+    bind_identity(&q, identity);
+    return read_old_row(&q, old, err);
 }
 
 static int write_row(hp_db_t *db, const char *path, int64_t id, const hp_shared_identity_t *identity,
@@ -266,41 +284,76 @@ static int write_row(hp_db_t *db, const char *path, int64_t id, const hp_shared_
     return hp_query_run(&q, err);
 }
 
+/* Puts the file into the row, which is a new one when old has no id; root: when it is known. */
+static int put_row(hp_db_t *db, const char *path, const hp_old_row_t *old,
+                   const hp_shared_identity_t *identity, const uint8_t *root, hp_shared_change_t *change,
+                   hp_err_t *err)
+{
+    int rc = write_row(db, path, old->id, identity, root, err);
+    if (rc != 0)
+        return rc;
+    change->rows++;
+    change->bytes += (int64_t)identity->size;
+    if (root != NULL)
+        change->hashed_bytes += (int64_t)identity->size;
+    else if (identity->size > 0)
+        change->unhashed = true;
+    if (old->id == 0) {
+        change->files++;
+        return 0;
+    }
+    change->bytes -= (int64_t)old->identity.size;
+    if (!old->rooted)
+        return 0;
+    change->hashed_bytes -= (int64_t)old->identity.size;
+    return drop_layer(db, old->identity.size, old->root, err);
+}
+
+/* *root becomes known, or NULL when there is none. */
+static int find_root(hp_db_t *db, const hp_shared_identity_t *identity, uint8_t known[HP_SHARED_ROOT_SIZE],
+                     const uint8_t **root, hp_err_t *err)
+{
+    int rc = identity->size > 0 ? hp_shared_root_of(db, identity, known, err) : HP_E_NOT_FOUND;
+    *root = rc == 0 ? known : NULL;
+    return rc == HP_E_NOT_FOUND ? 0 : rc;
+}
+
 int hp_shared_put(hp_db_t *db, const char *path, const hp_shared_identity_t *identity, int64_t *id,
                   hp_shared_change_t *change, hp_err_t *err)
 {
     hp_old_row_t old;
+    uint8_t known[HP_SHARED_ROOT_SIZE];
+    const uint8_t *root;
     int rc = get_row(db, path, &old, err);
     if (rc != 0)
         return rc;
     *id = old.id;
     if (old.id != 0 && memcmp(&old.identity, identity, sizeof *identity) == 0)
         return 0;
-
-    uint8_t known[HP_SHARED_ROOT_SIZE];
-    rc = identity->size > 0 ? hp_shared_root_of(db, identity, known, err) : HP_E_NOT_FOUND;
-    if (rc != 0 && rc != HP_E_NOT_FOUND)
-        return rc;
-    bool rooted = rc == 0;
-    rc = write_row(db, path, old.id, identity, rooted ? known : NULL, err);
-    if (rc != 0)
-        return rc;
-    change->rows++;
-    change->bytes += (int64_t)identity->size;
-    if (rooted)
-        change->hashed_bytes += (int64_t)identity->size;
-    else if (identity->size > 0)
-        change->unhashed = true;
-    if (old.id == 0) {
+    rc = find_root(db, identity, known, &root, err);
+    if (rc == 0)
+        rc = put_row(db, path, &old, identity, root, change, err);
+    if (old.id == 0)
         *id = hp_db_last_id(db);
-        change->files++;
-        return 0;
+    return rc;
+}
+
+int hp_shared_put_twins(hp_db_t *db, const hp_shared_identity_t *identity, hp_shared_change_t *change,
+                        hp_err_t *err)
+{
+    hp_old_row_t twin;
+    uint8_t known[HP_SHARED_ROOT_SIZE];
+    const uint8_t *root;
+    int rc = get_twin(db, identity, &twin, err);
+    if (rc != 0 || twin.id == 0)
+        return rc;
+    rc = find_root(db, identity, known, &root, err);
+    while (rc == 0 && twin.id != 0) {
+        rc = put_row(db, NULL, &twin, identity, root, change, err);
+        if (rc == 0)
+            rc = get_twin(db, identity, &twin, err);
     }
-    change->bytes -= (int64_t)old.identity.size;
-    if (!old.rooted)
-        return 0;
-    change->hashed_bytes -= (int64_t)old.identity.size;
-    return drop_layer(db, old.identity.size, old.root, err);
+    return rc;
 }
 
 /* Runs a statement that deletes one row and returns its size and root. */

@@ -60,6 +60,11 @@ char *hp_shared_database(hp_db_t *db);
 int hp_shared_put(hp_db_t *db, const char *path, const hp_shared_identity_t *identity, int64_t *id,
                   hp_shared_change_t *change, hp_err_t *err);
 
+/* This is a file with several names (hard links): the rows of the others, of which nobody tells when it is
+ * written to under one, become this, too. */
+int hp_shared_put_twins(hp_db_t *db, const hp_shared_identity_t *identity, hp_shared_change_t *change,
+                        hp_err_t *err);
+
 /* There is no file at path. */
 int hp_shared_remove(hp_db_t *db, const char *path, hp_shared_change_t *change, hp_err_t *err);
 

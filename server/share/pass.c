@@ -135,6 +135,8 @@ static int put_batch(hp_db_t *db, void *arg, hp_err_t *err)
         const hp_walk_item_t *file = &job->files[i];
         int64_t id;
         rc = hp_shared_put(db, file->path, &file->identity, &id, &job->change, err);
+        if (rc == 0 && file->twins)
+            rc = hp_shared_put_twins(db, &file->identity, &job->change, err);
         if (rc == 0)
             see(&job->pass->seen, id);
     }

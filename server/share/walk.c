@@ -120,8 +120,10 @@ static void give(hp_walk_t *self, hp_walk_kind_t kind, const char *path, bool li
 {
     hp_walk_item_t *item = &self->items[self->item_count++];
     *item = (hp_walk_item_t){.kind = kind, .link = link, .path = hp_strdup(path)};
-    if (st != NULL)
+    if (st != NULL) {
         item->identity = hp_place_identity(st);
+        item->twins = st->st_nlink > 1;
+    }
     self->item_bytes += strlen(path);
 }
 

@@ -30,6 +30,7 @@ typedef struct hp_walk_item {
     hp_walk_kind_t kind;
     bool link;
     bool asked; /* path is one of those asked for, not found in a folder */
+    bool twins; /* of a HP_WALK_FILE: the file has other names (hard links), here or elsewhere */
     char *path;
     hp_shared_identity_t identity; /* of a HP_WALK_FILE; a link's is its target's */
 } hp_walk_item_t;

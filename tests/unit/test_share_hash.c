@@ -158,6 +158,32 @@ static void moved_folders_and_second_names_keep_their_roots(void **state)
     close_share(f);
 }
 
+/* The kernel tells of a write under the name that it went through, and of a new name nothing but that. */
+static void other_names_of_a_file_never_keep_an_old_root(void **state)
+{
+    fixture_t *f = *state;
+    open_share(f);
+    make_dir(f, "a");
+    make_dir(f, "b");
+    make_file(f, "a/x", 2 * MIB, 1);
+    start_share(f);
+    WAIT_FOR(f, all_hashed(f));
+    assert_int_equal(link(at(f, "a/x"), at(f, "b/y")), 0);
+    WAIT_FOR(f, is_hashed(f, "b/y"));
+    assert_root(f, "a/x");
+    assert_root(f, "b/y");
+    stop_hashing(f);
+    make_file(f, "b/y", 3 * MIB, 2);
+    WAIT_FOR(f, !is_hashed(f, "b/y") && f->share->totals.bytes == 6 * MIB);
+    assert_string_equal(listed_root(f, "a/x"), "");
+    f->share->tuning.settle = f->share->tuning.settle_coarse = 0;
+    hp_hashing_wake(f->share->hashing);
+    WAIT_FOR(f, all_hashed(f));
+    assert_root(f, "a/x");
+    assert_root(f, "b/y");
+    close_share(f);
+}
+
 static void a_file_that_changes_while_it_is_hashed_gets_no_wrong_root(void **state)
 {
     fixture_t *f = *state;
@@ -763,6 +789,7 @@ int main(void)
         TEST(a_change_that_hides_its_time_is_seen_all_the_same),
         TEST(news_that_come_while_the_store_is_asked_are_not_forgotten),
         TEST(moved_folders_and_second_names_keep_their_roots),
+        TEST(other_names_of_a_file_never_keep_an_old_root),
         TEST(a_file_that_changes_while_it_is_hashed_gets_no_wrong_root),
         TEST(a_file_renamed_over_one_that_is_hashed_does_not_wait_for_it),
         TEST(small_and_new_files_come_before_a_large_old_one),

@@ -235,6 +235,38 @@ static void the_newest_and_the_smallest_come_first(void **state)
     assert_string_equal(unhashed(db, 2, NOW), "middle old-small");
 }
 
+static void put_twins(hp_db_t *db, hp_shared_identity_t file)
+{
+    hp_shared_change_t change = {0};
+    assert_int_equal(hp_shared_put_twins(db, &file, &change, NULL), 0);
+    assert_int_equal(hp_shared_commit(db, &change, NULL), 0);
+}
+
+static void other_names_of_a_file_follow_it(void **state)
+{
+    hp_db_t *db = *state;
+    hp_shared_identity_t before = identity(1, 3 * MIB, INT64_C(9000000001));
+    hp_shared_identity_t after = identity(1, 300, INT64_C(8000000001));
+    put(db, "a", before);
+    put(db, "b", before);
+    put(db, "c", before);
+    put(db, "other", identity(2, 50, INT64_C(9000000001)));
+    set_root(db, before, 1);
+    assert_totals(db, 4, 9 * MIB + 50, 9 * MIB);
+    put(db, "b", after);
+    put_twins(db, after);
+    assert_totals(db, 4, 950, 0);
+    assert_string_equal(unhashed(db, 8, NOW), "a other");
+    set_root(db, after, 2);
+    assert_totals(db, 4, 950, 900);
+    uint64_t present = revision(db);
+    put_twins(db, after); /* nothing is behind */
+    assert_int_equal(revision(db), present);
+    put(db, "d", identity(1, 300, INT64_C(7000000001))); /* one more name changes the ctime of all */
+    put_twins(db, identity(1, 300, INT64_C(7000000001)));
+    assert_totals(db, 5, 1250, 0);
+}
+
 static void files_that_may_still_change_unseen_are_left_out(void **state)
 {
     hp_db_t *db = *state;
@@ -371,6 +403,7 @@ int main(void)
         TEST(a_twin_of_another_size_is_another_content),
         TEST(a_layer_goes_with_the_last_file_that_has_it),
         TEST(the_newest_and_the_smallest_come_first),
+        TEST(other_names_of_a_file_follow_it),
         TEST(files_that_may_still_change_unseen_are_left_out),
         TEST(what_failed_waits_for_its_time),
         TEST(another_file_of_the_same_name_does_not_wait),
