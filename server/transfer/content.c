@@ -140,7 +140,8 @@ static void want(item_t *item, uint64_t chunk)
     }
     if (hp_bitmap_get(&item->writing, (uint32_t)chunk))
         return;
-    if (longest != NULL && longest->source->peer->lease_count >= item->download->transfer->connections)
+    if (longest != NULL && (longest->source->peer->lease_count >= item->download->transfer->connections ||
+                            !hp_item_has_share(item)))
         hp_lease_cancel(longest);
     hp_transfer_wake(item->download->transfer);
 }

@@ -42,7 +42,9 @@
 #define DISK_LOOK_MS     1000 /* free space is measured so often */
 #define DISK_MARGIN                                                                                          \
     (4u * 1024 * 1024) /* bytes that must be free beyond what is missing, to go on by itself */
-#define LEASE_BYTES_MAX  (256u * 1024 * 1024)
+#define LEASE_BYTES_MAX (256u * 1024 * 1024)
+#define LEASED_MAX                                                                                           \
+    (HP_WRITER_BYTES / 4 * 3) /* buffers that leases fill; the others are on their way to the disk */
 #define FIRST_LOOK_BYTES (4u * 1024 * 1024) /* asked for before the size is known */
 #define ITEMS_MAX        128                /* files of one folder download under way at a time */
 #define STARTS_OVER_MAX  5                  /* versions of a file, without one finished, before giving up */
@@ -250,6 +252,7 @@ struct hp_transfer {
     hp_transfer_hooks_t hooks;
     char *folder; /* downloads folder, absolute */
     unsigned running_max, connections;
+    unsigned running; /* downloads, as of the last turn */
     download_t *downloads;
     size_t count;
     download_t *live;
@@ -392,6 +395,9 @@ void hp_lease_resume(lease_t *lease);
 void hp_content_wake(hp_transfer_t *transfer); /* readers that wait may have what they wait for */
 
 /* ---- schedule.c ---- */
+/* Whether one more lease of the item finds a buffer: those of all leases together stay within LEASED_MAX,
+ * whatever the number of sources; each running download has its share, and one lease always. */
+bool hp_item_has_share(const item_t *item);
 /* Starts as many leases as sources, limits and free chunks allow. Whether the item has work going or can have
  * it at once. */
 bool hp_item_schedule(item_t *item);

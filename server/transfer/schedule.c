@@ -27,6 +27,30 @@ static const source_t *only_source(const item_t *item, uint64_t now)
     return item->leases != NULL ? item->leases->source : first;
 }
 
+/* What a lease of the item fills at a time: a chunk, or the whole of a smaller file, as far as it is known.
+ */
+static uint64_t lease_bytes(const item_t *item)
+{
+    uint64_t size = item->size_known      ? item->size
+                    : item->row.size >= 0 ? (uint64_t)item->row.size
+                                          : UINT64_MAX;
+    return HP_MIN(item->chunk_size, HP_MAX(size, (uint64_t)1));
+}
+
+static uint64_t share_of_a_download(const hp_transfer_t *transfer)
+{
+    return LEASED_MAX / HP_MAX(transfer->running, 1u);
+}
+
+bool hp_item_has_share(const item_t *item)
+{
+    uint64_t leased = 0;
+    for (const item_t *i = item->download->items; i != NULL; i = i->next)
+        for (const lease_t *l = i->leases; l != NULL; l = l->next)
+            leased += lease_bytes(i);
+    return leased == 0 || leased + lease_bytes(item) <= share_of_a_download(item->download->transfer);
+}
+
 /* Chunks that a new lease may take from the first free one on. */
 static uint64_t run_length(const item_t *item, uint64_t first)
 {
@@ -34,11 +58,11 @@ static uint64_t run_length(const item_t *item, uint64_t first)
     while (end < item->chunks && !hp_bitmap_get(&item->done, (uint32_t)end) &&
            !hp_bitmap_get(&item->taken, (uint32_t)end))
         end++;
-    unsigned connections = 0;
+    uint64_t connections = 0, missing = item->chunks - item->done.count;
     for (const source_t *s = item->sources; s != NULL; s = s->next)
         connections += hp_source_hopeful(s) ? item->download->transfer->connections : 0;
-    uint64_t missing = item->chunks - item->done.count;
-    uint64_t share = HP_MAX(missing / (2 * HP_MAX(connections, 1u)), (uint64_t)1);
+    connections = HP_MIN(connections, share_of_a_download(item->download->transfer) / lease_bytes(item));
+    uint64_t share = HP_MAX(missing / (2 * HP_MAX(connections, UINT64_C(1))), (uint64_t)1);
     uint64_t max = HP_MAX(LEASE_BYTES_MAX / item->chunk_size, (uint64_t)1);
     if (item->streaming)
         max = STREAM_RUN;
@@ -123,18 +147,26 @@ static void schedule_whole(item_t *item, source_t *source)
     hp_lease_start(item, source, 0, HP_MAX(item->chunks, (uint64_t)1), false);
 }
 
-/* Of the sources that can be asked now and have a connection left, the one with the fewest leases. */
+/* Of the sources that can be asked now and have a connection left, the one with the fewest leases, and of
+ * those the fastest. */
 static source_t *next_source(const item_t *item, const source_t *only, uint64_t now)
 {
     source_t *best = NULL;
     unsigned max = item->whole ? 1 : item->download->transfer->connections;
+    uint64_t best_bps = 0;
+    if (!hp_item_has_share(item))
+        return NULL;
     for (source_t *s = item->sources; s != NULL; s = s->next) {
         if ((only != NULL && s != only) || !hp_source_usable(s, now) || s->peer->lease_count >= max)
             continue;
         if (s->peer->failures > 0 && s->peer->lease_count > 0)
             continue; /* one connection at a time finds out whether it is back */
-        if (best == NULL || s->peer->lease_count < best->peer->lease_count)
+        uint64_t bps = hp_meter_bps(&s->peer->meter, now);
+        if (best == NULL || s->peer->lease_count < best->peer->lease_count ||
+            (s->peer->lease_count == best->peer->lease_count && bps > best_bps)) {
             best = s;
+            best_bps = bps;
+        }
     }
     return best;
 }

@@ -98,10 +98,10 @@ static bool wants_place(const download_t *d)
  * is queued where there is none. */
 static void fill_places(hp_transfer_t *self)
 {
-    unsigned running = 0;
+    self->running = 0;
     for (const download_t *d = self->live; d != NULL; d = d->next_live)
-        running += hp_download_active(d) && !d->waits;
-    while (running < self->running_max) {
+        self->running += hp_download_active(d) && !d->waits;
+    while (self->running < self->running_max) {
         download_t *next = NULL;
         for (download_t *d = self->live; d != NULL; d = d->next_live)
             if (wants_place(d) && (next == NULL || before(d, next)))
@@ -112,7 +112,7 @@ static void fill_places(hp_transfer_t *self)
             hp_download_run(next);
         else if (hp_download_go_on(next), next->waits)
             return; /* not yet, after all: the next turn sees */
-        running += hp_download_active(next) && !next->waits;
+        self->running += hp_download_active(next) && !next->waits;
     }
     for (download_t *d = self->live; d != NULL; d = d->next_live)
         if (wants_place(d) && d->state != HP_DOWNLOAD_QUEUED)

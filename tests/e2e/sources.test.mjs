@@ -78,6 +78,57 @@ function spoiled(bytes) {
 }
 
 describe("several hosts with one content", () => {
+    test(
+        "fourteen of them: no more connections at once than there are buffers for, all downloads have some",
+        { timeout: 120_000 },
+        async (t) => {
+            const files = { "f.bin": makeBytes(40 * MiB, 30), "g.bin": makeBytes(40 * MiB, 31) };
+            const open = new Map(Object.keys(files).map((path) => [path, 0]));
+            /** @type {Map<string, number>} */
+            let most = new Map();
+            let mostInAll = 0;
+            const b = await startHostpair({ t, name: "b" });
+            const hosts = [];
+            for (let i = 0; i < 14; i++) {
+                const one = await startEvil({
+                    t,
+                    files,
+                    hostpair: { id: i.toString(16).padStart(2, "0").repeat(16), name: `host ${i}` },
+                    lie: async (asked) => {
+                        if (!asked.ranged) return false;
+                        const { path } = asked.request;
+                        open.set(path, (open.get(path) ?? 0) + 1);
+                        const all = [...open.values()].reduce((sum, count) => sum + count, 0);
+                        most.set(path, Math.max(most.get(path) ?? 0, open.get(path) ?? 0));
+                        mostInAll = Math.max(mostInAll, all);
+                        await sleep(200);
+                        open.set(path, (open.get(path) ?? 0) - 1);
+                        honest(asked);
+                        return true;
+                    },
+                });
+                hosts.push((await linked(t, b, one.port, { files: 2 })).id);
+            }
+            // Alone: three quarters of the 16 buffers of 1 MiB.
+            const first = await download(b, { host: hosts[0], path: "f.bin" });
+            const one = await waitState(b, first.id, "done", { timeout: 60_000 });
+            await assertContent(b, one, sha256Of(files["f.bin"]));
+            assert.equal(one.verified, true);
+            assert.ok(mostInAll >= 8 && mostInAll <= 12, `${mostInAll} requests at once`);
+
+            // Two at a time share them.
+            await b.api(`/downloads/${first.id}?data=remove`, { method: "DELETE" });
+            await rm(pathOf(b, one));
+            most = new Map();
+            mostInAll = 0;
+            const ids = [];
+            for (const path of Object.keys(files)) ids.push((await download(b, { host: hosts[0], path })).id);
+            for (const id of ids) await waitState(b, id, "done", { timeout: 60_000 });
+            for (const [path, count] of most) assert.ok(count >= 3, `${path}: ${count} at once`);
+            assert.ok(mostInAll <= 13, `${mostInAll} requests at once`);
+        },
+    );
+
     test("give the speed of all links; two that lie are set aside", { timeout: 120_000 }, async (t) => {
         const size = 80 * MiB + 4321;
         const rates = [2 * MiB, 4 * MiB, 6 * MiB];
