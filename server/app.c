@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/path.h"
+#include "base/port_owner.h"
 #include "cli/running.h"
 #include "db/self.h"
 
@@ -116,13 +117,24 @@ static int load_self(hp_app_t *app, hp_err_t *err)
     return rc;
 }
 
+static void name_owner(uint16_t port, hp_err_t *err)
+{
+    char owner[HP_PORT_OWNER_SIZE];
+    hp_err_t bare = *err;
+    if (hp_port_owner(port, owner))
+        hp_err_set(err, bare.code, "%s; %s listens there", bare.detail, owner);
+}
+
 /* Listens on a port; one that was not asked for may give way to one of the next. */
 static int listen_near(hp_app_t *app, const hp_listen_t *where,
                        int (*listen)(hp_app_t *, const char *, uint16_t, hp_err_t *), hp_err_t *err)
 {
     int rc = UV_EADDRINUSE;
     for (unsigned i = 0; i < PORT_TRIES && rc == UV_EADDRINUSE; i++) {
-        rc = listen(app, where->address, (uint16_t)(where->port + i), err);
+        uint16_t port = (uint16_t)(where->port + i);
+        rc = listen(app, where->address, port, err);
+        if (rc == UV_EADDRINUSE)
+            name_owner(port, err);
         if (where->given || where->port == 0)
             break;
         if (rc == UV_EADDRINUSE)

@@ -212,6 +212,7 @@ describe("ports", { concurrency: 3 }, () => {
             assert.ok(code !== 0 && code !== null && code !== 86, `code ${code}`);
             assert.ok(stderr.includes(String(port)), stderr);
             assert.match(stderr, /taken|in use|busy/i);
+            assert.ok(stderr.includes(`(process ${process.pid}) listens there`), stderr);
         });
     }
 
@@ -225,7 +226,8 @@ describe("ports", { concurrency: 3 }, () => {
         const ports = [first.peerPort, first.dashboardPort, second.peerPort, second.dashboardPort];
         assert.equal(new Set(ports).size, 4, `${ports}`);
         for (const port of ports) assert.ok(port >= 9000 && port <= 9010, `${ports}`);
-        assert.match(second.stderr(), /9000/, "it says that 9000 is taken");
+        const taken = `port 9000: address already in use; hostpair (process ${first.pid}) listens there`;
+        assert.ok(second.stderr().includes(taken), second.stderr());
         for (const h of [first, second]) {
             const url = `http://localhost:${h.dashboardPort}/api/v1/status`;
             const text = execFileSync("nsenter", ["-t", String(first.pid), "-n", "--", "curl", "-sS", url], {
