@@ -9,7 +9,6 @@
 #include "base/mem.h"
 #include "base/path.h"
 #include "etag.h"
-#include "url_path.h"
 
 typedef struct {
     hp_peer_t *peer;
@@ -120,25 +119,15 @@ static void ask(open_t *self)
 
 void hp_peer_file(hp_peer_t *peer, hp_http_request_t *request, const char *encoded)
 {
-    char *path = hp_url_path_decode(encoded);
-    if (path == NULL) {
-        hp_peer_refuse(request, HP_E_NOT_FOUND);
+    bool as_folder;
+    char *path = hp_peer_take_path(request, encoded, &as_folder);
+    if (path == NULL)
         return;
-    }
-    size_t length = strlen(path);
-    if (length == 0) { /* "/files/": the folder itself */
-        free(path);
-        hp_peer_refuse(request, HP_E_FORBIDDEN);
-        return;
-    }
     open_t *self = hp_alloc(sizeof *self);
     self->peer = peer;
     self->request = request;
     self->path = path;
-    if (path[length - 1] == '/') {
-        path[length - 1] = '\0';
-        self->as_folder = true;
-    }
+    self->as_folder = as_folder;
     hp_http_addref(request);
     ask(self);
 }

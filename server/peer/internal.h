@@ -44,4 +44,8 @@ void hp_peer_guest(hp_peer_t *peer, hp_http_request_t *request);
 /* Answers for a share's status that is not 0. */
 void hp_peer_refuse(hp_http_request_t *request, int status);
 
+/* The path in the shared folder that a URL's path names, malloced, without a slash at its end; as_folder: it
+ * had one. NULL when it names none, or the folder itself: that is answered. */
+char *hp_peer_take_path(hp_http_request_t *request, const char *encoded, bool *as_folder);
+
 #endif

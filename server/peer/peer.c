@@ -31,6 +31,21 @@ void hp_peer_refuse(hp_http_request_t *request, int status)
     hp_http_reply_text_error(request, status, NULL);
 }
 
+char *hp_peer_take_path(hp_http_request_t *request, const char *encoded, bool *as_folder)
+{
+    char *path = hp_url_path_decode(encoded);
+    size_t length = path != NULL ? strlen(path) : 0;
+    if (length == 0) {
+        hp_peer_refuse(request, path == NULL ? HP_E_NOT_FOUND : HP_E_FORBIDDEN);
+        free(path);
+        return NULL;
+    }
+    *as_folder = path[length - 1] == '/';
+    if (*as_folder)
+        path[length - 1] = '\0';
+    return path;
+}
+
 /* path: without its leading "/". */
 static void route(hp_peer_t *self, hp_http_request_t *request, const char *path)
 {

@@ -18,7 +18,6 @@
 #include "bencode.h"
 #include "layer_reply.h"
 #include "share/merkle.h"
-#include "url_path.h"
 
 #define TORRENT_MAX     ((size_t)64 * 1024) /* bytes without the layer: a path of 12 KiB when encoded, twice */
 #define HASHED_A_SECOND ((uint64_t)256 * 1024 * 1024) /* bytes; a guess for Retry-After */
@@ -314,25 +313,15 @@ void hp_peer_torrent(hp_peer_t *peer, hp_http_request_t *request, const char *en
                                  "Host has to be a host name or address, and a port");
         return;
     }
-    char *path = hp_url_path_decode(encoded);
-    if (path == NULL) {
-        hp_peer_refuse(request, HP_E_NOT_FOUND);
+    bool as_folder;
+    char *path = hp_peer_take_path(request, encoded, &as_folder);
+    if (path == NULL)
         return;
-    }
-    size_t length = strlen(path);
-    if (length == 0) { /* "/torrent/": the folder itself */
-        free(path);
-        hp_peer_refuse(request, HP_E_FORBIDDEN);
-        return;
-    }
     torrent_t *self = hp_alloc(sizeof *self);
     self->peer = peer;
     self->request = request;
     self->path = path;
-    if (path[length - 1] == '/') {
-        path[length - 1] = '\0';
-        self->as_folder = true;
-    }
+    self->as_folder = as_folder;
     hp_http_addref(request);
     hp_share_open(peer->share, self->path, on_opened, self);
 }
