@@ -331,6 +331,7 @@ describe("a source", { concurrency: 3 }, () => {
     test("are all named for what they gave, however fast it came", { timeout: 60_000 }, async (t) => {
         const size = 96 * MiB + 5;
         const b = await startHostpair({ t, name: "b" });
+        /** @type {string[]} */
         const hosts = [];
         for (const name of ["a1", "a2", "a3"]) {
             const a = await sharing(t, name, { "fast.bin": { size, seed: 71 } });
