@@ -66,6 +66,14 @@ int64_t hp_db_last_id(const hp_db_t *db)
     return sqlite3_last_insert_rowid(db->handle);
 }
 
+/* The journal's file; NULL while there is none. */
+static sqlite3_file *journal_of(const hp_db_t *db)
+{
+    sqlite3_file *journal = NULL;
+    int rc = sqlite3_file_control(db->handle, "main", SQLITE_FCNTL_JOURNAL_POINTER, &journal);
+    return rc == SQLITE_OK && journal != NULL && journal->pMethods != NULL ? journal : NULL;
+}
+
 /* What the kernel said. SQLite passes it on for statements, but not for COMMIT: there it stands in the
  * journal's file. */
 static int kernel_error(const hp_db_t *db, int primary)
@@ -73,10 +81,8 @@ static int kernel_error(const hp_db_t *db, int primary)
     if (primary != SQLITE_IOERR && primary != SQLITE_CANTOPEN)
         return 0;
     int number = sqlite3_system_errno(db->handle);
-    sqlite3_file *journal = NULL;
-    if (number == 0 &&
-        sqlite3_file_control(db->handle, "main", SQLITE_FCNTL_JOURNAL_POINTER, &journal) == SQLITE_OK &&
-        journal != NULL && journal->pMethods != NULL)
+    sqlite3_file *journal = journal_of(db);
+    if (number == 0 && journal != NULL)
         journal->pMethods->xFileControl(journal, SQLITE_FCNTL_LAST_ERRNO, &number);
     return number;
 }
@@ -343,6 +349,13 @@ int hp_db_begin(hp_db_t *db, hp_err_t *err)
 int hp_db_commit(hp_db_t *db, hp_err_t *err)
 {
     return hp_db_script(db, "COMMIT", "commit", err);
+}
+
+int hp_db_sync(hp_db_t *db, hp_err_t *err)
+{
+    sqlite3_file *journal = journal_of(db);
+    int rc = journal != NULL ? journal->pMethods->xSync(journal, SQLITE_SYNC_NORMAL) : SQLITE_OK;
+    return rc == SQLITE_OK ? 0 : hp_db_fail(db, rc, "sync", err);
 }
 
 void hp_db_rollback(hp_db_t *db)

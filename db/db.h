@@ -42,6 +42,9 @@ void hp_db_close(hp_db_t *db);
 int hp_db_begin(hp_db_t *db, hp_err_t *err);
 int hp_db_commit(hp_db_t *db, hp_err_t *err);
 void hp_db_rollback(hp_db_t *db);
+/* Syncs the journal: what was committed before survives a power cut as well. Outside of a transaction only.
+ */
+int hp_db_sync(hp_db_t *db, hp_err_t *err);
 bool hp_db_in_transaction(const hp_db_t *db);
 
 /* A part that can be taken back alone; parts nest. release keeps the innermost open one, revert takes it back

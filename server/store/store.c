@@ -72,6 +72,7 @@ struct hp_store {
     uint64_t begun; /* the group, hp_clock_ms */
     uint64_t due;   /* when the group must be committed */
     bool awaited;   /* the group has a write that is not lazy */
+    bool synced;    /* the group has a write that is to be synced */
     int lock_fd;
 };
 
@@ -154,6 +155,15 @@ static bool is_busy(hp_store_t *self)
     return busy;
 }
 
+static void sync_group(hp_store_t *self)
+{
+    hp_err_t err = {0};
+    int rc = hp_db_sync(self->db, &err);
+    for (job_t *job = self->group.first; rc != 0 && job != NULL; job = job->next)
+        if (job->kind == HP_STORE_WRITE_SYNCED && job->status == 0)
+            set_error(job, rc, &err);
+}
+
 static void commit_group(hp_store_t *self)
 {
     hp_err_t err = {0};
@@ -163,9 +173,20 @@ static void commit_group(hp_store_t *self)
         fail_group(self, rc, &err);
         return;
     }
+    if (self->synced)
+        sync_group(self);
     finish(self, &self->group);
     if (hp_db_tidy(self->db, is_busy(self), &err) != 0)
         hp_log(HP_LOG_WARN, "database: its journal grows: %s", hp_err_text(&err));
+}
+
+/* After a job: SQLite may have rolled back the whole transaction, for a read that failed as well. */
+static void check_group(hp_store_t *self, const hp_err_t *err)
+{
+    if (self->group.first == NULL || hp_db_in_transaction(self->db))
+        return;
+    hp_err_t lost = err->code != 0 ? *err : (hp_err_t){.code = HP_E_DB};
+    fail_group(self, lost.code, &lost);
 }
 
 static void run_read(hp_store_t *self, job_t *job)
@@ -179,6 +200,7 @@ static void run_read(hp_store_t *self, job_t *job)
         abort();
     }
     finish_one(self, job);
+    check_group(self, &err);
 }
 
 /* Runs the job in a savepoint. Its status is set. */
@@ -206,19 +228,19 @@ static void run_write(hp_store_t *self, job_t *job)
             finish_one(self, job);
             return;
         }
-        self->awaited = false;
+        self->awaited = self->synced = false;
         self->begun = hp_clock_ms();
         self->due = UINT64_MAX;
     }
     run_in_part(self, job);
     append(&self->group, job);
     if (!hp_db_in_transaction(self->db)) {
-        hp_err_t lost = job->err != NULL ? *job->err : (hp_err_t){.code = HP_E_DB};
-        fail_group(self, lost.code, &lost);
+        check_group(self, job->err != NULL ? job->err : &err);
         return;
     }
-    if (job->kind == HP_STORE_WRITE) {
+    if (job->kind != HP_STORE_WRITE_LAZY) {
         self->awaited = true;
+        self->synced |= job->kind == HP_STORE_WRITE_SYNCED;
         job->due = hp_clock_ms() + HP_STORE_WRITE_MS;
     }
     self->due = HP_MIN(self->due, job->due);

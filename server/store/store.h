@@ -14,6 +14,7 @@
  * leaves the others alone. A failed commit fails every write in it, with the same error; so does a full or
  * broken disk in the middle. The store goes on with the next job: once there is room again, writes succeed
  * again.
+ * When the sync of one that is synced fails, it is reported as failed though it is committed.
  * 5. arg belongs to the poster; the work function may use it until it returns, the done function from then
  * on.
  * 6. The loop is kept alive while there are jobs, and only then.
@@ -32,8 +33,10 @@ typedef enum {
     HP_STORE_READ,  /* in its turn, without waiting for a commit; it must not write */
     HP_STORE_WRITE, /* committed as soon as the queue is empty, at the latest HP_STORE_WRITE_MS after it ran
                      */
-    HP_STORE_WRITE_LAZY, /* committed at the latest HP_STORE_LAZY_MS after it was posted, unless the jobs
-                            before it and the commit itself take longer */
+    HP_STORE_WRITE_SYNCED, /* the same, and synced before it is reported: it survives a power cut, which the
+                              others may not, and so does what was written before it */
+    HP_STORE_WRITE_LAZY,   /* committed at the latest HP_STORE_LAZY_MS after it was posted, unless the jobs
+                              before it and the commit itself take longer */
 } hp_store_kind_t;
 
 #define HP_STORE_WRITE_MS 10

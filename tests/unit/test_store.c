@@ -2,6 +2,7 @@
 #include "test_db_help.h"
 
 #include <sched.h>
+#include <stdatomic.h>
 #include <sys/file.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
@@ -295,7 +296,81 @@ static void writes_that_are_late_already_still_share_commits(void **state)
         fail_msg("%d commits in %d ms", commits, (int)took);
 }
 
+/* ---- power cuts ---- */
+
+static atomic_int journal_syncs;
+static atomic_bool sync_fails;
+
+static int sync_fd(int fd)
+{
+    char link[64], path[PATH_SIZE];
+    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    ssize_t n = readlink(link, path, sizeof path - 1);
+    path[n > 0 ? n : 0] = '\0';
+    if (strstr(path, HP_DB_FILE "-wal") == NULL)
+        return 0;
+    journal_syncs++;
+    errno = EIO;
+    return sync_fails ? -1 : 0;
+}
+
+/* What SQLite calls in this program. */
+__attribute__((visibility("default"))) int fsync(int fd)
+{
+    return sync_fd(fd);
+}
+__attribute__((visibility("default"))) int fdatasync(int fd)
+{
+    return sync_fd(fd);
+}
+
+static void only_what_asks_for_it_is_synced_and_then_before_it_is_reported(void **state)
+{
+    fixture_t *f = *state;
+    task_t first = {0}, plain = {0}, synced = {0}, failing = {0}, beside = {0};
+    open_store(f);
+    post_write(f, &first, HP_STORE_WRITE, 0);
+    run_until(f, &first.done); /* SQLite syncs the head of a new journal */
+    journal_syncs = 0;
+    post_write(f, &plain, HP_STORE_WRITE, 1);
+    run_until(f, &plain.done);
+    assert_int_equal(journal_syncs, 0);
+    post_write(f, &synced, HP_STORE_WRITE_SYNCED, 2);
+    run_until(f, &synced.done);
+    assert_int_equal(synced.status, 0);
+    assert_int_equal(journal_syncs, 1);
+    sync_fails = true;
+    post_write(f, &beside, HP_STORE_WRITE_LAZY, 3);
+    post_write(f, &failing, HP_STORE_WRITE_SYNCED, 4);
+    run_until(f, &failing.done);
+    assert_int_equal(failing.status, HP_E_DB);
+    assert_int_equal(beside.status, 0);
+    sync_fails = false;
+}
+
 /* ---- failures ---- */
+
+static int end_transaction(hp_db_t *db, void *arg, hp_err_t *err)
+{
+    (void)arg;
+    hp_db_rollback(db); /* as SQLite does by itself when a page cannot be read */
+    return hp_err_set(err, HP_E_DB, "on purpose");
+}
+
+static void a_read_that_ends_the_transaction_fails_the_writes_before_it_only(void **state)
+{
+    fixture_t *f = *state;
+    task_t before = {0}, read = {0}, after = {0};
+    open_store(f);
+    post_write(f, &before, HP_STORE_WRITE_LAZY, 1);
+    post_as(f, &read, HP_STORE_READ, end_transaction);
+    post_write(f, &after, HP_STORE_WRITE, 2);
+    run_until(f, &after.done);
+    assert_int_equal(read.status, HP_E_DB);
+    assert_int_equal(before.status, HP_E_DB);
+    assert_string_equal(before.words, "on purpose");
+    assert_int_equal(after.status, 0);
+}
 
 static void a_write_that_fails_leaves_the_others_alone(void **state)
 {
@@ -778,6 +853,8 @@ int main(void)
         TEST(writes_are_committed_in_time_while_the_queue_is_never_empty),
         TEST(lazy_writes_share_a_commit),
         TEST(writes_that_are_late_already_still_share_commits),
+        TEST(only_what_asks_for_it_is_synced_and_then_before_it_is_reported),
+        TEST(a_read_that_ends_the_transaction_fails_the_writes_before_it_only),
         TEST(a_write_that_fails_leaves_the_others_alone),
         TEST(a_commit_that_fails_fails_every_write_in_it_and_the_next_one_works),
         TEST(a_database_that_may_not_grow_reports_the_truth),
