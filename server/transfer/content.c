@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "transfer/internal.h"
@@ -25,8 +26,9 @@ struct hp_content {
 typedef struct piece {
     uv_work_t work;
     hp_content_t *content;
-    char *base, *path; /* of the finished file; NULL: fd is given */
-    int fd;            /* own */
+    char *base, *path;      /* of the finished file; NULL: fd is given */
+    uint64_t device, inode; /* it must be this one */
+    int fd;                 /* own */
     uint64_t offset;
     size_t length;
     ssize_t got;
@@ -60,11 +62,23 @@ static item_t *item_of(const hp_content_t *self, const download_t *download)
 
 /* ---- the pool ---- */
 
+/* The finished file, unless somebody has put another one in its place: what was read before does not belong
+ * to that. */
+static int open_final(const piece_t *piece)
+{
+    struct stat st;
+    int fd = hp_part_open_final(piece->base, piece->path, NULL);
+    if (fd < 0 || (fstat(fd, &st) == 0 && st.st_dev == piece->device && st.st_ino == piece->inode))
+        return fd;
+    close(fd);
+    return HP_E_CONFLICT;
+}
+
 static void on_work(uv_work_t *work)
 {
     piece_t *piece = HP_CONTAINER(work, piece_t, work);
     if (piece->path != NULL)
-        piece->fd = hp_part_open_final(piece->base, piece->path, NULL);
+        piece->fd = open_final(piece);
     if (piece->fd < 0) {
         piece->got = piece->fd;
         return;
@@ -106,6 +120,8 @@ static void read_piece(hp_content_t *self, int fd, const download_t *final, uint
     piece->content = self;
     piece->offset = self->offset;
     piece->length = length;
+    piece->device = self->device;
+    piece->inode = self->inode;
     piece->fd = fd;
     if (final != NULL) {
         piece->base = hp_strdup(final->row.base);
@@ -246,9 +262,23 @@ char *hp_content_etag(int64_t id, uint64_t inode, uint64_t size, char out[64])
     return out;
 }
 
+/* Nobody reads along any more: runs may be long again, and go past the page cache. */
+static void stop_streaming(const hp_content_t *self)
+{
+    for (const hp_content_t *other = self->transfer->contents; other != NULL; other = other->next)
+        if (other->id == self->id)
+            return;
+    download_t *download = hp_transfer_find(self->transfer, self->id);
+    for (item_t *item = download != NULL ? download->items : NULL; item != NULL; item = item->next) {
+        item->streaming = false;
+        item->wanted = 0;
+    }
+}
+
 void hp_content_close(hp_content_t *self)
 {
     unlink_content(self);
+    stop_streaming(self);
     if (self->done != NULL)
         answer(self, UV_ECANCELED, NULL, 0);
     self->closed = true;

@@ -136,13 +136,13 @@ static void on_commit(void *arg, int status, const hp_err_t *err)
     free(commit);
 }
 
-static void commit_row(item_t *item, void (*after)(item_t *item))
+static void commit_row(item_t *item, hp_store_kind_t kind, void (*after)(item_t *item))
 {
     commit_t *commit = hp_alloc(sizeof *commit);
     *commit = (commit_t){.item = item, .after = after};
     hp_item_copy_row(item, &commit->row);
     item->busy++;
-    hp_store_post(item->download->transfer->store, HP_STORE_WRITE, work_commit, on_commit, commit);
+    hp_store_post(item->download->transfer->store, kind, work_commit, on_commit, commit);
 }
 
 /* ---- make: an empty part file, its identity committed, its size reserved ---- */
@@ -196,7 +196,7 @@ static void after_make(item_t *item, step_t *step)
     set_text(&item->row.boot_id, item->download->transfer->boot_id);
     item->row.device = step->identity.device;
     item->row.inode = step->identity.inode;
-    commit_row(item, after_identity);
+    commit_row(item, HP_STORE_WRITE_SYNCED, after_identity); /* rule 1: before the first byte */
 }
 
 void hp_item_make(item_t *self)
@@ -326,7 +326,7 @@ void hp_item_commit_done(item_t *self, const char *name)
 {
     set_final_name(self, name);
     set_text(&self->row.state, "done");
-    commit_row(self, after_done_commit);
+    commit_row(self, HP_STORE_WRITE, after_done_commit);
 }
 
 void hp_left_remove(const left_part_t *left, const char *base, const char *path, int64_t download)
@@ -347,6 +347,11 @@ static void run_finish(step_t *step)
 static void after_finish(item_t *item, step_t *step)
 {
     if (step->status != 0) {
+        /* After a sync that failed the kernel forgets what it could not write, and the next sync succeeds:
+         * the chunks are hashed again before they are believed. */
+        free(item->row.boot_id);
+        item->row.boot_id = NULL;
+        hp_item_save(item, HP_STORE_WRITE);
         if (item->phase == ITEM_FINISHING)
             failed(item, step);
         return;
@@ -371,7 +376,8 @@ static void commit_finishing(item_t *item, const char *root, bool verified)
     item->row.verified = verified;
     set_text(&item->row.root, root);
     set_text(&item->row.state, "finishing");
-    commit_row(item, after_finishing_commit);
+    /* Rule 3: a file that a power cut leaves under its name is known for what it is. */
+    commit_row(item, HP_STORE_WRITE_SYNCED, after_finishing_commit);
 }
 
 static void fail_other_content(item_t *item)

@@ -221,8 +221,10 @@ int hp_part_open(const char *base, const char *path, const char *name, const hp_
         }
     } else if (same == 0) {
         same = find_final(folder, path, identity, size, final_name);
-        if (same > 0)
+        if (same > 0) {
             *found = HP_PART_FINAL;
+            rc = sync_folder(folder, path, err); /* the crash may have come before that */
+        }
     }
     if (same < 0)
         rc = fail(err, same, "looking for the part file of", path);

@@ -1,10 +1,11 @@
 // @ts-check
 // Reading a download while it runs: GET /api/v1/downloads/{id}/content.
 import assert from "node:assert/strict";
-import { readFile } from "node:fs/promises";
+import { readFile, rename, writeFile } from "node:fs/promises";
+import http from "node:http";
 import { join } from "node:path";
 import { describe, test } from "node:test";
-import { addHost, download, makeFile, startHostpair, waitFor, waitState } from "./harness.mjs";
+import { addHost, download, makeFile, pathOf, startHostpair, waitFor, waitState } from "./harness.mjs";
 import { startLink } from "./link.mjs";
 
 const MiB = 1024 * 1024;
@@ -69,6 +70,24 @@ describe("the content of a running download", { concurrency: false }, () => {
             assert.ok(Buffer.from(await after.arrayBuffer()).equals(bytes.subarray(5, 10)));
         },
     );
+
+    test("is cut when another file stands in its place meanwhile", { timeout: 60_000 }, async (t) => {
+        const { b, link, id, url } = await running(t, 8 * MiB);
+        const reply = await new Promise((done, fail) => http.get(url, done).on("error", fail));
+        reply.pause();
+        link.rate = 0;
+        const path = pathOf(b, await waitState(b, id, "done"));
+        await writeFile(`${path}.new`, Buffer.alloc(size, 0x41));
+        await rename(`${path}.new`, path);
+        let other = false;
+        const end = new Promise((done) =>
+            reply.on("end", () => done("whole")).on("error", () => done("cut")),
+        );
+        reply.on("data", (/** @type {Buffer} */ data) => (other ||= data.includes("A".repeat(4096))));
+        reply.resume();
+        assert.equal(await end, "cut");
+        assert.ok(!other, "nothing of the other file was sent");
+    });
 
     test("is cut, not completed, when the download is paused", { timeout: 60_000 }, async (t) => {
         const { b, id, url } = await running(t, 2 * MiB);

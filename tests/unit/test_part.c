@@ -87,6 +87,13 @@ int fallocate(int fd, int mode, off_t offset, off_t length)
     return -1;
 }
 
+static unsigned folder_syncs;
+int fsync(int fd)
+{
+    folder_syncs++; /* files are synced by fdatasync(2) */
+    return (int)syscall(SYS_fsync, fd);
+}
+
 static struct stat stat_of(const fixture_t *f, const char *path)
 {
     struct stat st;
@@ -232,10 +239,12 @@ static void a_final_file_whose_part_is_gone_is_found(void **state)
     assert_int_equal(hp_part_finish(fd, f->base, "x", f->name, f->final_name, &f->err), 0);
     close(fd);
     char name[HP_NAME_MAX + 1];
+    folder_syncs = 0;
     assert_int_equal(
         hp_part_open(f->base, "x", f->name, &f->identity, 5, true, &f->found, &fd, name, &f->err), 0);
     assert_int_equal(f->found, HP_PART_FINAL);
     assert_string_equal(name, "x (1)");
+    assert_int_equal(folder_syncs, 1); /* the crash may have come between the rename and that */
 }
 
 static void only_the_recorded_part_is_removed(void **state)

@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "db/download.h"
+#include "transfer/content.h"
 #include "transfer/transfer.h"
 
 #define GUARD_MS 20000 /* a test that waits longer has failed */
@@ -344,7 +345,9 @@ static atomic_int reservations;
 static uv_sem_t reservation_goes_on;
 static _Atomic off_t free_on_disk = -1; /* what statvfs(2) says in this program; -1: the truth */
 
-static bool is_sparse; /* reservations only set the length */
+static bool is_sparse;          /* reservations only set the length */
+static bool cut_at_reservation; /* see below: power cuts */
+static void cut_power(void);
 
 /* While the disk is small: the first reservation takes its time and succeeds, the second finds no room. */
 int fallocate(int fd, int mode, off_t offset, off_t length)
@@ -356,6 +359,8 @@ int fallocate(int fd, int mode, off_t offset, off_t length)
     }
     if (number == 0)
         uv_sem_wait(&reservation_goes_on);
+    if (cut_at_reservation)
+        cut_power();
     if (is_sparse)
         return ftruncate(fd, offset + length);
     return (int)syscall(SYS_fallocate, fd, mode, offset, length);
@@ -433,11 +438,12 @@ static void of_two_that_are_paused_by_one_disk_the_one_with_its_room_goes_on(voi
 
 typedef struct script {
     uint64_t size;
-    atomic_int heads;   /* replies that have begun, but for the first look's */
-    atomic_int waiting; /* requests that are kept waiting */
-    int keep;           /* how many requests after the first look are kept waiting, without a head */
-    bool cut;           /* they are cut then */
-    uv_sem_t go_on;     /* posted for each of them */
+    atomic_int heads;         /* replies that have begun, but for the first look's */
+    atomic_int waiting;       /* requests that are kept waiting */
+    int keep;                 /* how many requests after the first look are kept waiting, without a head */
+    bool cut;                 /* they are cut then */
+    _Atomic uint64_t longest; /* range asked for after them */
+    uv_sem_t go_on;           /* posted for each of them */
 } script_t;
 
 static bool send_zeros(int fd, uint64_t length)
@@ -478,6 +484,8 @@ static void serve_ranges(server_t *server, int fd, int number)
             if (script->cut)
                 return;
         }
+        if (script->heads > script->keep && last + 1 - first > script->longest)
+            script->longest = last + 1 - first;
         if (!send_range(script, fd, first, last) || is_first_look)
             return; /* so that every connection after it is a new one: a lost old one is replaced at once */
     }
@@ -587,6 +595,210 @@ static void a_file_whose_chunks_are_longer_than_the_first_look_is_fetched(void *
     serve_no_more(f, &file);
 }
 
+/* ---- power cuts and disks that fail ---- */
+
+static const char *db_folder; /* power cuts are tried when it is set */
+static char after_cut[512];   /* the folder with what they leave */
+static _Atomic off_t journal_synced;
+
+static void copy_up_to(const char *from, const char *to, off_t length)
+{
+    size_t size = 0;
+    char *bytes = read_whole(from, &size);
+    FILE *file = fopen(to, "wb");
+    assert_non_null(file);
+    if (length >= 0 && (size_t)length < size)
+        size = (size_t)length;
+    assert_int_equal(fwrite(bytes, 1, size, file), size);
+    fclose(file);
+    free(bytes);
+}
+
+/* What the database is after a power cut now, if it comes at the worst moment. */
+static void cut_power(void)
+{
+    char from[700], to[700];
+    snprintf(from, sizeof from, "%s/" HP_DB_FILE, db_folder);
+    snprintf(to, sizeof to, "%s/" HP_DB_FILE, after_cut);
+    copy_up_to(from, to, -1);
+    snprintf(from, sizeof from, "%s/" HP_DB_FILE "-wal", db_folder);
+    snprintf(to, sizeof to, "%s/" HP_DB_FILE "-wal", after_cut);
+    copy_up_to(from, to, journal_synced);
+}
+
+static hp_download_file_row_t row_after_cut(void)
+{
+    hp_db_t *db;
+    hp_download_file_row_t row = {0};
+    size_t count = 0;
+    char path[700];
+    snprintf(path, sizeof path, "%s/" HP_DB_FILE, after_cut);
+    assert_int_equal(hp_db_open(path, &db, NULL), 0);
+    assert_int_equal(hp_db_download_file_page(db, 1, 0, &row, 1, &count, NULL), 0);
+    assert_int_equal(count, 1);
+    hp_db_close(db);
+    return row;
+}
+
+static bool cut_at_rename;
+static atomic_int failing_syncs; /* of part files, to come */
+
+int renameat2(int from_folder, const char *from, int to_folder, const char *to, unsigned flags)
+{
+    if (cut_at_rename)
+        cut_power();
+    return (int)syscall(SYS_renameat2, from_folder, from, to_folder, to, flags);
+}
+
+static int sync_one(int fd)
+{
+    char link[64], path[700];
+    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    ssize_t n = readlink(link, path, sizeof path - 1);
+    path[n > 0 ? n : 0] = '\0';
+    struct stat st;
+    if (strstr(path, HP_DB_FILE "-wal") != NULL && fstat(fd, &st) == 0)
+        journal_synced = st.st_size;
+    if (strstr(path, "hostpair-part") != NULL && failing_syncs > 0) {
+        failing_syncs--;
+        assert_int_equal(pwrite(fd, "lost", 4, 3 << 20), 4); /* a page that the disk did not take */
+        errno = EIO;
+        return -1;
+    }
+    return 0;
+}
+
+__attribute__((visibility("default"))) int fsync(int fd)
+{
+    return sync_one(fd);
+}
+__attribute__((visibility("default"))) int fdatasync(int fd)
+{
+    return sync_one(fd);
+}
+
+static void start_with_power_cuts(fixture_t *f)
+{
+    db_folder = hp_sprintf("%s/data", f->folder);
+    snprintf(after_cut, sizeof after_cut, "%s/after", f->folder);
+    assert_int_equal(mkdir(after_cut, 0700), 0);
+    start(f, 1);
+}
+
+static void power_is_safe(fixture_t *f)
+{
+    cut_at_reservation = cut_at_rename = false;
+    (void)f;
+    free((char *)(uintptr_t)db_folder);
+    db_folder = NULL;
+}
+
+static void a_part_file_is_on_record_before_its_first_byte_also_after_a_power_cut(void **state)
+{
+    fixture_t *f = *state;
+    served_file_t file;
+    serve(&file, (uint64_t)8 << 20, 0, false);
+    cut_at_reservation = true;
+    start_with_power_cuts(f);
+    order_url(f, file.url);
+    wait_until(f, has_finished);
+    power_is_safe(f);
+    hp_download_file_row_t row = row_after_cut();
+    assert_non_null(row.part);
+    assert_int_equal(row.size, 8 << 20);
+    hp_download_file_row_dispose(&row);
+    serve_no_more(f, &file);
+}
+
+static void a_file_under_its_name_is_on_record_as_complete_also_after_a_power_cut(void **state)
+{
+    fixture_t *f = *state;
+    served_file_t file;
+    serve(&file, (uint64_t)8 << 20, 0, false);
+    cut_at_rename = true;
+    start_with_power_cuts(f);
+    order_url(f, file.url);
+    wait_until(f, has_finished);
+    power_is_safe(f);
+    hp_download_file_row_t row = row_after_cut();
+    assert_string_equal(row.state, "finishing");
+    assert_int_equal(row.chunks_done, 8);
+    hp_download_file_row_dispose(&row);
+    serve_no_more(f, &file);
+}
+
+static bool is_paused(fixture_t *f)
+{
+    return info_of(f, f->id).state == HP_DOWNLOAD_PAUSED;
+}
+
+static void after_a_sync_that_failed_the_chunks_are_hashed_again(void **state)
+{
+    fixture_t *f = *state;
+    served_file_t file;
+    serve(&file, (uint64_t)8 << 20, 0, false);
+    failing_syncs = 1;
+    start(f, 1);
+    int64_t id = order_url(f, file.url);
+    wait_until(f, is_paused);
+    assert_int_equal(info_of(f, id).error_code, HP_E_DISK);
+    hp_transfer_resume(f->transfer, id, on_answer, f);
+    wait_until(f, has_finished);
+    char *path = hp_transfer_final_path(f->transfer, id);
+    size_t size = 0;
+    char *bytes = read_whole(path, &size);
+    assert_int_equal(size, 8 << 20);
+    for (size_t i = 0; i < size; i++)
+        if (bytes[i] != 0)
+            fail_msg("what was lost at %zu was believed", i);
+    free(bytes);
+    free(path);
+    serve_no_more(f, &file);
+}
+
+/* ---- readers ---- */
+
+static void on_no_read(void *arg, int status, const void *data, size_t length)
+{
+    (void)data, (void)length;
+    *(int *)arg = status;
+}
+
+static bool two_are_waiting(fixture_t *f)
+{
+    (void)f;
+    return watched->script.waiting == 2;
+}
+
+static bool is_settled(fixture_t *f)
+{
+    return watched->script.waiting == 0 && watched->script.heads >= 4 && info_of(f, f->id).chunks_done > 8;
+}
+
+static void runs_are_long_again_when_nobody_reads_along_any_more(void **state)
+{
+    fixture_t *f = *state;
+    served_file_t file;
+    serve(watched = &file, (uint64_t)256 << 20, 2, true);
+    start(f, 1);
+    int64_t id = order_url(f, file.url);
+    wait_until(f, two_are_waiting);
+    hp_content_t *content;
+    hp_content_info_t info;
+    int status = 0;
+    assert_int_equal(hp_content_open(f->transfer, id, &content, &info, NULL), 0);
+    hp_content_read(content, (uint64_t)200 << 20, 4096, on_no_read, &status);
+    uv_run(&f->loop, UV_RUN_NOWAIT); /* it is wanted from now on */
+    uv_run(&f->loop, UV_RUN_NOWAIT);
+    hp_content_close(content);
+    assert_int_equal(status, UV_ECANCELED);
+    uv_sem_post(&file.script.go_on);
+    uv_sem_post(&file.script.go_on);
+    wait_until(f, is_settled);
+    assert_true(file.script.longest > (uint64_t)8 << 20);
+    serve_no_more(f, &file);
+}
+
 /* ---- places ---- */
 
 static void host_is(fixture_t *f, const char *url, bool online)
@@ -647,6 +859,10 @@ int main(void)
         T(a_run_whose_tail_was_taken_over_does_not_get_it_back),
         T(connections_that_are_lost_together_count_as_one_failure),
         T(a_file_whose_chunks_are_longer_than_the_first_look_is_fetched),
+        T(a_part_file_is_on_record_before_its_first_byte_also_after_a_power_cut),
+        T(a_file_under_its_name_is_on_record_as_complete_also_after_a_power_cut),
+        T(after_a_sync_that_failed_the_chunks_are_hashed_again),
+        T(runs_are_long_again_when_nobody_reads_along_any_more),
         T(when_a_host_is_back_no_more_run_than_may),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
