@@ -117,8 +117,9 @@ int hp_db_download_source_put(hp_db_t *db, hp_download_source_row_t *row, hp_err
 int hp_db_download_source_each(hp_db_t *db, int64_t file,
                                void (*fn)(void *arg, const hp_download_source_row_t *row), void *arg,
                                hp_err_t *err);
-/* Forgets validators and why sources were set aside: a person asked for another try. */
+/* Forgets why sources were set aside: a person asked for another try. */
 int hp_db_download_source_forgive(hp_db_t *db, int64_t download, hp_err_t *err);
+/* Forgets the validators of a file: another version of it is wanted. */
 int hp_db_download_source_clear(hp_db_t *db, int64_t file, hp_err_t *err);
 
 /* ---- chunks ---- */

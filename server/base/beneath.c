@@ -45,7 +45,7 @@ static int enter_folder(int parent, const char *name, mode_t mode)
     if (fd != -ENOENT)
         return fd;
     if (mkdirat(parent, name, mode) == 0) {
-        if (fsync(parent) != 0)
+        if (fsync(parent) != 0 && errno != EINVAL) /* so say file systems that cannot sync folders */
             return -errno;
     } else if (errno != EEXIST) {
         return -errno;
