@@ -21,6 +21,7 @@ static const hp_hosts_times_t default_times = {
     .waiting = 10000,
     .again = 2000,
     .list = 300000,
+    .list_long = 5000,
     .hashing = 30000,
     .hashing_waiting = 10000,
 };

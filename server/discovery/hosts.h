@@ -186,6 +186,7 @@ typedef struct hp_hosts_times {
     unsigned again; /* a hint about an address is heeded once in: 2 s, where nothing answered 10 s (five times
                        as long) */
     unsigned list;  /* between looks whether an online host's file list is still right: 300 s */
+    unsigned list_long;       /* a list that takes longer makes room for another host's: 5 s */
     unsigned hashing;         /* between probes of a host that is hashing its files, and at least between two
                                  fetches of its list when only roots became known: 30 s */
     unsigned hashing_waiting; /* the same when something waits for it: 10 s */

@@ -1,6 +1,7 @@
 /* When file lists are fetched: after a host came online, when it offers another number of files or bytes than
  * before, when it says that its list is another one, every few minutes to be sure (a 304 as a rule), and when
- * somebody asks. At most LISTING of them at a time.
+ * somebody asks. At most LISTING of them at a time; one that takes long does not count among these any more,
+ * so that a host that is slow, or means to be, keeps no other one's list from coming.
  *
  * The list of a host that is hashing a large folder is another one all the time. So when the numbers are the
  * same, only roots became known as a rule, and the next fetch waits: for a while (hp_hosts_times_t.hashing),
@@ -14,7 +15,9 @@
 #include "base/mem.h"
 #include "discovery/internal.h"
 
-#define LISTING      4
+#define LISTING      4    /* at a time, besides those that take long */
+#define LISTING_MAX  32   /* with these */
+#define LONG_SAME    2    /* of these, at one address, with which others there still get a place */
 #define RETRY_MS     5000 /* after the first failure; doubles */
 #define RETRY_MAX_MS 300000
 #define SOON_MS      2000 /* at the earliest after the last fetch, when the host offers other numbers */
@@ -118,6 +121,16 @@ static void note_success(hp_hosts_t *hosts, hp_host_entry_t *host, const hp_list
     hp_hosts_emit(hosts, result->unchanged && !first ? HP_HOST_CHANGED : HP_HOST_LISTED, host);
 }
 
+/* Who waits for a place looks again. */
+static void wake_waiting(hp_hosts_t *hosts, uint64_t now)
+{
+    for (size_t i = 0; i < hosts->count; i++) {
+        hp_host_entry_t *host = hosts->items[i];
+        if (host->list_waits && host->list_at != HP_NEVER)
+            host->list_at = HP_MIN(host->list_at, now);
+    }
+}
+
 static void on_listed(void *arg, int status, const hp_file_list_result_t *result, const hp_err_t *err)
 {
     hp_listing_t *listing = arg;
@@ -140,6 +153,7 @@ static void on_listed(void *arg, int status, const hp_file_list_result_t *result
     }
     tell(listing->waiters, status, err);
     free(listing);
+    wake_waiting(hosts, now);
     hp_lists_sweep(hosts);
     hp_hosts_schedule(hosts);
     hp_hosts_check_closed(hosts);
@@ -156,6 +170,7 @@ static void start(hp_hosts_t *hosts, hp_host_entry_t *host, uint64_t now)
     listing->waiters = host->list_waiters;
     host->list_waiters = NULL;
     host->list_at = HP_NEVER;
+    host->list_waits = false;
     host->list_started = now;
     hosts->listing++;
     host->pub.listing = true;
@@ -165,6 +180,21 @@ static void start(hp_hosts_t *hosts, hp_host_entry_t *host, uint64_t now)
     host->listing = listing;
     host->list_force = false;
     hp_hosts_emit(hosts, HP_HOST_CHANGED, host);
+}
+
+static bool has_place(const hp_hosts_t *hosts, const hp_host_entry_t *host, uint64_t now)
+{
+    unsigned count = 0, same = 0;
+    for (size_t i = 0; i < hosts->count; i++) {
+        const hp_host_entry_t *other = hosts->items[i];
+        if (other->list == NULL)
+            continue;
+        if (now < other->list_started + hosts->times.list_long)
+            count++;
+        else if (strcmp(other->addresses[0].address, host->addresses[0].address) == 0)
+            same++;
+    }
+    return count < LISTING && same < LONG_SAME && hosts->listing < LISTING_MAX;
 }
 
 void hp_lists_tick(hp_hosts_t *hosts, hp_host_entry_t *host, uint64_t now)
@@ -180,10 +210,12 @@ void hp_lists_tick(hp_hosts_t *hosts, hp_host_entry_t *host, uint64_t now)
         host->list_at = HP_NEVER;
         host->list_waiters = NULL;
         tell(waiters, HP_E_UNREACHABLE, &err);
-    } else if (hosts->listing >= LISTING)
-        host->list_at = now + SOON_MS;
-    else
+    } else if (!has_place(hosts, host, now)) {
+        host->list_waits = true;
+        host->list_at = now + hosts->times.list_long;
+    } else {
         start(hosts, host, now);
+    }
 }
 
 /* Whether the host said that its list is another one than the one that is stored. */

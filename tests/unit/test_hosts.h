@@ -38,6 +38,7 @@ typedef struct fake {
     const char *tag;      /* "list" of the reply to /hostpair; NULL: an older host */
     int64_t hashed_bytes; /* with a tag */
     bool mute;            /* accepts, and never answers */
+    bool list_hangs;      /* never answers GET /list */
     int probes, lists, unchanged;
     unsigned open;
 } fake_t;
@@ -134,6 +135,8 @@ static inline void fake_answer_list(fake_t *fake, fake_client_t *client)
 {
     char head[400], tag[128];
     fake->lists++;
+    if (fake->list_hangs)
+        return;
     snprintf(tag, sizeof tag, "If-None-Match: %s\r\n", fake->list_etag != NULL ? fake->list_etag : "-");
     if (fake->list == NULL) {
         fake_send(client, "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", "", 0, false);
@@ -287,6 +290,7 @@ static const hp_hosts_times_t quick = {.silent = 200,
                                        .waiting = 60,
                                        .again = 20,
                                        .list = 60000,
+                                       .list_long = 100,
                                        .hashing = 100,
                                        .hashing_waiting = 30};
 

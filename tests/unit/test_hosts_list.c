@@ -73,6 +73,36 @@ static void a_broken_transfer_leaves_the_old_list(void **state)
     fake_stop(&fake);
 }
 
+static void slow_hosts_keep_no_other_list_from_coming(void **state)
+{
+    enum { SLOW = 12, SAME = 4 }; /* the last ones at one address */
+    net_t *net = *state;
+    fake_t slow[SLOW], fake = {.id = ID_A, .name = "z", .list = "{\"path\":\"a\",\"size\":2}\n"};
+    char ids[SLOW][33], address[32], out[1000];
+    uint64_t begun = hp_clock_ms();
+    int asked = 0, same = 0;
+    for (int i = 0; i < SLOW; i++) {
+        snprintf(ids[i], sizeof ids[i], "%032x", 0x100 + i);
+        snprintf(address, sizeof address, "127.0.0.%d", 2 + HP_MIN(i, SLOW - SAME));
+        slow[i] = (fake_t){.id = ids[i], .list_hangs = true};
+        fake_start(&net->loop, &slow[i], address, 0);
+        assert_int_equal(add_host(net, address, slow[i].port).status, 0);
+    }
+    fake_start(&net->loop, &fake, "127.0.0.1", 0);
+    assert_int_equal(add_host(net, "127.0.0.1", fake.port).status, 0);
+    wait_until(net, net->events[HP_HOST_LISTED] == 1);
+    assert_string_equal(listed(net, ID_A, out), "a");
+    assert_in_range(hp_clock_ms() - begun, 0, 10000); /* before any of the slow ones is given up */
+    for (int i = 0; i < SLOW; i++) {
+        asked += slow[i].lists;
+        same += i >= SLOW - SAME ? slow[i].lists : 0;
+        fake_stop(&slow[i]);
+    }
+    assert_true(asked >= 4);
+    fake_stop(&fake);
+    print_message("%d slow lists, %d of them at one address\n", asked, same);
+}
+
 static void a_refusal_is_told_in_words(void **state)
 {
     net_t *net = *state;
@@ -302,6 +332,7 @@ int main(void)
         T(a_list_is_fetched_when_a_host_is_found),
         T(an_unchanged_list_is_not_sent_again),
         T(a_broken_transfer_leaves_the_old_list),
+        T(slow_hosts_keep_no_other_list_from_coming),
         T(a_refusal_is_told_in_words),
         T(the_list_of_an_old_host_is_names_without_sizes),
         T(bad_lines_are_passed_over_and_the_rest_is_kept),
