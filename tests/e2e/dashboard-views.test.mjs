@@ -28,6 +28,12 @@ import { startLink } from "./link.mjs";
 /** @typedef {import("./harness.mjs").Hostpair} Hostpair */
 /** @typedef {import("playwright-core").Page} Page */
 
+/**
+ * What the page shows of a refusal below the field that it names.
+ * @param {import("./harness.mjs").Reply} refused
+ */
+const shown = (refused) => refused.json.detail.replace(/^[a-z_]+: /, "This ");
+
 describe("dashboard views", { skip }, () => {
     /** @type {Hostpair} */
     let a;
@@ -164,7 +170,10 @@ describe("dashboard views", { skip }, () => {
         const refused = await b.api("/settings", { method: "PATCH", json: { share_folder: "not absolute" } });
         await page.getByLabel("共享文件夹").fill("not absolute");
         await page.keyboard.press("Tab");
-        await page.locator(".field .error").getByText(`值无效（${refused.json.detail}）`).waitFor();
+        await page
+            .locator(".field .error")
+            .getByText(`值无效（${shown(refused)}）`)
+            .waitFor();
     });
 
     test("shows the theme that was set, and the server's sentence for a bad setting", async (t) => {
@@ -180,7 +189,7 @@ describe("dashboard views", { skip }, () => {
         assert.equal(refused.status, 422);
         await page.getByLabel("Shared folder").fill("not absolute");
         await page.keyboard.press("Tab");
-        await page.locator(".field .error").getByText(refused.json.detail, { exact: true }).waitFor();
+        await page.locator(".field .error").getByText(shown(refused), { exact: true }).waitFor();
     });
 
     test("adds files to the share in pieces, asks when a name is taken, and deletes them", async (t) => {
@@ -432,7 +441,7 @@ describe("dashboard views", { skip }, () => {
         await assertAccessible(page, "messages");
         await page.getByRole("textbox", { name: "Message to studio" }).fill("too long");
         await page.keyboard.press("Enter");
-        await page.getByRole("alert").getByText("text: has more than 4000 characters").waitFor();
+        await page.getByRole("alert").getByText("This has more than 4000 characters").waitFor();
         assert.equal(await page.getByRole("textbox", { name: "Message to studio" }).inputValue(), "too long");
     });
 
@@ -520,6 +529,10 @@ describe("dashboard views", { skip }, () => {
         await page.locator(".uplot canvas").waitFor();
         await page.getByRole("button", { name: "5 min" }).click();
         await page.locator(".uplot canvas").waitFor();
+        await page.setViewportSize({ width: 390, height: 800 });
+        const wide = await page.evaluate(() => document.documentElement.scrollWidth);
+        assert.equal(wide, 390, "the table scrolls in itself, the page does not");
+        await page.setViewportSize({ width: 1280, height: 800 });
         await page.getByRole("navigation").getByRole("link", { name: "Share" }).click();
         await page.getByRole("heading", { name: "Being downloaded from here" }).waitFor();
         const readers = page.locator(".readers li");

@@ -109,7 +109,8 @@ describe("dashboard", { skip }, () => {
             assert.ok(reply.status === 422 || reply.status === 502, `${address}: ${reply.status}`);
             await page.getByLabel("Address").fill(address);
             await page.getByRole("button", { name: "Add", exact: true }).click();
-            await page.locator(".field .error").getByText(reply.json.detail, { exact: true }).waitFor();
+            const sentence = reply.json.detail.replace(/^address: /, "");
+            await page.locator(".field .error").getByText(sentence, { exact: true }).waitFor();
         }
         await page.keyboard.press("Escape");
         assert.equal(await page.locator("dialog").count(), 0);
@@ -208,6 +209,14 @@ describe("dashboard", { skip }, () => {
         await page.getByRole("button", { name: "Resume all" }).click();
         await page.locator('[data-state="running"]').first().waitFor();
 
+        await waitState(b, one.id, (d) => d.done_bytes > 0);
+        await page
+            .locator(`[data-download="${one.id}"]`)
+            .getByText(/[1-9]\d* %/)
+            .waitFor();
+        await page.getByRole("button", { name: "Cancel one.bin" }).click();
+        await page.getByRole("button", { name: "Go back" }).click();
+        assert.equal(await page.locator("dialog").count(), 0);
         await page.getByRole("button", { name: "Cancel one.bin" }).click();
         await page.getByRole("button", { name: "Remove the data" }).click();
         await page.locator(`[data-download="${one.id}"]`).waitFor({ state: "detached" });

@@ -3,6 +3,7 @@
 
 import type {
   Chunks,
+  Given,
   Connection,
   Download,
   FilePage,
@@ -123,6 +124,9 @@ export const api = {
   pauseAll: () => change<void>("POST", "/downloads/pause"),
   resumeAll: () => change<void>("POST", "/downloads/resume"),
   chunks: (id: number, signal?: AbortSignal) => get<Chunks>(`/downloads/${id}/chunks`, signal),
+  /** Who gave how much of it, the one that gave the most first. */
+  given: async (id: number, signal?: AbortSignal) =>
+    (await get<{ sources: Given[] }>(`/downloads/${id}/sources`, signal)).sources,
   contentUrl: (id: number) => `${BASE}/downloads/${id}/content`,
 
   /** The first bytes of a file as text, and whether that was all of it. */

@@ -124,6 +124,8 @@ export interface Download {
   id: number;
   name: string;
   path: string;
+  /** A folder with everything below it, not one file. */
+  folder: boolean;
   state: DownloadState;
   reason: string | null;
   size: number | null;
@@ -152,6 +154,12 @@ export interface Chunks {
   chunk_size: number;
   total: number;
   runs: ChunkRun[];
+}
+
+/** What one host gave of a download; the host is null where that is not on record. */
+export interface Given {
+  host: string | null;
+  bytes: number;
 }
 
 export type NewDownload = (

@@ -175,7 +175,7 @@ function Confirm({ question }: { question: Dialog & { kind: "confirm" } }) {
         </p>
       )}
       <div class="row end wrap">
-        <Button label={t("cancel.dialog")} onClick={close} />
+        <Button label={question.dismiss ?? t("cancel.dialog")} onClick={close} />
         {question.choices.map((choice) => (
           <Button
             key={choice.label}

@@ -28,7 +28,11 @@ function decode(text: string): string {
 }
 
 export const route = signal<Route>(parse(location.hash));
-addEventListener("hashchange", () => (route.value = parse(location.hash)));
+addEventListener("hashchange", () => {
+  route.value = parse(location.hash);
+  // A dialog belongs to what was shown: the browser's "back" closes it.
+  dialog.value = null;
+});
 
 /** The address of a view; segments are encoded here. */
 export function href(...segments: (string | number)[]): string {
@@ -66,10 +70,17 @@ export function dismiss(id: number): void {
   notices.value = notices.value.filter((notice) => notice.id !== id);
 }
 
+/** The server's sentence without the API's name of the field that it is about: it stands below that field. */
+function withoutField(error: ApiError): string {
+  if (error.code !== "invalid") return error.message;
+  const text = error.message.replace(/^[a-z_]+: /, "").replace(/^(?=(is|has|holds) )/, "This ");
+  return text.slice(0, 1).toUpperCase() + text.slice(1);
+}
+
 /** An error as a sentence. */
 export function sentence(error: unknown): string {
   if (error instanceof ApiError) {
-    return error.status === 0 ? t("error.unreachable") : explain(error.code, error.message);
+    return error.status === 0 ? t("error.unreachable") : explain(error.code, withoutField(error));
   }
   return error instanceof Error ? error.message : String(error);
 }
@@ -133,6 +144,8 @@ export type Dialog =
       kind: "confirm";
       title: string;
       text: string;
+      /** What the button says that changes nothing; "Cancel" without it. */
+      dismiss?: string;
       choices: { label: string; danger?: boolean; run: () => Promise<unknown> | void }[];
     }
   | { kind: "preview"; download: number }

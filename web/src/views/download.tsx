@@ -9,10 +9,19 @@ import { Button, Empty, Facts, Loading, Progress } from "../parts/bits";
 import { ChunkMap, SOURCE_STYLES, Swatch } from "../parts/chunkmap";
 import { DigestFact } from "../parts/digest";
 import { Icon } from "../parts/icons";
-import { downloads, hostName } from "../state/store";
+import { downloads, hostName, hosts } from "../state/store";
 import { attempt, copy, go, href, sentence } from "../state/ui";
-import type { Chunks, Download, DownloadSource } from "../types";
-import { MainAction, StateLabel, isOpen, reasonOf, removeDownload, share, shownState } from "./downloads";
+import type { Chunks, Download, DownloadSource, Given } from "../types";
+import {
+  MainAction,
+  StateLabel,
+  isOpen,
+  reasonOf,
+  removalOf,
+  removeDownload,
+  share,
+  shownState,
+} from "./downloads";
 
 /** How often the map is asked for while it changes, milliseconds. */
 const MAP_MS = 1000;
@@ -30,6 +39,7 @@ export function DownloadDetails({ id }: { id: number }) {
     );
   }
   const reason = reasonOf(download);
+  const removal = removalOf(download);
   return (
     <article class="details" data-details={id} data-state={download.state}>
       <header>
@@ -65,16 +75,20 @@ export function DownloadDetails({ id }: { id: number }) {
           />
         )}
         <Button
-          icon={download.state === "done" ? "close" : "trash"}
+          icon={removal.icon}
           kind="quiet"
-          label={download.state === "done" ? t("forget") : t("cancel.short")}
+          label={removal.label}
           onClick={() => removeDownload(download)}
         />
       </div>
-      <ChunkSection download={download} />
+      {download.state === "done" ? (
+        <GivenSection key={`${id} ${download.finished_at}`} download={download} />
+      ) : (
+        <ChunkSection download={download} />
+      )}
       {!["done", "cancelled"].includes(download.state) && <Limits download={download} />}
       <Facts items={facts(download)} />
-      {download.state === "done" && download.files_total <= 1 && (
+      {download.state === "done" && !download.folder && (
         <DigestFact key={id} load={(algorithm) => api.downloadDigest(id, algorithm)} />
       )}
     </article>
@@ -110,7 +124,7 @@ function facts(download: Download): [string, preact.ComponentChildren][] {
     ],
     [t("fact.path"), <span class="breakable">{download.path}</span>],
   ];
-  if (download.files_total > 1)
+  if (download.folder)
     items.push([t("fact.files"), `${count(download.files_done)} / ${count(download.files_total)}`]);
   if (download.chunks_total > 0) {
     const each = download.chunk_size ? ` × ${count(download.chunk_size / 1048576)} MiB` : "";
@@ -188,8 +202,7 @@ function ChunkSection({ download }: { download: Download }) {
     let shown = "";
     const ask = async (): Promise<void> => {
       const now = `${live.current.state} ${live.current.chunks_done} ${live.current.done_bytes}`;
-      const wanted = now !== shown && live.current.state !== "done";
-      if (wanted && document.visibilityState === "visible") {
+      if (now !== shown && document.visibilityState === "visible") {
         try {
           chunks.value = await api.chunks(id, abort.signal);
           error.value = null;
@@ -225,9 +238,9 @@ function ChunkSection({ download }: { download: Download }) {
   const total = chunks.value?.total ?? 0;
   return (
     <section class="chunks" aria-labelledby="chunks-title">
-      <h2 id="chunks-title">{t(download.state === "done" ? "sources.title" : "chunks.title")}</h2>
+      <h2 id="chunks-title">{t("chunks.title")}</h2>
       {error.value && <p class="bad">{error.value}</p>}
-      {chunks.value && total > 0 && download.state !== "done" && (
+      {chunks.value && total > 0 && (
         <ChunkMap
           chunks={chunks.value}
           styleOf={styleOf}
@@ -248,6 +261,68 @@ function ChunkSection({ download }: { download: Download }) {
         </ul>
       )}
       {names.length === 0 && isOpen(download) && <p class="muted">{t("sources.none")}</p>}
+    </section>
+  );
+}
+
+/** Of more chunks than this the record is not added up: that would keep others from the database for too long. */
+const GIVEN_MAX = 200_000;
+
+/** Who gave how much of a finished download, also long after. */
+function GivenSection({ download }: { download: Download }) {
+  const given = useSignal<Given[]>([]);
+  const error = useSignal<string | null>(null);
+  const { id } = download;
+  useEffect(() => {
+    if (download.chunks_total === 0 || download.chunks_total > GIVEN_MAX) return;
+    const abort = new AbortController();
+    api.given(id, abort.signal).then(
+      // Small files are recorded without their source: who gave nothing but those is not known.
+      (sources) => (given.value = sources.some((one) => one.host !== null) ? sources : []),
+      (reason) => {
+        if (!abort.signal.aborted) error.value = sentence(reason);
+      },
+    );
+    return () => abort.abort();
+  }, [id]);
+  const all = given.value.reduce((sum, one) => sum + one.bytes, 0);
+  const banned = download.sources.filter((source) => source.state === "banned" && source.error);
+  if (all === 0 && banned.length === 0 && !error.value) return null;
+  const name = ({ host }: Given): string =>
+    host === null ? t("unknown") : hosts.get(host) || host.includes(":") ? hostName(host) : t("host.gone");
+  return (
+    <section class="given" aria-labelledby="given-title">
+      <h2 id="given-title">{t("given.title")}</h2>
+      {error.value && <p class="bad">{error.value}</p>}
+      {given.value.length === 1 && <p>{t("given.one", { name: name(given.value[0]!) })}</p>}
+      {given.value.length > 1 && (
+        <>
+          <div class="given-bar" aria-hidden="true">
+            {given.value.map((one, index) => (
+              <span
+                key={one.host}
+                style={{ flexGrow: one.bytes, background: `var(--source-${index % SOURCE_STYLES})` }}
+              />
+            ))}
+          </div>
+          <ul class="sources" aria-label={t("given.title")}>
+            {given.value.map((one, index) => (
+              <li key={one.host}>
+                <Swatch style={index % SOURCE_STYLES} />
+                <span class="source-name">{name(one)}</span>
+                <span />
+                <span class="source-speed muted">{percent(one.bytes, all)}</span>
+                <span class="source-bytes">{bytes(one.bytes)}</span>
+              </li>
+            ))}
+          </ul>
+        </>
+      )}
+      {banned.map((source) => (
+        <p key={keyOf(source)} class="bad small">
+          {hostName(keyOf(source))}: {source.error}
+        </p>
+      ))}
     </section>
   );
 }

@@ -5,7 +5,7 @@ import { api } from "../api";
 import { bytes, duration, percent, speed } from "../format";
 import { type Key, explain, t } from "../i18n";
 import { Button, Empty, Loading, Menu, Progress, SearchBox, Segments } from "../parts/bits";
-import { Icon, fileIcon, kindOf } from "../parts/icons";
+import { Icon, type IconName, fileIcon, kindOf } from "../parts/icons";
 import { VirtualList } from "../parts/virtual";
 import { downloads, hostName, speeds } from "../state/store";
 import { attempt, dialog, filter, go, href, narrow, notify, search } from "../state/ui";
@@ -32,7 +32,7 @@ export function DownloadsView({ selected }: { selected: number | null }) {
       .sort((a, b) => b.id - a.id)
       .map((one) => one.id);
   });
-  const running = useComputed(() => downloads.all().filter(isOpen).length);
+  const open = useComputed(() => downloads.all().filter(isOpen).length);
   const paused = useComputed(() => downloads.all().filter((one) => one.state === "paused").length);
   const finished = useComputed(() => downloads.all().filter((one) => one.state === "done").length);
   const all = downloads.ids.value.length;
@@ -50,22 +50,26 @@ export function DownloadsView({ selected }: { selected: number | null }) {
       <div class="split-main">
         <div class="view-head">
           <h1 id="view-title">{t("downloads.title")}</h1>
-          {all > 0 && <Summary running={running.value} />}
+          {all > 0 && <Summary short={detail} />}
           <div class="row end">
-            <Button
-              icon="pause"
-              iconOnly={narrow.value || detail}
-              label={t("pause.all")}
-              disabled={running.value === 0}
-              onClick={() => void attempt(api.pauseAll)}
-            />
-            <Button
-              icon="play"
-              iconOnly={narrow.value || detail}
-              label={t("resume.all")}
-              disabled={paused.value === 0}
-              onClick={() => void attempt(api.resumeAll)}
-            />
+            {all > 0 && (
+              <>
+                <Button
+                  icon="pause"
+                  iconOnly={narrow.value || detail}
+                  label={t("pause.all")}
+                  disabled={open.value === 0}
+                  onClick={() => void attempt(api.pauseAll)}
+                />
+                <Button
+                  icon="play"
+                  iconOnly={narrow.value || detail}
+                  label={t("resume.all")}
+                  disabled={paused.value === 0}
+                  onClick={() => void attempt(api.resumeAll)}
+                />
+              </>
+            )}
             {finished.value > 0 && (
               <Menu
                 label={t("more")}
@@ -152,14 +156,21 @@ function clearFinished(): void {
   });
 }
 
-function Summary({ running }: { running: number }) {
+/** How many are under way, how fast, and how many wait for their turn or a source. */
+function Summary({ short }: { short: boolean }) {
   const down = speeds.value.down_bps;
-  return (
-    <p class="muted">
-      {running === 0 ? t("downloads.idle") : t("downloads.running", { n: running })}
-      {running > 0 && down > 0 && ` · ${speed(down)}`}
-    </p>
-  );
+  let running = 0;
+  let waiting = 0;
+  for (const one of downloads.all()) {
+    if (!isOpen(one)) continue;
+    if (one.state === "queued" || shownState(one) === "waiting") waiting++;
+    else running++;
+  }
+  const parts: string[] = [];
+  if (running > 0) parts.push(t("downloads.running", { n: running }));
+  if (running > 0 && down > 0 && !short) parts.push(speed(down));
+  if (waiting > 0) parts.push(t("downloads.waiting", { n: waiting }));
+  return <p class="muted">{parts.join(" · ") || t("downloads.idle")}</p>;
 }
 
 /** The one line below a download's name: how far, how fast, how long, from whom. */
@@ -167,9 +178,10 @@ export function progressLine(download: Download): string {
   const parts: string[] = [];
   const { size, done_bytes: done } = download;
   if (download.state === "done") parts.push(bytes(size));
-  else if (size === null) parts.push(bytes(done));
-  else parts.push(t("progress.of", { size: bytes(size), percent: percent(done, size) }));
-  if (download.files_total > 1) {
+  else if (size === null) {
+    if (done > 0) parts.push(bytes(done));
+  } else parts.push(t("progress.of", { size: bytes(size), percent: percent(done, size) }));
+  if (download.folder) {
     parts.push(
       download.state === "done"
         ? t("files.count", { n: download.files_total })
@@ -212,15 +224,19 @@ export function shownState(download: Download): Download["state"] | "waiting" {
   return idle ? "waiting" : download.state;
 }
 
-export function StateLabel({ download }: { download: Download }) {
+export function StateLabel({ download, text }: { download: Download; text?: string | undefined }) {
   const state = shownState(download);
-  return <span class={`state ${state}`}>{t(`download.${state}` as Key)}</span>;
+  return (
+    <span class={`state ${state}`}>
+      <span class="ellipsis">{text ?? t(`download.${state}` as Key)}</span>
+    </span>
+  );
 }
 
 /** How much is here, from 0 to 1; null while it runs and nobody knows. */
 export function share(download: Download): number | null {
   if (download.state === "done") return 1;
-  if (download.size === null) return download.state === "running" ? null : 0;
+  if (download.size === null) return shownState(download) === "running" ? null : 0;
   return download.size > 0 ? download.done_bytes / download.size : 0;
 }
 
@@ -260,7 +276,7 @@ export function MainAction({ download, full = false }: { download: Download; ful
       />
     );
   }
-  if (download.files_total > 1) return null;
+  if (download.folder) return null;
   const shown = kindOf(download.name, null) !== "other";
   if (shown) {
     return (
@@ -286,6 +302,17 @@ export function MainAction({ download, full = false }: { download: Download; ful
   );
 }
 
+/** Nothing is under way that could be cancelled. */
+const hasEnded = (download: Download): boolean => ["done", "failed", "cancelled"].includes(download.state);
+
+/** What taking it off the list means: of one that goes on, its end. */
+export const removalOf = (download: Download): { icon: IconName; label: string; name: string } => {
+  const { name } = download;
+  return hasEnded(download)
+    ? { icon: "close", label: t("forget"), name: t("download.forget", { name }) }
+    : { icon: "trash", label: t("cancel.short"), name: t("cancel.of", { name }) };
+};
+
 /** Takes a download off the list, after a question where data would go with it. */
 export function removeDownload(download: Download): void {
   const { id, name } = download;
@@ -295,14 +322,15 @@ export function removeDownload(download: Download): void {
     notify("info", t("download.removed", { name }));
     if (location.hash === href("downloads", id)) go("downloads");
   };
-  if (download.state === "done") {
-    void attempt(() => remove("keep"));
+  if (download.state === "done" || download.done_bytes === 0) {
+    void attempt(() => remove(download.state === "done" ? "keep" : "remove"));
     return;
   }
   dialog.value = {
     kind: "confirm",
-    title: t("cancel.title", { name }),
+    title: t(hasEnded(download) ? "forget.title" : "cancel.title", { name }),
     text: t("cancel.text", { size: bytes(download.done_bytes) }),
+    dismiss: t("cancel.back"),
     choices: [
       { label: t("cancel.keep"), run: () => remove("keep") },
       { label: t("cancel.remove"), danger: true, run: () => remove("remove") },
@@ -313,7 +341,11 @@ export function removeDownload(download: Download): void {
 function DownloadRow({ id, current }: { id: number; current: boolean }) {
   const download = downloads.get(id);
   if (!download) return null;
+  const removal = removalOf(download);
   const reason = reasonOf(download);
+  const waits = shownState(download) === "waiting" ? waitingFor(download) : undefined;
+  const why = reason && !waits && (reason.bad || download.speed_bps === 0) ? reason.text : "";
+  const line = [why, progressLine(download)].filter((part) => part !== "").join(" · ");
   return (
     <div
       class={current ? "download current" : "download"}
@@ -321,7 +353,7 @@ function DownloadRow({ id, current }: { id: number; current: boolean }) {
       data-download={id}
       data-state={download.state}
     >
-      <Icon name={download.files_total > 1 ? "folder" : fileIcon(download.name, null)} size={24} />
+      <Icon name={download.folder ? "folder" : fileIcon(download.name, null)} size={24} />
       <div class="download-main">
         <div class="download-name">
           <a
@@ -337,7 +369,7 @@ function DownloadRow({ id, current }: { id: number; current: boolean }) {
               <span class="hidden">{t("verified")}</span>
             </span>
           )}
-          {download.priority !== 0 && (
+          {download.priority !== 0 && download.state !== "done" && (
             <span class="tag">{download.priority > 0 ? t("priority.high") : t("priority.low")}</span>
           )}
         </div>
@@ -349,13 +381,9 @@ function DownloadRow({ id, current }: { id: number; current: boolean }) {
           />
         )}
         <p class="download-line">
-          <StateLabel download={download} />
-          <span
-            class={reason?.bad ? "bad" : "muted"}
-            title={download.reason ?? reason?.text ?? progressLine(download)}
-          >
-            {reason && (reason.bad || download.speed_bps === 0) ? `${reason.text} · ` : ""}
-            {progressLine(download)}
+          <StateLabel download={download} text={waits} />
+          <span class={reason?.bad ? "bad" : "muted"} title={download.reason ?? (why || line)}>
+            {line}
           </span>
         </p>
       </div>
@@ -363,10 +391,10 @@ function DownloadRow({ id, current }: { id: number; current: boolean }) {
         <MainAction download={download} />
         {!narrow.value && (
           <Button
-            icon={download.state === "done" ? "close" : "trash"}
+            icon={removal.icon}
             kind="quiet"
             iconOnly
-            label={t(download.state === "done" ? "download.forget" : "cancel.of", { name: download.name })}
+            label={removal.name}
             onClick={() => removeDownload(download)}
           />
         )}
