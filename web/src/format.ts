@@ -56,6 +56,10 @@ export function bytes(value: number | null | undefined): string {
   return `${number(value, unit > 0 && value < 99.95 ? 1 : 0)} ${UNITS[unit]}`;
 }
 
+/** How many files, and how large in all. */
+export const amount = (files: number, size: number): string =>
+  t("files.amount", { files: t("files.count", { n: files }), size: bytes(size) });
+
 export const speed = (value: number): string => `${bytes(value)}/s`;
 export const count = (value: number | null | undefined): string =>
   value === null || value === undefined || value < 0 ? "–" : number(value, 0);

@@ -116,11 +116,14 @@ export function Field({
   label,
   help,
   error,
+  inline = false,
   children,
 }: {
   label: string;
   help?: string;
   error?: string | undefined;
+  /** The label stands beside the control, as for a check box. */
+  inline?: boolean;
   children: (attributes: {
     id: string;
     "aria-describedby"?: string;
@@ -130,7 +133,7 @@ export function Field({
   const id = useId();
   const described = [help ? `${id}-help` : "", error ? `${id}-error` : ""].filter(Boolean).join(" ");
   return (
-    <div class="field">
+    <div class={inline ? "field inline" : "field"}>
       <label for={id}>{label}</label>
       {children({
         id,

@@ -24,7 +24,7 @@ export function startKeys(): void {
     const target = event.target as HTMLElement;
     if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented || event.isComposing) return;
     if (
-      dialog.peek() !== null ||
+      document.querySelector("dialog[open]") ||
       target.closest("input:not([type=checkbox]), textarea, select, [contenteditable]")
     )
       return;

@@ -3,7 +3,7 @@
 import { useComputed } from "@preact/signals";
 import { useRef } from "preact/hooks";
 import { api } from "../api";
-import { ago, bytes, clockOffset, clockThere, rtt } from "../format";
+import { ago, amount, clockOffset, clockThere, rtt } from "../format";
 import { type Key, t } from "../i18n";
 import { Button, Empty, Facts, Loading, Menu, type MenuItem, Progress, SearchBox } from "../parts/bits";
 import { peerUrl } from "../parts/dialogs";
@@ -117,9 +117,7 @@ function ThisHost() {
         <p class="muted small">{t("self.offers")}</p>
         <p class="self-offer">
           <a href={href("share")}>
-            {now.share.files === 0
-              ? t("self.offers.none")
-              : `${t("files.count", { n: now.share.files })}, ${bytes(now.share.bytes)}`}
+            {now.share.files === 0 ? t("self.offers.none") : amount(now.share.files, now.share.bytes)}
           </a>
         </p>
         <p class="muted small breakable">
@@ -240,7 +238,7 @@ export function offerOf(host: Host): string {
   if (host.files === null || host.files < 0)
     return t(host.listing ? "hosts.offer.listing" : "hosts.offer.unknown");
   if (host.files === 0) return t("hosts.offer.none");
-  return `${t("files.count", { n: host.files })}${host.bytes ? `, ${bytes(host.bytes)}` : ""}`;
+  return host.bytes ? amount(host.files, host.bytes) : t("files.count", { n: host.files });
 }
 
 function HostCard({ id }: { id: string }) {

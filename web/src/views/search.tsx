@@ -53,6 +53,9 @@ export function SearchResults({ query: words }: { query: string }) {
 function Result({ result }: { result: SearchResult }) {
   // The copy to fetch: one whose host answers, if there is one.
   const best = result.copies.find((copy) => hosts.get(copy.host)?.state === "online") ?? result.copies[0];
+  const places = result.copies.filter(
+    (copy, index, all) => all.findIndex((other) => other.host === copy.host) === index,
+  );
   return (
     <li>
       <Icon name={fileIcon(result.name, null)} />
@@ -60,7 +63,7 @@ function Result({ result }: { result: SearchResult }) {
         <span class="result-name">{result.name}</span>
         <span class="muted">
           {bytes(result.size)} ·{" "}
-          {result.copies.slice(0, 3).map((copy, index) => (
+          {places.slice(0, 3).map((copy, index) => (
             <>
               {index > 0 && ", "}
               <a href={href("hosts", copy.host, ...copy.path.split("/").slice(0, -1))} title={copy.path}>
@@ -68,7 +71,7 @@ function Result({ result }: { result: SearchResult }) {
               </a>
             </>
           ))}
-          {result.copies.length > 3 && ` +${result.copies.length - 3}`}
+          {places.length > 3 && ` +${places.length - 3}`}
         </span>
       </div>
       {best && (

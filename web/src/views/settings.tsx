@@ -66,19 +66,17 @@ export function SettingsView() {
               ]}
             />
             {canTell() && (
-              <div class="field">
-                <p class="field-label">{t("settings.tell")}</p>
-                <label class="switch">
+              <Field label={t("settings.tell")} help={t("tell.help")} inline>
+                {(attributes) => (
                   <input
+                    {...attributes}
                     type="checkbox"
                     role="switch"
                     checked={telling.value}
-                    aria-label={t("settings.tell")}
                     onChange={(event) => void tell(event.currentTarget.checked)}
                   />
-                </label>
-                <p class="help">{t("tell.help")}</p>
-              </div>
+                )}
+              </Field>
             )}
           </fieldset>
         </>
@@ -193,7 +191,7 @@ function LimitSetting({ name }: { name: "down_limit_bps" | "up_limit_bps" }) {
 function SwitchSetting({ name, help }: { name: "scan" | "beacon"; help: Key }) {
   const error = useSignal<string | undefined>(undefined);
   return (
-    <Field label={label(name)} help={t(help)} error={error.value}>
+    <Field label={label(name)} help={t(help)} error={error.value} inline>
       {(attributes) => (
         <input
           {...attributes}

@@ -3,7 +3,7 @@
 import { useSignal } from "@preact/signals";
 import { useEffect, useMemo, useRef } from "preact/hooks";
 import { api } from "../api";
-import { bytes, percent, speed } from "../format";
+import { amount, bytes, percent, speed } from "../format";
 import { t } from "../i18n";
 import { Button, Empty, Menu, Modal, Progress, SearchBox } from "../parts/bits";
 import { DigestFact } from "../parts/digest";
@@ -43,11 +43,7 @@ export function ShareView({ folder }: { folder: string }) {
     <section class="view" aria-labelledby="view-title">
       <div class="view-head">
         <ShareCrumbs folder={folder} />
-        {share && (
-          <p class="muted breakable">
-            {t("files.count", { n: share.files })}, {bytes(share.bytes)}
-          </p>
-        )}
+        {share && folder === "" && <p class="muted">{amount(share.files, share.bytes)}</p>}
         <div class="row end">
           <Button icon="folder" label={t("share.offer.folder")} onClick={() => folders.current?.click()} />
           <Button
@@ -68,7 +64,7 @@ export function ShareView({ folder }: { folder: string }) {
         </div>
       </div>
       <p class="muted share-folder">
-        {share?.folder}
+        {share && (folder === "" ? share.folder : join(share.folder, folder))}
         <span class="drop-hint"> · {t("self.drop")}</span>
       </p>
       {share && share.hashed_bytes < share.bytes && (
