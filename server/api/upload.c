@@ -4,7 +4,8 @@
  * in a part file beside the target, whose name holds the file's total size: pieces of another size never
  * meet. The last piece syncs it and renames it over the target in one step, so nobody ever sees half a file.
  * A piece at 0 starts over; one that overlaps what is there already (its answer was lost) is written again;
- * one that would leave a gap is refused (409). "bytes * /TOTAL" (without the space) asks how much is there.
+ * one that would leave a gap is refused (409). "bytes * /TOTAL" (without the space) asks how much is there;
+ * never all of it, as it takes a piece to make the file.
  * "If-None-Match: *" refuses each of these (412) when a file of that name stands there already.
  *
  * A folder with files in it is removed only when "recursive=true" says so: what asks a person first is the
@@ -141,6 +142,8 @@ static int take_piece(upload_t *upload, int parent)
         return disk_error(&upload->err, part, upload->path);
     int rc = fstat(part, &st) == 0 ? 0 : -errno;
     upload->received = rc == 0 ? (uint64_t)st.st_size : 0;
+    if (upload->ask && upload->received >= upload->total)
+        upload->received = upload->total - 1; /* hostpair was ended before it could make it the file */
     if (rc == 0 && !upload->ask && upload->first > upload->received) {
         rc = hp_err_set(&upload->err, HP_E_CONFLICT, "%llu bytes of this file are here: go on at byte %llu",
                         (unsigned long long)upload->received, (unsigned long long)upload->received);

@@ -79,6 +79,18 @@ static void an_upload_tells_how_much_is_there_and_goes_on(void **state)
     assert_shared("f.bin", "0123456789");
 }
 
+static void an_upload_that_is_whole_but_no_file_can_be_ended(void **state)
+{
+    (void)state;
+    write_file(path_in("share/.f.bin.4611686018427387914.hostpair-part"), "0123456789");
+    reply_t reply = put("f.bin", "*/10", "");
+    assert_int_equal(reply.status, 202);
+    assert_int_equal(number_of(&reply, "received"), 9);
+    done(&reply);
+    assert_int_equal(put_status("f.bin", "9-9/10", "9"), 201);
+    assert_shared("f.bin", "0123456789");
+}
+
 static void a_piece_that_leaves_a_gap_is_refused(void **state)
 {
     (void)state;
@@ -449,6 +461,7 @@ int main(void)
         TEST(a_small_file_is_put_whole),
         TEST(a_file_comes_in_pieces_and_appears_with_the_last_one),
         TEST(an_upload_tells_how_much_is_there_and_goes_on),
+        TEST(an_upload_that_is_whole_but_no_file_can_be_ended),
         TEST(a_piece_that_leaves_a_gap_is_refused),
         TEST(a_piece_may_be_sent_again),
         TEST(a_piece_at_zero_starts_over),
