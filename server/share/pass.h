@@ -1,12 +1,14 @@
-/* One look at the disk: what is found goes into the index, what is gone goes out of it.
+/* One look at the disk: what is found goes into the index, what is gone goes out of it. Its phases:
  *
- *   walking   pool steps give batches of files; each batch is one store job. At most two jobs are under way,
- * and none is added while the store has much to do, so a walk of a million files neither fills memory nor
- * holds up downloads. sweeping  when everything has been walked: rows of the folders that were read whole but
- * that the walk did not meet are removed, and what is at paths that hold nothing now. New rows are all in by
- * then, so a file that was only moved finds its root again. The rows that were met are one bit each in
- * memory, by the number of the row; rows that have not changed are not written. saving    a walk of
- * everything notes that the index is complete tidying   watches of folders that are gone are removed
+ *     WALKING   Pool steps give batches of files; each batch is one store job. At most two jobs are under
+ *               way, and none is added while the store has much to do, so a walk of a million files neither
+ *               fills memory nor holds up downloads.
+ *     SWEEPING  Rows of the folders that were read whole but that the walk did not meet are removed, and
+ *               what is at paths that hold nothing now. New rows are all in by then, so a file that was only
+ *               moved finds its root again. The rows that were met are one bit each in memory, by the number
+ *               of the row; rows that have not changed are not written.
+ *     SAVING    A walk of everything notes that the index is complete.
+ *     TIDYING   Watches of folders that are gone are removed.
  *
  * A crash in the middle leaves rows that are not there any more, until the walk at the next start. Loop
  * thread. */
