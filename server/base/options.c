@@ -664,7 +664,7 @@ int hp_address_parse(const char *text, uint16_t default_port, char address[64], 
     }
     if (host_end == NULL || canonical(host, (size_t)(host_end - host), address) != 0 ||
         (text[0] == '[' && strchr(address, ':') == NULL))
-        return hp_err_set(err, HP_E_INVALID, "\"%s\" is no numeric address, with or without a port", text);
+        return hp_err_set(err, HP_E_INVALID, "\"%s\" is no IP address, with or without a port", text);
     *port = default_port;
     if (*after == '\0')
         return 0;

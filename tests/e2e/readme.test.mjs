@@ -65,7 +65,7 @@ const shared = (other) =>
     );
 
 test("the curl examples work as printed", { timeout: 60_000 }, async (t) => {
-    const commands = examples("From the command line");
+    const commands = examples("With curl");
     assert.ok(commands.length >= 8, `${commands.length} examples`);
 
     const other = await startHostpair({ t, name: "other" });
@@ -96,7 +96,7 @@ test("the curl examples work as printed", { timeout: 60_000 }, async (t) => {
 });
 
 test("the examples of people work as printed", { timeout: 60_000 }, async (t) => {
-    const commands = examples("People");
+    const commands = examples("Messages and connections");
     assert.ok(commands.length >= 8, `${commands.length} examples`);
     const other = await startHostpair({ t, name: "other" });
     const own = await startHostpair({ t, name: "own" });
