@@ -232,6 +232,26 @@ int hp_part_open(const char *base, const char *path, const char *name, const hp_
     return rc;
 }
 
+/* 0 or a negative errno: -EEXIST when the name is taken. */
+static int rename_to_free(int folder, const char *from, const char *to)
+{
+    if (renameat2(folder, from, folder, to, RENAME_NOREPLACE) == 0)
+        return 0;
+    if (errno != EINVAL && errno != ENOSYS)
+        return -errno;
+    /* A file system without RENAME_NOREPLACE: a link does not replace either. The name is this file's already
+     * when a crash came before the part's was taken away. */
+    struct stat part, named;
+    if (linkat(folder, from, folder, to, 0) != 0) {
+        int rc = -errno;
+        if (rc != -EEXIST || fstatat(folder, from, &part, AT_SYMLINK_NOFOLLOW) != 0 ||
+            fstatat(folder, to, &named, AT_SYMLINK_NOFOLLOW) != 0 || part.st_dev != named.st_dev ||
+            part.st_ino != named.st_ino)
+            return rc;
+    }
+    return unlinkat(folder, from, 0) == 0 ? 0 : -errno;
+}
+
 /* Renames or links to the first free candidate; from is a name in folder, or NULL to link the unnamed fd. */
 static int take_name(int folder, int fd, const char *from, const char *path, char final_name[HP_NAME_MAX + 1],
                      hp_err_t *err)
@@ -241,21 +261,14 @@ static int take_name(int folder, int fd, const char *from, const char *path, cha
     for (unsigned n = 0; n < CANDIDATES_MAX; n++) {
         hp_path_candidate(hp_path_name(path), n, final_name);
         int rc;
-        if (from == NULL) {
-            rc = linkat(AT_FDCWD, self, folder, final_name, AT_SYMLINK_FOLLOW);
-        } else {
-            rc = renameat2(folder, from, folder, final_name, RENAME_NOREPLACE);
-            if (rc != 0 && (errno == EINVAL || errno == ENOSYS)) {
-                /* A file system without RENAME_NOREPLACE: a link does not replace either. */
-                rc = linkat(folder, from, folder, final_name, 0);
-                if (rc == 0)
-                    rc = unlinkat(folder, from, 0);
-            }
-        }
+        if (from != NULL)
+            rc = rename_to_free(folder, from, final_name);
+        else
+            rc = linkat(AT_FDCWD, self, folder, final_name, AT_SYMLINK_FOLLOW) == 0 ? 0 : -errno;
         if (rc == 0)
             return 0;
-        if (errno != EEXIST)
-            return fail(err, -errno, "giving its name to", path);
+        if (rc != -EEXIST)
+            return fail(err, rc, "giving its name to", path);
     }
     return fail(err, -EEXIST, "finding a free name for", path);
 }

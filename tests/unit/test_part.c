@@ -87,6 +87,15 @@ int fallocate(int fd, int mode, off_t offset, off_t length)
     return -1;
 }
 
+static bool no_noreplace; /* the file system knows no RENAME_NOREPLACE */
+int renameat2(int from_folder, const char *from, int to_folder, const char *to, unsigned flags)
+{
+    if (!no_noreplace)
+        return (int)syscall(SYS_renameat2, from_folder, from, to_folder, to, flags);
+    errno = EINVAL;
+    return -1;
+}
+
 static unsigned folder_syncs;
 int fsync(int fd)
 {
@@ -135,6 +144,26 @@ static void a_name_that_was_taken_meanwhile_is_not_replaced(void **state)
     assert_holds(f, "x.tar.gz", "old");
     assert_holds(f, "x (1).tar.gz", "older");
     assert_holds(f, "x (2).tar.gz", "new");
+    close(fd);
+}
+
+static void a_file_system_that_only_links_replaces_nothing_either(void **state)
+{
+    fixture_t *f = *state;
+    no_noreplace = true;
+    put(f, "x", "old");
+    int fd = make_part(f, "x", "new");
+    /* A crash came between the link and the end of the part's name. */
+    char part[512];
+    snprintf(part, sizeof part, "%s", at(f, f->name));
+    assert_int_equal(link(part, at(f, "x (1)")), 0);
+    assert_int_equal(hp_part_finish(fd, f->base, "x", f->name, f->final_name, &f->err), 0);
+    no_noreplace = false;
+    assert_string_equal(f->final_name, "x (1)");
+    assert_holds(f, "x", "old");
+    assert_holds(f, "x (1)", "new");
+    assert_int_equal(access(at(f, "x (2)"), F_OK), -1);
+    assert_int_equal(access(part, F_OK), -1);
     close(fd);
 }
 
@@ -344,6 +373,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(a_new_file_goes_from_its_part_to_its_name),
         T(a_name_that_was_taken_meanwhile_is_not_replaced),
+        T(a_file_system_that_only_links_replaces_nothing_either),
         T(an_empty_part_of_a_crash_is_taken_up),
         T(a_part_with_bytes_in_it_is_left_alone),
         T(the_recorded_part_is_opened_again),
