@@ -323,6 +323,7 @@ void hp_download_reopen_items(download_t *self)
 
 void hp_download_item_done(download_t *self, item_t *item)
 {
+    self->disk_failures = 0;
     if (!self->row.folder && strcmp(self->row.path, item->row.path) != 0) {
         set_text(&self->row.path, item->row.path);
         set_text(&self->name, hp_path_name(self->row.path));
@@ -356,6 +357,10 @@ void hp_download_disk_failed(download_t *self, int code, const hp_err_t *err)
     snprintf(reason, sizeof reason, "%s (%s)%s", full ? "The disk is full" : "The disk does not work",
              hp_err_text(err), full ? "; it goes on by itself when there is room" : "");
     self->row.disk_wait = full;
+    /* A quota, or a full disk under the database, is not seen in the free bytes: later and later. */
+    uint64_t wait = (uint64_t)DISK_LOOK_MS << HP_MIN(self->disk_failures, 6u);
+    self->disk_at = hp_clock_ms() + (self->disk_failures > 0 ? HP_MIN(wait, (uint64_t)DISK_WAIT_MAX_MS) : 0);
+    self->disk_failures++;
     hp_download_stop(self, HP_DOWNLOAD_PAUSED, reason, full ? HP_E_NO_SPACE : HP_E_DISK, hp_err_text(err));
     hp_transfer_disk_full(self->transfer, self, full, err);
 }

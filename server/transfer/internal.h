@@ -41,8 +41,9 @@
 #define BACKOFF_MAX_MS   30000
 #define DISK_LOOK_MS     1000 /* free space is measured so often */
 #define DISK_MARGIN                                                                                          \
-    (4u * 1024 * 1024) /* bytes that must be free beyond what is missing, to go on by itself */
-#define LEASE_BYTES_MAX (256u * 1024 * 1024)
+    (4u * 1024 * 1024)         /* bytes that must be free beyond what is missing, to go on by itself */
+#define DISK_WAIT_MAX_MS 60000 /* between two tries of a disk that says it has room and does not take it */
+#define LEASE_BYTES_MAX  (256u * 1024 * 1024)
 #define LEASED_MAX                                                                                           \
     (HP_WRITER_BYTES / 4 * 3) /* buffers that leases fill; the others are on their way to the disk */
 #define FIRST_LOOK_BYTES (4u * 1024 * 1024) /* asked for before the size is known */
@@ -233,6 +234,8 @@ struct download {
     bool dirty;             /* people see something new */
     unsigned jobs;          /* store and pool jobs that point here */
     uint64_t disk_need;     /* bytes that must be free before it goes on after a full disk */
+    unsigned disk_failures; /* in a row, without a chunk on record in between */
+    uint64_t disk_at;       /* ms; it does not go on before */
     hp_download_fn removed; /* told when a removal is complete */
     void *removed_arg;
     hp_bucket_t bucket;

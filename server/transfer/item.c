@@ -254,7 +254,6 @@ static void clear_chunks(item_t *self, const left_part_t *left)
     for (source_t *s = self->sources; s != NULL; s = s->next) {
         free(s->etag);
         s->etag = NULL;
-        s->id = 0; /* its row goes with the chunks */
     }
     save_item_t *job = hp_alloc(sizeof *job);
     job->item = self;
@@ -327,7 +326,7 @@ static void take_sources(item_t *self, const load_item_t *job)
     for (size_t i = 0; i < job->source_count; i++) {
         const hp_download_source_row_t *row = &job->sources[i];
         source_t *source = hp_source_get(self, row->host, row->path, web);
-        source->id = row->id;
+        source->id = source->stored_id = row->id;
         if (source->etag == NULL && row->etag != NULL)
             source->etag = hp_strdup(row->etag);
         if (source->set_aside == NULL && row->set_aside != NULL) {
@@ -446,6 +445,8 @@ static void on_chunk_saved(void *arg, int status, const hp_err_t *err)
         if (n < item->done.size && hp_bitmap_clear(&item->done, n))
             item->done_bytes -= hp_item_chunk_bytes(item, n);
         hp_download_disk_failed(item->download, status, err);
+    } else {
+        item->download->disk_failures = 0;
     }
     item->unsaved--;
     item->busy--;

@@ -239,7 +239,8 @@ static void on_disk_looked(uv_work_t *work, int status)
         if (status != 0 || folder == NULL || folder->status != 0)
             continue;
         d->device = folder->device;
-        if (waits_for_disk(d) && folder->bytes >= HP_MAX(d->disk_need, (uint64_t)DISK_MARGIN)) {
+        if (waits_for_disk(d) && hp_clock_ms() >= d->disk_at &&
+            folder->bytes >= HP_MAX(d->disk_need, (uint64_t)DISK_MARGIN)) {
             promise_room(job, d);
             d->row.disk_wait = false;
             hp_download_set_state(d, HP_DOWNLOAD_QUEUED, "There is room on the disk again", 0, "");
@@ -463,6 +464,7 @@ void hp_transfer_pause(hp_transfer_t *self, int64_t id, hp_download_fn done, voi
 static void resume(download_t *download)
 {
     download->row.disk_wait = false;
+    download->disk_failures = 0;
     for (peer_t *peer = download->peers; peer != NULL; peer = peer->next)
         peer->retry_at = peer->failures = 0;
     hp_download_set_state(download, HP_DOWNLOAD_QUEUED, "", 0, "");

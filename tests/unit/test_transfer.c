@@ -345,6 +345,8 @@ static atomic_int reservations;
 static uv_sem_t reservation_goes_on;
 static _Atomic off_t free_on_disk = -1; /* what statvfs(2) says in this program; -1: the truth */
 
+static atomic_bool is_over_quota; /* reservations are refused, however much is free */
+static atomic_int refusals;
 static bool is_sparse;          /* reservations only set the length */
 static bool cut_at_reservation; /* see below: power cuts */
 static void cut_power(void);
@@ -359,6 +361,11 @@ int fallocate(int fd, int mode, off_t offset, off_t length)
     }
     if (number == 0)
         uv_sem_wait(&reservation_goes_on);
+    if (is_over_quota) {
+        refusals++;
+        errno = EDQUOT;
+        return -1;
+    }
     if (cut_at_reservation)
         cut_power();
     if (is_sparse)
@@ -799,6 +806,31 @@ static void runs_are_long_again_when_nobody_reads_along_any_more(void **state)
     serve_no_more(f, &file);
 }
 
+static bool has_tried_four_times(fixture_t *f)
+{
+    (void)f;
+    return refusals >= 4;
+}
+
+static void a_disk_that_says_it_has_room_and_does_not_is_tried_less_and_less(void **state)
+{
+    fixture_t *f = *state;
+    served_file_t file;
+    serve(&file, (uint64_t)8 << 20, 0, false);
+    refusals = 0;
+    is_over_quota = true;
+    start(f, 1);
+    order_url(f, file.url);
+    uint64_t before = hp_clock_ms();
+    wait_until(f, has_tried_four_times);
+    assert_in_range(hp_clock_ms() - before, 5500, GUARD_MS); /* 0, 2 and 4 s between them */
+    is_over_quota = false;
+    hp_transfer_pause_all(f->transfer);
+    hp_transfer_resume_all(f->transfer); /* a person need not wait */
+    wait_until(f, has_finished);
+    serve_no_more(f, &file);
+}
+
 /* ---- places ---- */
 
 static void host_is(fixture_t *f, const char *url, bool online)
@@ -863,6 +895,7 @@ int main(void)
         T(a_file_under_its_name_is_on_record_as_complete_also_after_a_power_cut),
         T(after_a_sync_that_failed_the_chunks_are_hashed_again),
         T(runs_are_long_again_when_nobody_reads_along_any_more),
+        T(a_disk_that_says_it_has_room_and_does_not_is_tried_less_and_less),
         T(when_a_host_is_back_no_more_run_than_may),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
