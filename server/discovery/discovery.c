@@ -33,6 +33,7 @@ struct hp_discovery {
     bool own_address; /* others are told an address of this machine, whichever they see */
     char unreachable[400], said_unreachable[64]; /* the words; the address that was logged */
     bool scan_wanted, scan_person;               /* when the present one has ended */
+    uint64_t networks;                           /* what there was to scan when interfaces changed last */
     hp_interfaces_t *interfaces;
     hp_scan_t *scan;
     hp_beacon_t *beacon;
@@ -146,6 +147,23 @@ const char *hp_discovery_unreachable(const hp_discovery_t *discovery)
 
 /* ---- the network changes ---- */
 
+/* Differs when there are other networks to scan. Interfaces come and go without that, with every container
+ * for example, and what is behind them is found by beacon. */
+static uint64_t networks_of(const hp_discovery_t *self)
+{
+    size_t count;
+    const hp_interface_t *interfaces = hp_interfaces_list(self->interfaces, &count);
+    uint64_t hash = UINT64_C(0xcbf29ce484222325); /* FNV-1a over words */
+    for (size_t i = 0; i < count; i++) {
+        if (interfaces[i].v6 || interfaces[i].point_to_point)
+            continue;
+        hash = (hash ^ interfaces[i].index) * UINT64_C(0x100000001b3);
+        hash = (hash ^ interfaces[i].address) * UINT64_C(0x100000001b3);
+        hash = (hash ^ interfaces[i].mask) * UINT64_C(0x100000001b3);
+    }
+    return hash;
+}
+
 static void on_interfaces_changed(void *arg)
 {
     hp_discovery_t *self = arg;
@@ -153,9 +171,11 @@ static void on_interfaces_changed(void *arg)
         return;
     hp_log(HP_LOG_INFO, "the network interfaces have changed");
     check_address(self);
+    uint64_t before = self->networks;
+    self->networks = networks_of(self);
     if (self->beacon_on)
         set_beacon(self, true);
-    if (self->scan_on)
+    if (self->scan_on && self->networks != before)
         scan_now(self, false); /* probes the known hosts as well */
     else
         hp_hosts_probe_all(self->hosts, false);
@@ -274,6 +294,7 @@ static void set_announce(const hp_discovery_t *self)
 void hp_discovery_start(hp_discovery_t *discovery)
 {
     discovery->started = true;
+    discovery->networks = networks_of(discovery);
     check_address(discovery);
     set_announce(discovery);
     if (discovery->beacon_on)

@@ -275,6 +275,27 @@ test("an interface added while hostpair runs is used", { skip }, async (t) => {
     await b.waitForHosts(["a"], 5000);
 });
 
+test("an interface without a network of its own is no reason to scan", { skip }, async (t) => {
+    const lan = new Lan(t);
+    lan.network("home");
+    lan.host("a", { home: "10.77.0.1/24" });
+    const a = await lan.start("a", { args: SCAN_ONLY });
+    const running = async () => (await a.api("/status")).json.scan.running;
+    const changes = () => a.log().match(/interfaces have changed/g)?.length ?? 0;
+    lan.on("a", "ip", "link", "add", "bridge0", "type", "bridge");
+    lan.on("a", "ip", "link", "set", "bridge0", "up");
+    await waitFor(async () => !(await running()), { what: "the scan of the start to end" });
+    // As every container comes: the end of a cable, with nothing but a link-local address.
+    const seen = changes();
+    lan.on("a", "ip", "link", "add", "end0", "type", "veth", "peer", "name", "end1");
+    lan.on("a", "ip", "link", "set", "end0", "master", "bridge0", "up");
+    lan.on("a", "ip", "link", "set", "end1", "up");
+    await waitFor(() => changes() > seen, { what: "the change", interval: 10, detail: a.log });
+    assert.equal(await running(), false);
+    lan.on("a", "ip", "address", "add", "10.88.0.1/24", "broadcast", "+", "dev", "bridge0");
+    await waitFor(running, { what: "the scan of a new network", interval: 10, detail: a.log });
+});
+
 test(
     "changes of interfaces that are lost in a flood of them do not end the watching",
     { skip },
