@@ -111,6 +111,7 @@ describe("settings", { concurrency: 1 }, () => {
         const limit = 8 * MiB;
         assert.equal((await change(h, { up_limit_bps: limit })).status, 200);
         let bytes = 0;
+        const start = performance.now();
         const sockets = Array.from({ length: 4 }, () => {
             const socket = net.connect(h.peerPort, "127.0.0.1");
             socket.on("data", (data) => (bytes += data.length));
@@ -120,11 +121,18 @@ describe("settings", { concurrency: 1 }, () => {
         });
         t.after(() => sockets.forEach((socket) => socket.destroy()));
         await waitFor(() => bytes > limit, { what: "the first second" });
-        const [from, began] = [bytes, performance.now()];
-        await sleep(10_000);
-        const rate = (bytes - from) / ((performance.now() - began) / 1000);
-        t.diagnostic(`${(rate / limit).toFixed(3)} of the limit`);
-        assert.ok(Math.abs(rate / limit - 1) < 0.05, `${rate} bytes a second, the limit is ${limit}`);
+        // What a busy machine holds up for longer than the limit makes up for is lost: it has a second and a third try. There
+        // never is more since the start than the limit allows, whatever the machine does.
+        let rate = 0;
+        for (let round = 0; round < 3 && rate < 0.95 * limit; round++) {
+            const [from, began] = [bytes, performance.now()];
+            await sleep(10_000);
+            rate = (bytes - from) / ((performance.now() - began) / 1000);
+            t.diagnostic(`${(rate / limit).toFixed(3)} of the limit`);
+        }
+        assert.ok(rate >= 0.95 * limit, `${rate} bytes a second, the limit is ${limit}`);
+        const most = limit * ((performance.now() - start) / 1000 + 0.25);
+        assert.ok(bytes <= 1.05 * most, `${bytes} bytes since the start, at most ${most} may be`);
 
         // And none again, in the middle of the replies.
         assert.equal((await change(h, { up_limit_bps: 0 })).status, 200);
