@@ -19,9 +19,10 @@ import { homedir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 
-import { GiveUp, checkout, request, tempDir, waitFor } from "./harness.mjs";
+import { GiveUp, checkout, limitFile, request, tempDir, waitFor } from "./harness.mjs";
 
 const RELEASE = "bookworm";
+limitFile(25); // it fetches and builds much
 
 /** The commands of README.md's quick start. */
 function quickStart() {

@@ -23,6 +23,7 @@ import http from "node:http";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
+import { Worker } from "node:worker_threads";
 
 export const MiB = 1024 * 1024;
 export const checkout = resolve(dirname(fileURLToPath(import.meta.url)), "../..");
@@ -129,6 +130,30 @@ export function tempDir(t) {
 process.setMaxListeners(0);
 // A run that is broken off leaves neither processes nor folders behind: what is registered for "exit" is done.
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.once(signal, () => process.exit(1));
+
+/**
+ * Ends this test file, as failed, when it is not done in time: a test that hangs must not hang the run. In a thread of its own,
+ * since the one of the tests may wait for a program.
+ * @param {number} minutes
+ */
+export function limitFile(minutes) {
+    limit?.terminate();
+    if (!process.env.NODE_TEST_CONTEXT) return;
+    const code = `
+        const { writeSync } = require("node:fs");
+        const { workerData } = require("node:worker_threads");
+        setTimeout(() => {
+            writeSync(2, workerData.file + " is not done after " + workerData.minutes + " minutes: one of its tests hangs\\n");
+            process.kill(process.pid, "SIGTERM");
+            setTimeout(() => process.kill(process.pid, "SIGKILL"), 10_000);
+        }, workerData.minutes * 60_000);`;
+    limit = new Worker(code, { eval: true, workerData: { file: process.argv[1], minutes } });
+    limit.unref();
+}
+/** @type {Worker | undefined} */
+let limit;
+// The slowest file takes a minute and a half on a machine of its own, and five minutes on one with four times as much to do.
+limitFile(15);
 
 /**
  * One HTTP request on a connection of its own. Headers such as Host are sent as given.
