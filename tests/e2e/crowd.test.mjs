@@ -2,7 +2,7 @@
 // Many clients that ask for lists of many files, and do not read them or go at once: they cost the others nothing.
 
 import assert from "node:assert/strict";
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import net from "node:net";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
@@ -10,8 +10,11 @@ import { after, before, describe, test } from "node:test";
 import { startHostpair, waitFor } from "./harness.mjs";
 
 const FILES = 20_000;
-/** Far above what an answer takes, far below what it took while every asker had a job in the store. */
-const PATIENCE_MS = 1500;
+/**
+ * What hostpair may compute between a call and its answer, on all its threads: far above what an answer takes, far below what it
+ * took while every asker had a job in the store. The time by the clock would say as much about the rest of the machine.
+ */
+const PATIENCE_MS = 500;
 
 /** @type {Record<string, string>} */
 const QUESTIONS = {
@@ -46,16 +49,26 @@ describe("a crowd", () => {
     );
     after(() => h?.dispose());
 
-    /** The longest that a call that reads the database took, while `busy` is not over. @param {Promise<unknown>} busy */
+    /** Milliseconds that hostpair has computed so far. */
+    function computed() {
+        const stat = readFileSync(`/proc/${h.pid}/stat`, "latin1");
+        const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+        return (Number(fields[11]) + Number(fields[12])) * 10;
+    }
+
+    /**
+     * The most that was computed until a call that reads the database had its answer, while `busy` is not over.
+     * @param {Promise<unknown>} busy
+     */
     async function slowest(busy) {
         let over = false;
         let worst = 0;
         const end = busy.then(() => (over = true));
         do {
-            const begun = performance.now();
+            const before = computed();
             const { status } = await h.api("/messages?limit=1");
             assert.equal(status, 200);
-            worst = Math.max(worst, performance.now() - begun);
+            worst = Math.max(worst, computed() - before);
             await new Promise((done) => setTimeout(done, 20));
         } while (!over);
         await end;
@@ -70,32 +83,7 @@ describe("a crowd", () => {
             socket.once("connect", () => socket.write(question.replace("ROOT", root), () => done(socket)));
         });
 
-    for (const [what, question] of Object.entries(QUESTIONS)) {
-        test(`300 clients that ask for ${what} and do not read it`, async () => {
-            /** @type {net.Socket[]} */
-            const crowd = [];
-            const worst = await slowest(
-                (async () => {
-                    for (let i = 0; i < 300; i++) crowd.push(await asked(question));
-                    await new Promise((done) => setTimeout(done, 1000));
-                })(),
-            );
-            for (const socket of crowd) socket.on("error", () => {}).destroy();
-            assert.ok(worst < PATIENCE_MS, `a call took ${worst.toFixed(0)} ms`);
-        });
-
-        test(`2000 clients that ask for ${what} and go at once`, async () => {
-            const worst = await slowest(
-                Promise.all(
-                    Array.from({ length: 20 }, async () => {
-                        for (let i = 0; i < 100; i++) (await asked(question)).on("error", () => {}).destroy();
-                    }),
-                ),
-            );
-            assert.ok(worst < PATIENCE_MS, `a call took ${worst.toFixed(0)} ms`);
-        });
-    }
-
+    // First: those who went at once stay in the line until it is their turn, and while it is long others are told to come back.
     test("who reads the lists gets them whole, side by side", async () => {
         const replies = await Promise.all(
             Array.from({ length: 6 }, (_, i) =>
@@ -115,4 +103,32 @@ describe("a crowd", () => {
         const head = await h.peer("/list", { method: "HEAD" });
         assert.equal(Number(head.headers["content-length"]), Buffer.byteLength(text));
     });
+
+    for (const [what, question] of Object.entries(QUESTIONS)) {
+        test(`300 clients that ask for ${what} and do not read it`, async (t) => {
+            /** @type {net.Socket[]} */
+            const crowd = [];
+            const worst = await slowest(
+                (async () => {
+                    for (let i = 0; i < 300; i++) crowd.push(await asked(question));
+                    await new Promise((done) => setTimeout(done, 1000));
+                })(),
+            );
+            for (const socket of crowd) socket.on("error", () => {}).destroy();
+            t.diagnostic(`${worst} ms`);
+            assert.ok(worst < PATIENCE_MS, `a call took ${worst} ms of computing`);
+        });
+
+        test(`2000 clients that ask for ${what} and go at once`, async (t) => {
+            const worst = await slowest(
+                Promise.all(
+                    Array.from({ length: 20 }, async () => {
+                        for (let i = 0; i < 100; i++) (await asked(question)).on("error", () => {}).destroy();
+                    }),
+                ),
+            );
+            t.diagnostic(`${worst} ms`);
+            assert.ok(worst < PATIENCE_MS, `a call took ${worst} ms of computing`);
+        });
+    }
 });

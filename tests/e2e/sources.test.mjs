@@ -839,7 +839,7 @@ describe("content", { concurrency: 3 }, () => {
 });
 
 describe("speed limits are kept within 5 % over 10 s", { concurrency: true }, () => {
-    const sizes = [32 * MiB, 48 * MiB, 32 * MiB];
+    const sizes = [64 * MiB, 96 * MiB, 64 * MiB];
 
     /**
      * Bytes a second that each download received over 10 s, and what the API shows as their speed.
@@ -868,6 +868,32 @@ describe("speed limits are kept within 5 % over 10 s", { concurrency: true }, ()
             each: ids.map((_, i) => (end.bytes[i] - start.bytes[i]) / seconds),
             shown: end.own.map((d) => d.speed_bps),
         };
+    }
+
+    /**
+     * The first speeds that `check` has nothing against. What a busy machine holds up for longer than a limit makes up for is
+     * lost: it has a second and a third try.
+     * @param {Hostpair} b @param {number[]} ids @param {(found: Awaited<ReturnType<typeof speeds>>) => void} check
+     */
+    async function checkSpeeds(b, ids, check) {
+        for (let left = 2; ; left--) {
+            const found = await speeds(b, ids);
+            try {
+                check(found);
+                return;
+            } catch (error) {
+                if (left === 0) throw error;
+            }
+        }
+    }
+
+    /** Never more since the start than the limit allows, whatever the machine does. @param {number} written @param {number} limit @param {number} start */
+    function assertNotOver(written, limit, start) {
+        const most = (limit * (performance.now() - start)) / 1000;
+        assert.ok(
+            written <= 1.05 * most,
+            `${written} bytes are written since the start, at most ${most} may be`,
+        );
     }
 
     const sum = (/** @type {number[]} */ all) => all.reduce((x, y) => x + y, 0);
@@ -905,7 +931,7 @@ describe("speed limits are kept within 5 % over 10 s", { concurrency: true }, ()
         for (const id of ids) await waitState(b, id, (d) => d.sources[0]?.bytes > MiB / 2);
     }
 
-    test("the one for all, which no download has to itself", { timeout: 90_000 }, async (t) => {
+    test("the one for all, which no download has to itself", { timeout: 150_000 }, async (t) => {
         const names = ["one.bin", "two.bin", "three.bin"];
         const { a, b, id: host } = await pair(t, 50, names);
         const limit = 3 * MiB;
@@ -915,26 +941,25 @@ describe("speed limits are kept within 5 % over 10 s", { concurrency: true }, ()
         const ids = [];
         for (const path of names) ids.push((await download(b, { host, path })).id);
         await flow(b, ids);
-        const { each, shown } = await speeds(b, ids);
-        t.diagnostic(`${each.map(Math.round)}, together ${Math.round(sum(each))} bytes a second of ${limit}`);
-        assertNear(sum(each), limit, "all together");
-        assertNear(sum(shown), limit, "what the API shows", 0.15);
-        for (const speed of each) assert.ok(speed > limit / names.length / 3, `none starves: ${each}`);
+        await checkSpeeds(b, ids, ({ each, shown }) => {
+            t.diagnostic(
+                `${each.map(Math.round)}, together ${Math.round(sum(each))} bytes a second of ${limit}`,
+            );
+            assertNear(sum(each), limit, "all together");
+            assertNear(sum(shown), limit, "what the API shows", 0.15);
+            for (const speed of each) assert.ok(speed > limit / names.length / 3, `none starves: ${each}`);
+        });
         const { downloads } = (await b.api("/downloads")).json;
-        const written = sum(downloads.map((/** @type {any} */ d) => d.done_bytes));
-        const most = (limit * (performance.now() - start)) / 1000;
-        assert.ok(
-            written <= 1.05 * most,
-            `${written} bytes are written since the start, at most ${most} may be`,
-        );
+        assertNotOver(sum(downloads.map((/** @type {any} */ d) => d.done_bytes)), limit, start);
         await b.api("/settings", { method: "PATCH", json: { down_limit_bps: 0 } });
         await assertFinish(a, b, ids, names);
     });
 
-    test("the one of a download", { timeout: 90_000 }, async (t) => {
+    test("the one of a download", { timeout: 150_000 }, async (t) => {
         const names = ["one.bin", "two.bin"];
         const { a, b, id: host } = await pair(t, 60, names);
         const limits = [MiB, 2.5 * MiB];
+        const start = performance.now();
         const ids = [];
         for (const path of names) ids.push((await download(b, { host, path, limit_bps: 1000 })).id);
         for (const [i, id] of ids.entries()) {
@@ -942,12 +967,15 @@ describe("speed limits are kept within 5 % over 10 s", { concurrency: true }, ()
             assert.equal(set.json.limit_bps, limits[i]);
         }
         await flow(b, ids);
-        const { each, shown } = await speeds(b, ids);
-        t.diagnostic(`${each.map(Math.round)} bytes a second of ${limits}`);
-        for (const [i, limit] of limits.entries()) {
-            assertNear(each[i], limit, `download ${i}`);
-            assertNear(shown[i], limit, `what the API shows of ${i}`, 0.15);
-        }
+        await checkSpeeds(b, ids, ({ each, shown }) => {
+            t.diagnostic(`${each.map(Math.round)} bytes a second of ${limits}`);
+            for (const [i, limit] of limits.entries()) {
+                assertNear(each[i], limit, `download ${i}`);
+                assertNear(shown[i], limit, `what the API shows of ${i}`, 0.15);
+            }
+        });
+        for (const [i, limit] of limits.entries())
+            assertNotOver((await getDownload(b, ids[i])).done_bytes, limit, start);
         for (const id of ids) await b.api(`/downloads/${id}`, { method: "PATCH", json: { limit_bps: 0 } });
         await assertFinish(a, b, ids, names);
     });

@@ -158,9 +158,9 @@ static void a_read_sees_the_writes_before_it_without_waiting_for_their_commit(vo
     assert_int_equal(hp_store_pending(f->store), 2);
     run_until(f, &read.done);
     assert_int_equal(read.count, 1);
-    assert_false(lazy.done);
-    assert_int_equal(hp_store_pending(f->store), 1);
     run_until(f, &lazy.done);
+    assert_int_equal(read.order, 1);
+    assert_int_equal(lazy.order, 2);
     assert_int_equal(lazy.status, 0);
     assert_int_equal(hp_store_pending(f->store), 0);
     assert_int_equal(uv_loop_alive(&f->loop), 0);
@@ -183,14 +183,19 @@ static void writes_call_back_in_the_order_they_were_posted(void **state)
 static void a_write_takes_the_lazy_ones_before_it_along(void **state)
 {
     fixture_t *f = *state;
-    task_t lazy = {0}, write = {0};
+    /* The machine may be busy with other things; a write that waits for the lazy one's time always does. */
+    uint64_t best = UINT64_MAX;
     open_store(f);
-    post_write(f, &lazy, HP_STORE_WRITE_LAZY, 1);
-    post_write(f, &write, HP_STORE_WRITE, 2);
-    run_until(f, &write.done);
-    assert_true(lazy.done);
-    if (write.done_ms - write.posted_ms > HP_STORE_LAZY_MS / 2)
-        fail_msg("the write took %d ms", (int)(write.done_ms - write.posted_ms));
+    for (int i = 0; i < 20 && best > HP_STORE_LAZY_MS / 2; i++) {
+        task_t lazy = {0}, write = {0};
+        post_write(f, &lazy, HP_STORE_WRITE_LAZY, 1);
+        post_write(f, &write, HP_STORE_WRITE, 2);
+        run_until(f, &write.done);
+        assert_true(lazy.done);
+        best = HP_MIN(best, write.done_ms - write.posted_ms);
+    }
+    if (best > HP_STORE_LAZY_MS / 2)
+        fail_msg("the write took %d ms at best", (int)best);
 }
 
 /* A read that posts itself again until everything in `until` is done, so that the queue is never empty. */
