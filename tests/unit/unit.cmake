@@ -37,6 +37,6 @@ foreach(source ${unit_sources})
 
   add_test(NAME ${test} COMMAND ${test})
   set_tests_properties(${test} PROPERTIES
-    TIMEOUT 60
+    TIMEOUT 180
     ENVIRONMENT "ASAN_OPTIONS=detect_leaks=1:abort_on_error=0;UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1")
 endforeach()
