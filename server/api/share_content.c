@@ -27,7 +27,8 @@ static void on_opened(void *arg, int status, const hp_share_file_t *file)
     }
     char etag[112];
     const struct stat *st = &file->stat;
-    bool settled = (int64_t)st->st_ctim.tv_sec * 1000 + SETTLED_MS < hp_clock_wall_ms();
+    int64_t age = hp_clock_wall_ms() - (int64_t)st->st_ctim.tv_sec * 1000;
+    bool settled = age > SETTLED_MS || age < -SETTLED_MS; /* the clock was set back since */
     snprintf(etag, sizeof etag, "%s\"%llx-%llx-%llx-%llx.%lx-%llx.%lx\"", settled ? "" : "W/",
              (unsigned long long)st->st_dev, (unsigned long long)st->st_ino, (unsigned long long)st->st_size,
              (unsigned long long)st->st_mtim.tv_sec, st->st_mtim.tv_nsec,

@@ -5,6 +5,7 @@
 
 #define COARSE_NS (2 * INT64_C(1000000000)) /* FAT keeps every second second */
 #define SECOND_NS INT64_C(1000000000)
+#define AHEAD_NS  (2 * SECOND_NS) /* as hp_shared_unhashed has it */
 #define TICK_NS   (HP_ETAG_TICK_MS * INT64_C(1000000))
 
 static uint64_t rotate(uint64_t x, int n)
@@ -63,6 +64,8 @@ void hp_etag_of(const struct stat *stat, bool strong, char out[HP_ETAG_SIZE])
 hp_etag_age_t hp_etag_age(const struct stat *stat, int64_t asked_at)
 {
     int64_t age = asked_at - ((int64_t)stat->st_ctim.tv_sec * SECOND_NS + stat->st_ctim.tv_nsec);
+    if (age <= -AHEAD_NS)
+        return HP_ETAG_SETTLED; /* the clock was set back since: what is written now gets an earlier time */
     if (stat->st_ctim.tv_nsec == 0 && stat->st_mtim.tv_nsec == 0)
         return age >= COARSE_NS ? HP_ETAG_SETTLED : HP_ETAG_COARSE;
     return age >= TICK_NS ? HP_ETAG_SETTLED : HP_ETAG_RECENT;

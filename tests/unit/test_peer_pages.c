@@ -124,9 +124,11 @@ static void a_tag_is_strong_once_no_write_can_share_its_ctime(void **state)
     assert_int_equal(hp_etag_age(&stat, changed + 20000000), HP_ETAG_SETTLED);
     assert_int_equal(hp_etag_age(&stat, changed + 19999999), HP_ETAG_RECENT);
     assert_int_equal(hp_etag_age(&stat, changed - second), HP_ETAG_RECENT);
+    assert_int_equal(hp_etag_age(&stat, changed - 2 * second), HP_ETAG_SETTLED); /* the clock was set back */
     stat.st_mtim.tv_nsec = stat.st_ctim.tv_nsec = 0;
     assert_int_equal(hp_etag_age(&stat, 2000 * second + second), HP_ETAG_COARSE);
     assert_int_equal(hp_etag_age(&stat, 2002 * second), HP_ETAG_SETTLED);
+    assert_int_equal(hp_etag_age(&stat, 1998 * second), HP_ETAG_SETTLED);
 }
 
 static char *page_of(const hp_guest_view_t *view)
