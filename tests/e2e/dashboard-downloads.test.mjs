@@ -34,6 +34,24 @@ describe("dashboard: downloads", { skip }, () => {
         assert.equal(await rowOf(page, folder.id).getByRole("link", save).count(), 0, "a folder is no file");
     });
 
+    test("shows how far a folder is where it was ordered, and lets it be ordered again when it is here", async (t) => {
+        const a = await sharing(t, "studio", {
+            "album/one.bin": { size: 4 * MiB, seed: 3 },
+            "album/two.bin": { size: 4 * MiB, seed: 4 },
+        });
+        const b = await startHostpair({ t, name: "workbench" });
+        const { link, id: host } = await linked(t, b, a.peerPort, { rate: MiB, files: 2 });
+        const page = await openDashboard(t, b, `#/hosts/${host}`);
+        const order = page.getByRole("button", { name: "Download album" });
+        await order.click();
+        await page.locator('[data-row="0"] .file-state.busy').waitFor();
+        assert.equal(await order.count(), 0, "a second click orders no second folder");
+        link.rate = 0;
+        await order.waitFor();
+        const [{ state, name }] = (await b.api("/downloads")).json.downloads;
+        assert.deepEqual([name, state], ["album", "done"]);
+    });
+
     test("says who gave how much of what was finished, also after a restart", async (t) => {
         const size = 64 * MiB;
         const b = await startHostpair({ t, name: "workbench" });

@@ -236,7 +236,11 @@ function Navigation({ current }: { current: string }) {
           const badge = place.badge?.() ?? 0;
           return (
             <li key={place.name}>
-              <a href={`#/${place.name}`} aria-current={current === place.name ? "page" : undefined}>
+              <a
+                href={`#/${place.name}`}
+                aria-current={current === place.name ? "page" : undefined}
+                title={t(place.label)}
+              >
                 <Icon name={place.icon} size={22} />
                 <span>{t(place.label)}</span>
                 {badge > 0 && <span class="badge">{badge}</span>}

@@ -17,13 +17,14 @@ import { hostActions, offerOf } from "./hosts";
 /** Requests under way at once when many files are asked for. */
 const PARALLEL_ORDERS = 4;
 
-/** Where downloads that were started from this page went: "host\npath" → download. */
+/** Where downloads that were started from this page went: "host\npath", a folder's with "/" → download. */
 const ordered = new Map<string, number>();
 
 async function order(what: NewDownload): Promise<Download> {
   const download = await api.addDownload(what);
   downloads.put(download);
   if ("path" in what) ordered.set(`${what.host}\n${what.path}`, download.id);
+  if ("folder" in what) ordered.set(`${what.host}\n${what.folder}/`, download.id);
   return download;
 }
 
@@ -165,12 +166,11 @@ export function FilesView({ host: id, folder }: { host: string; folder: string }
           )
         }
         folderEnd={(one) => (
-          <Button
-            icon="downloads"
-            kind="quiet"
-            iconOnly
-            label={t("download.of", { name: one.name })}
-            onClick={() => downloadFolder(join(folder, one.name))}
+          <FolderState
+            host={id}
+            path={join(folder, one.name)}
+            name={one.name}
+            onDownload={() => downloadFolder(join(folder, one.name))}
           />
         )}
         fileEnd={(file) => <FileState host={id} file={file} />}
@@ -246,26 +246,44 @@ function Breadcrumbs({ host, name, folder }: { host: string; name: string; folde
   );
 }
 
+/** How far a folder is that was ordered from this page, or the button that fetches it, as it is now. */
+function FolderState({
+  host,
+  path,
+  name,
+  onDownload,
+}: {
+  host: string;
+  path: string;
+  name: string;
+  onDownload: () => void;
+}) {
+  const id = ordered.get(`${host}\n${path}/`);
+  const download = id === undefined ? undefined : downloads.get(id);
+  if (download && isUnfinished(download)) return <OnItsWay download={download} />;
+  return (
+    <Button icon="downloads" kind="quiet" iconOnly label={t("download.of", { name })} onClick={onDownload} />
+  );
+}
+
+const isUnfinished = (download: Download): boolean =>
+  !["cancelled", "failed", "done"].includes(download.state);
+
+function OnItsWay({ download }: { download: Download }) {
+  return (
+    <a class="file-state busy" href={href("downloads", download.id)}>
+      {download.state === "paused" ? t("download.paused") : percent(download.done_bytes, download.size ?? 0)}
+    </a>
+  );
+}
+
 /** What is already here of a remote file, or the button that fetches it. */
 export function FileState({ host, file, full = false }: { host: string; file: FileEntry; full?: boolean }) {
   const id = ordered.get(`${host}\n${file.path}`);
   const download =
     (id !== undefined ? downloads.get(id) : undefined) ??
     (file.root ? byRoot.value.get(file.root) : undefined);
-  if (
-    download &&
-    download.state !== "cancelled" &&
-    download.state !== "failed" &&
-    download.state !== "done"
-  ) {
-    return (
-      <a class="file-state busy" href={href("downloads", download.id)}>
-        {download.state === "paused"
-          ? t("download.paused")
-          : percent(download.done_bytes, download.size ?? 0)}
-      </a>
-    );
-  }
+  if (download && isUnfinished(download)) return <OnItsWay download={download} />;
   if (download?.state === "done" || (!download && file.local === "done")) {
     return (
       <span class="file-state here">
