@@ -221,7 +221,7 @@ static void a_look_and_news_of_a_list_ask_at_once(void **state)
     net_t *net = *state;
     char out[1000];
     hp_hosts_times_t times = quick;
-    times.silent = times.list = 3600000; /* nothing by itself */
+    times.silent = times.list = times.hashing = 3600000; /* nothing by itself */
     hp_hosts_set_times(net->hosts, &times);
     fake_t fake = {.id = ID_A, .files = 1, .bytes = 2, .hashed_bytes = 2, .tag = "a-1"};
     fake.list_etag = "\"a-1\"";
