@@ -1,6 +1,8 @@
 /* The list of downloads, and what can be done to one of them. */
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/mem.h"
 #include "cli/internal.h"
 
 static const hp_column_t columns[] = {
@@ -38,7 +40,9 @@ static void add_row(hp_table_t *table, const json_t *download)
     snprintf(done_plain, sizeof done_plain, "%lld", (long long)done);
     snprintf(left_plain, sizeof left_plain, "%lld", (long long)eta);
     hp_table_count(table, hp_client_number(download, "id", -1));
-    hp_table_text(table, name);
+    char *folder = hp_sprintf("%s/", name); /* as ls shows one */
+    hp_table_either(table, json_is_true(json_object_get(download, "folder")) ? folder : name, name);
+    free(folder);
     hp_table_coloured(table, state, colour_of(state));
     hp_table_either(table, percent, done_plain);
     hp_table_bytes(table, size);

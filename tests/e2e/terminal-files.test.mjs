@@ -211,6 +211,18 @@ describe("get", () => {
 });
 
 describe("downloads", () => {
+    test("that are folders look so on a terminal, and keep their name elsewhere", async (t) => {
+        const other = await sharing(t, "attic", { "photos/beach.jpg": { size: 5000, seed: 6 } });
+        const own = await startHostpair({ t, name: "own" });
+        const { id } = await linked(t, own, other.peerPort);
+        const env = asks(own);
+        await waitState(own, (await download(own, { host: id, folder: "photos" })).id, "done");
+        const { screen } = await atTerminal(["downloads"], { columns: 120, env });
+        assert.match(screen, /\bphotos\/ +.*done/);
+        const { stdout } = await piped(["downloads"], { env });
+        assert.match(stdout, /\tphotos\tdone\t/);
+    });
+
     test("are listed, paused, let go on and removed", async (t) => {
         const other = await sharing(t, "attic", { "big.bin": { size: 12 * MiB, seed: 7 } });
         const own = await startHostpair({ t, name: "own" });

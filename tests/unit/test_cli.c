@@ -316,6 +316,8 @@ static void a_host_is_meant_by_id_name_or_address(void **state)
     assert_int_equal(match("kitchen"), 1);
     assert_int_equal(match("192.168.1.22"), 2);
     assert_int_equal(match("192.168.1.22:9000"), 2);
+    assert_int_equal(match("http://192.168.1.22:9000/"), 2); /* as a page shows it */
+    assert_int_equal(match("http://192.168.1.22"), 2);
     assert_int_equal(match("fd00::20"), 0);
     assert_int_equal(match("[fd00:0::20]:9000"), 0);
     assert_int_equal(match("192.168.1.21:9005"), 1);
