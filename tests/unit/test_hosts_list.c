@@ -216,6 +216,10 @@ static void another_tag_fetches_the_list_again(void **state)
     fake_stop(&fake);
 }
 
+/* A line of a list; a host with files that have no root is asked again by itself, it may be hashing. */
+#define ROOT         "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+#define HASHED(name) "{\"path\":\"" name "\",\"size\":2,\"root\":\"" ROOT "\"}\n"
+
 static void a_look_and_news_of_a_list_ask_at_once(void **state)
 {
     net_t *net = *state;
@@ -225,7 +229,7 @@ static void a_look_and_news_of_a_list_ask_at_once(void **state)
     hp_hosts_set_times(net->hosts, &times);
     fake_t fake = {.id = ID_A, .files = 1, .bytes = 2, .hashed_bytes = 2, .tag = "a-1"};
     fake.list_etag = "\"a-1\"";
-    fake.list = "{\"path\":\"a\",\"size\":2}\n";
+    fake.list = HASHED("a");
     start_listed(net, &fake);
     run_for(net, 2 * times.again);
     int probes = fake.probes;
@@ -236,25 +240,26 @@ static void a_look_and_news_of_a_list_ask_at_once(void **state)
 
     fake.tag = "a-2";
     fake.list_etag = "\"a-2\"";
-    fake.list = "{\"path\":\"a\",\"size\":2}\n{\"path\":\"b\",\"size\":2}\n";
+    fake.list = HASHED("a") HASHED("b");
     fake.files = 2;
     hp_hosts_heard_list(net->hosts, ID_A, "a-2");
     wait_until(net, strcmp(listed(net, ID_A, out), "a b") == 0);
 
     fake.tag = "a-3";
     fake.list_etag = "\"a-3\"";
-    fake.list = "{\"path\":\"c\",\"size\":2}\n";
+    fake.list = HASHED("c");
     fake.files = 1;
     hp_hosts_look(net->hosts, ID_A);
     wait_until(net, strcmp(listed(net, ID_A, out), "c") == 0);
 
     probes = fake.probes;
-    uint64_t from = hp_clock_ms();
-    while (hp_clock_ms() - from < 10 * times.again) { /* however often a person looks */
-        hp_hosts_look(net->hosts, ID_A);
+    uint64_t from = hp_clock_ms(), took = 0;
+    while (took < 10 * times.again || (fake.probes < probes + 2 && took < WAIT_MS)) {
+        hp_hosts_look(net->hosts, ID_A); /* however often a person looks */
         run_for(net, 1);
+        took = hp_clock_ms() - from;
     }
-    assert_in_range(fake.probes - probes, 2, 11);
+    assert_in_range(fake.probes - probes, 2, took / times.again + 1);
     fake_stop(&fake);
 }
 
@@ -292,11 +297,16 @@ static void a_host_that_is_hashing_is_asked_often_and_its_list_fetched_now_and_t
     /* Something waits for it: now it goes faster. */
     hp_hosts_set_waiting(net->hosts, ID_A, HP_WAIT_DOWNLOAD, true);
     int probes = fake.probes;
-    began = hp_clock_ms();
-    wait_until(net, fake.probes >= probes + 4);
-    took = hp_clock_ms() - began;
-    print_message("4 probes in %llu ms\n", (unsigned long long)took);
-    assert_true(took < 4 * times.hashing);
+    for (int tries = 0; tries < 5; tries++) { /* the machine may be busy with other things */
+        probes = fake.probes;
+        began = hp_clock_ms();
+        wait_until(net, fake.probes >= probes + 4);
+        took = hp_clock_ms() - began;
+        print_message("4 probes in %llu ms\n", (unsigned long long)took);
+        if (took < 2 * times.hashing)
+            break;
+    }
+    assert_true(took < 2 * times.hashing);
     /* When all is hashed, it is left in peace. */
     fake.hashed_bytes = 2;
     probes = fake.probes;

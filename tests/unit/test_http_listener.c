@@ -385,7 +385,7 @@ static void the_end_comes_whatever_is_under_way(void **state)
                      (int)strlen(GET("/later")));
     uint64_t begun = hp_clock_ms();
     destroy_listener();
-    assert_true(hp_clock_ms() - begun < 1000);
+    assert_in_range(hp_clock_ms() - begun, 0, 5000); /* far below any of the listener's time-outs */
     assert_int_equal(held_count, 2);
     assert_int_equal(gone_count, 2);
     assert_true(hp_http_gone(held[0]));

@@ -35,6 +35,10 @@ static void messages_open(void)
     hp_messages_start(messages);
 }
 
+/* An end that waited for an answer would take the 20 s that an answer has; this leaves a busy machine its
+ * time. */
+#define END_MS 5000
+
 static void messages_close(void)
 {
     net->closed = 0;
@@ -553,7 +557,7 @@ static void stopping_does_not_wait_for_a_sender_that_does_not_say_who_it_is(void
     wait_until(net, fake.open == 1);
     uint64_t begun = hp_clock_ms();
     messages_close();
-    assert_true(hp_clock_ms() - begun < 500);
+    assert_in_range(hp_clock_ms() - begun, 0, END_MS);
     assert_true(outcome.done);
     assert_int_equal(outcome.status, HP_E_BUSY);
     fake_stop(&fake);
@@ -804,7 +808,7 @@ static void what_was_on_its_way_at_a_stop_is_sent_again_with_the_same_id(void **
     wait_until(net, inbox.posts == 1);
     uint64_t begun = hp_clock_ms();
     messages_close();
-    assert_true(hp_clock_ms() - begun < 500);
+    assert_in_range(hp_clock_ms() - begun, 0, END_MS);
     inbox.mute = false;
     messages_open();
     wait_states(sent.message.id, "aaaa delivered; ");

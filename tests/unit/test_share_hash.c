@@ -246,8 +246,8 @@ static void small_and_new_files_come_before_a_large_old_one(void **state)
     assert_false(is_hashed(f, "large"));
     free(large);
     uint64_t began = hp_clock_ms();
-    close_share(f); /* does not wait for the large one */
-    assert_in_range(hp_clock_ms() - began, 0, 2000);
+    close_share(f); /* does not wait for the large one, which takes 20 s and more to read */
+    assert_in_range(hp_clock_ms() - began, 0, 8000);
 }
 
 static hp_shared_rows_t row_of(const fixture_t *f, const char *path)
