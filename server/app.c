@@ -111,7 +111,7 @@ static int load_self(hp_app_t *app, hp_err_t *err)
         return hp_err_set(err, rc, "no random numbers: %s", uv_strerror(rc));
     hp_hex_encode(random, 16, self.id);
     hp_hex_encode(random + 16, 16, app->self.instance);
-    rc = hp_store_run_now(app->store, HP_STORE_WRITE, work_self, &self, err);
+    rc = hp_store_run_now(app->store, HP_STORE_WRITE_SYNCED, work_self, &self, err);
     snprintf(app->self.id, sizeof app->self.id, "%s", self.id);
     snprintf(app->self.name, sizeof app->self.name, "%s", app->settings.name);
     return rc;

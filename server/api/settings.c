@@ -399,7 +399,8 @@ static void store(patch_op_t *patch)
     for (size_t i = 0; i < COUNT; i++)
         if (patch->given[i])
             patch->stored[i] = to_text(&patch->settings, &table[i]);
-    hp_store_post(patch->op.api->deps.store, HP_STORE_WRITE, store_settings, on_stored_settings, patch);
+    hp_store_post(patch->op.api->deps.store, HP_STORE_WRITE_SYNCED, store_settings, on_stored_settings,
+                  patch);
 }
 
 static void on_share_moved(void *arg, int status, const hp_err_t *err)

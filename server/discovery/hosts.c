@@ -219,8 +219,9 @@ static void post_save(hp_hosts_t *hosts, save_job_t *job)
 {
     job->hosts = hosts;
     hosts->jobs++;
-    bool soon = job->remove || job->done != NULL;
-    hp_store_post(hosts->store, soon ? HP_STORE_WRITE : HP_STORE_WRITE_LAZY, work_save, on_saved, job);
+    bool asked = job->remove || job->done != NULL; /* by a person */
+    hp_store_post(hosts->store, asked ? HP_STORE_WRITE_SYNCED : HP_STORE_WRITE_LAZY, work_save, on_saved,
+                  job);
 }
 
 static save_job_t *make_save(hp_host_entry_t *host)

@@ -92,7 +92,7 @@ static void store(accept_t *accept, const hp_host_t *host)
     const char *name = accept->body.name[0] != '\0' ? accept->body.name : host->name;
     snprintf(accept->name, sizeof accept->name, "%s", name);
     hp_hosts_report(self->hosts, host->id, true);
-    hp_store_post(self->store, HP_STORE_WRITE, work_store, on_stored, accept);
+    hp_store_post(self->store, HP_STORE_WRITE_SYNCED, work_store, on_stored, accept);
 }
 
 /* ---- who sends it ---- */

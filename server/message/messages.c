@@ -191,7 +191,7 @@ void hp_messages_send(hp_messages_t *self, const char *to, const char *text, con
     }
     int rc = check_send(job, &job->refused);
     job->refused.code = rc;
-    hp_messages_post(self, rc == 0 ? HP_STORE_WRITE : HP_STORE_READ, work_send, on_sent, job);
+    hp_messages_post(self, rc == 0 ? HP_STORE_WRITE_SYNCED : HP_STORE_READ, work_send, on_sent, job);
 }
 
 /* ---- one message ---- */
@@ -367,7 +367,7 @@ static void post_change(hp_messages_t *self, const char *with, int64_t id, bool 
     change_job_t *job = hp_alloc(sizeof *job);
     *job = (change_job_t){.self = self, .id = id, .remove = remove, .done = done, .arg = arg};
     snprintf(job->with, sizeof job->with, "%s", with != NULL ? with : "");
-    hp_messages_post(self, HP_STORE_WRITE, work_change, on_change, job);
+    hp_messages_post(self, HP_STORE_WRITE_SYNCED, work_change, on_change, job);
 }
 
 void hp_messages_read(hp_messages_t *self, const char *with, int64_t up_to, hp_messages_done_fn done,

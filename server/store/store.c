@@ -32,6 +32,7 @@
 #define COMMIT_EARLY_MS 50                /* kept of a lazy write's time for the commit itself */
 #define GROUP_MIN_MS    HP_STORE_WRITE_MS /* while jobs wait, a transaction gathers at least so long */
 #define GROUP_MAX       8192              /* writes in one transaction */
+#define SYNC_MS         1000              /* of other writes a power cut takes those of about so long */
 
 typedef struct job {
     struct job *next;
@@ -69,10 +70,12 @@ struct hp_store {
 
     hp_db_t *db; /* from here on the store thread's, once it runs */
     list_t group;
-    uint64_t begun; /* the group, hp_clock_ms */
-    uint64_t due;   /* when the group must be committed */
-    bool awaited;   /* the group has a write that is not lazy */
-    bool synced;    /* the group has a write that is to be synced */
+    uint64_t begun;     /* the group, hp_clock_ms */
+    uint64_t due;       /* when the group must be committed */
+    bool awaited;       /* the group has a write that is not lazy */
+    bool synced;        /* the group has a write that is to be synced */
+    uint64_t synced_at; /* the journal, hp_clock_ms */
+    bool unsynced;      /* there were commits since */
     int lock_fd;
 };
 
@@ -155,10 +158,20 @@ static bool is_busy(hp_store_t *self)
     return busy;
 }
 
-static void sync_group(hp_store_t *self)
+static bool is_sync_due(const hp_store_t *self, uint64_t now)
+{
+    return self->unsynced && now >= self->synced_at + SYNC_MS;
+}
+
+/* With the writes of the group that was committed just now, if there is one. */
+static void sync_journal(hp_store_t *self)
 {
     hp_err_t err = {0};
     int rc = hp_db_sync(self->db, &err);
+    if (rc != 0)
+        hp_log(HP_LOG_WARN, "database: its journal may not survive a power cut: %s", hp_err_text(&err));
+    self->unsynced = false; /* a sync that failed is not made better by another one */
+    self->synced_at = hp_clock_ms();
     for (job_t *job = self->group.first; rc != 0 && job != NULL; job = job->next)
         if (job->kind == HP_STORE_WRITE_SYNCED && job->status == 0)
             set_error(job, rc, &err);
@@ -173,8 +186,9 @@ static void commit_group(hp_store_t *self)
         fail_group(self, rc, &err);
         return;
     }
-    if (self->synced)
-        sync_group(self);
+    self->unsynced = true;
+    if (self->synced || is_sync_due(self, hp_clock_ms()))
+        sync_journal(self);
     finish(self, &self->group);
     if (hp_db_tidy(self->db, is_busy(self), &err) != 0)
         hp_log(HP_LOG_WARN, "database: its journal grows: %s", hp_err_text(&err));
@@ -253,21 +267,24 @@ static bool is_commit_due(const hp_store_t *self, uint64_t now)
     return now >= self->due && (self->posted.first == NULL || now >= self->begun + GROUP_MIN_MS);
 }
 
-/* The next job, or NULL when the group is to be committed or (with no group) the thread is to end. */
+/* The next job, or NULL when the group is to be committed or (with no group) the journal synced or the thread
+ * ended. */
 static job_t *next_job(hp_store_t *self)
 {
     job_t *job = NULL;
     uv_mutex_lock(&self->mutex);
     while (true) {
         bool gathering = self->group.first != NULL;
-        uint64_t now = gathering ? hp_clock_ms() : 0;
-        if (gathering && is_commit_due(self, now))
+        uint64_t now = hp_clock_ms();
+        if (gathering ? is_commit_due(self, now) : is_sync_due(self, now))
             break;
         job = take_first(&self->posted);
         if (job != NULL || self->ending || (gathering && self->awaited))
             break;
         if (gathering)
             uv_cond_timedwait(&self->wake, &self->mutex, (self->due - now) * 1000000);
+        else if (self->unsynced)
+            uv_cond_timedwait(&self->wake, &self->mutex, (self->synced_at + SYNC_MS - now) * 1000000);
         else
             uv_cond_wait(&self->wake, &self->mutex);
     }
@@ -297,6 +314,8 @@ static void run_thread(void *arg)
             run_write(self, job);
         else if (self->group.first != NULL)
             commit_group(self);
+        else if (is_sync_due(self, hp_clock_ms()))
+            sync_journal(self);
         else
             break;
     }

@@ -33,8 +33,10 @@ typedef enum {
     HP_STORE_READ,  /* in its turn, without waiting for a commit; it must not write */
     HP_STORE_WRITE, /* committed as soon as the queue is empty, at the latest HP_STORE_WRITE_MS after it ran
                      */
-    HP_STORE_WRITE_SYNCED, /* the same, and synced before it is reported: it survives a power cut, which the
-                              others may not, and so does what was written before it */
+    HP_STORE_WRITE_SYNCED, /* the same, and synced before it is reported: it survives a power cut, and so does
+                              what was written before it; of the others the last second may not. For what a
+                              person or another host was promised, and what the disk is brought in line with
+                            */
     HP_STORE_WRITE_LAZY,   /* committed at the latest HP_STORE_LAZY_MS after it was posted, unless the jobs
                               before it and the commit itself take longer */
 } hp_store_kind_t;

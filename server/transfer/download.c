@@ -449,7 +449,7 @@ static void on_removed(void *arg, int status, const hp_err_t *err)
 static void remove_rows(removal_t *job)
 {
     job->download->jobs++;
-    hp_store_post(job->download->transfer->store, HP_STORE_WRITE, work_remove, on_removed, job);
+    hp_store_post(job->download->transfer->store, HP_STORE_WRITE_SYNCED, work_remove, on_removed, job);
 }
 
 static void on_parts_work(uv_work_t *work)
@@ -457,7 +457,8 @@ static void on_parts_work(uv_work_t *work)
     removal_t *job = HP_CONTAINER(work, removal_t, work);
     for (size_t i = 0; i < job->count; i++) {
         const hp_download_file_row_t *row = &job->rows[i];
-        hp_part_identity_t identity = {.device = row->device, .inode = row->inode};
+        bool other_boot = hp_item_other_boot(job->download->transfer, row);
+        hp_part_identity_t identity = {.device = other_boot ? 0 : row->device, .inode = row->inode};
         if (row->part != NULL && hp_part_remove(job->base, row->path, row->part, &identity, &job->err) != 0)
             hp_log(HP_LOG_WARN, "download %lld: %s", (long long)job->id, hp_err_text(&job->err));
         for (const left_part_t *left = job->left[i]; left != NULL; left = left->next)
@@ -490,7 +491,8 @@ static void on_parts_removed(uv_work_t *work, int status)
 
 static void add_left(void *arg, const char *part, uint64_t device, uint64_t inode)
 {
-    hp_left_add(((removal_t *)arg)->filling, part, device, inode);
+    (void)device; /* of a boot that nobody noted */
+    hp_left_add(((removal_t *)arg)->filling, part, 0, inode);
 }
 
 static int work_parts(hp_db_t *db, void *arg, hp_err_t *err)

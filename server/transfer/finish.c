@@ -70,7 +70,9 @@ static step_t *new_step(item_t *item, void (*run)(step_t *), void (*after)(item_
         .size = item->size,
         .chunk_size = item->chunk_size,
         .has_chunks = item->done.count > 0,
-        .identity = {.device = item->row.device, .inode = item->row.inode},
+        .identity = {.device =
+                         hp_item_other_boot(item->download->transfer, &item->row) ? 0 : item->row.device,
+                     .inode = item->row.inode},
         .left = item->left,
     };
     return step;
@@ -210,7 +212,9 @@ static void run_open(step_t *step)
 {
     step->status = hp_part_open(step->base, step->path, step->part, &step->identity, step->size,
                                 step->has_chunks, &step->found, &step->fd, step->name, &step->err);
+    struct stat st;
     if (step->status == 0 && step->found == HP_PART_OPENED) {
+        step->identity.device = fstat(step->fd, &st) == 0 ? st.st_dev : 0;
         step->status =
             hp_part_reserve(step->fd, step->size, &step->err); /* the crash may have come before it */
         if (step->status != 0)
@@ -251,8 +255,8 @@ static void after_open(item_t *item, step_t *step)
     }
     item->fd = step->fd;
     hp_file_writes_set(&item->writes, step->direct_fd);
-    bool other_boot =
-        item->row.boot_id == NULL || strcmp(item->row.boot_id, item->download->transfer->boot_id) != 0;
+    bool other_boot = hp_item_other_boot(item->download->transfer, &item->row);
+    item->row.device = step->identity.device;
     if (item->done.count > 0 && (other_boot || item->download->recheck)) {
         hp_item_set_phase(item, ITEM_CHECKING);
         hp_item_check(item);

@@ -200,6 +200,11 @@ static int work_save(hp_db_t *db, void *arg, hp_err_t *err)
     return hp_db_download_file_update(db, &((save_item_t *)arg)->row, err);
 }
 
+bool hp_item_other_boot(const hp_transfer_t *transfer, const hp_download_file_row_t *row)
+{
+    return row->boot_id == NULL || strcmp(row->boot_id, transfer->boot_id) != 0;
+}
+
 void hp_item_copy_row(const item_t *self, hp_download_file_row_t *to)
 {
     const hp_download_file_row_t *from = &self->row;
@@ -308,7 +313,8 @@ static void add_chunk_row(void *arg, const hp_chunk_row_t *row)
 
 static void add_left_row(void *arg, const char *part, uint64_t device, uint64_t inode)
 {
-    hp_left_add(&((load_item_t *)arg)->left, part, device, inode);
+    (void)device; /* of a boot that nobody noted */
+    hp_left_add(&((load_item_t *)arg)->left, part, 0, inode);
 }
 
 static int work_load(hp_db_t *db, void *arg, hp_err_t *err)

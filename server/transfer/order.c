@@ -428,5 +428,5 @@ void hp_transfer_add(hp_transfer_t *transfer, const hp_download_order_t *order, 
     for (char *p = self->root; p != NULL && *p != '\0'; p++)
         *p = (char)tolower((unsigned char)*p);
     transfer->jobs++;
-    hp_store_post(transfer->store, HP_STORE_WRITE, work_order, on_ordered, self);
+    hp_store_post(transfer->store, HP_STORE_WRITE_SYNCED, work_order, on_ordered, self);
 }

@@ -171,7 +171,8 @@ static int is_same(int folder, const char *name, const hp_part_identity_t *ident
 {
     if (fstatat(folder, name, st, AT_SYMLINK_NOFOLLOW) != 0)
         return errno == ENOENT ? 0 : -errno;
-    return S_ISREG(st->st_mode) && st->st_dev == identity->device && st->st_ino == identity->inode;
+    return S_ISREG(st->st_mode) && (identity->device == 0 || st->st_dev == identity->device) &&
+           st->st_ino == identity->inode;
 }
 
 static int find_final(int folder, const char *path, const hp_part_identity_t *identity, uint64_t size,

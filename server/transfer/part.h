@@ -18,6 +18,8 @@
 #include "base/err.h"
 #include "base/path.h"
 
+/* Device numbers may be given anew at each boot: of a file that was seen in another one, device is 0, and not
+ * compared. */
 typedef struct hp_part_identity {
     uint64_t device, inode;
 } hp_part_identity_t;

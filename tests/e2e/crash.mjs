@@ -40,7 +40,7 @@ function tree() {
 }
 
 /** Numbers in [0, 1), the same for the same seed. @param {number} seed */
-function randomOf(seed) {
+export function randomOf(seed) {
     let x = seed >>> 0;
     return () => {
         x = (x + 0x6d2b79f5) >>> 0;

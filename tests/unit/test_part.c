@@ -249,6 +249,18 @@ static void open_part(fixture_t *f, uint64_t size, bool has_chunks, hp_part_foun
         close(fd);
 }
 
+static void a_device_number_of_another_boot_is_not_compared(void **state)
+{
+    fixture_t *f = *state;
+    close(make_part(f, "x", "12345"));
+    f->identity.device++;
+    open_part(f, 5, true, HP_PART_MISSING);
+    f->identity.device = 0;
+    open_part(f, 5, true, HP_PART_OPENED);
+    f->identity.inode++;
+    open_part(f, 5, true, HP_PART_MISSING);
+}
+
 static void a_part_that_is_shorter_than_its_record_holds_no_chunks(void **state)
 {
     fixture_t *f = *state;
@@ -379,6 +391,7 @@ int main(void)
         T(the_recorded_part_is_opened_again),
         T(a_part_of_another_size_or_file_is_missing),
         T(a_reservation_that_fails_gives_back_what_it_got),
+        T(a_device_number_of_another_boot_is_not_compared),
         T(a_part_that_is_shorter_than_its_record_holds_no_chunks),
         T(a_final_file_whose_part_is_gone_is_found),
         T(only_the_recorded_part_is_removed),
