@@ -370,7 +370,8 @@ static void load(hp_outbox_t *outbox)
     load_job_t *job = hp_alloc(sizeof *job);
     job->outbox = outbox;
     memcpy(job->host, outbox->host, sizeof job->host);
-    hp_messages_post(outbox->self, HP_STORE_READ, work_load, on_loaded, job);
+    /* Not as a read, which would see what is not committed yet and may be taken back. */
+    hp_messages_post(outbox->self, HP_STORE_WRITE, work_load, on_loaded, job);
 }
 
 static void begin(hp_outbox_t *outbox)

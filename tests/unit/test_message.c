@@ -2,6 +2,7 @@
 /* Messages: what is read of a stranger's body, who may send and how much, and the way of messages to hosts
  * that are slow, full, gone or hostile. */
 #include "message/message.h"
+#include "db/statement.h"
 #include "message/rate.h"
 #include "test_hosts.h"
 
@@ -709,6 +710,63 @@ static void trouble_on_the_way_is_tried_again_and_keeps_the_order(void **state)
     fake_stop(&fake);
 }
 
+/* ---- a commit that fails while the next message is looked for ---- */
+
+static struct {
+    uv_sem_t go;
+    outcome_t sent;
+    bool begun;
+} unkept;
+
+static int work_wait(hp_db_t *db, void *arg, hp_err_t *err)
+{
+    (void)db, (void)arg, (void)err;
+    uv_sem_wait(&unkept.go);
+    return 0;
+}
+
+/* What is written together with this cannot be committed. */
+static int work_spoil(hp_db_t *db, void *arg, hp_err_t *err)
+{
+    (void)arg, (void)err;
+    return sqlite3_exec(
+        hp_db_handle(db),
+        "PRAGMA defer_foreign_keys = ON;"
+        "INSERT INTO message_delivery (message, host, state, at) VALUES (999, 'x', 'queued', 1)",
+        NULL, NULL, NULL);
+}
+
+/* The first message is delivered: the outbox looks for the next one after this. */
+static void on_first_delivered(void *arg, hp_message_event_t event, int64_t id)
+{
+    (void)arg, (void)event, (void)id;
+    if (unkept.begun || inbox.posts == 0)
+        return;
+    unkept.begun = true;
+    hp_store_post(net->store, HP_STORE_READ, work_wait, NULL, NULL);
+    hp_messages_send(messages, ID_A, "two", NULL, on_message, &unkept.sent);
+    hp_store_post(net->store, HP_STORE_WRITE, work_spoil, NULL, NULL);
+}
+
+static void a_message_that_cannot_be_kept_is_not_delivered(void **state)
+{
+    (void)state;
+    fake_t fake;
+    memset(&unkept, 0, sizeof unkept);
+    assert_int_equal(uv_sem_init(&unkept.go, 0), 0);
+    start_receiver(&fake, ID_A, "127.0.0.1");
+    send_to(ID_A, "one");
+    hp_messages_on_event(messages, on_first_delivered, NULL);
+    wait_until(net, unkept.begun);
+    uv_sem_post(&unkept.go);
+    wait_until(net, unkept.sent.done);
+    assert_true(unkept.sent.status < 0);
+    run_for(net, 300);
+    assert_string_equal(inbox.texts, "one ");
+    uv_sem_destroy(&unkept.go);
+    fake_stop(&fake);
+}
+
 static void a_host_that_asks_to_wait_is_left_alone_so_long(void **state)
 {
     (void)state;
@@ -853,6 +911,7 @@ int main(void)
         T(everyone_gets_it_but_blocked_hosts_and_plain_servers),
         T(an_offline_host_gets_all_in_order_when_it_is_back),
         T(trouble_on_the_way_is_tried_again_and_keeps_the_order),
+        T(a_message_that_cannot_be_kept_is_not_delivered),
         T(a_host_that_asks_to_wait_is_left_alone_so_long),
         T(a_refused_message_has_failed_and_the_next_follows),
         T(a_host_that_is_removed_or_blocked_gets_nothing_more),
