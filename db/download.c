@@ -44,7 +44,8 @@ enum {
     "CASE WHEN f.state = 'done' THEN ifnull(f.size, 0) ELSE min(f.chunks_done * f.chunk_size, "              \
     "ifnull(f.size, 0)) END"
 #define DOWNLOAD_COLUMNS                                                                                     \
-    "d.id, d.base, d.path, d.folder, d.order_host, d.order_path, d.order_root, d.order_url, d.state, "       \
+    "d.id, d.base, CASE WHEN d.folder THEN d.path ELSE ifnull(max(f.path), d.path) END, d.folder, "          \
+    "d.order_host, d.order_path, d.order_root, d.order_url, d.state, "                                       \
     "d.reason,"                                                                                              \
     " d.error_code, d.error_detail, d.disk_wait, d.priority, d.limit_bps, total(f.verified), d.created_at, " \
     "d.finished_at,"                                                                                         \

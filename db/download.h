@@ -16,7 +16,7 @@
 
 typedef struct hp_download_row {
     int64_t id;
-    char *base, *path;
+    char *base, *path; /* of one file: as its row says, where the name that it got stands first */
     bool folder;
     char *order_host, *order_path, *order_root, *order_url; /* NULL: not ordered so */
     char *state, *reason;

@@ -299,11 +299,28 @@ download_t *hp_download_from_row(hp_transfer_t *transfer, const hp_download_row_
     return self;
 }
 
+static bool is_being_removed(const hp_transfer_t *transfer, int64_t id)
+{
+    for (const download_t *d = transfer->downloads; d != NULL; d = d->next)
+        if (d->row.id == id)
+            return d->removing;
+    return false;
+}
+
+static void post_order(order_t *self);
+
 static void on_ordered(void *arg, int status, const hp_err_t *err)
 {
     order_t *self = arg;
     hp_transfer_t *transfer = self->transfer;
     transfer->jobs--;
+    if (status == 0 && self->existing && !transfer->stopping && is_being_removed(transfer, self->id)) {
+        /* What was found goes: asked again, until it has gone. */
+        self->existing = false;
+        hp_download_row_dispose(&self->row);
+        post_order(self);
+        return;
+    }
     if (status == 0 && hp_transfer_find(transfer, self->id) == NULL) {
         download_t *download = hp_download_from_row(transfer, &self->row);
         hp_log(HP_LOG_INFO, "download %lld (%s): ordered", (long long)self->id, download->name);
@@ -313,6 +330,12 @@ static void on_ordered(void *arg, int status, const hp_err_t *err)
         self->done(self->arg, status, self->id, self->existing, err);
     order_free(self);
     hp_transfer_wake(transfer);
+}
+
+static void post_order(order_t *self)
+{
+    self->transfer->jobs++;
+    hp_store_post(self->transfer->store, HP_STORE_WRITE_SYNCED, work_order, on_ordered, self);
 }
 
 /* For failures that need no store: told from the loop's own turn, never inside the call. */
@@ -427,6 +450,5 @@ void hp_transfer_add(hp_transfer_t *transfer, const hp_download_order_t *order, 
     };
     for (char *p = self->root; p != NULL && *p != '\0'; p++)
         *p = (char)tolower((unsigned char)*p);
-    transfer->jobs++;
-    hp_store_post(transfer->store, HP_STORE_WRITE_SYNCED, work_order, on_ordered, self);
+    post_order(self);
 }

@@ -19,6 +19,7 @@
 
 #define GUARD_MS 20000 /* a test that waits longer has failed */
 #define HOST     "0123456789abcdef0123456789abcdef"
+#define ROOT     HOST HOST
 
 typedef struct fixture {
     uv_loop_t loop;
@@ -234,6 +235,59 @@ static void a_retry_that_is_paused_at_once_is_paused(void **state)
     hp_transfer_pause(f->transfer, id, on_answer, f);
     wait_until(f, are_both_answered);
     assert_int_equal(info_of(f, id).state, HP_DOWNLOAD_PAUSED);
+}
+
+static int work_insert_done(hp_db_t *db, void *arg, hp_err_t *err)
+{
+    fixture_t *f = arg;
+    hp_download_row_t row = {.base = f->downloads,
+                             .path = (char *)"f",
+                             .order_root = (char *)ROOT,
+                             .state = (char *)"done",
+                             .reason = (char *)"",
+                             .created_at = 1};
+    int rc = hp_db_download_insert(db, &row, err);
+    f->id = row.id;
+    hp_download_file_row_t file = {.download = row.id,
+                                   .path = (char *)"f (1)", /* the stop came before the download's row knew */
+                                   .source_path = (char *)"",
+                                   .state = (char *)"done",
+                                   .size = 1,
+                                   .root = (char *)ROOT,
+                                   .chunk_size = 1 << 20};
+    return rc == 0 ? hp_db_download_file_insert(db, &file, err) : rc;
+}
+
+static void put_done(fixture_t *f)
+{
+    hp_err_t err = {0};
+    assert_int_equal(hp_store_run_now(f->store, HP_STORE_WRITE, work_insert_done, f, &err), 0);
+}
+
+static void a_file_is_where_its_row_says_after_a_crash_between_two_commits(void **state)
+{
+    fixture_t *f = *state;
+    put_done(f);
+    start(f, 1);
+    char *path = hp_transfer_final_path(f->transfer, f->id), *expected = hp_sprintf("%s/f (1)", f->downloads);
+    assert_string_equal(path, expected);
+    free(path);
+    free(expected);
+}
+
+static void an_order_for_what_is_just_being_removed_does_not_bring_it_back(void **state)
+{
+    fixture_t *f = *state;
+    put_done(f);
+    start(f, 1);
+    char *path = hp_transfer_final_path(f->transfer, f->id);
+    close(open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
+    free(path);
+    hp_transfer_remove(f->transfer, f->id, false, NULL, NULL);
+    hp_transfer_add(f->transfer, &(hp_download_order_t){.root = ROOT}, on_answer, f);
+    wait_until(f, is_answered);
+    assert_int_equal(f->status, HP_E_NOT_FOUND); /* no host has it */
+    assert_int_equal(hp_transfer_count(f->transfer), 0);
 }
 
 /* ---- a full disk ---- */
@@ -883,6 +937,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(a_retry_that_is_resumed_at_once_runs),
         T(a_retry_that_is_paused_at_once_is_paused),
+        T(a_file_is_where_its_row_says_after_a_crash_between_two_commits),
+        T(an_order_for_what_is_just_being_removed_does_not_bring_it_back),
         T(what_waits_for_room_goes_on_by_itself),
         T(what_waits_for_room_stays_paused_when_a_person_pauses_all),
         T(what_waits_for_room_stays_paused_when_a_person_pauses_it),
