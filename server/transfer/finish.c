@@ -250,6 +250,7 @@ static void after_open(item_t *item, step_t *step)
             hp_log(HP_LOG_WARN, "download %lld: the part file of %s is gone; it starts again",
                    (long long)item->row.download, item->row.path);
         item->restart_why = hp_strdup("The part file is gone");
+        item->same_version = true;
         hp_item_set_phase(item, ITEM_FETCHING);
         return;
     }

@@ -206,7 +206,9 @@ struct item {
     uint64_t wanted; /* chunk that somebody waits for: fetched from here on first */
     bool streaming;  /* somebody does: runs are short, so that chunks come in order */
     unsigned starts_over;
-    char *restart_why; /* another version was met: begin again when nothing is being written */
+    char *restart_why; /* another version was met, or the part file is gone: begin again when nothing is being
+                          written */
+    bool same_version; /* with the same content, then: it keeps its root */
     left_part_t *left; /* part files of earlier versions: removed when this one is done */
     source_t *sources;
     lease_t *leases;

@@ -628,9 +628,13 @@ void hp_item_restart(item_t *self)
     const left_part_t *left = self->row.part != NULL ? self->left : NULL;
     free(self->row.part);
     free(self->row.boot_id);
-    free(self->row.root);
     free(self->manifest);
-    self->row.part = self->row.boot_id = self->row.root = NULL;
+    self->row.part = self->row.boot_id = NULL;
+    if (!self->same_version) {
+        free(self->row.root);
+        self->row.root = NULL;
+    }
+    self->same_version = false;
     self->manifest = NULL;
     self->manifest_wanted = false;
     self->ready = self->whole = self->endless = self->size_known = false;

@@ -722,6 +722,25 @@ describe("a file that is replaced at its source while it is downloaded", { concu
         assert.equal(d.verified, true);
     });
 
+    test("nor is another one taken when the part file is gone", { timeout: 90_000 }, async (t) => {
+        const a = await sharing(t, "a", { "f.bin": { size, seed: 30 } });
+        const b = await startHostpair({ t, name: "b" });
+        const { link, id: host } = await linked(t, b, a.peerPort, { rate: 6 * MiB });
+        const { root } = (await b.api(`/hosts/${host}/files`)).json.files[0];
+        const { id } = await download(b, { root });
+        await waitState(b, id, (d) => d.chunks_done >= 6);
+        await b.api(`/downloads/${id}`, { method: "PATCH", json: { state: "paused" } });
+        await waitState(b, id, "paused");
+        const part = readdirSync(b.downloadsDir).find((name) => name.endsWith(".hostpair-part"));
+        await rm(join(b.downloadsDir, part ?? ""));
+        await ways["rewritten in place"].change(join(a.shareDir, "f.bin"));
+        link.rate = 0;
+        await b.api(`/downloads/${id}`, { method: "PATCH", json: { state: "queued" } });
+        const d = await waitState(b, id, (now) => ["failed", "done"].includes(now.state) || isWaiting(now));
+        assert.notEqual(d.state, "done", JSON.stringify(d));
+        assert.equal(d.root, root);
+    });
+
     test("ordered by its root: never another content under that order", { timeout: 90_000 }, async (t) => {
         const a = await sharing(t, "a", { "f.bin": { size, seed: 30 } });
         const c = await sharing(t, "c", { "old.bin": { size, seed: 30 } });
