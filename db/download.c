@@ -34,7 +34,7 @@ enum {
     CHUNK_REMOVE,
     CHUNK_CLEAR,
     CHUNK_EACH,
-    GIVEN_EACH,
+    GIVEN,
 };
 
 #define CHUNKS_OF_FILE "(f.size + f.chunk_size - 1) / f.chunk_size"
@@ -148,12 +148,13 @@ static const hp_sql_t sql[] = {
     [CHUNK_CLEAR] = {"chunk.clear", "DELETE FROM chunk WHERE file = :file"},
     [CHUNK_EACH] = {"chunk.each",
                     "SELECT file, number, digest, source, at FROM chunk WHERE file = :file ORDER BY number"},
-    [GIVEN_EACH] =
-        {"download.given_each",
-         "SELECT s.host, sum(min(f.chunk_size, ifnull(f.size - c.number * f.chunk_size, f.chunk_size))) AS "
-         "given"
-         " FROM download_file f JOIN chunk c ON c.file = f.id LEFT JOIN download_source s ON s.id = c.source"
-         " WHERE f.download = :download GROUP BY s.host ORDER BY given DESC, s.host"},
+    [GIVEN] =
+        {"download.given",
+         "SELECT f.id, c.number, s.host, min(f.chunk_size, ifnull(f.size - c.number * f.chunk_size, "
+         "f.chunk_size))"
+         " FROM download_file f LEFT JOIN chunk c ON c.file = f.id AND (f.id > :file OR c.number > :number)"
+         " LEFT JOIN download_source s ON s.id = c.source"
+         " WHERE f.download = :download AND f.id >= :file ORDER BY f.id, c.number LIMIT :limit"},
 };
 HP_SQL_LIST(download, sql);
 
@@ -588,13 +589,22 @@ int hp_db_chunk_each(hp_db_t *db, int64_t file, void (*fn)(void *arg, const hp_c
     return hp_query_end(&q, err);
 }
 
-int hp_db_download_given_each(hp_db_t *db, int64_t download,
-                              void (*fn)(void *arg, const char *host, int64_t bytes), void *arg,
-                              hp_err_t *err)
+int hp_db_download_given(hp_db_t *db, int64_t download, hp_download_given_t *at, int64_t limit, bool *more,
+                         void (*fn)(void *arg, const char *host, int64_t bytes), void *arg, hp_err_t *err)
 {
-    HP_QUERY(q, db, &sql[GIVEN_EACH]);
+    HP_QUERY(q, db, &sql[GIVEN]);
     hp_query_bind_int(&q, ":download", download);
-    while (hp_query_row(&q))
-        fn(arg, hp_query_text(&q, 0), hp_query_int(&q, 1));
+    hp_query_bind_int(&q, ":file", at->file);
+    hp_query_bind_int(&q, ":number", at->number);
+    hp_query_bind_int(&q, ":limit", limit);
+    int64_t rows = 0;
+    for (; hp_query_row(&q); rows++) {
+        bool is_chunk = !hp_query_is_null(&q, 1); /* else a file with none, or none left */
+        at->file = hp_query_int(&q, 0);
+        at->number = is_chunk ? hp_query_int(&q, 1) : INT64_MAX;
+        if (is_chunk)
+            fn(arg, hp_query_text(&q, 2), hp_query_int(&q, 3));
+    }
+    *more = rows == limit;
     return hp_query_end(&q, err);
 }

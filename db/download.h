@@ -136,10 +136,13 @@ int hp_db_chunk_remove(hp_db_t *db, int64_t file, int64_t number, hp_err_t *err)
 int hp_db_chunk_clear(hp_db_t *db, int64_t file, hp_err_t *err);
 int hp_db_chunk_each(hp_db_t *db, int64_t file, void (*fn)(void *arg, const hp_chunk_row_t *row), void *arg,
                      hp_err_t *err);
-/* How many bytes of a download's chunks each host gave, the most first; host is valid during the call, NULL
- * for chunks whose source is not on record. */
-int hp_db_download_given_each(hp_db_t *db, int64_t download,
-                              void (*fn)(void *arg, const char *host, int64_t bytes), void *arg,
-                              hp_err_t *err);
+/* Which host gave which bytes of a download, chunk by chunk, at most limit of its chunks and files (2 or
+ * more) after at, which is zero with number -1 at first and is moved on; more: there may be others. host is
+ * valid during the call, NULL for a chunk whose source is not on record. */
+typedef struct hp_download_given {
+    int64_t file, number;
+} hp_download_given_t;
+int hp_db_download_given(hp_db_t *db, int64_t download, hp_download_given_t *at, int64_t limit, bool *more,
+                         void (*fn)(void *arg, const char *host, int64_t bytes), void *arg, hp_err_t *err);
 
 #endif

@@ -7,7 +7,8 @@
 #include "base/mem.h"
 #include "db/download.h"
 
-#define PIECE_DOWNLOADS 100 /* of the list, made at one go */
+#define PIECE_DOWNLOADS 100   /* of the list, made at one go */
+#define GIVEN_AT_ONCE   20000 /* chunks and files, of which it is added up who gave them */
 
 bool hp_api_read_number(hp_http_request_t *request, const char *arg, int64_t *id)
 {
@@ -424,38 +425,81 @@ void hp_api_get_download_chunks(hp_api_t *api, hp_http_request_t *request, const
 /* ---- who gave how much: from the record of the chunks, which a restart leaves ---- */
 
 typedef struct {
+    char *host; /* NULL: not on record */
+    int64_t bytes;
+} given_t;
+
+typedef struct {
     hp_api_op_t op;
     int64_t id;
-    json_t *list;
+    hp_download_given_t at;
+    bool more;
+    given_t *hosts;
+    size_t count;
 } given_op_t;
+
+static bool is_host(const given_t *given, const char *host)
+{
+    return host == NULL || given->host == NULL ? host == given->host : strcmp(given->host, host) == 0;
+}
 
 static void add_given(void *arg, const char *host, int64_t bytes)
 {
     given_op_t *given = arg;
-    json_t *json = json_object();
-    json_object_set_new(json, "host", hp_json_text_or_null(host));
-    json_object_set_new(json, "bytes", hp_json_count_or_null(bytes));
-    json_array_append_new(given->list, json);
+    size_t i = 0;
+    while (i < given->count && !is_host(&given->hosts[i], host))
+        i++;
+    if (i == given->count) {
+        given->hosts = hp_realloc(given->hosts, ++given->count * sizeof *given->hosts);
+        given->hosts[i] = (given_t){.host = host != NULL ? hp_strdup(host) : NULL};
+    }
+    given->hosts[i].bytes += bytes;
 }
 
-/* Store thread. */
+/* Store thread. A part at a time: others have their turn in between. */
 static int read_given(hp_db_t *db, void *arg, hp_err_t *err)
 {
     given_op_t *given = arg;
-    return hp_db_download_given_each(db, given->id, add_given, given, err);
+    return hp_db_download_given(db, given->id, &given->at, GIVEN_AT_ONCE, &given->more, add_given, given,
+                                err);
+}
+
+static int by_bytes(const void *a, const void *b)
+{
+    const given_t *x = a, *y = b;
+    return (x->bytes < y->bytes) - (x->bytes > y->bytes);
+}
+
+static json_t *given_json(given_op_t *given)
+{
+    json_t *json = json_object(), *list = json_array();
+    if (given->count > 0)
+        qsort(given->hosts, given->count, sizeof *given->hosts, by_bytes);
+    for (size_t i = 0; i < given->count; i++) {
+        json_t *one = json_object();
+        json_object_set_new(one, "host", hp_json_text_or_null(given->hosts[i].host));
+        json_object_set_new(one, "bytes", hp_json_count_or_null(given->hosts[i].bytes));
+        json_array_append_new(list, one);
+    }
+    json_object_set_new(json, "sources", list);
+    return json;
 }
 
 static void on_given(void *arg, int status, const hp_err_t *err)
 {
     given_op_t *given = arg;
-    if (status == 0) {
-        json_t *json = json_object();
-        json_object_set(json, "sources", given->list);
-        hp_http_reply_json(given->op.request, 200, json);
-    } else {
-        hp_http_reply_problem(given->op.request, status, err);
+    hp_api_t *api = given->op.api;
+    if (status == 0 && given->more && !hp_api_is_closing(api)) {
+        hp_store_post(api->deps.store, HP_STORE_READ, read_given, on_given, given);
+        return;
     }
-    json_decref(given->list);
+    if (status == 0)
+        hp_http_reply_json(given->op.request, 200, given_json(given));
+    else
+        hp_http_reply_problem(given->op.request, status, err);
+    for (size_t i = 0; i < given->count; i++)
+        free(given->hosts[i].host);
+    free(given->hosts);
     hp_api_op_destroy(given);
 }
 
@@ -472,6 +516,6 @@ void hp_api_get_download_sources(hp_api_t *api, hp_http_request_t *request, cons
     }
     given_op_t *given = hp_api_op_create(sizeof *given, api, request);
     given->id = id;
-    given->list = json_array();
+    given->at.number = -1;
     hp_store_post(api->deps.store, HP_STORE_READ, read_given, on_given, given);
 }

@@ -3,6 +3,7 @@
 
 #include "base/buf.h"
 #include "db/db.h"
+#include "db/download.h"
 #include "db/message.h"
 #include "db/self.h"
 #include "db/setting.h"
@@ -392,6 +393,75 @@ static void old_messages_are_forgotten_unless_they_wait(void **state)
 
 /* Messages and traffic grow for years: a statement on them that reads a whole table, or sorts what it could
  * read in order, is named. */
+/* ---- downloads ---- */
+
+static int64_t given[3]; /* bytes by a, by b, by nobody on record */
+
+static void add_given(void *arg, const char *host, int64_t bytes)
+{
+    (void)arg;
+    given[host == NULL ? 2 : host[0] - 'a'] += bytes;
+}
+
+static int64_t add_file(hp_db_t *db, int64_t download, const char *path, int64_t size, int64_t chunk_size)
+{
+    hp_download_file_row_t row = {.download = download,
+                                  .path = (char *)(uintptr_t)path,
+                                  .source_path = (char *)(uintptr_t)path,
+                                  .state = (char[]){"open"},
+                                  .size = size,
+                                  .chunk_size = chunk_size};
+    assert_ok(hp_db_download_file_insert(db, &row, &err));
+    return row.id;
+}
+
+static int64_t add_source(hp_db_t *db, int64_t file, const char *host)
+{
+    hp_download_source_row_t row = {.file = file, .host = (char *)(uintptr_t)host, .path = (char[]){"x"}};
+    assert_ok(hp_db_download_source_put(db, &row, &err));
+    return row.id;
+}
+
+/* Whatever the size of the steps: a file without chunks, a last chunk that is short, a source that nobody
+ * knows. */
+static void what_each_host_gave_adds_up_in_steps_of_any_size(void **state)
+{
+    hp_db_t *db = *state;
+    int64_t ids[2];
+    for (int i = 0; i < 2; i++) {
+        hp_download_row_t row = {.base = (char[]){"/d"},
+                                 .path = (char[]){"x"},
+                                 .folder = true,
+                                 .order_host = (char[]){"a"},
+                                 .order_path = (char[]){"x"},
+                                 .state = (char[]){"running"},
+                                 .reason = (char[]){""}};
+        assert_ok(hp_db_download_insert(db, &row, &err));
+        ids[i] = row.id;
+        for (int k = 0; k < 4; k++) {
+            char path[] = {'x', '/', (char)('0' + k), '\0'};
+            int64_t file = add_file(db, row.id, path, 100 * 7 - 30, 100);
+            int64_t sources[] = {add_source(db, file, "a"), add_source(db, file, "b"), 0};
+            for (int64_t n = 0; n < 7 && k != 1; n++) {
+                hp_chunk_row_t chunk = {.file = file, .number = n, .source = sources[n % 3]};
+                assert_ok(hp_db_chunk_add(db, &chunk, &err));
+            }
+        }
+    }
+    for (int64_t limit = 2; limit < 30; limit++) {
+        hp_download_given_t at = {.number = -1};
+        bool more = true;
+        memset(given, 0, sizeof given);
+        for (int steps = 0; more; steps++) {
+            assert_in_range(steps, 0, 40);
+            assert_ok(hp_db_download_given(db, ids[1], &at, limit, &more, add_given, NULL, &err));
+        }
+        assert_int_equal(given[0], 3 * (100 + 100 + 70));
+        assert_int_equal(given[1], 3 * 200);
+        assert_int_equal(given[2], 3 * 200);
+    }
+}
+
 static void statements_on_what_grows_follow_an_index(void **state)
 {
     hp_db_t *db = *state;
@@ -434,6 +504,7 @@ int main(void)
         TEST(a_message_may_offer_a_file),
         TEST(one_sender_does_not_push_out_the_others),
         TEST(old_messages_are_forgotten_unless_they_wait),
+        TEST(what_each_host_gave_adds_up_in_steps_of_any_size),
         TEST(statements_on_what_grows_follow_an_index),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
