@@ -74,9 +74,10 @@ typedef struct hp_host_entry {
     uint64_t list_started;
     unsigned list_failures;
     bool list_force;
-    bool list_waits; /* for a place among those that are fetched */
+    bool list_waits;                  /* for a place among those that are fetched */
     int64_t list_files, list_bytes;   /* what the host offered when the list was fetched */
     char list_tag[HP_LIST_TAG_SIZE];  /* of the list that is stored; "" none */
+    bool list_seen;                   /* a probe was answered while the list was being fetched */
     char list_told[HP_LIST_TAG_SIZE]; /* what the last probe was told that it is now; "" nothing */
     uint64_t list_took;               /* ms, the last fetch that brought a list */
     hp_list_waiter_t *list_waiters;   /* for the next fetch */

@@ -146,6 +146,9 @@ static void on_listed(void *arg, int status, const hp_file_list_result_t *result
             note_success(hosts, host, listing, result, now);
         else if (status != UV_ECANCELED)
             note_failure(hosts, host, err, now);
+        /* What the probe was told may be newer than the list. */
+        if (status == 0 && host->pub.online && host->list_seen)
+            hp_lists_seen(hosts, host, false);
         if (status == HP_E_UNREACHABLE && host->pub.online)
             hp_watch_round(hosts, host, false);
         if (host->list_waiters != NULL)
@@ -170,7 +173,7 @@ static void start(hp_hosts_t *hosts, hp_host_entry_t *host, uint64_t now)
     listing->waiters = host->list_waiters;
     host->list_waiters = NULL;
     host->list_at = HP_NEVER;
-    host->list_waits = false;
+    host->list_waits = host->list_seen = false;
     host->list_started = now;
     hosts->listing++;
     host->pub.listing = true;
@@ -227,6 +230,7 @@ static bool has_other_list(const hp_host_entry_t *host)
 void hp_lists_seen(hp_hosts_t *hosts, hp_host_entry_t *host, bool came_online)
 {
     uint64_t now = hp_clock_ms(), at = HP_NEVER, pause = HP_NEVER;
+    host->list_seen = host->list != NULL;
     if (came_online) {
         host->list_failures = 0;
         at = now;

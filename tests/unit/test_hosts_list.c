@@ -263,6 +263,47 @@ static void a_look_and_news_of_a_list_ask_at_once(void **state)
     fake_stop(&fake);
 }
 
+static int wait_in_store(hp_db_t *db, void *arg, hp_err_t *err)
+{
+    (void)db, (void)err;
+    uv_sem_wait(arg);
+    return 0;
+}
+
+static void news_that_come_while_a_list_is_fetched_are_not_forgotten(void **state)
+{
+    net_t *net = *state;
+    char out[1000];
+    uv_sem_t held;
+    hp_hosts_times_t times = quick;
+    times.silent = times.list = 3600000; /* nothing by itself */
+    hp_hosts_set_times(net->hosts, &times);
+    fake_t fake = {.id = ID_A, .name = "x", .files = 1, .bytes = 2, .hashed_bytes = 2, .tag = "a-1"};
+    fake.list_etag = "\"a-1\"";
+    fake.list = HASHED("a");
+    start_listed(net, &fake);
+    int lists = fake.lists;
+
+    fake.tag = "a-2";
+    fake.list_etag = "\"a-2\"";
+    fake.list = HASHED("b");
+    hp_hosts_heard_list(net->hosts, ID_A, "a-2");
+    wait_until(net, fake.lists == lists + 1);
+    assert_int_equal(uv_sem_init(&held, 0), 0); /* the list cannot be stored from here on */
+    hp_store_post(net->store, HP_STORE_READ, wait_in_store, NULL, &held);
+    fake.tag = "a-3";
+    fake.list_etag = "\"a-3\"";
+    fake.list = HASHED("c");
+    fake.name = "y";
+    hp_hosts_look(net->hosts, ID_A);
+    wait_until(net, strcmp(host_a(net)->name, "y") == 0);
+    assert_true(host_a(net)->listing);
+    uv_sem_post(&held);
+    wait_until(net, strcmp(listed(net, ID_A, out), "c") == 0);
+    uv_sem_destroy(&held);
+    fake_stop(&fake);
+}
+
 static void a_host_that_is_hashing_is_asked_often_and_its_list_fetched_now_and_then(void **state)
 {
     net_t *net = *state;
@@ -350,6 +391,7 @@ int main(void)
         T(a_change_of_the_numbers_fetches_the_list_again),
         T(another_tag_fetches_the_list_again),
         T(a_look_and_news_of_a_list_ask_at_once),
+        T(news_that_come_while_a_list_is_fetched_are_not_forgotten),
         T(a_host_that_is_hashing_is_asked_often_and_its_list_fetched_now_and_then),
         T(removing_a_host_ends_its_transfer),
     };
