@@ -140,6 +140,7 @@ struct lease {
     uint64_t started_at; /* ms */
     int retry_after_s;   /* of the head, -1 none */
     uint64_t got;        /* bytes */
+    uint64_t weight;     /* bytes of the buffer that it fills, as counted in its download's leased */
     hp_meter_t meter;
 };
 
@@ -235,6 +236,7 @@ struct download {
     bool waits;             /* running, but no source can be asked now */
     bool dirty;             /* people see something new */
     unsigned jobs;          /* store and pool jobs that point here */
+    uint64_t leased;        /* bytes of the buffers that its leases fill */
     uint64_t disk_need;     /* bytes that must be free before it goes on after a full disk */
     unsigned disk_failures; /* in a row, without a chunk on record in between */
     uint64_t disk_at;       /* ms; it does not go on before */
@@ -394,6 +396,7 @@ void hp_item_find_sources(item_t *item); /* what the order and the lists of othe
 
 /* ---- lease.c ---- */
 void hp_lease_start(item_t *item, source_t *source, uint64_t first, uint64_t end, bool twice);
+void hp_lease_weigh(lease_t *lease); /* what it fills is known better now */
 void hp_lease_cancel(lease_t *lease);
 void hp_lease_release_chunks(lease_t *lease); /* what it did not fill is free again */
 void hp_lease_resume(lease_t *lease);
@@ -402,6 +405,9 @@ void hp_lease_resume(lease_t *lease);
 void hp_content_wake(hp_transfer_t *transfer); /* readers that wait may have what they wait for */
 
 /* ---- schedule.c ---- */
+/* What a lease of the item fills at a time: a chunk, or the whole of a smaller file, as far as it is known.
+ */
+uint64_t hp_item_lease_bytes(const item_t *item);
 /* Whether one more lease of the item finds a buffer: those of all leases together stay within LEASED_MAX,
  * whatever the number of sources; each running download has its share, and one lease always. */
 bool hp_item_has_share(const item_t *item);

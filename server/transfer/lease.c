@@ -113,6 +113,7 @@ static void learn(lease_t *self, const hp_fetch_head_t *head, uint64_t total)
         source->manifest_failed = false; /* it is back */
     if (!item->size_known && total != HP_RANGE_UNKNOWN)
         hp_item_set_size(item, total);
+    hp_lease_weigh(self);
 }
 
 /* The lease is for the chunks [at, end) from now on: takes what it had not, lets go of what it will not get.
@@ -396,6 +397,7 @@ static void on_done(void *arg, int status, const hp_err_t *err)
     hp_lease_release_chunks(self);
     unlink_lease(self);
     self->source->peer->lease_count--;
+    item->download->leased -= self->weight;
     if (self->cancelled || (status == UV_ECANCELED && self->refusal == 0)) {
         /* Ours; nothing to say of the source. */
     } else if (status != 0) {
@@ -437,6 +439,7 @@ void hp_lease_start(item_t *item, source_t *source, uint64_t first, uint64_t end
     item->leases = self;
     item->busy++;
     source->peer->lease_count++;
+    hp_lease_weigh(self);
     for (uint64_t i = first; i < end && i < item->taken.size; i++)
         hp_bitmap_set(&item->taken, (uint32_t)i);
     hp_fetch_options_t options = {
@@ -449,6 +452,13 @@ void hp_lease_start(item_t *item, source_t *source, uint64_t first, uint64_t end
     self->fetch = hp_fetch_start(item->download->transfer->fetcher, &options, &callbacks, self);
     free(url);
     hp_download_changed(item->download);
+}
+
+void hp_lease_weigh(lease_t *self)
+{
+    uint64_t weight = hp_item_lease_bytes(self->item);
+    self->item->download->leased += weight - self->weight;
+    self->weight = weight;
 }
 
 void hp_lease_cancel(lease_t *self)

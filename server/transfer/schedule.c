@@ -27,9 +27,7 @@ static const source_t *only_source(const item_t *item, uint64_t now)
     return item->leases != NULL ? item->leases->source : first;
 }
 
-/* What a lease of the item fills at a time: a chunk, or the whole of a smaller file, as far as it is known.
- */
-static uint64_t lease_bytes(const item_t *item)
+uint64_t hp_item_lease_bytes(const item_t *item)
 {
     uint64_t size = item->size_known      ? item->size
                     : item->row.size >= 0 ? (uint64_t)item->row.size
@@ -44,11 +42,9 @@ static uint64_t share_of_a_download(const hp_transfer_t *transfer)
 
 bool hp_item_has_share(const item_t *item)
 {
-    uint64_t leased = 0;
-    for (const item_t *i = item->download->items; i != NULL; i = i->next)
-        for (const lease_t *l = i->leases; l != NULL; l = l->next)
-            leased += lease_bytes(i);
-    return leased == 0 || leased + lease_bytes(item) <= share_of_a_download(item->download->transfer);
+    const download_t *download = item->download;
+    return download->leased == 0 ||
+           download->leased + hp_item_lease_bytes(item) <= share_of_a_download(download->transfer);
 }
 
 /* Chunks that a new lease may take from the first free one on. */
@@ -61,7 +57,8 @@ static uint64_t run_length(const item_t *item, uint64_t first)
     uint64_t connections = 0, missing = item->chunks - item->done.count;
     for (const source_t *s = item->sources; s != NULL; s = s->next)
         connections += hp_source_hopeful(s) ? item->download->transfer->connections : 0;
-    connections = HP_MIN(connections, share_of_a_download(item->download->transfer) / lease_bytes(item));
+    connections =
+        HP_MIN(connections, share_of_a_download(item->download->transfer) / hp_item_lease_bytes(item));
     uint64_t share = HP_MAX(missing / (2 * HP_MAX(connections, UINT64_C(1))), (uint64_t)1);
     uint64_t max = HP_MAX(LEASE_BYTES_MAX / item->chunk_size, (uint64_t)1);
     if (item->streaming)
