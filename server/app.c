@@ -209,8 +209,7 @@ int hp_app_build(hp_app_t *app, hp_err_t *err)
                                            (unsigned)app->settings.connections_per_source,
                                        .down_limit_bps = app->settings.down_limit_bps};
     if (rc == 0)
-        rc = hp_transfer_create(&app->transfer, app->loop, app->store, app->fetcher, app->share, &transfer,
-                                err);
+        rc = hp_transfer_create(&app->transfer, app->loop, app->store, app->fetcher, &transfer, err);
     hp_discovery_options_t discovery = {.scan = app->settings.scan,
                                         .beacon = app->settings.beacon,
                                         .advertise = app->options->advertise,

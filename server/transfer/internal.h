@@ -253,7 +253,6 @@ struct hp_transfer {
     uv_loop_t *loop;
     hp_store_t *store;
     hp_fetcher_t *fetcher;
-    hp_share_t *share;
     hp_writer_t *writer;
     hp_small_line_t small;
     hp_transfer_hooks_t hooks;

@@ -640,10 +640,10 @@ static int work_load(hp_db_t *db, void *arg, hp_err_t *err)
 }
 
 int hp_transfer_create(hp_transfer_t **transfer, uv_loop_t *loop, hp_store_t *store, hp_fetcher_t *fetcher,
-                       hp_share_t *share, const hp_transfer_settings_t *settings, hp_err_t *err)
+                       const hp_transfer_settings_t *settings, hp_err_t *err)
 {
     hp_transfer_t *self = hp_alloc(sizeof *self);
-    *self = (hp_transfer_t){.loop = loop, .store = store, .fetcher = fetcher, .share = share};
+    *self = (hp_transfer_t){.loop = loop, .store = store, .fetcher = fetcher};
     int rc = hp_transfer_set(self, settings, err);
     if (rc == 0 && (rc = hp_clock_boot_id(self->boot_id)) != 0)
         hp_err_set(err, rc, "The kernel's boot id cannot be read: %s", hp_err_sentence(rc));

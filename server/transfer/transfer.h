@@ -15,7 +15,6 @@
 
 #include "base/err.h"
 #include "fetch/fetch.h"
-#include "share/share.h"
 #include "store/store.h"
 
 typedef struct hp_transfer hp_transfer_t;
@@ -102,7 +101,7 @@ typedef struct hp_transfer_settings {
 
 /* Loads what is unfinished from the store (blocks; start-up). Nothing runs before start. */
 int hp_transfer_create(hp_transfer_t **transfer, uv_loop_t *loop, hp_store_t *store, hp_fetcher_t *fetcher,
-                       hp_share_t *share, const hp_transfer_settings_t *settings, hp_err_t *err);
+                       const hp_transfer_settings_t *settings, hp_err_t *err);
 void hp_transfer_start(hp_transfer_t *transfer);
 /* Ends leases, waits for pool writes, commits the last chunks, then calls closed. The store must outlive
  * this. */

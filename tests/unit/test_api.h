@@ -154,9 +154,7 @@ static inline void start_server(char **more)
     hp_transfer_settings_t transfer = {.downloads_folder = s->settings.downloads_folder,
                                        .running_downloads = 3,
                                        .connections_per_source = 4};
-    rc = rc != 0
-             ? rc
-             : hp_transfer_create(&s->transfer, &s->loop, s->store, s->fetcher, s->share, &transfer, &err);
+    rc = rc != 0 ? rc : hp_transfer_create(&s->transfer, &s->loop, s->store, s->fetcher, &transfer, &err);
     hp_discovery_options_t discovery = {0};
     rc = rc != 0 ? rc : hp_discovery_create(&s->discovery, &s->loop, s->hosts, &s->self, &discovery, &err);
     hp_http_options_t peer = {.name = "peer", .server = "test", .body_max = 1024, .handler = on_peer_request};

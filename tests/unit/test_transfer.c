@@ -104,8 +104,7 @@ static void start(fixture_t *f, unsigned running)
     hp_err_t err = {0};
     hp_transfer_settings_t settings = {
         .downloads_folder = f->downloads, .running_downloads = running, .connections_per_source = 2};
-    assert_int_equal(hp_transfer_create(&f->transfer, &f->loop, f->store, f->fetcher, NULL, &settings, &err),
-                     0);
+    assert_int_equal(hp_transfer_create(&f->transfer, &f->loop, f->store, f->fetcher, &settings, &err), 0);
     hp_transfer_start(f->transfer);
 }
 
