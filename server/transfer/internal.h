@@ -47,7 +47,7 @@
 #define LEASED_MAX                                                                                           \
     (HP_WRITER_BYTES / 4 * 3) /* buffers that leases fill; the others are on their way to the disk */
 #define FIRST_LOOK_BYTES (4u * 1024 * 1024) /* asked for before the size is known */
-#define ITEMS_MAX        128                /* files of one folder download under way at a time */
+#define ITEMS_MAX        512                /* files of one folder download under way at a time */
 #define STARTS_OVER_MAX  5                  /* versions of a file, without one finished, before giving up */
 #define MANIFEST_TRIES   3                  /* at one source, when the connection is lost */
 #define CHANGING_TRIES   6                  /* at a file that is being written at the source */

@@ -11,8 +11,8 @@
 
 #include "base/file.h"
 
-#define BATCH_MAX   64 /* files */
-#define BATCHES_MAX 2  /* one computes while the other waits for the disk */
+#define BATCH_MAX   128 /* files */
+#define BATCHES_MAX 2   /* one computes while the other waits for the disk */
 
 struct hp_small_file {
     hp_small_file_t *next;
