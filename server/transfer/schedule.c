@@ -190,6 +190,21 @@ bool hp_item_can_fetch(const item_t *item)
     return item->phase == ITEM_FETCHING && next_source(item, only_source(item, now), now) != NULL;
 }
 
+/* Without a manifest what is here can only be gone on with by the source that gave it: when that gives no
+ * more, and another one may have the file, it starts over there. */
+static bool is_stranded(const item_t *item)
+{
+    if (item->done.count == 0 || item->manifest != NULL || item->busy > 0)
+        return false;
+    const source_t *giver = only_source(item, hp_clock_ms());
+    if (giver == NULL || giver->set_aside == NULL)
+        return false;
+    for (const source_t *s = item->sources; s != NULL; s = s->next)
+        if (hp_source_hopeful(s))
+            return true;
+    return false;
+}
+
 bool hp_item_schedule(item_t *item)
 {
     if (item->phase != ITEM_FETCHING)
@@ -204,6 +219,10 @@ bool hp_item_schedule(item_t *item)
         return true;
     if (fail_without_hope(item))
         return true;
+    if (is_stranded(item)) {
+        hp_item_start_over(item, "The host that gave the first part does not give the file any more");
+        return true;
+    }
     uint64_t now = hp_clock_ms();
     const source_t *only = only_source(item, now);
     if (!item->size_known || item->whole) {
