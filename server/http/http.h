@@ -42,7 +42,7 @@ typedef struct hp_http_options {
                                  503 */
     unsigned stuck_ms;        /* no byte moved in the middle of a request or reply: closed (0: 30000) */
     unsigned idle_ms;         /* keep-alive without a request (0: 60000) */
-    bool problem_json; /* what this folder refuses by itself gets problem+json, not plain text */
+    bool problem_json;        /* what this folder refuses by itself gets problem+json, not plain text */
     hp_http_handler_fn handler;
     void *arg;
 } hp_http_options_t;
