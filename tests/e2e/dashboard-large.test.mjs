@@ -124,15 +124,20 @@ async function oneRound(page) {
 
 /** In the page: has something called in each frame, so that each leaves its mark in the trace. */
 function startWatching() {
-    const state = { on: true };
+    const state = { on: true, frames: 0 };
     Object.assign(window, { watching: state });
-    const frame = () => state.on && requestAnimationFrame(frame);
+    const frame = () => {
+        state.frames++;
+        if (state.on) requestAnimationFrame(frame);
+    };
     requestAnimationFrame(frame);
 }
 
-/** In the page. */
-function stopWatching() {
-    /** @type {any} */ (window).watching.on = false;
+/** In the page: what takes no time at all still has some frames to show for it. */
+async function stopWatching() {
+    const state = /** @type {any} */ (window).watching;
+    while (state.frames < 20) await new Promise((done) => requestAnimationFrame(done));
+    state.on = false;
 }
 
 /**
