@@ -191,7 +191,7 @@ bool hp_item_can_fetch(const item_t *item)
 }
 
 /* Without a manifest what is here can only be gone on with by the source that gave it: when that gives no
- * more, and another one may have the file, it starts over there. */
+ * more, and another one has the same root, it starts over there. */
 static bool is_stranded(const item_t *item)
 {
     if (item->done.count == 0 || item->manifest != NULL || item->busy > 0)
@@ -220,7 +220,9 @@ bool hp_item_schedule(item_t *item)
     if (fail_without_hope(item))
         return true;
     if (is_stranded(item)) {
-        hp_item_start_over(item, "The host that gave the first part does not give the file any more");
+        item->restart_why = hp_strdup("The host that gave the first part does not give the file any more");
+        item->same_version = true;
+        hp_transfer_wake(item->download->transfer);
         return true;
     }
     uint64_t now = hp_clock_ms();

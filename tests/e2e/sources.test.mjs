@@ -217,41 +217,46 @@ describe("several hosts with one content", () => {
 });
 
 describe("a source", { concurrency: 3 }, () => {
-    test(
-        "without a hash tree that has the file no more: the next one starts over",
-        { timeout: 60_000 },
-        async (t) => {
-            const files = { "f.bin": makeBytes(24 * MiB, 40) };
-            const b = await startHostpair({ t, name: "b" });
-            /** @param {string} digit @param {(asked: import("./evil.mjs").Asked) => Promise<boolean>} [lie] */
-            const host = async (digit, lie) => {
-                const one = await startEvil({
-                    t,
-                    files,
-                    hostpair: { id: digit.repeat(32), name: `host ${digit}` },
-                    before: (request, socket) => {
-                        if (!request.path.startsWith("manifest/")) return false;
-                        send(socket, 404, [["Content-Length", 0]]);
-                        return true;
-                    },
-                    lie,
-                });
-                return linked(t, b, one.port, { rate: 12 * MiB });
-            };
-            let gone = false;
-            const first = await host("1", async ({ socket }) => {
-                if (gone) send(socket, 404, [["Content-Length", 0]]);
-                return gone;
-            });
-            await host("2");
-            const { id } = await download(b, { host: first.id, path: "f.bin" });
-            await waitState(b, id, (d) => d.chunks_done >= 4);
-            gone = true;
-            first.link.breakAll();
-            const d = await waitState(b, id, "done", { timeout: 30_000 });
-            await assertContent(b, d, sha256Of(files["f.bin"]));
-        },
-    );
+    for (const by of ["path", "root"])
+        test(
+            `without a hash tree, ordered by ${by}, that has the file no more: the next one starts over`,
+            { timeout: 60_000 },
+            async (t) => {
+                const bytes = makeBytes(24 * MiB, 40);
+                const { root } = hashTree(bytes, MiB);
+                const b = await startHostpair({ t, name: "b" });
+                const hosts = [];
+                for (const digit of ["1", "2"]) {
+                    const host = { gone: false, id: "", breakAll: () => {} };
+                    const one = await startEvil({
+                        t,
+                        files: { "f.bin": bytes },
+                        hostpair: { id: digit.repeat(32), name: `host ${digit}` },
+                        before: (request, socket) => {
+                            if (!request.path.startsWith("manifest/")) return false;
+                            send(socket, 404, [["Content-Length", 0]]);
+                            return true;
+                        },
+                        lie: async ({ socket }) => {
+                            if (host.gone) send(socket, 404, [["Content-Length", 0]]);
+                            return host.gone;
+                        },
+                    });
+                    const { link, id } = await linked(t, b, one.port, { rate: 12 * MiB });
+                    hosts.push(Object.assign(host, { id, breakAll: link.breakAll }));
+                }
+                const order = by === "root" ? { root } : { host: hosts[0].id, path: "f.bin" };
+                const { id } = await download(b, order);
+                const begun = await waitState(b, id, (d) => d.chunks_done >= 4);
+                const giver = hosts.find((host) => sourceOf(begun, host.id)?.bytes > 0);
+                assert.ok(giver, JSON.stringify(begun));
+                giver.gone = true;
+                giver.breakAll();
+                const d = await waitState(b, id, "done", { timeout: 30_000 });
+                await assertContent(b, d, sha256Of(bytes));
+                assert.equal(d.root, root);
+            },
+        );
 
     test("that is cut midway joins again by itself", { timeout: 120_000 }, async (t) => {
         const files = { "f.bin": { size: 64 * MiB, seed: 10 } };
