@@ -457,8 +457,7 @@ static void on_parts_work(uv_work_t *work)
     removal_t *job = HP_CONTAINER(work, removal_t, work);
     for (size_t i = 0; i < job->count; i++) {
         const hp_download_file_row_t *row = &job->rows[i];
-        bool other_boot = hp_item_other_boot(job->download->transfer, row);
-        hp_part_identity_t identity = {.device = other_boot ? 0 : row->device, .inode = row->inode};
+        hp_part_identity_t identity = hp_item_identity(job->download->transfer, row);
         if (row->part != NULL && hp_part_remove(job->base, row->path, row->part, &identity, &job->err) != 0)
             hp_log(HP_LOG_WARN, "download %lld: %s", (long long)job->id, hp_err_text(&job->err));
         for (const left_part_t *left = job->left[i]; left != NULL; left = left->next)

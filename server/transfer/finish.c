@@ -70,9 +70,7 @@ static step_t *new_step(item_t *item, void (*run)(step_t *), void (*after)(item_
         .size = item->size,
         .chunk_size = item->chunk_size,
         .has_chunks = item->done.count > 0,
-        .identity = {.device =
-                         hp_item_other_boot(item->download->transfer, &item->row) ? 0 : item->row.device,
-                     .inode = item->row.inode},
+        .identity = hp_item_identity(item->download->transfer, &item->row),
         .left = item->left,
     };
     return step;

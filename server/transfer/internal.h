@@ -335,6 +335,7 @@ item_t *hp_item_create(download_t *download, hp_download_file_row_t *row); /* ta
 void hp_item_start(item_t *self);
 /* Whether the row's part file was last seen before this machine was started. */
 bool hp_item_other_boot(const hp_transfer_t *transfer, const hp_download_file_row_t *row);
+hp_part_identity_t hp_item_identity(const hp_transfer_t *transfer, const hp_download_file_row_t *row);
 void hp_item_stop(item_t *self); /* cancels leases, goes to STOPPED */
 void hp_item_free(item_t *self);
 void hp_item_close(item_t *self); /* its descriptors; when nothing is being written */

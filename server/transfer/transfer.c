@@ -108,10 +108,13 @@ static void fill_places(hp_transfer_t *self)
                 next = d;
         if (next == NULL)
             return;
-        if (next->state == HP_DOWNLOAD_QUEUED)
+        if (next->state == HP_DOWNLOAD_QUEUED) {
             hp_download_run(next);
-        else if (hp_download_go_on(next), next->waits)
-            return; /* not yet, after all: the next turn sees */
+        } else {
+            hp_download_go_on(next);
+            if (next->waits)
+                return; /* not yet, after all: the next turn sees */
+        }
         self->running += hp_download_active(next) && !next->waits;
     }
     for (download_t *d = self->live; d != NULL; d = d->next_live)
