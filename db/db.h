@@ -4,8 +4,8 @@
  * 1. One connection, used by one thread at a time (the store's). No call here takes a lock; every call may
  * block on the disk.
  * 2. Nothing is written before the file is known to be hostpair's and of a version that this program knows.
- * 3. What a commit reported is there after kill -9. After a power cut the last commits may be gone, but never
- * a part of one: the journal is synced at checkpoints, not at commits (WAL, synchronous=NORMAL).
+ * 3. What a commit reported is there after kill -9. After a power cut the commits since the last hp_db_sync
+ * or checkpoint may be gone, but never a part of one: commits alone sync nothing (WAL, synchronous=NORMAL).
  * 4. Every failure is HP_E_NO_SPACE or HP_E_DB with SQLite's words and the name of the statement. Out of
  * memory aborts.
  *
