@@ -1,5 +1,5 @@
 /* The dashboard's side of hostpair: a listener that serves the embedded page and the REST API below /api/v1,
- * and the event hub that tells every open page what happens.
+ * and the event feed that tells every open page what happens.
  *
  * Invariants
  * 1. Loop thread only; SQL runs in the store's thread, disk work in the pool.

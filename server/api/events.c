@@ -1,4 +1,4 @@
-/* GET /api/v1/events: what the parts tell, through the hub, to every open page.
+/* GET /api/v1/events: what the parts tell, through the feed, to every open page.
  *
  * Hosts, downloads, the share and the log call back when they change. Connections, the scan and the speeds
  * change all the time and are looked at once a second, and only while somebody listens. */
@@ -16,13 +16,13 @@
 
 typedef struct client {
     struct client *next;
-    hp_hub_listener_t *listener;
+    hp_event_feed_listener_t *listener;
     hp_http_events_t *stream; /* NULL once the client has gone */
 } client_t;
 
 struct hp_events {
     hp_api_t *api;
-    hp_hub_t *hub;
+    hp_event_feed_t *feed;
     uv_timer_t tick, look, comment;
     uv_async_t logged; /* a line was logged, on any thread */
     unsigned open_handles;
@@ -95,11 +95,11 @@ static char *render(void *arg, hp_topic_t topic, const char *key)
 static void on_tick(uv_timer_t *timer)
 {
     hp_events_t *self = timer->data;
-    if (!hp_hub_tick(self->hub, hp_clock_ms()))
+    if (!hp_event_feed_tick(self->feed, hp_clock_ms()))
         uv_timer_stop(timer);
 }
 
-/* Something may wait in the hub from now on. */
+/* Something may wait in the feed from now on. */
 static void keep_ticking(hp_events_t *self)
 {
     if (!uv_is_active((uv_handle_t *)&self->tick))
@@ -108,19 +108,19 @@ static void keep_ticking(hp_events_t *self)
 
 void hp_events_touch(hp_events_t *self, hp_topic_t topic, const char *key)
 {
-    hp_hub_touch(self->hub, topic, key, hp_clock_ms());
+    hp_event_feed_touch(self->feed, topic, key, hp_clock_ms());
     keep_ticking(self);
 }
 
 bool hp_events_awake(const hp_events_t *self)
 {
-    return hp_hub_awake(self->hub, hp_clock_ms());
+    return hp_event_feed_awake(self->feed, hp_clock_ms());
 }
 
 void hp_events_publish(hp_events_t *self, hp_topic_t topic, const char *key, json_t *json)
 {
     char *text = hp_json_dump(json);
-    hp_hub_publish(self->hub, topic, key, text, hp_clock_ms());
+    hp_event_feed_publish(self->feed, topic, key, text, hp_clock_ms());
     free(text);
 }
 
@@ -196,7 +196,7 @@ static void tell_log(hp_events_t *self)
         self->log_count = 0;
     }
     int room = LOG_LINES_MAX - self->log_count;
-    if (room == 0 || !hp_hub_awake(self->hub, now))
+    if (room == 0 || !hp_event_feed_awake(self->feed, now))
         return;
     hp_log_entry_t *entries = hp_alloc_array((size_t)room, sizeof *entries);
     int count = hp_log_read(self->log_told, entries, room);
@@ -215,7 +215,7 @@ static void on_logged(uv_async_t *async)
 
 /* ---- clients that left ---- */
 
-/* May run inside a send, so the client is only marked: the hub is walking its listeners. */
+/* May run inside a send, so the client is only marked: the feed is walking its listeners. */
 static void on_client_gone(void *arg)
 {
     client_t *client = arg;
@@ -237,7 +237,7 @@ static void sweep(hp_events_t *self)
             continue;
         }
         *link = client->next;
-        hp_hub_leave(self->hub, client->listener, hp_clock_ms());
+        hp_event_feed_leave(self->feed, client->listener, hp_clock_ms());
         free(client);
     }
 }
@@ -303,7 +303,7 @@ static void on_look(uv_timer_t *timer)
 {
     hp_events_t *self = timer->data;
     sweep(self);
-    if (!hp_hub_awake(self->hub, hp_clock_ms())) {
+    if (!hp_event_feed_awake(self->feed, hp_clock_ms())) {
         uv_timer_stop(timer);
         return;
     }
@@ -334,13 +334,13 @@ void hp_api_get_events(hp_api_t *api, hp_http_request_t *request, const char *ar
         free(client);
         return;
     }
-    if (!hp_hub_awake(self->hub, now))
+    if (!hp_event_feed_awake(self->feed, now))
         self->log_told = last_line();
     hp_http_events_comment(client->stream); /* the first byte tells the client that it is connected */
     client->next = self->clients;
     self->clients = client;
     client->listener =
-        hp_hub_listen(self->hub, hp_http_header(request, "Last-Event-ID"), on_event, client, now);
+        hp_event_feed_listen(self->feed, hp_http_header(request, "Last-Event-ID"), on_event, client, now);
     if (!uv_is_active((uv_handle_t *)&self->look))
         uv_timer_start(&self->look, on_look, LOOK_MS, LOOK_MS);
     keep_ticking(self);
@@ -354,7 +354,7 @@ hp_events_t *hp_events_create(hp_api_t *api)
     uv_loop_t *loop = api->deps.loop;
     self->api = api;
     /* Above every id of an earlier run, as long as that had less than a million events a second. */
-    self->hub = hp_hub_create((uint64_t)(hp_clock_wall_ms() / 1000) << 20, render, self);
+    self->feed = hp_event_feed_create((uint64_t)(hp_clock_wall_ms() / 1000) << 20, render, self);
     uv_timer_t *const timers[] = {&self->tick, &self->look, &self->comment};
     for (size_t i = 0; i < HP_COUNT(timers); i++) {
         uv_timer_init(loop, timers[i]);
@@ -375,7 +375,7 @@ static void on_handle_closed(uv_handle_t *handle)
     hp_events_t *self = handle->data;
     if (--self->open_handles > 0)
         return;
-    hp_hub_destroy(self->hub);
+    hp_event_feed_destroy(self->feed);
     free(self->status);
     free(self->scan);
     free(self->connections);
@@ -401,5 +401,5 @@ void hp_events_destroy(hp_events_t *self, void (*closed)(void *arg), void *arg)
 
 size_t hp_events_listeners(const hp_events_t *self)
 {
-    return hp_hub_listeners(self->hub);
+    return hp_event_feed_listeners(self->feed);
 }

@@ -7,7 +7,7 @@
 
 #include "api/api.h"
 #include "api/guard.h"
-#include "api/hub.h"
+#include "api/event_feed.h"
 #include "api/json.h"
 #include "api/route.h"
 

@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "api/hub.h"
+#include "api/event_feed.h"
 #include "base/mem.h"
 
 /* What a listener got. */
@@ -22,7 +22,7 @@ typedef struct {
 
 static heard_t heard, other;
 static int rendered;
-static hp_hub_t *hub;
+static hp_event_feed_t *feed;
 
 static char *render(void *arg, hp_topic_t topic, const char *key)
 {
@@ -52,23 +52,23 @@ static int set_up(void **state)
     (void)state;
     heard.count = other.count = 0;
     rendered = 0;
-    hub = hp_hub_create(100, render, NULL);
+    feed = hp_event_feed_create(100, render, NULL);
     return 0;
 }
 
 static int tear_down(void **state)
 {
     (void)state;
-    hp_hub_destroy(hub);
+    hp_event_feed_destroy(feed);
     return 0;
 }
 
 static void a_change_is_told_at_once(void **state)
 {
     (void)state;
-    hp_hub_listen(hub, NULL, on_event, &heard, 1000);
+    hp_event_feed_listen(feed, NULL, on_event, &heard, 1000);
     assert_int_equal(heard.count, 0);
-    hp_hub_touch(hub, HP_TOPIC_DOWNLOAD, "7", 1000);
+    hp_event_feed_touch(feed, HP_TOPIC_DOWNLOAD, "7", 1000);
     assert_int_equal(heard.count, 1);
     assert_int_equal(heard.ids[0], 100);
     assert_string_equal(heard.names[0], "download");
@@ -78,15 +78,15 @@ static void a_change_is_told_at_once(void **state)
 static void further_changes_of_a_thing_are_merged_into_one(void **state)
 {
     (void)state;
-    hp_hub_listen(hub, NULL, on_event, &heard, 1000);
+    hp_event_feed_listen(feed, NULL, on_event, &heard, 1000);
     for (int i = 0; i < 100; i++)
-        hp_hub_touch(hub, HP_TOPIC_DOWNLOAD, "7", 1000 + (uint64_t)i);
+        hp_event_feed_touch(feed, HP_TOPIC_DOWNLOAD, "7", 1000 + (uint64_t)i);
     assert_int_equal(heard.count, 1);
-    assert_true(hp_hub_tick(hub, 1249));
+    assert_true(hp_event_feed_tick(feed, 1249));
     assert_int_equal(heard.count, 1);
-    assert_true(hp_hub_tick(hub, 1250));
+    assert_true(hp_event_feed_tick(feed, 1250));
     assert_int_equal(heard.count, 2);
-    assert_false(hp_hub_tick(hub, 1500));
+    assert_false(hp_event_feed_tick(feed, 1500));
     assert_int_equal(heard.count, 2);
 }
 
@@ -94,12 +94,12 @@ static void a_thing_is_told_at_most_four_times_in_any_second(void **state)
 {
     (void)state;
     uint64_t told_at[200];
-    hp_hub_listen(hub, NULL, on_event, &heard, 1000);
+    hp_event_feed_listen(feed, NULL, on_event, &heard, 1000);
     for (uint64_t now = 1000; now < 11000; now += 7) {
         size_t before = heard.count;
-        hp_hub_touch(hub, HP_TOPIC_STATUS, "", now);
+        hp_event_feed_touch(feed, HP_TOPIC_STATUS, "", now);
         if (now % 3 == 0)
-            hp_hub_tick(hub, now);
+            hp_event_feed_tick(feed, now);
         for (size_t i = before; i < heard.count; i++)
             told_at[i] = now;
     }
@@ -111,63 +111,63 @@ static void a_thing_is_told_at_most_four_times_in_any_second(void **state)
 static void things_do_not_wait_for_each_other(void **state)
 {
     (void)state;
-    hp_hub_listen(hub, NULL, on_event, &heard, 1000);
+    hp_event_feed_listen(feed, NULL, on_event, &heard, 1000);
     for (int i = 0; i < 2000; i++) {
         char key[16];
         snprintf(key, sizeof key, "%d", i);
-        hp_hub_touch(hub, HP_TOPIC_DOWNLOAD, key, 1000);
+        hp_event_feed_touch(feed, HP_TOPIC_DOWNLOAD, key, 1000);
     }
     assert_int_equal(heard.count, 2000);
-    hp_hub_touch(hub, HP_TOPIC_HOST, "5", 1000);
+    hp_event_feed_touch(feed, HP_TOPIC_HOST, "5", 1000);
     assert_int_equal(heard.count, 2001);
-    assert_false(hp_hub_tick(hub, 1250));
+    assert_false(hp_event_feed_tick(feed, 1250));
 }
 
 static void what_has_nothing_to_tell_makes_no_event(void **state)
 {
     (void)state;
-    hp_hub_listen(hub, NULL, on_event, &heard, 1000);
-    hp_hub_touch(hub, HP_TOPIC_DOWNLOAD, "gone", 1000);
+    hp_event_feed_listen(feed, NULL, on_event, &heard, 1000);
+    hp_event_feed_touch(feed, HP_TOPIC_DOWNLOAD, "gone", 1000);
     assert_int_equal(heard.count, 0);
 }
 
 static void the_end_of_a_thing_is_told_at_once_and_nothing_after_it(void **state)
 {
     (void)state;
-    hp_hub_listen(hub, NULL, on_event, &heard, 1000);
-    hp_hub_touch(hub, HP_TOPIC_DOWNLOAD, "7", 1000);
-    hp_hub_touch(hub, HP_TOPIC_DOWNLOAD, "7", 1001);
-    hp_hub_publish(hub, HP_TOPIC_DOWNLOAD, "7", "end", 1002);
+    hp_event_feed_listen(feed, NULL, on_event, &heard, 1000);
+    hp_event_feed_touch(feed, HP_TOPIC_DOWNLOAD, "7", 1000);
+    hp_event_feed_touch(feed, HP_TOPIC_DOWNLOAD, "7", 1001);
+    hp_event_feed_publish(feed, HP_TOPIC_DOWNLOAD, "7", "end", 1002);
     assert_int_equal(heard.count, 2);
     assert_string_equal(heard.data[1], "end");
-    hp_hub_tick(hub, 2000);
+    hp_event_feed_tick(feed, 2000);
     assert_int_equal(heard.count, 2);
 }
 
 static void every_listener_gets_the_same_events(void **state)
 {
     (void)state;
-    hp_hub_listener_t *first = hp_hub_listen(hub, NULL, on_event, &heard, 1000);
-    hp_hub_listen(hub, NULL, on_event, &other, 1000);
-    hp_hub_touch(hub, HP_TOPIC_HOST, "a", 1000);
+    hp_event_feed_listener_t *first = hp_event_feed_listen(feed, NULL, on_event, &heard, 1000);
+    hp_event_feed_listen(feed, NULL, on_event, &other, 1000);
+    hp_event_feed_touch(feed, HP_TOPIC_HOST, "a", 1000);
     assert_int_equal(other.count, 1);
     assert_int_equal(other.ids[0], heard.ids[0]);
-    hp_hub_leave(hub, first, 1000);
-    hp_hub_touch(hub, HP_TOPIC_HOST, "b", 1000);
+    hp_event_feed_leave(feed, first, 1000);
+    hp_event_feed_touch(feed, HP_TOPIC_HOST, "b", 1000);
     assert_int_equal(other.count, 2);
     assert_int_equal(heard.count, 1);
-    assert_int_equal(hp_hub_listeners(hub), 1);
+    assert_int_equal(hp_event_feed_listeners(feed), 1);
 }
 
 static void who_comes_back_gets_what_was_missed(void **state)
 {
     (void)state;
-    hp_hub_listener_t *listener = hp_hub_listen(hub, NULL, on_event, &heard, 1000);
-    hp_hub_publish(hub, HP_TOPIC_HOST, "a", "one", 1000);
-    hp_hub_leave(hub, listener, 1000);
-    hp_hub_publish(hub, HP_TOPIC_HOST, "a", "two", 1001);
-    hp_hub_publish(hub, HP_TOPIC_SCAN, "", "three", 1002);
-    hp_hub_listen(hub, "100", on_event, &other, 2000);
+    hp_event_feed_listener_t *listener = hp_event_feed_listen(feed, NULL, on_event, &heard, 1000);
+    hp_event_feed_publish(feed, HP_TOPIC_HOST, "a", "one", 1000);
+    hp_event_feed_leave(feed, listener, 1000);
+    hp_event_feed_publish(feed, HP_TOPIC_HOST, "a", "two", 1001);
+    hp_event_feed_publish(feed, HP_TOPIC_SCAN, "", "three", 1002);
+    hp_event_feed_listen(feed, "100", on_event, &other, 2000);
     assert_int_equal(other.count, 2);
     assert_string_equal(other.data[0], "two");
     assert_int_equal(other.ids[1], 102);
@@ -177,37 +177,37 @@ static void who_comes_back_gets_what_was_missed(void **state)
 static void who_missed_nothing_gets_nothing(void **state)
 {
     (void)state;
-    hp_hub_listen(hub, NULL, on_event, &heard, 1000);
-    hp_hub_publish(hub, HP_TOPIC_HOST, "a", "one", 1000);
-    hp_hub_listen(hub, "100", on_event, &other, 1000);
+    hp_event_feed_listen(feed, NULL, on_event, &heard, 1000);
+    hp_event_feed_publish(feed, HP_TOPIC_HOST, "a", "one", 1000);
+    hp_event_feed_listen(feed, "100", on_event, &other, 1000);
     assert_int_equal(other.count, 0);
 }
 
 static void only_the_last_thousand_are_replayed_else_there_is_one_reset(void **state)
 {
     (void)state;
-    hp_hub_listen(hub, NULL, on_event, &heard, 1000);
-    for (int i = 0; i < HP_HUB_KEPT + 5; i++)
-        hp_hub_publish(hub, HP_TOPIC_HOST, "a", "x", 1000);
-    hp_hub_listen(hub, "104", on_event, &other, 1000);
-    assert_int_equal(other.count, HP_HUB_KEPT);
+    hp_event_feed_listen(feed, NULL, on_event, &heard, 1000);
+    for (int i = 0; i < HP_EVENT_FEED_KEPT + 5; i++)
+        hp_event_feed_publish(feed, HP_TOPIC_HOST, "a", "x", 1000);
+    hp_event_feed_listen(feed, "104", on_event, &other, 1000);
+    assert_int_equal(other.count, HP_EVENT_FEED_KEPT);
     assert_int_equal(other.ids[0], 105);
     other.count = 0;
-    hp_hub_listen(hub, "103", on_event, &other, 1000);
+    hp_event_feed_listen(feed, "103", on_event, &other, 1000);
     assert_int_equal(other.count, 1);
     assert_string_equal(other.names[0], "reset");
-    assert_int_equal(other.ids[0], 100 + HP_HUB_KEPT + 5 - 1);
+    assert_int_equal(other.ids[0], 100 + HP_EVENT_FEED_KEPT + 5 - 1);
 }
 
 static void an_id_of_nobody_is_answered_with_a_reset(void **state)
 {
     (void)state;
-    hp_hub_listen(hub, NULL, on_event, &heard, 1000);
-    hp_hub_publish(hub, HP_TOPIC_HOST, "a", "x", 1000);
+    hp_event_feed_listen(feed, NULL, on_event, &heard, 1000);
+    hp_event_feed_publish(feed, HP_TOPIC_HOST, "a", "x", 1000);
     const char *const ids[] = {"", "abc", "-1", "101", "5", "100x", "99999999999999999999999"};
     for (size_t i = 0; i < HP_COUNT(ids); i++) {
         other.count = 0;
-        hp_hub_listen(hub, ids[i], on_event, &other, 1000);
+        hp_event_feed_listen(feed, ids[i], on_event, &other, 1000);
         assert_int_equal(other.count, 1);
         assert_string_equal(other.names[0], "reset");
     }
@@ -216,13 +216,13 @@ static void an_id_of_nobody_is_answered_with_a_reset(void **state)
 static void a_replay_longer_than_a_client_could_take_is_a_reset(void **state)
 {
     (void)state;
-    hp_hub_listen(hub, NULL, on_event, &heard, 1000);
-    hp_hub_publish(hub, HP_TOPIC_HOST, "a", "x", 1000);
-    for (uint64_t now = 1000; heard.count <= HP_HUB_REPLAYED / 2000 + 1; now += 250) {
-        hp_hub_touch(hub, HP_TOPIC_HOST, "large", now);
-        hp_hub_tick(hub, now);
+    hp_event_feed_listen(feed, NULL, on_event, &heard, 1000);
+    hp_event_feed_publish(feed, HP_TOPIC_HOST, "a", "x", 1000);
+    for (uint64_t now = 1000; heard.count <= HP_EVENT_FEED_REPLAYED / 2000 + 1; now += 250) {
+        hp_event_feed_touch(feed, HP_TOPIC_HOST, "large", now);
+        hp_event_feed_tick(feed, now);
     }
-    hp_hub_listen(hub, "100", on_event, &other, 1000);
+    hp_event_feed_listen(feed, "100", on_event, &other, 1000);
     assert_int_equal(other.count, 1);
     assert_string_equal(other.names[0], "reset");
 }
@@ -230,18 +230,18 @@ static void a_replay_longer_than_a_client_could_take_is_a_reset(void **state)
 static void nobody_listening_costs_nothing_and_a_late_comer_is_reset(void **state)
 {
     (void)state;
-    hp_hub_touch(hub, HP_TOPIC_HOST, "a", 1000);
+    hp_event_feed_touch(feed, HP_TOPIC_HOST, "a", 1000);
     assert_int_equal(rendered, 0);
-    hp_hub_listener_t *listener = hp_hub_listen(hub, NULL, on_event, &heard, 1000);
-    hp_hub_touch(hub, HP_TOPIC_HOST, "a", 1000);
-    hp_hub_leave(hub, listener, 1000);
-    hp_hub_touch(hub, HP_TOPIC_HOST, "b", 1000 + HP_HUB_IDLE_MS - 1);
+    hp_event_feed_listener_t *listener = hp_event_feed_listen(feed, NULL, on_event, &heard, 1000);
+    hp_event_feed_touch(feed, HP_TOPIC_HOST, "a", 1000);
+    hp_event_feed_leave(feed, listener, 1000);
+    hp_event_feed_touch(feed, HP_TOPIC_HOST, "b", 1000 + HP_EVENT_FEED_IDLE_MS - 1);
     assert_int_equal(rendered, 2);
-    hp_hub_touch(hub, HP_TOPIC_HOST, "b", 1000 + HP_HUB_IDLE_MS - 1);
-    assert_false(hp_hub_tick(hub, 2000 + HP_HUB_IDLE_MS));
-    hp_hub_touch(hub, HP_TOPIC_HOST, "c", 2000 + HP_HUB_IDLE_MS);
+    hp_event_feed_touch(feed, HP_TOPIC_HOST, "b", 1000 + HP_EVENT_FEED_IDLE_MS - 1);
+    assert_false(hp_event_feed_tick(feed, 2000 + HP_EVENT_FEED_IDLE_MS));
+    hp_event_feed_touch(feed, HP_TOPIC_HOST, "c", 2000 + HP_EVENT_FEED_IDLE_MS);
     assert_int_equal(rendered, 2);
-    hp_hub_listen(hub, "101", on_event, &other, 2000 + HP_HUB_IDLE_MS);
+    hp_event_feed_listen(feed, "101", on_event, &other, 2000 + HP_EVENT_FEED_IDLE_MS);
     assert_int_equal(other.count, 1);
     assert_string_equal(other.names[0], "reset");
 }
@@ -251,14 +251,14 @@ static void who_saw_only_a_reset_is_reset_again_after_a_sleep(void **state)
     (void)state;
     char id[24];
     uint64_t now = 1000;
-    hp_hub_listener_t *listener = hp_hub_listen(hub, "1", on_event, &heard, now);
+    hp_event_feed_listener_t *listener = hp_event_feed_listen(feed, "1", on_event, &heard, now);
     for (int i = 0; i < 3; i++) {
         snprintf(id, sizeof id, "%llu", (unsigned long long)heard.ids[heard.count - 1]);
-        hp_hub_leave(hub, listener, now);
-        now += 2 * HP_HUB_IDLE_MS;
-        hp_hub_touch(hub, HP_TOPIC_HOST, "a", now);
-        hp_hub_touch(hub, HP_TOPIC_HOST, "b", now);
-        listener = hp_hub_listen(hub, id, on_event, &heard, now);
+        hp_event_feed_leave(feed, listener, now);
+        now += 2 * HP_EVENT_FEED_IDLE_MS;
+        hp_event_feed_touch(feed, HP_TOPIC_HOST, "a", now);
+        hp_event_feed_touch(feed, HP_TOPIC_HOST, "b", now);
+        listener = hp_event_feed_listen(feed, id, on_event, &heard, now);
         assert_int_equal(heard.count, i + 2);
         assert_string_equal(heard.names[i + 1], "reset");
     }
