@@ -247,6 +247,35 @@ static void the_migrations_lead_to_the_same_tables_as_the_schema(void **state)
     hp_db_close(migrated);
 }
 
+/* The 64-bit FNV-1a hash of a text. */
+static uint64_t hash_of(const char *text)
+{
+    uint64_t hash = UINT64_C(0xcbf29ce484222325);
+    for (const char *p = text; *p != '\0'; p++)
+        hash = (hash ^ (unsigned char)*p) * UINT64_C(0x100000001b3);
+    return hash;
+}
+
+/* Databases of a released version are out there as its migration made them: the next one starts from that. */
+static void released_migrations_are_never_edited(void **state)
+{
+    static const struct {
+        const char *release;
+        uint64_t hash;
+    } released[] = {
+        {"0.1.0", UINT64_C(0xa67e17749ae618b9)},
+    };
+    (void)state;
+    assert_true(hp_schema_latest.version >= (int)(sizeof released / sizeof *released));
+    for (size_t i = 0; i < sizeof released / sizeof *released; i++) {
+        const hp_schema_part_t *step = &hp_schema_latest.migrations[i];
+        if (hash_of(step->sql) != released[i].hash)
+            fail_msg(
+                "%s was released with hostpair %s and has changed since (it has %#llx now): add another one",
+                step->name, released[i].release, (unsigned long long)hash_of(step->sql));
+    }
+}
+
 /* Holds the database against the lines "-- expect VALUE: QUERY" of the fixture; returns how many there are.
  */
 static int check_expectations(hp_db_t *db, char *fixture)
@@ -547,6 +576,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, make_folder, remove_folder)
     const struct CMUnitTest tests[] = {
         TEST(the_migrations_lead_to_the_same_tables_as_the_schema),
+        TEST(released_migrations_are_never_edited),
         TEST(every_old_version_is_brought_up_to_date_with_its_rows),
         TEST(every_table_is_strict_and_every_column_has_a_comment),
         TEST(old_versions_are_migrated_step_by_step),
