@@ -10,7 +10,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "discovery/address.h"
+#include "path/address.h"
 
 #define EVERY_MS       30000
 #define NEWS_MS        250  /* news wait so long for more */

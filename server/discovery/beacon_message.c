@@ -6,7 +6,7 @@
 
 #include "base/mem.h"
 #include "base/utf8.h"
-#include "discovery/address.h"
+#include "path/address.h"
 #include "discovery/beacon.h"
 #include "discovery/probe.h"
 

@@ -6,7 +6,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "discovery/address.h"
+#include "path/address.h"
 #include "discovery/beacon.h"
 #include "discovery/container.h"
 #include "discovery/interfaces.h"

@@ -5,7 +5,7 @@
 
 #include "base/options.h"
 #include "db/host.h"
-#include "discovery/address.h"
+#include "path/address.h"
 #include "discovery/file_list.h"
 #include "discovery/hosts.h"
 #include "discovery/probe.h"

@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "discovery/address.h"
+#include "path/address.h"
 
 typedef struct hp_neighbour {
     hp_sockaddr_t address; /* port 0; link-local IPv6 with its interface */

@@ -15,7 +15,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "discovery/address.h"
+#include "path/address.h"
 #include "discovery/neighbours.h"
 
 #define TICK_MS        20

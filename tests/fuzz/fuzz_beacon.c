@@ -1,4 +1,4 @@
-// libs: discovery fetch store db base
+// libs: discovery fetch store db path base
 /* A datagram of the beacon: what is read must be written and read again the same. */
 #include <stdlib.h>
 #include <string.h>

@@ -1,4 +1,4 @@
-// libs: discovery fetch store db base
+// libs: discovery fetch store db path base
 /* Lines of a file list, JSON and text: a path that is taken can be used below a folder. */
 #include <stdlib.h>
 #include <string.h>

@@ -1,4 +1,4 @@
-// libs: message discovery fetch store db base
+// libs: message discovery fetch store db path base
 /* The body of POST /message: whatever is taken keeps its promises, and is read again the same after it was
  * written. */
 #include <stdlib.h>

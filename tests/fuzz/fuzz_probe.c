@@ -1,4 +1,4 @@
-// libs: discovery fetch store db base
+// libs: discovery fetch store db path base
 /* The answer to GET /hostpair: id and name are bounded, valid and without control characters. */
 #include <stdlib.h>
 #include <string.h>

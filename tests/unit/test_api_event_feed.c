@@ -1,4 +1,4 @@
-// libs: api base
+// libs: api path base
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

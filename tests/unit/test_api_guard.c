@@ -1,4 +1,4 @@
-// libs: api base
+// libs: api path base
 #include <string.h>
 #include <setjmp.h>
 #include <stdarg.h>

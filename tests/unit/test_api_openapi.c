@@ -1,4 +1,4 @@
-// libs: api http base
+// libs: api http path base
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,4 +1,4 @@
-// libs: api http base
+// libs: api http path base
 #include <string.h>
 #include <setjmp.h>
 #include <stdarg.h>

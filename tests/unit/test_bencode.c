@@ -1,4 +1,4 @@
-// libs: peer base
+// libs: peer path base
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>

@@ -1,4 +1,4 @@
-// libs: fetch base
+// libs: fetch path base
 /* Requests against a server that keeps the protocol, and against one that breaks it in every way. */
 #include "test_fetch.h"
 

@@ -1,4 +1,4 @@
-// libs: fetch base
+// libs: fetch path base
 /* How requests end: cancelled, timed out, torn down with the fetcher. */
 #include "test_fetch.h"
 

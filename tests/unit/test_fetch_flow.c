@@ -1,4 +1,4 @@
-// libs: fetch base
+// libs: fetch path base
 /* Connections that are used again, and transfers that are held. */
 #include "test_fetch.h"
 

@@ -1,4 +1,4 @@
-// libs: fetch base
+// libs: fetch path base
 /* Names, addresses, redirects, proxies and TLS. No name is looked up outside this program: getaddrinfo() is
  * replaced below. */
 #include "test_fetch.h"

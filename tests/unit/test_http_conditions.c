@@ -1,4 +1,4 @@
-// libs: http base
+// libs: http path base
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

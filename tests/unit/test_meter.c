@@ -1,4 +1,4 @@
-// libs: transfer base
+// libs: transfer path base
 /* Speed over the last seconds, and limits whose average is exact. */
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,10 +1,10 @@
-// libs: discovery fetch store db base
+// libs: discovery fetch store db path base
 /* Which addresses a scan tries, and how addresses are written. */
 #include <arpa/inet.h>
 
 #include "base/err.h"
 #include "base/mem.h"
-#include "discovery/address.h"
+#include "path/address.h"
 #include "test_db_help.h"
 
 static uint32_t ip(const char *text)

@@ -1,7 +1,7 @@
-/* Addresses as discovery handles them: numeric text, kernel form, and the arithmetic of subnets. Pure
+/* Numeric addresses: text, kernel form, and the arithmetic of subnets. Pure
  * functions, any thread. */
-#ifndef HP_DISCOVERY_ADDRESS_H
-#define HP_DISCOVERY_ADDRESS_H
+#ifndef HP_PATH_ADDRESS_H
+#define HP_PATH_ADDRESS_H
 
 #include <netinet/in.h>
 #include <stdbool.h>

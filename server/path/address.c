@@ -1,4 +1,4 @@
-#include "discovery/address.h"
+#include "path/address.h"
 
 #include <arpa/inet.h>
 #include <net/if.h>
