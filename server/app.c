@@ -8,7 +8,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/path.h"
-#include "base/port_owner.h"
+#include "os/port_owner.h"
 #include "cli/running.h"
 #include "db/self.h"
 

@@ -8,7 +8,7 @@
 #include <zlib.h>
 
 #include "api/internal.h"
-#include "base/beneath.h"
+#include "os/beneath.h"
 #include "base/mem.h"
 #include "web/assets.h"
 

@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "api/internal.h"
-#include "base/beneath.h"
+#include "base/file.h"
 #include "base/mem.h"
 #include "base/utf8.h"
 #include "db/setting.h"

@@ -21,7 +21,7 @@
 
 #include "api/internal.h"
 #include "api/remove_tree.h"
-#include "base/beneath.h"
+#include "os/beneath.h"
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/range.h"

@@ -1,12 +1,8 @@
 #include "base/clock.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "base/err.h"
 
@@ -162,22 +158,4 @@ int hp_clock_parse_http_date(const char *text, int64_t *seconds)
         return HP_E_INVALID;
     *seconds = timegm(&tm);
     return 0;
-}
-
-int hp_clock_boot_id(char *out)
-{
-    const char *given = getenv("HOSTPAIR_BOOT_ID");
-    if (given != NULL && given[0] != '\0') {
-        snprintf(out, HP_BOOT_ID_SIZE, "%s", given);
-        return 0;
-    }
-    int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return -errno;
-    ssize_t n = read(fd, out, HP_BOOT_ID_SIZE - 1);
-    int rc = n < 0 ? -errno : 0;
-    close(fd);
-    out[n > 0 ? n : 0] = '\0';
-    out[strcspn(out, "\n")] = '\0';
-    return rc;
 }

@@ -25,9 +25,4 @@ int hp_clock_parse_rfc3339(const char *text, int64_t *wall_ms);
 char *hp_clock_http_date(int64_t seconds, char *out);
 int hp_clock_parse_http_date(const char *text, int64_t *seconds);
 
-/* The kernel's boot id (/proc/sys/kernel/random/boot_id), 36 characters and NUL; the environment variable
- * HOSTPAIR_BOOT_ID replaces it, for containers whose /proc is masked. Returns 0 or a negative code. */
-#define HP_BOOT_ID_SIZE 37
-int hp_clock_boot_id(char *out);
-
 #endif

@@ -1,7 +1,12 @@
 #include "base/file.h"
 
 #include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
+
+#include "base/mem.h"
 
 int hp_write_all_at(int fd, const void *data, size_t length, uint64_t offset)
 {
@@ -14,4 +19,33 @@ int hp_write_all_at(int fd, const void *data, size_t length, uint64_t offset)
         done += (size_t)n;
     }
     return 0;
+}
+
+static int make_one(const char *path, mode_t mode)
+{
+    if (mkdir(path, mode) == 0)
+        return 0;
+    int error = errno;
+    struct stat st;
+    if (stat(path, &st) == 0) /* on a read-only file system mkdir may say EROFS for a folder that is there */
+        return S_ISDIR(st.st_mode) ? 0 : -ENOTDIR;
+    return -error;
+}
+
+int hp_make_folder(const char *path, mode_t mode)
+{
+    char *copy = hp_strdup(path);
+    int rc = path[0] != '\0' ? 0 : -ENOENT;
+    for (char *p = copy; rc == 0 && *p != '\0';) {
+        p += strspn(p, "/");
+        p += strcspn(p, "/");
+        char c = *p;
+        *p = '\0';
+        rc = make_one(copy, mode);
+        *p = c;
+        if (c != '\0' && p[strspn(p, "/")] == '\0')
+            break; /* only slashes follow */
+    }
+    free(copy);
+    return rc;
 }

@@ -15,8 +15,8 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "os/neighbours.h"
 #include "path/address.h"
-#include "discovery/neighbours.h"
 
 #define TICK_MS        20
 #define BEGIN_PER_TURN 64 /* connections begun without letting the loop do something else */

@@ -22,7 +22,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "pages.h"
+#include "os/pages.h"
 
 #define ZERO_COPY_MIN ((size_t)64 * 1024)       /* bytes; less goes by hand */
 #define TURN_BYTES    ((size_t)1024 * 1024)     /* by zero copy in one turn */

@@ -13,7 +13,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "tcp.h"
+#include "os/tcp.h"
 
 #define SWEEP_MS_MAX     1000
 #define SWEEP_MS_MIN     10

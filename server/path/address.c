@@ -98,11 +98,6 @@ void hp_address_from_sockaddr(const hp_sockaddr_t *address, char out[HP_ADDRESS_
     snprintf(out, HP_ADDRESS_TEXT, "%s%s%s", plain, zone[0] != '\0' ? "%" : "", zone);
 }
 
-socklen_t hp_sockaddr_length(const hp_sockaddr_t *address)
-{
-    return address->any.sa_family == AF_INET6 ? sizeof address->v6 : sizeof address->v4;
-}
-
 hp_subnet_t hp_subnet_hosts(uint32_t own, uint32_t mask, bool whole)
 {
     const uint32_t widest = ~0u << (32 - HP_SCAN_PREFIX);

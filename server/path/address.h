@@ -9,13 +9,9 @@
 #include <stdint.h>
 #include <sys/socket.h>
 
-#define HP_ADDRESS_TEXT 64 /* with NUL, room for "%interface" */
+#include "base/sockaddr.h"
 
-typedef union hp_sockaddr {
-    struct sockaddr any;
-    struct sockaddr_in v4;
-    struct sockaddr_in6 v6;
-} hp_sockaddr_t;
+#define HP_ADDRESS_TEXT 64 /* with NUL, room for "%interface" */
 
 /* Numeric text as one address has it everywhere in hostpair: shortest form, "::ffff:1.2.3.4" as "1.2.3.4",
  * "%interface" on link-local IPv6 only. 0; HP_E_INVALID for a name, an unspecified, a multicast or the
@@ -27,9 +23,6 @@ int hp_address_to_sockaddr(const char *text, uint16_t port, hp_sockaddr_t *out);
 
 /* The canonical text and the port of a kernel address. */
 void hp_address_from_sockaddr(const hp_sockaddr_t *address, char out[HP_ADDRESS_TEXT], uint16_t *port);
-
-/* Bytes of the kernel's form. */
-socklen_t hp_sockaddr_length(const hp_sockaddr_t *address);
 
 /* The host addresses of an IPv4 subnet, in host byte order: network + 1 to broadcast - 1, both included. */
 typedef struct hp_subnet {

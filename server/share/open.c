@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/beneath.h"
+#include "os/beneath.h"
 #include "base/buf.h"
 #include "base/mem.h"
 #include "base/path.h"

@@ -8,7 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/beneath.h"
+#include "base/file.h"
+#include "os/beneath.h"
 #include "base/mem.h"
 #include "base/path.h"
 

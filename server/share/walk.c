@@ -10,7 +10,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
-#include "base/beneath.h"
+#include "os/beneath.h"
 #include "base/mem.h"
 #include "base/path.h"
 #include "base/utf8.h"

@@ -23,8 +23,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "base/beneath.h"
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "store/lock.h"

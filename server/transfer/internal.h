@@ -29,6 +29,7 @@
 #include "base/path.h"
 #include "base/utf8.h"
 #include "db/download.h"
+#include "os/boot.h"
 #include "share/merkle.h"
 #include "transfer/meter.h"
 #include "transfer/part.h"

@@ -12,7 +12,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-#include "base/beneath.h"
+#include "os/beneath.h"
 #include "base/file.h"
 #include "base/mem.h"
 

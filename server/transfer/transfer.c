@@ -6,7 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/beneath.h"
+#include "base/file.h"
+#include "os/boot.h"
 
 #define THROTTLE_MS 10 /* leases that a limit holds are looked at so often */
 #define DISK_LOOKS  64 /* folders whose file system is looked at in one go */
@@ -648,7 +649,7 @@ int hp_transfer_create(hp_transfer_t **transfer, uv_loop_t *loop, hp_store_t *st
     hp_transfer_t *self = hp_alloc(sizeof *self);
     *self = (hp_transfer_t){.loop = loop, .store = store, .fetcher = fetcher};
     int rc = hp_transfer_set(self, settings, err);
-    if (rc == 0 && (rc = hp_clock_boot_id(self->boot_id)) != 0)
+    if (rc == 0 && (rc = hp_boot_id(self->boot_id)) != 0)
         hp_err_set(err, rc, "The kernel's boot id cannot be read: %s", hp_err_sentence(rc));
     /* The store's thread fills the list while this one waits. */
     if (rc == 0)

@@ -21,8 +21,8 @@
 #include <unistd.h>
 
 #include "api/api.h"
-#include "base/beneath.h"
 #include "base/buf.h"
+#include "base/file.h"
 #include "base/mem.h"
 #include "base/path.h"
 

@@ -1,4 +1,4 @@
-// libs: api path base
+// libs: api path os base
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,4 +1,4 @@
-// libs: api path base
+// libs: api path os base
 #include <string.h>
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,4 +1,4 @@
-// libs: api http path base
+// libs: api http path os base
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

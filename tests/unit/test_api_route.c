@@ -1,4 +1,4 @@
-// libs: api http path base
+// libs: api http path os base
 #include <string.h>
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,4 +1,4 @@
-// libs: discovery fetch store db path base
+// libs: discovery fetch store db path os base
 /* Datagrams of the beacon, and how many of them are looked at. */
 #include "base/err.h"
 #include "base/mem.h"

@@ -1,4 +1,4 @@
-// libs: peer path base
+// libs: peer path os base
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>

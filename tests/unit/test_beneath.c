@@ -1,4 +1,4 @@
-// libs: base
+// libs: os base
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
@@ -14,7 +14,8 @@
 
 #include <cmocka.h>
 
-#include "base/beneath.h"
+#include "os/beneath.h"
+#include "base/file.h"
 #include "base/mem.h"
 
 static char root[64];

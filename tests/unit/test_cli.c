@@ -1,4 +1,4 @@
-// libs: cli base
+// libs: cli os base
 #include <stdlib.h>
 #include <string.h>
 #include <setjmp.h>

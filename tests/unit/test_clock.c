@@ -130,19 +130,6 @@ static void the_monotonic_clock_never_goes_back(void **state)
     assert_true(hp_clock_ms() - last / 1000000 < 10000);
 }
 
-static void the_boot_id_has_36_characters_and_the_environment_replaces_it(void **state)
-{
-    (void)state;
-    char id[HP_BOOT_ID_SIZE];
-    unsetenv("HOSTPAIR_BOOT_ID");
-    assert_int_equal(hp_clock_boot_id(id), 0);
-    assert_int_equal(strlen(id), 36);
-    setenv("HOSTPAIR_BOOT_ID", "another-boot", 1);
-    assert_int_equal(hp_clock_boot_id(id), 0);
-    assert_string_equal(id, "another-boot");
-    unsetenv("HOSTPAIR_BOOT_ID");
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -155,7 +142,6 @@ int main(void)
         cmocka_unit_test(all_three_forms_of_http_dates_are_read),
         cmocka_unit_test(malformed_http_dates_are_refused),
         cmocka_unit_test(the_monotonic_clock_never_goes_back),
-        cmocka_unit_test(the_boot_id_has_36_characters_and_the_environment_replaces_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

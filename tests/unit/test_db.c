@@ -1,4 +1,4 @@
-// libs: db base
+// libs: db os base
 #include "test_db_help.h"
 
 #include "db/db.h"

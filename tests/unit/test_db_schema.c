@@ -1,4 +1,4 @@
-// libs: db base
+// libs: db os base
 /* That every way to the latest version of the database leads to the same tables, and that no step of it can
  * be left half done. */
 #include "test_db_help.h"

@@ -1,4 +1,4 @@
-// libs: path base
+// libs: path os base
 /* Endpoints: what is read as one, when two are the same, and how they are written. */
 #include <setjmp.h>
 #include <stdarg.h>

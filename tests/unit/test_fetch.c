@@ -1,4 +1,4 @@
-// libs: fetch path base
+// libs: fetch path os base
 /* Requests against a server that keeps the protocol, and against one that breaks it in every way. */
 #include "test_fetch.h"
 

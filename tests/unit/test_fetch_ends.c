@@ -1,4 +1,4 @@
-// libs: fetch path base
+// libs: fetch path os base
 /* How requests end: cancelled, timed out, torn down with the fetcher. */
 #include "test_fetch.h"
 

@@ -1,4 +1,4 @@
-// libs: fetch path base
+// libs: fetch path os base
 /* Connections that are used again, and transfers that are held. */
 #include "test_fetch.h"
 

@@ -1,4 +1,4 @@
-// libs: fetch path base
+// libs: fetch path os base
 /* The header section of a reply: what is believed and what is refused. */
 #include <setjmp.h>
 #include <stdarg.h>

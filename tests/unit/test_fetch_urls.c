@@ -1,4 +1,4 @@
-// libs: fetch path base
+// libs: fetch path os base
 /* Names, addresses, redirects, proxies and TLS. No name is looked up outside this program: getaddrinfo() is
  * replaced below. */
 #include "test_fetch.h"

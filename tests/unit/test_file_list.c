@@ -1,4 +1,4 @@
-// libs: discovery fetch store db path base
+// libs: discovery fetch store db path os base
 /* Lines of a file list: what is taken, and what is passed over. */
 #include "base/err.h"
 #include "base/mem.h"

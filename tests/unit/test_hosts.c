@@ -1,4 +1,4 @@
-// libs: discovery fetch store db path base
+// libs: discovery fetch store db path os base
 /* The registry: what makes a host, who is online, and which answer belongs to which host. */
 #include "test_hosts.h"
 

@@ -1,4 +1,4 @@
-// libs: discovery fetch store db path base
+// libs: discovery fetch store db path os base
 /* Fetching file lists: what arrives whole is shown, what breaks leaves the old list. */
 #include "test_hosts.h"
 

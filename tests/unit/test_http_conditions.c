@@ -1,4 +1,4 @@
-// libs: http path base
+// libs: http path os base
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,11 +1,11 @@
-// libs: http path base
+// libs: http path os base
 /* Replies that send files: whole and in parts, cold and warm, limited, and files that change meanwhile. */
 #include "test_http.h"
 
 #include <sys/mman.h>
 #include <sys/stat.h>
 
-#include "http/pages.h"
+#include "os/pages.h"
 
 #define MIB (1024 * 1024)
 

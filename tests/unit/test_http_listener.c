@@ -1,4 +1,4 @@
-// libs: http path base
+// libs: http path os base
 /* Connections: time-outs, limits, clients that vanish, streams from elsewhere, the end. */
 #include "test_http.h"
 

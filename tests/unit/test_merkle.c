@@ -1,4 +1,4 @@
-// libs: share base
+// libs: share os base
 /* Hash trees against a plain recursive implementation that shares no code with ours, and against
  * libtorrent 2.0.8: the constants below come from torrents that it made of the same bytes. */
 #include <setjmp.h>

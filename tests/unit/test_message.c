@@ -1,4 +1,4 @@
-// libs: message discovery fetch store db path base
+// libs: message discovery fetch store db path os base
 /* Messages: what is read of a stranger's body, who may send and how much, and the way of messages to hosts
  * that are slow, full, gone or hostile. */
 #include "message/message.h"

@@ -1,4 +1,4 @@
-// libs: transfer path base
+// libs: transfer path os base
 /* Speed over the last seconds, and limits whose average is exact. */
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,4 +1,4 @@
-// libs: transfer fetch share store db path base
+// libs: transfer fetch share store db path os base
 /* The steps of a file on the disk: each can be repeated after a crash, and none takes what is not its own. */
 #include <stdarg.h>
 #include <stddef.h>

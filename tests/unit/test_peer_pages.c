@@ -1,4 +1,4 @@
-// libs: peer path base
+// libs: peer path os base
 /* The pure parts of the peer: paths of URLs, entity tags, the guest page. */
 #include <setjmp.h>
 #include <stdarg.h>

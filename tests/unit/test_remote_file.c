@@ -1,4 +1,4 @@
-// libs: db base
+// libs: db os base
 /* The file lists of other hosts in the database: what is imported is what is shown, whatever is asked. */
 #include <ctype.h>
 #include <strings.h>

@@ -1,4 +1,4 @@
-// libs: discovery fetch store db path base
+// libs: discovery fetch store db path os base
 /* Which addresses a scan tries, and how addresses are written. */
 #include <arpa/inet.h>
 

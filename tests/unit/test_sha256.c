@@ -1,4 +1,4 @@
-// libs: share base
+// libs: share os base
 /* SHA-256 of many leaves at once, against OpenSSL's one-shot digest, with every engine that there is here. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,4 +1,4 @@
-// libs: share store db base
+// libs: share store db os base
 /* What is listed and served, what never is, and what a restart keeps. */
 #include "test_share.h"
 

@@ -1,4 +1,4 @@
-// libs: share store db base
+// libs: share store db os base
 /* Roots and layers: right, kept, and never those of other bytes. */
 #include "test_share.h"
 

@@ -1,4 +1,4 @@
-// libs: share store db base
+// libs: share store db os base
 /* Another folder is shared while everything runs. */
 #include "test_share.h"
 

@@ -1,4 +1,4 @@
-// libs: share store db base
+// libs: share store db os base
 /* What changes on the disk while the share runs, and what becomes of the list. */
 #include "test_share.h"
 

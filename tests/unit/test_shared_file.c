@@ -1,4 +1,4 @@
-// libs: db base
+// libs: db os base
 /* The index of the shared folder in the database: roots, layers, what is to be hashed, totals. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,4 +1,4 @@
-// libs: store db base
+// libs: store db os base
 #include "test_db_help.h"
 
 #include <sched.h>

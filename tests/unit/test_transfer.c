@@ -1,4 +1,4 @@
-// libs: transfer fetch share store db path base
+// libs: transfer fetch share store db path os base
 /* The queue: which downloads run, and what people do to them at awkward moments. Nothing is downloaded here:
  * the sources are a port where nobody listens, one that takes connections and says nothing, and a server that
  * says how long its files are and then no more. */

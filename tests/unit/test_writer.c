@@ -1,4 +1,4 @@
-// libs: transfer fetch share store db path base
+// libs: transfer fetch share store db path os base
 /* Chunks on their way to the disk: checked, written where they belong, past the page cache and through it. */
 #include <stdarg.h>
 #include <stddef.h>

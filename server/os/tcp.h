@@ -1,7 +1,7 @@
 /* What the kernel knows about a TCP connection. In a file of its own because linux/tcp.h and netinet/tcp.h
  * exclude each other, and only the first has the counters. */
-#ifndef HP_HTTP_TCP_H
-#define HP_HTTP_TCP_H
+#ifndef HP_OS_TCP_H
+#define HP_OS_TCP_H
 
 #include <stdbool.h>
 #include <stdint.h>

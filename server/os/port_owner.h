@@ -1,7 +1,7 @@
 /* Which process listens on a TCP port of this machine, for a message about a port that is taken. Reads
  * /proc(5); blocks. */
-#ifndef HP_BASE_PORT_OWNER_H
-#define HP_BASE_PORT_OWNER_H
+#ifndef HP_OS_PORT_OWNER_H
+#define HP_OS_PORT_OWNER_H
 
 #include <stdbool.h>
 #include <stdint.h>

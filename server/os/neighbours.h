@@ -1,12 +1,12 @@
 /* The kernel's neighbour table: who answered to ARP or neighbour discovery lately. Read through rtnetlink(7),
  * which answers at once: no disk, no waiting. */
-#ifndef HP_DISCOVERY_NEIGHBOURS_H
-#define HP_DISCOVERY_NEIGHBOURS_H
+#ifndef HP_OS_NEIGHBOURS_H
+#define HP_OS_NEIGHBOURS_H
 
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "path/address.h"
+#include "base/sockaddr.h"
 
 typedef struct hp_neighbour {
     hp_sockaddr_t address; /* port 0; link-local IPv6 with its interface */

@@ -1,4 +1,4 @@
-#include "discovery/neighbours.h"
+#include "os/neighbours.h"
 
 #include <linux/neighbour.h>
 #include <linux/netlink.h>

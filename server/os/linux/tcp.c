@@ -1,4 +1,4 @@
-#include "tcp.h"
+#include "os/tcp.h"
 
 #include <linux/tcp.h>
 #include <netinet/in.h>

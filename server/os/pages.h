@@ -1,6 +1,6 @@
 /* The page cache under a file that is served: whether bytes can be had without waiting for the disk. */
-#ifndef HP_HTTP_PAGES_H
-#define HP_HTTP_PAGES_H
+#ifndef HP_OS_PAGES_H
+#define HP_OS_PAGES_H
 
 #include <stdbool.h>
 #include <stddef.h>

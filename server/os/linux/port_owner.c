@@ -1,4 +1,4 @@
-#include "base/port_owner.h"
+#include "os/port_owner.h"
 
 #include <dirent.h>
 #include <stdio.h>

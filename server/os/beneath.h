@@ -1,7 +1,7 @@
 /* Files below a folder, opened so that no name, link or race can lead out of it: openat2(2) with
  * RESOLVE_BENEATH. Any thread; blocks on the disk, so never on the loop. */
-#ifndef HP_BASE_BENEATH_H
-#define HP_BASE_BENEATH_H
+#ifndef HP_OS_BENEATH_H
+#define HP_OS_BENEATH_H
 
 #include <stdbool.h>
 #include <sys/types.h>
@@ -17,8 +17,5 @@ int hp_beneath_open(int folder_fd, const char *path, int flags, mode_t mode, hp_
 /* Makes the folders of path ("a/b/c" makes all three; "" none), syncing each parent of a new one; the
  * descriptor of the last, or a negative errno. */
 int hp_beneath_make_folders(int folder_fd, const char *path, mode_t mode);
-
-/* mkdir -p for a path of this machine (options, data folder). 0 or a negative errno. */
-int hp_make_folder(const char *path, mode_t mode);
 
 #endif

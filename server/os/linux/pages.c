@@ -1,4 +1,4 @@
-#include "pages.h"
+#include "os/pages.h"
 
 #include <errno.h>
 #include <fcntl.h>
