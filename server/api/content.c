@@ -10,7 +10,7 @@
 
 #include "api/internal.h"
 #include "base/mem.h"
-#include "transfer/content.h"
+#include "transfer/reader.h"
 
 typedef struct {
     hp_api_op_t op;
@@ -40,7 +40,7 @@ static void reply_content(open_op_t *file)
     const struct stat *st = &file->stat;
     /* The tag that a reader of the unfinished file was given, unless somebody has written to it since. */
     if ((int64_t)st->st_mtim.tv_sec * 1000 <= file->finished_at)
-        hp_content_etag(file->id, st->st_ino, (uint64_t)st->st_size, etag);
+        hp_reader_etag(file->id, st->st_ino, (uint64_t)st->st_size, etag);
     else
         snprintf(etag, sizeof etag, "\"%llx-%llx-%llx.%lx-%llx.%lx\"", (unsigned long long)st->st_ino,
                  (unsigned long long)st->st_size, (unsigned long long)st->st_mtim.tv_sec, st->st_mtim.tv_nsec,

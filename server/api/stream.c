@@ -9,11 +9,11 @@
 #include "base/mem.h"
 #include "base/path.h"
 #include "http/conditions.h"
-#include "transfer/content.h"
+#include "transfer/reader.h"
 
 typedef struct stream {
     hp_http_request_t *request;
-    hp_content_t *content; /* NULL once closed */
+    hp_reader_t *content;  /* NULL once closed */
     hp_http_stream_t *out; /* waits for an answer; NULL: none asked */
     uint64_t offset, end;
 } stream_t;
@@ -35,8 +35,8 @@ static void on_next(void *arg, hp_http_stream_t *out)
 {
     stream_t *self = arg;
     self->out = out;
-    hp_content_read(self->content, self->offset,
-                    (size_t)HP_MIN(self->end - self->offset, (uint64_t)HP_CONTENT_PIECE), on_read, self);
+    hp_reader_read(self->content, self->offset,
+                   (size_t)HP_MIN(self->end - self->offset, (uint64_t)HP_READER_PIECE), on_read, self);
 }
 
 static void on_end(void *arg)
@@ -45,7 +45,7 @@ static void on_end(void *arg)
     hp_http_on_gone(self->request, NULL, NULL);
     hp_http_release(self->request);
     if (self->content != NULL)
-        hp_content_close(self->content);
+        hp_reader_close(self->content);
     free(self);
 }
 
@@ -53,15 +53,15 @@ static void on_end(void *arg)
 static void on_gone(void *arg)
 {
     stream_t *self = arg;
-    hp_content_t *content = self->content;
+    hp_reader_t *content = self->content;
     if (self->out == NULL)
         return;
     self->content = NULL;
-    hp_content_close(content); /* answers the read, which ends the stream */
+    hp_reader_close(content); /* answers the read, which ends the stream */
 }
 
 /* What is to be sent, or a reply that is complete already: false. */
-static bool choose(hp_http_request_t *request, const hp_content_info_t *info, hp_range_t *range, int *status)
+static bool choose(hp_http_request_t *request, const hp_reader_info_t *info, hp_range_t *range, int *status)
 {
     hp_conditions_t conditions = {
         .if_match = hp_http_header(request, "if-match"),
@@ -105,10 +105,10 @@ static bool choose(hp_http_request_t *request, const hp_content_info_t *info, hp
 
 void hp_api_stream_content(hp_api_t *api, hp_http_request_t *request, int64_t id)
 {
-    hp_content_t *content = NULL;
-    hp_content_info_t info;
+    hp_reader_t *content = NULL;
+    hp_reader_info_t info;
     hp_err_t err = {0};
-    int rc = hp_content_open(api->deps.transfer, id, &content, &info, &err);
+    int rc = hp_reader_open(api->deps.transfer, id, &content, &info, &err);
     if (rc != 0) {
         if (rc == HP_E_BUSY)
             hp_http_set_header(request, "Retry-After", "1");
@@ -121,7 +121,7 @@ void hp_api_stream_content(hp_api_t *api, hp_http_request_t *request, int64_t id
     hp_http_set_header(request, "Accept-Ranges", "bytes");
     hp_http_set_header(request, "Cache-Control", "no-cache");
     if (!choose(request, &info, &range, &status)) {
-        hp_content_close(content);
+        hp_reader_close(content);
         return;
     }
     stream_t *self = hp_alloc(sizeof *self);

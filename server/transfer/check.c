@@ -1,4 +1,5 @@
-/* Hashing recorded chunks again: after a power cut (rule 2), or because a person asked. In the pool, a few
+/* Hashing recorded chunks again: after a power cut, which may have taken what the disk had not
+ * written yet, or because a person asked. In the pool, a few
  * chunks a step, so that it can be stopped. */
 #include "transfer/internal.h"
 

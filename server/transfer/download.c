@@ -24,7 +24,7 @@ const char *hp_download_state_name(hp_download_state_t state)
     return names[state];
 }
 
-bool hp_download_active(const download_t *self)
+bool hp_download_is_running(const download_t *self)
 {
     return self->state == HP_DOWNLOAD_RUNNING || self->state == HP_DOWNLOAD_VERIFYING;
 }
@@ -95,7 +95,7 @@ void hp_download_set_state(download_t *self, hp_download_state_t state, const ch
            reason);
     bool final = state == HP_DOWNLOAD_DONE || state == HP_DOWNLOAD_FAILED || state == HP_DOWNLOAD_CANCELLED;
     self->state = state;
-    hp_transfer_enliven(self->transfer, self);
+    hp_transfer_activate(self->transfer, self);
     self->waits = false;
     self->row.finished_at = final ? hp_clock_wall_ms() : 0;
     self->row.error_code = error_code;
@@ -114,37 +114,37 @@ void hp_download_set_reason(download_t *self, const char *reason)
 
 /* ---- the sums ---- */
 
-typedef struct share {
+typedef struct sums {
     int64_t size, unknown, done_bytes, chunks_total, chunks_done, done, failed, verified;
-} share_t;
+} sums_t;
 
-static share_t share_of(const hp_download_file_row_t *row, int64_t chunks_done)
+static sums_t sums_of(const hp_download_file_row_t *row, int64_t chunks_done)
 {
     bool done = strcmp(row->state, "done") == 0;
-    share_t share = {.unknown = row->size < 0,
-                     .size = HP_MAX(row->size, (int64_t)0),
-                     .chunks_done = chunks_done,
-                     .done = done,
-                     .failed = strcmp(row->state, "failed") == 0,
-                     .verified = row->verified};
+    sums_t sums = {.unknown = row->size < 0,
+                   .size = HP_MAX(row->size, (int64_t)0),
+                   .chunks_done = chunks_done,
+                   .done = done,
+                   .failed = strcmp(row->state, "failed") == 0,
+                   .verified = row->verified};
     if (row->chunk_size > 0 && row->size >= 0)
-        share.chunks_total = (row->size + row->chunk_size - 1) / row->chunk_size;
+        sums.chunks_total = (row->size + row->chunk_size - 1) / row->chunk_size;
     if (done) /* files of one chunk have no rows for it */
-        share.chunks_done = share.chunks_total;
-    share.done_bytes = done ? share.size : HP_MIN(chunks_done * row->chunk_size, share.size);
-    return share;
+        sums.chunks_done = sums.chunks_total;
+    sums.done_bytes = done ? sums.size : HP_MIN(chunks_done * row->chunk_size, sums.size);
+    return sums;
 }
 
-static void add_share(hp_download_row_t *row, const share_t *share, int64_t sign)
+static void add_sums(hp_download_row_t *row, const sums_t *sums, int64_t sign)
 {
-    row->size += sign * share->size;
-    row->sizes_unknown += sign * share->unknown;
-    row->done_bytes += sign * share->done_bytes;
-    row->chunks_total += sign * share->chunks_total;
-    row->chunks_done += sign * share->chunks_done;
-    row->files_done += sign * share->done;
-    row->files_failed += sign * share->failed;
-    row->files_verified += sign * share->verified;
+    row->size += sign * sums->size;
+    row->sizes_unknown += sign * sums->unknown;
+    row->done_bytes += sign * sums->done_bytes;
+    row->chunks_total += sign * sums->chunks_total;
+    row->chunks_done += sign * sums->chunks_done;
+    row->files_done += sign * sums->done;
+    row->files_failed += sign * sums->failed;
+    row->files_verified += sign * sums->verified;
 }
 
 /* ---- files ---- */
@@ -173,12 +173,12 @@ static void on_files(void *arg, int status, const hp_err_t *err)
     self->files_loading = false;
     if (status != 0)
         hp_download_disk_failed(self, status, err);
-    bool wanted = status == 0 && hp_download_active(self) && !self->removing && !self->transfer->stopping;
+    bool wanted = status == 0 && hp_download_is_running(self) && !self->removing && !self->transfer->stopping;
     for (size_t i = 0; i < job->count; i++) {
         hp_download_file_row_t *row = &job->rows[i];
         if (wanted) {
-            share_t share = share_of(row, row->chunks_done);
-            add_share(&self->row, &share, -1);
+            sums_t sums = sums_of(row, row->chunks_done);
+            add_sums(&self->row, &sums, -1);
             self->file_after = row->id;
             item_t *item = hp_item_create(self, row);
             item_t **end = &self->items;
@@ -247,14 +247,14 @@ static void set_waits(download_t *self, bool waits)
 
 void hp_download_schedule(download_t *self)
 {
-    if (!hp_download_active(self) || self->removing)
+    if (!hp_download_is_running(self) || self->removing)
         return;
     if (!self->files_loading && !self->files_ended && self->item_count < ITEMS_MAX / 2 + 1)
         load_files(self);
     bool works = self->files_loading;
-    for (item_t *item = self->items; item != NULL && hp_download_active(self); item = item->next)
+    for (item_t *item = self->items; item != NULL && hp_download_is_running(self); item = item->next)
         works |= hp_item_schedule(item);
-    if (!hp_download_active(self))
+    if (!hp_download_is_running(self))
         return;
     if (self->state == HP_DOWNLOAD_VERIFYING && !checks(self) && self->items != NULL) {
         self->recheck = false;
@@ -280,7 +280,7 @@ void hp_download_schedule(download_t *self)
 
 bool hp_download_is_back(const download_t *self)
 {
-    if (!self->waits || !hp_download_active(self) || self->removing)
+    if (!self->waits || !hp_download_is_running(self) || self->removing)
         return false;
     for (const item_t *item = self->items; item != NULL; item = item->next)
         if (hp_item_can_fetch(item))
@@ -346,7 +346,7 @@ void hp_download_item_failed(download_t *self, item_t *item, int code, const cha
 
 void hp_download_disk_failed(download_t *self, int code, const hp_err_t *err)
 {
-    if (!hp_download_active(self))
+    if (!hp_download_is_running(self))
         return;
     self->disk_need = 0;
     for (const item_t *item = self->items; item != NULL; item = item->next)
@@ -375,10 +375,10 @@ void hp_download_settle(download_t *self)
         }
         *link = item->next;
         self->item_count--;
-        share_t share = share_of(&item->row, (int64_t)item->done.count);
+        sums_t sums = sums_of(&item->row, (int64_t)item->done.count);
         if (item->chunks == 0 && item->row.chunks_done > 0)
-            share = share_of(&item->row, item->row.chunks_done); /* it went before its rows were read */
-        add_share(&self->row, &share, 1);
+            sums = sums_of(&item->row, item->row.chunks_done); /* it went before its rows were read */
+        add_sums(&self->row, &sums, 1);
         if (item->row.chunk_size > self->row.chunk_size)
             self->row.chunk_size = item->row.chunk_size;
         hp_item_free(item);
@@ -388,10 +388,10 @@ void hp_download_settle(download_t *self)
 
 void hp_download_free(download_t *self)
 {
-    while (self->peers != NULL) {
-        peer_t *peer = self->peers;
-        self->peers = peer->next;
-        free(peer);
+    while (self->hosts != NULL) {
+        source_host_t *host = self->hosts;
+        self->hosts = host->next;
+        free(host);
     }
     hp_download_row_dispose(&self->row);
     free(self->name);
@@ -541,7 +541,7 @@ void hp_download_remove(download_t *self, bool keep_data, hp_download_fn done, v
     if (self->state != HP_DOWNLOAD_DONE && self->state != HP_DOWNLOAD_CANCELLED)
         hp_download_stop(self, HP_DOWNLOAD_CANCELLED, "", 0, "");
     self->removing = true;
-    hp_transfer_enliven(self->transfer, self);
+    hp_transfer_activate(self->transfer, self);
     hp_transfer_wake(self->transfer);
 }
 

@@ -196,7 +196,7 @@ static void after_make(item_t *item, step_t *step)
     set_text(&item->row.boot_id, item->download->transfer->boot_id);
     item->row.device = step->identity.device;
     item->row.inode = step->identity.inode;
-    commit_row(item, HP_STORE_WRITE_SYNCED, after_identity); /* rule 1: before the first byte */
+    commit_row(item, HP_STORE_WRITE_SYNCED, after_identity); /* before the first byte is written */
 }
 
 void hp_item_make(item_t *self)
@@ -379,7 +379,7 @@ static void commit_finishing(item_t *item, const char *root, bool verified)
     item->row.verified = verified;
     set_text(&item->row.root, root);
     set_text(&item->row.state, "finishing");
-    /* Rule 3: a file that a power cut leaves under its name is known for what it is. */
+    /* After a power cut the store tells whether the file under the final name is this one. */
     commit_row(item, HP_STORE_WRITE_SYNCED, after_finishing_commit);
 }
 

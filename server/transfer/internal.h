@@ -1,10 +1,10 @@
 /* The parts of hp_transfer and how they hang together. For the sources of server/transfer alone.
  *
  *   hp_transfer_t   the queue (transfer.c): all downloads, what is known of hosts, limits, the tick
- *   download_t      one order (download.c): its state, its peers, its files that are under way
+ *   download_t      one order (download.c): its state, its hosts, its files that are under way
  *   item_t          one file under way (item.c): from its rows in the store to its final name
- *   peer_t          one host or web server that a download fetches from (source.c)
- *   source_t        where one file is at one peer, with its validator (source.c)
+ *   source_host_t          one host or web server that a download fetches from (source.c)
+ *   source_t        where one file is at one host, with its validator (source.c)
  *   lease_t         one request for a run of chunks of an item from a source (lease.c)
  *
  * Which way calls go: transfer -> download -> item -> lease. Upwards only through the few functions
@@ -12,7 +12,7 @@
  * hp_download_settle(), from the loop's own turn.
  *
  * Ownership
- * 1. The transfer owns downloads; a download its items and peers; an item its sources and leases.
+ * 1. The transfer owns downloads; a download its items and hosts; an item its sources and leases.
  * 2. A lease lives from hp_fetch_start to on_done. An item lives until its leases, its chunk jobs, its pool
  *    step and its store jobs are all gone (item_t.busy == 0).
  * 3. A chunk is in exactly one of: done, writing, leased (to one lease, or to two at the very end), free.
@@ -59,13 +59,13 @@
 
 typedef struct download download_t;
 typedef struct item item_t;
-typedef struct peer peer_t;
+typedef struct source_host source_host_t;
 typedef struct source source_t;
 typedef struct lease lease_t;
 
-#define STREAM_RUN     4   /* chunks of a lease while somebody reads along */
-#define STEAL_MS_MIN   200 /* nor one that its owner will have in so many ms */
-#define TWICE_AFTER_MS 500 /* a lease is doubled when it has run for so long */
+#define STREAM_RUN         4   /* chunks of a lease while somebody reads along */
+#define STEAL_MS_MIN       200 /* nor one that its owner will have in so many ms */
+#define DUPLICATE_AFTER_MS 500 /* a lease is doubled when it has run for so long */
 
 /* ---- hosts, as the registry tells of them ---- */
 
@@ -81,8 +81,8 @@ typedef struct known_host {
 
 /* ---- one host as a source of one download ---- */
 
-struct peer {
-    peer_t *next;
+struct source_host {
+    source_host_t *next;
     download_t *download;
     char id[80];      /* host id; origin for a URL */
     bool web;         /* an ordinary web server: redirects, proxies, TLS */
@@ -98,12 +98,12 @@ struct peer {
     hp_meter_t meter;
 };
 
-/* ---- one file at one peer ---- */
+/* ---- one file at one host ---- */
 
 struct source {
     source_t *next;
     item_t *item;
-    peer_t *peer;
+    source_host_t *host;
     int64_t id;             /* in download_source; 0 until the store has given one */
     int64_t mark;           /* stands for id in the item's map until then: negative, another one for each */
     int64_t stored_id;      /* id as the store knows it; the store's thread alone */
@@ -116,7 +116,7 @@ struct source {
     unsigned manifest_lost; /* how often the connection was lost over it */
     unsigned changing;      /* how often its file was being written when it was asked for */
     uint64_t retry_at;      /* ms; not asked before */
-    unsigned doubts;        /* how often it sent wrong bytes and is asked again all the same */
+    unsigned digest_errors; /* how often it sent wrong bytes and is asked again all the same */
 };
 
 /* ---- one request ---- */
@@ -135,7 +135,7 @@ struct lease {
     bool accepted;             /* the head passed */
     bool held;                 /* on_data said HP_FETCH_HOLD */
     bool cancelled;            /* by us: what on_done says does not count */
-    bool twice;                /* its chunks are leased to another as well */
+    bool duplicate;            /* its chunks are leased to another as well */
     int refusal;               /* why on_head ended it; with words */
     hp_err_t refused;
     uint64_t started_at; /* ms */
@@ -210,7 +210,7 @@ struct item {
     unsigned starts_over;
     char *restart_why; /* another version was met, or the part file is gone: begin again when nothing is being
                           written */
-    bool same_version; /* with the same content, then: it keeps its root */
+    bool same_version; /* with the same reader, then: it keeps its root */
     left_part_t *left; /* part files of earlier versions: removed when this one is done */
     source_t *sources;
     lease_t *leases;
@@ -220,13 +220,13 @@ struct item {
 /* ---- one order ---- */
 
 struct download {
-    download_t *next;      /* newest first */
-    download_t *next_live; /* of those that run, wait or end */
-    bool live;
+    download_t *next;        /* newest first */
+    download_t *next_active; /* of those that run, wait or end */
+    bool active;
     hp_transfer_t *transfer;
     hp_download_row_t row; /* texts owned; sums as of the load, kept up to date here */
     hp_download_state_t state;
-    peer_t *peers;
+    source_host_t *hosts;
     item_t *items;
     size_t item_count;
     int64_t file_after; /* id of the last file row that was taken up */
@@ -235,7 +235,6 @@ struct download {
     bool removing, keep_data;
     bool recheck;           /* a recheck runs; state is VERIFYING */
     bool waits;             /* running, but no source can be asked now */
-    bool dirty;             /* people see something new */
     unsigned jobs;          /* store and pool jobs that point here */
     uint64_t leased;        /* bytes of the buffers that its leases fill */
     uint64_t disk_need;     /* bytes that must be free before it goes on after a full disk */
@@ -262,19 +261,19 @@ struct hp_transfer {
     unsigned running; /* downloads, as of the last turn */
     download_t *downloads;
     size_t count;
-    download_t *live;
+    download_t *active;
     download_t *cursor; /* what hp_transfer_get_at found last, and where */
     size_t cursor_index;
     known_host_t *hosts;
-    struct hp_content *contents; /* open readers */
+    struct hp_reader *readers; /* open readers */
     char boot_id[HP_BOOT_ID_SIZE];
     uv_timer_t tick, throttle;
-    uv_idle_t turn; /* runs hp_transfer_schedule once, from the loop's own turn */
+    uv_idle_t turn; /* runs the next turn (on_turn), once, outside of any callback */
     bool turn_wanted, started, stopping;
     size_t held_turn; /* which held lease goes on first the next time */
     hp_bucket_t bucket;
     hp_meter_t meter;
-    uint64_t bytes, received, free_bytes, disk_looked_at;
+    uint64_t received, free_bytes, disk_looked_at;
     bool disk_looking;
     unsigned jobs; /* store and pool jobs that point here */
     unsigned handles;
@@ -283,15 +282,23 @@ struct hp_transfer {
 };
 
 /* ---- transfer.c ---- */
-void hp_transfer_wake(hp_transfer_t *self);                          /* schedule in this turn of the loop */
-void hp_transfer_enliven(hp_transfer_t *self, download_t *download); /* it does something from now on */
+void hp_transfer_wake(hp_transfer_t *self);                           /* schedule in this turn of the loop */
+void hp_transfer_activate(hp_transfer_t *self, download_t *download); /* it does something from now on */
 download_t *hp_transfer_find(const hp_transfer_t *self, int64_t id);
-known_host_t *hp_transfer_known(const hp_transfer_t *self, const char *id); /* NULL unknown */
 void hp_transfer_resume_held(hp_transfer_t *self); /* leases that waited for a buffer or a limit */
 void hp_transfer_throttle(hp_transfer_t *self);    /* a lease waits for a limit: look again soon */
 void hp_transfer_unlink(hp_transfer_t *self, download_t *download); /* the caller frees it */
 void hp_transfer_maybe_closed(hp_transfer_t *self);
-/* Rule 4: pauses the others on the same file system. */
+
+/* ---- hosts.c ---- */
+known_host_t *hp_transfer_known(const hp_transfer_t *self, const char *id); /* NULL unknown */
+void hp_transfer_tell_waiting(hp_transfer_t *self); /* tells the hooks which hosts downloads wait for */
+void hp_transfer_free_hosts(hp_transfer_t *self);
+
+/* ---- disk.c ---- */
+void hp_transfer_look_at_disks(hp_transfer_t *self); /* measures; resumes what waited for room */
+bool hp_download_waits_for_disk(const download_t *self);
+/* Pauses the other downloads on the file system of first. */
 void hp_transfer_disk_full(hp_transfer_t *self, const download_t *first, bool full, const hp_err_t *err);
 
 /* ---- order.c ---- */
@@ -320,9 +327,9 @@ void hp_download_stop(download_t *self, hp_download_state_t state, const char *r
 void hp_download_settle(
     download_t *self); /* frees items that are through, and goes on with what waited for that */
 void hp_download_free(download_t *self);
-bool hp_download_active(const download_t *self); /* RUNNING or VERIFYING */
+bool hp_download_is_running(const download_t *self); /* RUNNING or VERIFYING */
 void hp_download_changed(download_t *self);
-/* Sums over items are kept apart from the rows': a file's share leaves the row when it is taken up and
+/* Sums over items are kept apart from the rows': the sums of a file leave the row when it is taken up and
  * returns when its item goes. */
 /* From items. */
 void hp_download_item_done(download_t *self, item_t *item);
@@ -331,7 +338,14 @@ void hp_download_item_failed(download_t *self, item_t *item, int code, const cha
 void hp_download_reopen_items(download_t *self);
 void hp_download_disk_failed(download_t *self, int code, const hp_err_t *err);
 
+/* ---- item_rows.c, chunk.c ---- */
+/* Removes the chunk rows and the validators; left: a part file that is recorded as left behind, or NULL. */
+void hp_item_replace_rows(item_t *self, const left_part_t *left);
+
 /* ---- item.c ---- */
+void hp_item_make_map(item_t *self, uint64_t size, uint64_t chunk_size, uint64_t chunks);
+void hp_item_know_size(item_t *self, uint64_t size, uint64_t chunk_size);
+bool hp_item_is_small(const item_t *self); /* its size is known, and it is one chunk or none */
 item_t *hp_item_create(download_t *download, hp_download_file_row_t *row); /* takes the row's texts */
 void hp_item_start(item_t *self);
 /* Whether the row's part file was last seen before this machine was started. */
@@ -365,7 +379,7 @@ void hp_item_finish_small(item_t *self, hp_chunk_buffer_t *buffer, source_t *sou
 void hp_item_check(item_t *self);
 /* The file stands under name, synced: commits that it is done, then it is. */
 void hp_item_commit_done(item_t *self, const char *name);
-/* Trouble of the disk pauses (rule 4); a name that cannot be made is a failure of this file. */
+/* A disk that is full or broken pauses the download; a name that cannot be made fails this file. */
 void hp_item_step_failed(item_t *item, int status, const hp_err_t *err);
 
 /* ---- manifest.c ---- */
@@ -374,7 +388,7 @@ bool hp_manifest_settled(item_t *item);
 void hp_manifest_cancel(item_t *item);
 
 /* ---- source.c ---- */
-peer_t *hp_peer_get(download_t *download, const char *id, bool web);
+source_host_t *hp_source_host_get(download_t *download, const char *id, bool web);
 source_t *hp_source_get(item_t *item, const char *host, const char *path, bool web);
 void hp_source_free(source_t *source);
 /* A host that runs hostpair, as against any other server. */
@@ -382,28 +396,28 @@ bool hp_source_is_hostpair(const source_t *source);
 /* Whether it can be asked now. */
 bool hp_source_usable(const source_t *source, uint64_t now_ms);
 /* Whether it could be asked later: neither set aside nor banned. */
-bool hp_source_hopeful(const source_t *source);
+bool hp_source_is_eligible(const source_t *source);
 void hp_source_set_aside(source_t *source, int code, const char *why);
-/* Rule 7: a chunk of it had a wrong digest. */
+/* A chunk from this source had a wrong digest. */
 void hp_source_sent_wrong(source_t *source, uint64_t chunk);
 bool hp_source_has_others(const source_t *source); /* its file could come from another one, now or later */
 void hp_source_delivered(
     source_t *source); /* a chunk of it is on the disk: what failed before is forgotten */
 void hp_source_save(source_t *source);
 char *hp_source_url(const source_t *source); /* malloced; NULL when no address is known */
-void hp_peer_failed(peer_t *peer, const char *error, int retry_after_s);
-hp_source_state_t hp_peer_state(const peer_t *peer, uint64_t now_ms);
+void hp_source_host_failed(source_host_t *host, const char *error, int retry_after_s);
+hp_source_state_t hp_source_host_state(const source_host_t *host, uint64_t now_ms);
 void hp_item_find_sources(item_t *item); /* what the order and the lists of other hosts say */
 
 /* ---- lease.c ---- */
-void hp_lease_start(item_t *item, source_t *source, uint64_t first, uint64_t end, bool twice);
+void hp_lease_start(item_t *item, source_t *source, uint64_t first, uint64_t end, bool duplicate);
 void hp_lease_weigh(lease_t *lease); /* what it fills is known better now */
 void hp_lease_cancel(lease_t *lease);
 void hp_lease_release_chunks(lease_t *lease); /* what it did not fill is free again */
 void hp_lease_resume(lease_t *lease);
 
-/* ---- content.c ---- */
-void hp_content_wake(hp_transfer_t *transfer); /* readers that wait may have what they wait for */
+/* ---- reader.c ---- */
+void hp_reader_wake(hp_transfer_t *transfer); /* readers that wait may have what they wait for */
 
 /* ---- schedule.c ---- */
 /* What a lease of the item fills at a time: a chunk, or the whole of a smaller file, as far as it is known.
@@ -411,7 +425,7 @@ void hp_content_wake(hp_transfer_t *transfer); /* readers that wait may have wha
 uint64_t hp_item_lease_bytes(const item_t *item);
 /* Whether one more lease of the item finds a buffer: those of all leases together stay within LEASED_MAX,
  * whatever the number of sources; each running download has its share, and one lease always. */
-bool hp_item_has_share(const item_t *item);
+bool hp_item_has_budget(const item_t *item);
 /* Starts as many leases as sources, limits and free chunks allow. Whether the item has work going or can have
  * it at once. */
 bool hp_item_schedule(item_t *item);

@@ -5,8 +5,8 @@
  * when it ends is free again for others. hp_lease_cancel gives its chunks back at once; the lease itself
  * lives on until on_done.
  *
- * on_head is the judge of rule 5 (the fetcher has already checked that the reply keeps the HTTP rules, rule
- * 6):
+ * on_head decides whether a reply belongs to the version that is being downloaded; the fetcher has already
+ * checked that the reply keeps the rules of HTTP:
  *
  *   206 that agrees       data flows
  *   206, another version  total, ETag or root differs: the source is set aside, or the download starts over
@@ -106,9 +106,9 @@ static void learn(lease_t *self, const hp_fetch_head_t *head, uint64_t total)
         item->manifest_wanted = true;
         hp_item_find_sources(item);
     }
-    snprintf(source->peer->address, sizeof source->peer->address,
+    snprintf(source->host->address, sizeof source->host->address,
              strchr(head->address, ':') ? "[%s]:%u" : "%s:%u", head->address, head->port);
-    source->peer->connected = true;
+    source->host->connected = true;
     if (source->manifest_lost > 0 && source->manifest_lost < MANIFEST_TRIES)
         source->manifest_failed = false; /* it is back */
     if (!item->size_known && total != HP_RANGE_UNKNOWN)
@@ -257,10 +257,10 @@ static void count_bytes(lease_t *self, uint64_t bytes)
     hp_bucket_take(&download->bucket, bytes);
     hp_meter_add(&transfer->meter, bytes, now);
     hp_meter_add(&download->meter, bytes, now);
-    hp_meter_add(&self->source->peer->meter, bytes, now);
+    hp_meter_add(&self->source->host->meter, bytes, now);
     hp_meter_add(&self->meter, bytes, now);
     self->got += bytes;
-    self->source->peer->bytes += bytes;
+    self->source->host->bytes += bytes;
     transfer->received += bytes;
 }
 
@@ -337,12 +337,12 @@ static void failed(lease_t *self, int status, const hp_err_t *err)
 {
     item_t *item = self->item;
     source_t *source = self->source;
-    peer_t *peer = source->peer;
+    source_host_t *host = source->host;
     hp_transfer_t *transfer = item->download->transfer;
     const char *words = hp_err_text(self->refusal != 0 ? &self->refused : err);
-    if (status == HP_E_UNREACHABLE && !peer->web && transfer->hooks.seen != NULL)
-        transfer->hooks.seen(transfer->hooks.arg, peer->id, false);
-    hp_log(HP_LOG_INFO, "download %lld: %s: %s", (long long)item->row.download, peer->id, words);
+    if (status == HP_E_UNREACHABLE && !host->web && transfer->hooks.seen != NULL)
+        transfer->hooks.seen(transfer->hooks.arg, host->id, false);
+    hp_log(HP_LOG_INFO, "download %lld: %s: %s", (long long)item->row.download, host->id, words);
     bool others = hp_source_has_others(source);
     switch (status) {
     case HP_E_OTHER_VERSION:
@@ -353,7 +353,7 @@ static void failed(lease_t *self, int status, const hp_err_t *err)
             hp_item_start_over(item, words);
         break;
     case HP_E_NO_RANGES:
-        /* Rule 5: one connection for the whole body; with other sources, do without this one. */
+        /* One connection for the whole body; where there are other sources, this one is not used. */
         if (others)
             hp_source_set_aside(source, status, words);
         else
@@ -372,7 +372,7 @@ static void failed(lease_t *self, int status, const hp_err_t *err)
         source->retry_at = hp_clock_ms() + ((uint64_t)BACKOFF_FIRST_MS << source->changing++);
         break;
     default:
-        hp_peer_failed(peer, words, self->retry_after_s);
+        hp_source_host_failed(host, words, self->retry_after_s);
     }
 }
 
@@ -396,16 +396,16 @@ static void on_done(void *arg, int status, const hp_err_t *err)
         hp_item_end_seen(item, self);
     hp_lease_release_chunks(self);
     unlink_lease(self);
-    self->source->peer->lease_count--;
+    self->source->host->lease_count--;
     item->download->leased -= self->weight;
     if (self->cancelled || (status == UV_ECANCELED && self->refusal == 0)) {
         /* Ours; nothing to say of the source. */
     } else if (status != 0) {
         failed(self, self->refusal != 0 ? self->refusal : status, err);
     } else if (!self->whole && self->got == 0 && item->size > 0) {
-        hp_peer_failed(self->source->peer, "The source sent nothing", -1);
-    } else if (transfer->hooks.seen != NULL && !self->source->peer->web) {
-        transfer->hooks.seen(transfer->hooks.arg, self->source->peer->id, true);
+        hp_source_host_failed(self->source->host, "The source sent nothing", -1);
+    } else if (transfer->hooks.seen != NULL && !self->source->host->web) {
+        transfer->hooks.seen(transfer->hooks.arg, self->source->host->id, true);
     }
     free(self);
     item->busy--;
@@ -416,7 +416,7 @@ static void on_done(void *arg, int status, const hp_err_t *err)
 
 static const hp_fetch_callbacks_t callbacks = {.on_head = on_head, .on_data = on_data, .on_done = on_done};
 
-void hp_lease_start(item_t *item, source_t *source, uint64_t first, uint64_t end, bool twice)
+void hp_lease_start(item_t *item, source_t *source, uint64_t first, uint64_t end, bool duplicate)
 {
     char *url = hp_source_url(source);
     if (url == NULL)
@@ -431,20 +431,20 @@ void hp_lease_start(item_t *item, source_t *source, uint64_t first, uint64_t end
         .offset = first * item->chunk_size,
         .asked_end = item->size_known ? HP_MIN(end * item->chunk_size, item->size) : FIRST_LOOK_BYTES,
         .whole = item->whole,
-        .twice = twice,
+        .duplicate = duplicate,
         .retry_after_s = -1,
         .started_at = uv_now(item->download->transfer->loop),
         .next = item->leases,
     };
     item->leases = self;
     item->busy++;
-    source->peer->lease_count++;
+    source->host->lease_count++;
     hp_lease_weigh(self);
     for (uint64_t i = first; i < end && i < item->taken.size; i++)
         hp_bitmap_set(&item->taken, (uint32_t)i);
     hp_fetch_options_t options = {
         .url = url,
-        .peer = !source->peer->web,
+        .peer = !source->host->web,
         .ranged = !self->whole && !(item->size_known && item->size == 0),
         .range = {.first = self->offset, .end = self->asked_end},
         .if_range = self->whole ? NULL : source->etag,

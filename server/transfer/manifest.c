@@ -1,5 +1,5 @@
 /* The manifest of a file: the layer of its hash tree at the chunk size, asked for at one source after the
- * other, and trusted only when it folds up to the root (design section 5). */
+ * other, and trusted only when it folds up to the root. */
 #include "transfer/internal.h"
 
 #include <stdio.h>
@@ -22,7 +22,7 @@ static void set_failed(item_t *item, source_t *source, const char *why)
 {
     source->manifest_failed = true;
     hp_log(HP_LOG_INFO, "download %lld: no manifest of %s from %s: %s", (long long)item->row.download,
-           item->row.path, source->peer->id, why);
+           item->row.path, source->host->id, why);
 }
 
 /* Chunks that are here already and are not what the manifest says were of another content. */
@@ -114,12 +114,12 @@ bool hp_manifest_settled(item_t *item)
         return false;
     const hp_transfer_t *transfer = item->download->transfer;
     for (source_t *s = item->sources; s != NULL; s = s->next) {
-        const known_host_t *host = hp_transfer_known(transfer, s->peer->id);
-        if (s->peer->web || s->manifest_failed || !hp_source_hopeful(s) || host == NULL || !host->online ||
-            host->url_count == 0)
+        const known_host_t *host = hp_transfer_known(transfer, s->host->id);
+        if (s->host->web || s->manifest_failed || !hp_source_is_eligible(s) || host == NULL ||
+            !host->online || host->url_count == 0)
             continue;
         char *url = hp_sprintf("%s/manifest/%s?chunk=%llu&size=%llu",
-                               host->urls[s->peer->url_index % host->url_count], item->row.root,
+                               host->urls[s->host->url_index % host->url_count], item->row.root,
                                (unsigned long long)item->chunk_size, (unsigned long long)item->size);
         item->manifest_source = s;
         item->busy++;

@@ -288,14 +288,14 @@ download_t *hp_download_from_row(hp_transfer_t *transfer, const hp_download_row_
     if (parse_state(row->state, &self->state) != 0)
         self->state = HP_DOWNLOAD_PAUSED;
     /* What ran when the process ended goes on by itself. */
-    if (hp_download_active(self))
+    if (hp_download_is_running(self))
         self->state = HP_DOWNLOAD_QUEUED;
     hp_bucket_set(&self->bucket, (uint64_t)row->limit_bps);
     self->next = transfer->downloads;
     transfer->downloads = self;
     transfer->count++;
     transfer->cursor = NULL;
-    hp_transfer_enliven(transfer, self);
+    hp_transfer_activate(transfer, self);
     return self;
 }
 

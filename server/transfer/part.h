@@ -1,8 +1,8 @@
 /* Part files and final files: the blocking steps that a file goes through on the disk, from its empty part
- * file to its final name. Everything is opened below the downloads folder, through no link (rule 11).
+ * file to its final name. Everything is opened below the downloads folder, through no link.
  *
  * Pool threads only. Each step may be repeated after a crash. Nothing here deletes, truncates or overwrites
- * what is not empty (rule 12), but for hp_part_remove, which a person asked for.
+ * what is not empty, but for hp_part_remove, which a person asked for.
  *
  *   create   makes the folders and an empty part file, syncs the folder; its identity is then committed
  *   reserve  sets the size: fallocate(2), or a sparse file where the file system has none

@@ -1,4 +1,4 @@
-/* Which source gets which chunks (rule 8): a free connection takes a run of the chunks that nobody has, long
+/* Which source gets which chunks : a free connection takes a run of the chunks that nobody has, long
  * at the start and short near the end; when none is free it takes over the tail of a slower lease; the last
  * chunks are asked from two sources, and the first whole one wins. */
 #include "transfer/internal.h"
@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Without a manifest a file comes from one source only (rule 7): the one whose validator its chunks carry.
+/* Without a manifest a file comes from one source only: the one whose validator its chunks carry.
  * NULL: any. */
 static const source_t *only_source(const item_t *item, uint64_t now)
 {
@@ -15,7 +15,7 @@ static const source_t *only_source(const item_t *item, uint64_t now)
         return NULL;
     const source_t *first = NULL;
     for (const source_t *s = item->sources; s != NULL; s = s->next) {
-        if (s->asked && hp_source_hopeful(s))
+        if (s->asked && hp_source_is_eligible(s))
             return s;
         if (s->etag != NULL && item->done.count > 0)
             return s; /* also while it is offline: its chunks are here */
@@ -35,16 +35,16 @@ uint64_t hp_item_lease_bytes(const item_t *item)
     return HP_MIN(item->chunk_size, HP_MAX(size, (uint64_t)1));
 }
 
-static uint64_t share_of_a_download(const hp_transfer_t *transfer)
+static uint64_t lease_budget(const hp_transfer_t *transfer)
 {
     return LEASED_MAX / HP_MAX(transfer->running, 1u);
 }
 
-bool hp_item_has_share(const item_t *item)
+bool hp_item_has_budget(const item_t *item)
 {
     const download_t *download = item->download;
     return download->leased == 0 ||
-           download->leased + hp_item_lease_bytes(item) <= share_of_a_download(download->transfer);
+           download->leased + hp_item_lease_bytes(item) <= lease_budget(download->transfer);
 }
 
 /* Chunks that a new lease may take from the first free one on. */
@@ -56,9 +56,8 @@ static uint64_t run_length(const item_t *item, uint64_t first)
         end++;
     uint64_t connections = 0, missing = item->chunks - item->done.count;
     for (const source_t *s = item->sources; s != NULL; s = s->next)
-        connections += hp_source_hopeful(s) ? item->download->transfer->connections : 0;
-    connections =
-        HP_MIN(connections, share_of_a_download(item->download->transfer) / hp_item_lease_bytes(item));
+        connections += hp_source_is_eligible(s) ? item->download->transfer->connections : 0;
+    connections = HP_MIN(connections, lease_budget(item->download->transfer) / hp_item_lease_bytes(item));
     uint64_t share = HP_MAX(missing / (2 * HP_MAX(connections, UINT64_C(1))), (uint64_t)1);
     uint64_t max = HP_MAX(LEASE_BYTES_MAX / item->chunk_size, (uint64_t)1);
     if (item->streaming)
@@ -106,17 +105,17 @@ static bool steal(item_t *item, source_t *source, uint64_t now)
     return true;
 }
 
-static bool fetch_twice(item_t *item, source_t *source, uint64_t now)
+static bool duplicate_slowest(item_t *item, source_t *source, uint64_t now)
 {
     lease_t *slowest = NULL;
     for (lease_t *l = item->leases; l != NULL; l = l->next)
-        if (!l->cancelled && !l->twice && !l->whole && now - l->started_at > TWICE_AFTER_MS &&
-            l->end > l->at && l->source->peer != source->peer &&
+        if (!l->cancelled && !l->duplicate && !l->whole && now - l->started_at > DUPLICATE_AFTER_MS &&
+            l->end > l->at && l->source->host != source->host &&
             (slowest == NULL || time_left(l, now) > time_left(slowest, now)))
             slowest = l;
     if (slowest == NULL)
         return false;
-    slowest->twice = true;
+    slowest->duplicate = true;
     hp_lease_start(item, source, slowest->at, slowest->end, true);
     return true;
 }
@@ -131,10 +130,10 @@ static bool take_run(item_t *item, source_t *source)
         return true;
     }
     uint64_t now = uv_now(item->download->transfer->loop);
-    return steal(item, source, now) || fetch_twice(item, source, now);
+    return steal(item, source, now) || duplicate_slowest(item, source, now);
 }
 
-/* The whole body over one connection, from byte 0 (rule 5). */
+/* The whole body over one connection, from byte 0. */
 static void schedule_whole(item_t *item, source_t *source)
 {
     if (item->leases != NULL || item->writing.count > 0 || item->unsaved > 0)
@@ -151,16 +150,16 @@ static source_t *next_source(const item_t *item, const source_t *only, uint64_t 
     source_t *best = NULL;
     unsigned max = item->whole ? 1 : item->download->transfer->connections;
     uint64_t best_bps = 0;
-    if (!hp_item_has_share(item))
+    if (!hp_item_has_budget(item))
         return NULL;
     for (source_t *s = item->sources; s != NULL; s = s->next) {
-        if ((only != NULL && s != only) || !hp_source_usable(s, now) || s->peer->lease_count >= max)
+        if ((only != NULL && s != only) || !hp_source_usable(s, now) || s->host->lease_count >= max)
             continue;
-        if (s->peer->failures > 0 && s->peer->lease_count > 0)
+        if (s->host->failures > 0 && s->host->lease_count > 0)
             continue; /* one connection at a time finds out whether it is back */
-        uint64_t bps = hp_meter_bps(&s->peer->meter, now);
-        if (best == NULL || s->peer->lease_count < best->peer->lease_count ||
-            (s->peer->lease_count == best->peer->lease_count && bps > best_bps)) {
+        uint64_t bps = hp_meter_bps(&s->host->meter, now);
+        if (best == NULL || s->host->lease_count < best->host->lease_count ||
+            (s->host->lease_count == best->host->lease_count && bps > best_bps)) {
             best = s;
             best_bps = bps;
         }
@@ -169,18 +168,18 @@ static source_t *next_source(const item_t *item, const source_t *only, uint64_t 
 }
 
 /* No source is left that a retry could help: the file fails with the words of the last one. */
-static bool fail_without_hope(item_t *item)
+static bool fail_without_sources(item_t *item)
 {
     const source_t *last = NULL;
     for (const source_t *s = item->sources; s != NULL; s = s->next) {
-        if (hp_source_hopeful(s))
+        if (hp_source_is_eligible(s))
             return false;
         last = s;
     }
     if (last == NULL || item->leases != NULL || item->busy > 0)
         return false;
     hp_item_fail(item, last->code != 0 ? last->code : HP_E_NO_SOURCE,
-                 last->set_aside != NULL ? last->set_aside : last->peer->error);
+                 last->set_aside != NULL ? last->set_aside : last->host->error);
     return true;
 }
 
@@ -192,15 +191,15 @@ bool hp_item_can_fetch(const item_t *item)
 
 /* Without a manifest what is here can only be gone on with by the source that gave it: when that gives no
  * more, and another one has the same root, it starts over there. */
-static bool is_stranded(const item_t *item)
+static bool lost_its_source(const item_t *item)
 {
     if (item->done.count == 0 || item->manifest != NULL || item->busy > 0)
         return false;
-    const source_t *giver = only_source(item, hp_clock_ms());
-    if (giver == NULL || giver->set_aside == NULL)
+    const source_t *holder = only_source(item, hp_clock_ms());
+    if (holder == NULL || holder->set_aside == NULL)
         return false;
     for (const source_t *s = item->sources; s != NULL; s = s->next)
-        if (hp_source_hopeful(s))
+        if (hp_source_is_eligible(s))
             return true;
     return false;
 }
@@ -217,9 +216,9 @@ bool hp_item_schedule(item_t *item)
     hp_item_check_complete(item);
     if (item->phase != ITEM_FETCHING)
         return true;
-    if (fail_without_hope(item))
+    if (fail_without_sources(item))
         return true;
-    if (is_stranded(item)) {
+    if (lost_its_source(item)) {
         item->restart_why = hp_strdup("The host that gave the first part does not give the file any more");
         item->same_version = true;
         hp_transfer_wake(item->download->transfer);

@@ -1,4 +1,4 @@
-/* Where bytes can come from: hosts as the registry tells of them, the peers of a download, and one file's
+/* Where bytes can come from: the hosts of a download, and one file's
  * place at each. */
 #include "transfer/internal.h"
 
@@ -23,18 +23,18 @@ const char *hp_source_state_name(hp_source_state_t state)
     return names[state];
 }
 
-peer_t *hp_peer_get(download_t *download, const char *id, bool web)
+source_host_t *hp_source_host_get(download_t *download, const char *id, bool web)
 {
-    peer_t **end = &download->peers;
+    source_host_t **end = &download->hosts;
     for (; *end != NULL; end = &(*end)->next)
         if (strcmp((*end)->id, id) == 0)
             return *end;
-    peer_t *peer = hp_alloc(sizeof *peer);
-    peer->download = download;
-    peer->web = web;
-    snprintf(peer->id, sizeof peer->id, "%s", id);
-    *end = peer;
-    return peer;
+    source_host_t *host = hp_alloc(sizeof *host);
+    host->download = download;
+    host->web = web;
+    snprintf(host->id, sizeof host->id, "%s", id);
+    *end = host;
+    return host;
 }
 
 source_t *hp_source_get(item_t *item, const char *host, const char *path, bool web)
@@ -42,12 +42,12 @@ source_t *hp_source_get(item_t *item, const char *host, const char *path, bool w
     source_t **end = &item->sources;
     int64_t mark = -1;
     for (; *end != NULL; end = &(*end)->next, mark--)
-        if (strcmp((*end)->peer->id, host) == 0 && strcmp((*end)->path, path) == 0)
+        if (strcmp((*end)->host->id, host) == 0 && strcmp((*end)->path, path) == 0)
             return *end;
     source_t *source = hp_alloc(sizeof *source);
     source->item = item;
     source->mark = mark;
-    source->peer = hp_peer_get(item->download, host, web);
+    source->host = hp_source_host_get(item->download, host, web);
     source->path = hp_strdup(path);
     *end = source;
     return source;
@@ -61,23 +61,23 @@ void hp_source_free(source_t *self)
     free(self);
 }
 
-bool hp_source_hopeful(const source_t *self)
+bool hp_source_is_eligible(const source_t *self)
 {
-    return self->set_aside == NULL && !self->peer->banned;
+    return self->set_aside == NULL && !self->host->banned;
 }
 
 bool hp_source_is_hostpair(const source_t *self)
 {
-    return !self->peer->web && strncmp(self->peer->id, "addr-", 5) != 0;
+    return !self->host->web && strncmp(self->host->id, "addr-", 5) != 0;
 }
 
 bool hp_source_usable(const source_t *self, uint64_t now_ms)
 {
-    if (!hp_source_hopeful(self) || now_ms < HP_MAX(self->retry_at, self->peer->retry_at))
+    if (!hp_source_is_eligible(self) || now_ms < HP_MAX(self->retry_at, self->host->retry_at))
         return false;
-    if (self->peer->web)
+    if (self->host->web)
         return true;
-    const known_host_t *host = hp_transfer_known(self->item->download->transfer, self->peer->id);
+    const known_host_t *host = hp_transfer_known(self->item->download->transfer, self->host->id);
     return host != NULL && host->online && host->url_count > 0;
 }
 
@@ -129,7 +129,7 @@ void hp_source_save(source_t *self)
         .item = self->item,
         .source = self,
         .row = {.file = self->item->row.id,
-                .host = hp_strdup(self->peer->id),
+                .host = hp_strdup(self->host->id),
                 .path = hp_strdup(self->path),
                 .etag = self->etag != NULL ? hp_strdup(self->etag) : NULL,
                 .set_aside = self->set_aside != NULL ? hp_strdup(self->set_aside) : NULL},
@@ -151,10 +151,10 @@ void hp_source_set_aside(source_t *self, int code, const char *why)
         return;
     self->set_aside = hp_strdup(why);
     self->code = code;
-    snprintf(self->peer->error, sizeof self->peer->error, "%.*s", (int)hp_utf8_prefix(why, strlen(why), 199),
+    snprintf(self->host->error, sizeof self->host->error, "%.*s", (int)hp_utf8_prefix(why, strlen(why), 199),
              why);
     hp_log(HP_LOG_WARN, "download %lld: %s is set aside for %s: %s", (long long)self->item->row.download,
-           self->peer->id, self->item->row.path, why);
+           self->host->id, self->item->row.path, why);
     hp_source_save(self);
     cancel_leases(self);
     hp_download_changed(self->item->download);
@@ -163,7 +163,7 @@ void hp_source_set_aside(source_t *self, int code, const char *why)
 bool hp_source_has_others(const source_t *self)
 {
     for (const source_t *other = self->item->sources; other != NULL; other = other->next)
-        if (other != self && hp_source_hopeful(other))
+        if (other != self && hp_source_is_eligible(other))
             return true;
     return false;
 }
@@ -172,30 +172,30 @@ void hp_source_sent_wrong(source_t *self, uint64_t chunk)
 {
     char why[160];
     snprintf(why, sizeof why, "It sent bytes with a wrong hash (chunk %llu)", (unsigned long long)chunk);
-    if (self->doubts == 0 && !hp_source_has_others(self)) {
+    if (self->digest_errors == 0 && !hp_source_has_others(self)) {
         /* Its file may have been rewritten while it was being sent: asked once more, it tells of another
          * version then. What it is sending now is not worth a look. */
-        self->doubts++;
+        self->digest_errors++;
         cancel_leases(self);
-        hp_peer_failed(self->peer, why, -1);
+        hp_source_host_failed(self->host, why, -1);
         return;
     }
-    self->peer->banned = !self->item->download->row.folder;
+    self->host->banned = !self->item->download->row.folder;
     hp_source_set_aside(self, HP_E_WRONG_DIGEST, why);
 }
 
 void hp_source_delivered(source_t *self)
 {
-    self->peer->failures = 0;
-    if (hp_source_hopeful(self))
-        self->peer->error[0] = '\0';
+    self->host->failures = 0;
+    if (hp_source_is_eligible(self))
+        self->host->error[0] = '\0';
 }
 
 char *hp_source_url(const source_t *self)
 {
-    if (self->peer->web)
+    if (self->host->web)
         return hp_strdup(self->path);
-    const known_host_t *host = hp_transfer_known(self->item->download->transfer, self->peer->id);
+    const known_host_t *host = hp_transfer_known(self->item->download->transfer, self->host->id);
     if (host == NULL || host->url_count == 0)
         return NULL;
     const char *slash = strchr(self->path, '/');
@@ -205,12 +205,12 @@ char *hp_source_url(const source_t *self)
         if (strlen(reserved[i]) == first && strncmp(reserved[i], self->path, first) == 0)
             prefix = "/files/";
     char *encoded = hp_path_encode(self->path, strlen(self->path), true);
-    char *url = hp_sprintf("%s%s%s", host->urls[self->peer->url_index % host->url_count], prefix, encoded);
+    char *url = hp_sprintf("%s%s%s", host->urls[self->host->url_index % host->url_count], prefix, encoded);
     free(encoded);
     return url;
 }
 
-void hp_peer_failed(peer_t *self, const char *error, int retry_after_s)
+void hp_source_host_failed(source_host_t *self, const char *error, int retry_after_s)
 {
     snprintf(self->error, sizeof self->error, "%.*s", (int)hp_utf8_prefix(error, strlen(error), 199), error);
     hp_download_changed(self->download);
@@ -228,12 +228,12 @@ void hp_peer_failed(peer_t *self, const char *error, int retry_after_s)
     self->retry_at = now + wait;
 }
 
-static bool has_hopeful_source(const peer_t *self)
+static bool has_eligible_source(const source_host_t *self)
 {
     bool any = false;
     for (const item_t *item = self->download->items; item != NULL; item = item->next)
         for (const source_t *s = item->sources; s != NULL; s = s->next)
-            if (s->peer == self) {
+            if (s->host == self) {
                 if (s->set_aside == NULL)
                     return true;
                 any = true;
@@ -241,15 +241,15 @@ static bool has_hopeful_source(const peer_t *self)
     return !any;
 }
 
-hp_source_state_t hp_peer_state(const peer_t *self, uint64_t now_ms)
+hp_source_state_t hp_source_host_state(const source_host_t *self, uint64_t now_ms)
 {
     if (self->banned)
         return HP_SOURCE_BANNED;
     if (self->lease_count > 0)
         return self->connected ? HP_SOURCE_ACTIVE : HP_SOURCE_CONNECTING;
-    if (!has_hopeful_source(self))
+    if (!has_eligible_source(self))
         return HP_SOURCE_FAILED;
-    if (hp_download_active(self->download)) {
+    if (hp_download_is_running(self->download)) {
         if (now_ms < self->retry_at)
             return HP_SOURCE_WAITING;
         const known_host_t *host = hp_transfer_known(self->download->transfer, self->id);

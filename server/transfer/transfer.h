@@ -4,7 +4,7 @@
  * 1. Loop thread only; no call blocks. Disk work and hashing run in libuv's pool, SQL in the store thread.
  * 2. States change in one place, are logged, and are committed before they are reported as final.
  * 3. Nothing that is not empty is deleted, truncated or overwritten as a reaction to an error.
- * See DESIGN section 6 for the rules that the code names by number.
+ * server/README.md, "A download's way", describes the whole path.
  */
 #ifndef HP_TRANSFER_TRANSFER_H
 #define HP_TRANSFER_TRANSFER_H

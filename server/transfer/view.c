@@ -11,17 +11,17 @@ static void fill_sources(download_t *self, hp_download_info_t *info)
 {
     uint64_t now = hp_clock_ms();
     size_t count = 0;
-    for (const peer_t *peer = self->peers; peer != NULL; peer = peer->next)
+    for (const source_host_t *host = self->hosts; host != NULL; host = host->next)
         count++;
     self->source_infos = hp_realloc(self->source_infos, count * sizeof *self->source_infos);
     size_t i = 0;
-    for (peer_t *peer = self->peers; peer != NULL; peer = peer->next, i++) {
+    for (source_host_t *host = self->hosts; host != NULL; host = host->next, i++) {
         hp_source_info_t *source = &self->source_infos[i];
-        *source = (hp_source_info_t){.state = hp_peer_state(peer, now), .bytes = peer->bytes};
-        source->speed_bps = hp_download_active(self) ? hp_meter_bps(&peer->meter, now) : 0;
-        snprintf(source->host, sizeof source->host, "%s", peer->id);
-        snprintf(source->address, sizeof source->address, "%s", peer->address);
-        snprintf(source->error, sizeof source->error, "%s", peer->error);
+        *source = (hp_source_info_t){.state = hp_source_host_state(host, now), .bytes = host->bytes};
+        source->speed_bps = hp_download_is_running(self) ? hp_meter_bps(&host->meter, now) : 0;
+        snprintf(source->host, sizeof source->host, "%s", host->id);
+        snprintf(source->address, sizeof source->address, "%s", host->address);
+        snprintf(source->error, sizeof source->error, "%s", host->error);
     }
     info->sources = self->source_infos;
     info->source_count = count;
@@ -32,8 +32,8 @@ static const char *reason_of(download_t *self, const hp_download_info_t *info, c
     if (self->state != HP_DOWNLOAD_RUNNING)
         return self->row.reason;
     const char *error = "";
-    for (const peer_t *peer = self->peers; peer != NULL && error[0] == '\0'; peer = peer->next)
-        error = peer->error;
+    for (const source_host_t *host = self->hosts; host != NULL && error[0] == '\0'; host = host->next)
+        error = host->error;
     if (self->waits) {
         snprintf(out, size, "Waiting for a source%s%s", error[0] != '\0' ? ": " : "", error);
         return out;
@@ -44,8 +44,8 @@ static const char *reason_of(download_t *self, const hp_download_info_t *info, c
     if (self->row.reason[0] != '\0')
         return self->row.reason;
     bool flows = false;
-    for (const peer_t *peer = self->peers; peer != NULL; peer = peer->next)
-        flows |= peer->lease_count > 0 && peer->connected;
+    for (const source_host_t *host = self->hosts; host != NULL; host = host->next)
+        flows |= host->lease_count > 0 && host->connected;
     if (!flows)
         return error;
     if (self->meter.first != 0 && self->meter.slot - self->meter.first >= HP_METER_SLOTS - 1 &&
@@ -111,7 +111,7 @@ static void fill(download_t *self, hp_download_info_t *info)
     }
     info->size_known = unknown == 0;
     info->verified = self->state == HP_DOWNLOAD_DONE && verified == row->files_total;
-    if (hp_download_active(self))
+    if (hp_download_is_running(self))
         info->speed_bps = hp_meter_bps(&self->meter, now);
     if (info->size_known && info->speed_bps > 0 && info->size >= info->done_bytes)
         info->eta_s = (int64_t)((info->size - info->done_bytes + info->speed_bps - 1) / info->speed_bps);
@@ -181,7 +181,7 @@ static const char *source_of(const item_t *item, int64_t id)
 {
     for (const source_t *s = item->sources; s != NULL; s = s->next)
         if ((s->id == id && id != 0) || s->mark == id)
-            return s->peer->id;
+            return s->host->id;
     return "";
 }
 
@@ -189,7 +189,7 @@ static const char *lease_of(const item_t *item, uint64_t chunk)
 {
     for (const lease_t *l = item->leases; l != NULL; l = l->next)
         if (!l->cancelled && chunk >= l->at && chunk < l->end)
-            return l->source->peer->id;
+            return l->source->host->id;
     return "";
 }
 

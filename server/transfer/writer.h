@@ -80,8 +80,8 @@ bool hp_writer_has_room(const hp_writer_t *writer, uint64_t chunk_size);
 hp_chunk_buffer_t *hp_writer_take(hp_writer_t *writer, uint64_t chunk_size);
 void hp_writer_give_back(hp_writer_t *writer, hp_chunk_buffer_t *buffer);
 
-/* For who works on a buffer in a pool job of his own (a small file, which is written in one step). buffer may
- * be NULL. */
+/* For a pool job that works on a buffer by other means (a small file, which is written in one step). buffer
+ * may be NULL. */
 void hp_writer_job_begins(hp_writer_t *writer);
 void hp_writer_job_ends(hp_writer_t *writer, hp_chunk_buffer_t *buffer);
 

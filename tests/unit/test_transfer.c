@@ -14,7 +14,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "db/download.h"
-#include "transfer/content.h"
+#include "transfer/reader.h"
 #include "transfer/transfer.h"
 
 #define GUARD_MS 20000 /* a test that waits longer has failed */
@@ -843,14 +843,14 @@ static void runs_are_long_again_when_nobody_reads_along_any_more(void **state)
     start(f, 1);
     int64_t id = order_url(f, file.url);
     wait_until(f, two_are_waiting);
-    hp_content_t *content;
-    hp_content_info_t info;
+    hp_reader_t *content;
+    hp_reader_info_t info;
     int status = 0;
-    assert_int_equal(hp_content_open(f->transfer, id, &content, &info, NULL), 0);
-    hp_content_read(content, (uint64_t)200 << 20, 4096, on_no_read, &status);
+    assert_int_equal(hp_reader_open(f->transfer, id, &content, &info, NULL), 0);
+    hp_reader_read(content, (uint64_t)200 << 20, 4096, on_no_read, &status);
     uv_run(&f->loop, UV_RUN_NOWAIT); /* it is wanted from now on */
     uv_run(&f->loop, UV_RUN_NOWAIT);
-    hp_content_close(content);
+    hp_reader_close(content);
     assert_int_equal(status, UV_ECANCELED);
     uv_sem_post(&file.script.go_on);
     uv_sem_post(&file.script.go_on);

@@ -1,4 +1,4 @@
-#include "transfer/content.h"
+#include "transfer/reader.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -10,12 +10,12 @@
 
 #include "transfer/internal.h"
 
-struct hp_content {
-    hp_content_t *next; /* in transfer->contents */
+struct hp_reader {
+    hp_reader_t *next; /* in transfer->readers */
     hp_transfer_t *transfer;
     int64_t id;
     uint64_t size, device, inode; /* of the version that it was opened for */
-    hp_content_fn done;           /* NULL: no read under way */
+    hp_reader_fn done;            /* NULL: no read under way */
     void *arg;
     uint64_t offset;
     size_t max;
@@ -25,7 +25,7 @@ struct hp_content {
 
 typedef struct piece {
     uv_work_t work;
-    hp_content_t *content;
+    hp_reader_t *reader;
     char *base, *path;      /* of the finished file; NULL: fd is given */
     uint64_t device, inode; /* it must be this one */
     int fd;                 /* own */
@@ -35,23 +35,23 @@ typedef struct piece {
     uint8_t data[];
 } piece_t;
 
-static void unlink_content(hp_content_t *self)
+static void unlink_reader(hp_reader_t *self)
 {
-    for (hp_content_t **link = &self->transfer->contents; *link != NULL; link = &(*link)->next)
+    for (hp_reader_t **link = &self->transfer->readers; *link != NULL; link = &(*link)->next)
         if (*link == self) {
             *link = self->next;
             return;
         }
 }
 
-static void answer(hp_content_t *self, int status, const void *data, size_t length)
+static void answer(hp_reader_t *self, int status, const void *data, size_t length)
 {
-    hp_content_fn done = self->done;
+    hp_reader_fn done = self->done;
     self->done = NULL;
     done(self->arg, status, data, length); /* may read again or close */
 }
 
-static item_t *item_of(const hp_content_t *self, const download_t *download)
+static item_t *item_of(const hp_reader_t *self, const download_t *download)
 {
     for (item_t *item = download->items; item != NULL; item = item->next)
         if (item->phase >= ITEM_FETCHING && item->phase <= ITEM_FINISHING && item->size_known &&
@@ -95,7 +95,7 @@ static void on_work(uv_work_t *work)
 static void on_after(uv_work_t *work, int status)
 {
     piece_t *piece = HP_CONTAINER(work, piece_t, work);
-    hp_content_t *self = piece->content;
+    hp_reader_t *self = piece->reader;
     hp_transfer_t *transfer = self->transfer;
     transfer->jobs--;
     self->piece = NULL;
@@ -113,11 +113,11 @@ static void on_after(uv_work_t *work, int status)
     hp_transfer_wake(transfer);
 }
 
-static void read_piece(hp_content_t *self, int fd, const download_t *final, uint64_t length)
+static void read_piece(hp_reader_t *self, int fd, const download_t *final, uint64_t length)
 {
-    length = HP_MIN(HP_MIN(length, (uint64_t)self->max), (uint64_t)HP_CONTENT_PIECE);
+    length = HP_MIN(HP_MIN(length, (uint64_t)self->max), (uint64_t)HP_READER_PIECE);
     piece_t *piece = hp_alloc(sizeof *piece + length);
-    piece->content = self;
+    piece->reader = self;
     piece->offset = self->offset;
     piece->length = length;
     piece->device = self->device;
@@ -134,8 +134,8 @@ static void read_piece(hp_content_t *self, int fd, const download_t *final, uint
 
 /* ---- reading ---- */
 
-/* The chunk is fetched next: whoever has it far down his run gives it up, and one connection is set free for
- * it. */
+/* The chunk is fetched next: a lease that would reach it late is cut short before it, and one connection is
+ * set free for it. */
 static void want(item_t *item, uint64_t chunk)
 {
     item->wanted = chunk;
@@ -156,14 +156,14 @@ static void want(item_t *item, uint64_t chunk)
     }
     if (hp_bitmap_get(&item->writing, (uint32_t)chunk))
         return;
-    if (longest != NULL && (longest->source->peer->lease_count >= item->download->transfer->connections ||
-                            !hp_item_has_share(item)))
+    if (longest != NULL && (longest->source->host->lease_count >= item->download->transfer->connections ||
+                            !hp_item_has_budget(item)))
         hp_lease_cancel(longest);
     hp_transfer_wake(item->download->transfer);
 }
 
 /* Answers the read if it can be answered now. */
-static void try_read(hp_content_t *self)
+static void try_read(hp_reader_t *self)
 {
     if (self->done == NULL || self->piece != NULL)
         return;
@@ -178,7 +178,7 @@ static void try_read(hp_content_t *self)
     }
     item_t *item = item_of(self, download);
     bool another = item != NULL && item->row.part != NULL && item->row.inode != self->inode;
-    if (!hp_download_active(download) || another ||
+    if (!hp_download_is_running(download) || another ||
         (item == NULL && !download->files_loading && download->items == NULL)) {
         answer(self, HP_E_CONFLICT, NULL, 0);
         return;
@@ -202,15 +202,15 @@ static void try_read(hp_content_t *self)
         read_piece(self, fd, NULL, HP_MIN(end * item->chunk_size, item->size) - self->offset);
 }
 
-void hp_content_wake(hp_transfer_t *transfer)
+void hp_reader_wake(hp_transfer_t *transfer)
 {
-    for (hp_content_t *content = transfer->contents, *next; content != NULL; content = next) {
-        next = content->next;
-        try_read(content);
+    for (hp_reader_t *reader = transfer->readers, *next; reader != NULL; reader = next) {
+        next = reader->next;
+        try_read(reader);
     }
 }
 
-void hp_content_read(hp_content_t *self, uint64_t offset, size_t max, hp_content_fn done, void *arg)
+void hp_reader_read(hp_reader_t *self, uint64_t offset, size_t max, hp_reader_fn done, void *arg)
 {
     self->offset = offset;
     self->max = max;
@@ -219,22 +219,22 @@ void hp_content_read(hp_content_t *self, uint64_t offset, size_t max, hp_content
     hp_transfer_wake(self->transfer); /* tried from the loop's own turn */
 }
 
-int hp_content_open(hp_transfer_t *transfer, int64_t id, hp_content_t **content, hp_content_info_t *info,
-                    hp_err_t *err)
+int hp_reader_open(hp_transfer_t *transfer, int64_t id, hp_reader_t **reader, hp_reader_info_t *info,
+                   hp_err_t *err)
 {
     download_t *download = hp_transfer_find(transfer, id);
     if (download == NULL)
         return hp_err_set(err, HP_E_NOT_FOUND, "There is no download %lld", (long long)id);
     if (download->row.folder)
         return hp_err_set(err, HP_E_CONFLICT, "Download %lld is a folder", (long long)id);
-    hp_content_t *self = hp_alloc(sizeof *self);
-    *self = (hp_content_t){.transfer = transfer, .id = id};
+    hp_reader_t *self = hp_alloc(sizeof *self);
+    *self = (hp_reader_t){.transfer = transfer, .id = id};
     const item_t *item = NULL;
     for (const item_t *i = download->items; i != NULL && item == NULL; i = i->next)
         if (i->phase >= ITEM_FETCHING && i->phase <= ITEM_FINISHING && i->size_known && (i->row.part != NULL))
             item = i;
     int rc = 0;
-    if (!hp_download_active(download))
+    if (!hp_download_is_running(download))
         rc = hp_err_set(err, HP_E_CONFLICT, "Download %lld is %s", (long long)id,
                         hp_download_state_name(download->state));
     else if (item == NULL)
@@ -248,14 +248,14 @@ int hp_content_open(hp_transfer_t *transfer, int64_t id, hp_content_t **content,
     self->inode = item->row.inode;
     info->name = download->name;
     info->size = self->size;
-    hp_content_etag(id, self->inode, self->size, info->etag);
-    self->next = transfer->contents;
-    transfer->contents = self;
-    *content = self;
+    hp_reader_etag(id, self->inode, self->size, info->etag);
+    self->next = transfer->readers;
+    transfer->readers = self;
+    *reader = self;
     return 0;
 }
 
-char *hp_content_etag(int64_t id, uint64_t inode, uint64_t size, char out[64])
+char *hp_reader_etag(int64_t id, uint64_t inode, uint64_t size, char out[64])
 {
     snprintf(out, 64, "\"%llx-%llx-%llx\"", (unsigned long long)id, (unsigned long long)inode,
              (unsigned long long)size);
@@ -263,9 +263,9 @@ char *hp_content_etag(int64_t id, uint64_t inode, uint64_t size, char out[64])
 }
 
 /* Nobody reads along any more: runs may be long again, and go past the page cache. */
-static void stop_streaming(const hp_content_t *self)
+static void stop_streaming(const hp_reader_t *self)
 {
-    for (const hp_content_t *other = self->transfer->contents; other != NULL; other = other->next)
+    for (const hp_reader_t *other = self->transfer->readers; other != NULL; other = other->next)
         if (other->id == self->id)
             return;
     download_t *download = hp_transfer_find(self->transfer, self->id);
@@ -275,9 +275,9 @@ static void stop_streaming(const hp_content_t *self)
     }
 }
 
-void hp_content_close(hp_content_t *self)
+void hp_reader_close(hp_reader_t *self)
 {
-    unlink_content(self);
+    unlink_reader(self);
     stop_streaming(self);
     if (self->done != NULL)
         answer(self, UV_ECANCELED, NULL, 0);

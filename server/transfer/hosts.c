@@ -1,0 +1,124 @@
+/* Hosts, as the registry tells of them: where each is reached, whether it is online, and which of them a
+ * download waits for. */
+#include "transfer/internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+known_host_t *hp_transfer_known(const hp_transfer_t *self, const char *id)
+{
+    for (known_host_t *host = self->hosts; host != NULL; host = host->next)
+        if (strcmp(host->id, id) == 0)
+            return host;
+    return NULL;
+}
+
+static void drop_urls(known_host_t *host)
+{
+    for (size_t i = 0; i < host->url_count; i++)
+        free(host->urls[i]);
+    free(host->urls);
+    host->urls = NULL;
+    host->url_count = 0;
+}
+
+/* A host is back: what waited for it is tried at once, and so are hash trees that did not come. */
+static void forget_failures(hp_transfer_t *self, const char *id)
+{
+    for (download_t *d = self->active; d != NULL; d = d->next_active) {
+        for (source_host_t *host = d->hosts; host != NULL; host = host->next)
+            if (strcmp(host->id, id) == 0) {
+                host->failures = 0;
+                host->retry_at = 0;
+                host->url_index = 0;
+            }
+        for (item_t *item = d->items; item != NULL; item = item->next)
+            for (source_t *source = item->sources; source != NULL; source = source->next)
+                if (strcmp(source->host->id, id) == 0) {
+                    source->manifest_failed = false;
+                    source->manifest_lost = 0;
+                }
+    }
+}
+
+void hp_transfer_host(hp_transfer_t *self, const char *id, const char *name, const char *const *urls,
+                      size_t count, bool online)
+{
+    known_host_t *host = hp_transfer_known(self, id);
+    if (host == NULL) {
+        host = hp_alloc(sizeof *host);
+        snprintf(host->id, sizeof host->id, "%s", id);
+        host->next = self->hosts;
+        self->hosts = host;
+    }
+    snprintf(host->name, sizeof host->name, "%s", name);
+    if (online && !host->online)
+        forget_failures(self, id);
+    host->online = online;
+    drop_urls(host);
+    host->urls = hp_alloc_array(count, sizeof *host->urls);
+    for (size_t i = 0; i < count; i++)
+        host->urls[i] = hp_strdup(urls[i]);
+    host->url_count = count;
+    hp_transfer_wake(self);
+}
+
+void hp_transfer_host_listed(hp_transfer_t *self, const char *host)
+{
+    (void)host; /* its list may name any content that is wanted */
+    for (download_t *d = self->active; d != NULL; d = d->next_active)
+        for (item_t *item = d->items; item != NULL && hp_download_is_running(d); item = item->next)
+            if (item->phase > ITEM_LOADING && item->phase < ITEM_FINISHING && item->row.root != NULL)
+                hp_item_find_sources(item);
+}
+
+void hp_transfer_host_removed(hp_transfer_t *self, const char *id)
+{
+    for (known_host_t **link = &self->hosts; *link != NULL; link = &(*link)->next)
+        if (strcmp((*link)->id, id) == 0) {
+            known_host_t *host = *link;
+            *link = host->next;
+            drop_urls(host);
+            free(host);
+            break;
+        }
+    hp_transfer_wake(self);
+}
+
+void hp_transfer_free_hosts(hp_transfer_t *self)
+{
+    while (self->hosts != NULL) {
+        known_host_t *host = self->hosts;
+        self->hosts = host->next;
+        drop_urls(host);
+        free(host);
+    }
+}
+
+static bool wants(const download_t *download, const char *id)
+{
+    if (!hp_download_is_running(download) && download->state != HP_DOWNLOAD_QUEUED)
+        return false;
+    if (download->row.order_host != NULL && strcmp(download->row.order_host, id) == 0)
+        return true;
+    for (const source_host_t *host = download->hosts; host != NULL; host = host->next)
+        if (strcmp(host->id, id) == 0 && !host->banned)
+            return true;
+    return false;
+}
+
+void hp_transfer_tell_waiting(hp_transfer_t *self)
+{
+    if (self->hooks.waiting == NULL)
+        return;
+    for (known_host_t *host = self->hosts; host != NULL; host = host->next) {
+        bool waited = false;
+        for (const download_t *d = self->active; d != NULL && !waited && !host->online; d = d->next_active)
+            waited = wants(d, host->id);
+        if (waited != host->waited) {
+            host->waited = waited;
+            self->hooks.waiting(self->hooks.arg, host->id, waited);
+        }
+    }
+}
