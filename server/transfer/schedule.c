@@ -1,4 +1,4 @@
-/* Which source gets which chunks : a free connection takes a run of the chunks that nobody has, long
+/* Which source gets which chunks: a free connection takes a run of the chunks that nobody has, long
  * at the start and short near the end; when none is free it takes over the tail of a slower lease; the last
  * chunks are asked from two sources, and the first whole one wins. */
 #include "transfer/internal.h"
