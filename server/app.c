@@ -11,6 +11,7 @@
 #include "os/port_owner.h"
 #include "cli/running.h"
 #include "db/self.h"
+#include "settings/hooks.h"
 
 #define PORT_TRIES 10 /* a default port that is taken: the next free one of so many in all */
 
@@ -91,7 +92,8 @@ static void on_closed(void *arg)
     CLOSE(fetcher, hp_fetcher_destroy)
     CLOSE(store, hp_store_destroy)
 #undef CLOSE
-    hp_settings_dispose(&app->settings);
+    if (app->settings != NULL)
+        hp_settings_destroy(app->settings);
     app->closed(app->closed_arg);
 }
 
@@ -113,7 +115,6 @@ static int load_self(hp_app_t *app, hp_err_t *err)
     hp_hex_encode(random + 16, 16, app->self.instance);
     rc = hp_store_run_now(app->store, HP_STORE_WRITE_SYNCED, work_self, &self, err);
     snprintf(app->self.id, sizeof app->self.id, "%s", self.id);
-    snprintf(app->self.name, sizeof app->self.name, "%s", app->settings.name);
     return rc;
 }
 
@@ -161,7 +162,7 @@ static int listen_dashboard(hp_app_t *app, const char *address, uint16_t port, h
                           .messages = app->messages,
                           .peer = hp_peer_listener(app->peer),
                           .options = app->options,
-                          .settings = &app->settings,
+                          .settings = app->settings,
                           .self = &app->self};
     return hp_api_create(&app->api, &deps, address, port, err);
 }
@@ -187,32 +188,38 @@ static bool is_everywhere(const char *address)
     return strcmp(address, "::") == 0 || strcmp(address, "0.0.0.0") == 0;
 }
 
+static int start_settings(hp_app_t *app, hp_err_t *err)
+{
+    hp_settings_parts_t parts = {.self = &app->self,
+                                 .share = app->share,
+                                 .transfer = app->transfer,
+                                 .discovery = app->discovery,
+                                 .peer = hp_peer_listener(app->peer)};
+    return hp_settings_start(app->settings, &parts, err);
+}
+
 int hp_app_build(hp_app_t *app, hp_err_t *err)
 {
     int rc = hp_store_create(&app->store, app->loop, app->options->data, err);
     if (rc == 0)
-        rc = hp_settings_load(&app->settings, app->store, app->options, err);
+        rc = hp_settings_create(&app->settings, app->loop, app->store, app->options, err);
     if (rc == 0)
         rc = load_self(app, err);
     if (rc == 0)
         rc = hp_fetcher_create(&app->fetcher, app->loop, err);
     if (rc == 0)
-        rc = hp_share_create(&app->share, app->loop, app->store, app->settings.share_folder, err);
+        rc = hp_share_create(&app->share, app->loop, app->store,
+                             hp_settings_text(app->settings, "share_folder"), err);
     if (rc == 0)
         rc = hp_hosts_create(&app->hosts, app->loop, app->store, app->fetcher, &app->self, err);
     if (rc == 0)
         rc = hp_messages_create(&app->messages, app->loop, app->store, app->fetcher, app->hosts, &app->self,
                                 err);
-    hp_transfer_settings_t transfer = {.downloads_folder = app->settings.downloads_folder,
-                                       .running_downloads = (unsigned)app->settings.running_downloads,
-                                       .connections_per_source =
-                                           (unsigned)app->settings.connections_per_source,
-                                       .down_limit_bps = app->settings.down_limit_bps};
-    if (rc == 0)
+    if (rc == 0) {
+        hp_transfer_settings_t transfer = hp_settings_for_transfer(app->settings);
         rc = hp_transfer_create(&app->transfer, app->loop, app->store, app->fetcher, &transfer, err);
-    hp_discovery_options_t discovery = {.scan = app->settings.scan,
-                                        .beacon = app->settings.beacon,
-                                        .advertise = app->options->advertise,
+    }
+    hp_discovery_options_t discovery = {.advertise = app->options->advertise,
                                         .everywhere = is_everywhere(app->options->peer_listen.address),
                                         .hosts = &app->options->hosts};
     if (rc == 0)
@@ -221,6 +228,9 @@ int hp_app_build(hp_app_t *app, hp_err_t *err)
         rc = listen_near(app, &app->options->peer_listen, listen_peer, err);
     if (rc == 0) {
         app->self.peer_port = hp_http_port(hp_peer_listener(app->peer));
+        rc = start_settings(app, err);
+    }
+    if (rc == 0) {
         rc = listen_near(app, &app->options->dashboard_listen, listen_dashboard, err);
     }
     if (rc == 0)
@@ -253,13 +263,15 @@ void hp_app_start(hp_app_t *app)
     hp_hosts_start(app->hosts);
     hp_discovery_start(app->discovery);
     hp_log(HP_LOG_INFO, "hostpair %s: %s shares %s on port %u; dashboard at http://localhost:%u", HP_VERSION,
-           app->self.name, app->settings.share_folder, app->self.peer_port, hp_api_port(app->api));
+           app->self.name, hp_share_folder(app->share), app->self.peer_port, hp_api_port(app->api));
 }
 
 void hp_app_destroy(hp_app_t *app, void (*closed)(void *arg), void *arg)
 {
     app->closed = closed;
     app->closed_arg = arg;
+    if (app->settings != NULL)
+        hp_settings_stop(app->settings);
     if (app->noted)
         hp_running_remove(app->options->data);
     on_closed(app);

@@ -10,9 +10,9 @@
 typedef struct hp_app {
     uv_loop_t *loop;
     const hp_options_t *options;
-    hp_settings_t settings;
     hp_self_t self;
     hp_store_t *store;
+    hp_settings_t *settings;
     hp_fetcher_t *fetcher;
     hp_share_t *share;
     hp_transfer_t *transfer;

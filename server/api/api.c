@@ -161,7 +161,7 @@ int hp_api_create(hp_api_t **out, const hp_api_deps_t *deps, const char *address
     api->traffic = hp_traffic_create(api);
     api->events = hp_events_create(api);
     api->news = hp_news_create(api);
-    hp_http_set_limit(deps->peer, deps->settings->up_limit_bps);
+    hp_settings_on_change(deps->settings, hp_api_settings_changed, api);
     *out = api;
     return 0;
 }
@@ -189,6 +189,7 @@ static void on_listener_closed(void *arg)
 void hp_api_destroy(hp_api_t *api, void (*closed)(void *arg), void *arg)
 {
     api->closing = true;
+    hp_settings_on_change(api->deps.settings, NULL, NULL);
     atomic_store(&api->cancelled, true);
     api->on_closed = closed;
     api->on_closed_arg = arg;

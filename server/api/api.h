@@ -11,11 +11,11 @@
 
 #include <uv.h>
 
-#include "api/settings.h"
 #include "base/options.h"
 #include "discovery/discovery.h"
 #include "http/http.h"
 #include "message/message.h"
+#include "settings/settings.h"
 #include "share/share.h"
 #include "store/store.h"
 #include "transfer/transfer.h"
@@ -30,10 +30,10 @@ typedef struct hp_api_deps {
     hp_hosts_t *hosts;
     hp_transfer_t *transfer;
     hp_messages_t *messages;
-    hp_http_listener_t *peer; /* for connections, bytes sent and the upload limit */
+    hp_http_listener_t *peer; /* for connections and bytes sent */
     const hp_options_t *options;
-    hp_settings_t *settings; /* in effect; changed here alone */
-    hp_self_t *self;         /* the name follows the settings */
+    hp_settings_t *settings; /* started already */
+    const hp_self_t *self;
 } hp_api_deps_t;
 
 /* Listens on address:port (see hp_http_listen) and subscribes to what the parts tell. An error code with the

@@ -105,6 +105,7 @@ json_t *hp_api_status_json(hp_api_t *api);
 json_t *hp_api_scan_json(hp_api_t *api);
 json_t *hp_api_share_json(hp_api_t *api);
 json_t *hp_api_settings_json(hp_api_t *api);
+void hp_api_settings_changed(void *api);                        /* tells every open page */
 const char *hp_api_host_of(hp_api_t *api, const char *address); /* the id of the host with this address; NULL:
                                                                    none, or several share it */
 

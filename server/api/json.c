@@ -215,6 +215,13 @@ char *hp_json_dump(json_t *json)
 
 /* ---- in ---- */
 
+int hp_json_refuse_field(const char *field, hp_err_t *err)
+{
+    char shown[100];
+    hp_utf8_printable(field, strlen(field), shown, sizeof shown);
+    return hp_err_set(err, HP_E_INVALID, "%s: there is no such field", shown);
+}
+
 static int refuse_unknown(json_t *body, const char *const *known, hp_err_t *err)
 {
     const char *field;
@@ -224,11 +231,8 @@ static int refuse_unknown(json_t *body, const char *const *known, hp_err_t *err)
         bool found = false;
         for (const char *const *name = known; *name != NULL && !found; name++)
             found = strcmp(*name, field) == 0;
-        if (!found) {
-            char shown[100];
-            hp_utf8_printable(field, strlen(field), shown, sizeof shown);
-            return hp_err_set(err, HP_E_INVALID, "%s: there is no such field", shown);
-        }
+        if (!found)
+            return hp_json_refuse_field(field, err);
     }
     return 0;
 }
@@ -242,8 +246,10 @@ int hp_json_read_body(hp_http_request_t *request, const char *const *known, json
     int rc = hp_http_json(request, body, err);
     if (rc != 0)
         return rc;
-    rc = json_is_object(*body) ? refuse_unknown(*body, known, err)
-                               : hp_err_set(err, HP_E_INVALID, "the body is not a JSON object");
+    if (!json_is_object(*body))
+        rc = hp_err_set(err, HP_E_INVALID, "the body is not a JSON object");
+    else if (known != NULL)
+        rc = refuse_unknown(*body, known, err);
     if (rc != 0) {
         json_decref(*body);
         *body = NULL;

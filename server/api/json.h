@@ -35,9 +35,13 @@ char *hp_json_dump(json_t *json);
 
 /* ---- in ---- */
 
-/* The request's body as an object that has no fields but the known ones (NULL at the end of the list). 0 with
- * *body for the caller to json_decref(); HP_E_BAD_JSON, HP_E_INVALID naming the field, HP_E_TOO_LARGE. */
+/* The request's body as an object that has no fields but the known ones (NULL at the end of the list; without
+ * a list the caller looks at the fields). 0 with *body for the caller to json_decref(); HP_E_BAD_JSON,
+ * HP_E_INVALID naming the field, HP_E_TOO_LARGE. */
 int hp_json_read_body(hp_http_request_t *request, const char *const *known, json_t **body, hp_err_t *err);
+
+/* HP_E_INVALID: the body has a field that nobody knows. */
+int hp_json_refuse_field(const char *field, hp_err_t *err);
 
 /* Each reads a field that may be missing or null: *out is then left as it is, and false is what *given says
  * (given may be NULL). HP_E_INVALID names the field. Text is valid as long as the body; a NUL in it is

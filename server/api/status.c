@@ -100,7 +100,8 @@ json_t *hp_api_status_json(hp_api_t *api)
     json_object_set_new(json, "dashboard_port", json_integer(hp_http_port(api->listener)));
     json_object_set_new(json, "addresses", addresses_json(api));
     json_object_set_new(json, "share", hp_api_share_json(api));
-    json_object_set_new(json, "downloads_folder", hp_json_text(api->deps.settings->downloads_folder));
+    json_object_set_new(json, "downloads_folder",
+                        hp_json_text(hp_settings_text(api->deps.settings, "downloads_folder")));
     json_object_set_new(json, "speed", speed);
     json_object_set_new(json, "free_bytes", hp_json_count(hp_transfer_free_bytes(api->deps.transfer)));
     json_object_set_new(json, "scan", hp_api_scan_json(api));

@@ -337,7 +337,7 @@ static int read_removal(upload_t *removal, hp_err_t *err)
     int rc = hp_param_get_word(removal->op.request, "recursive", words, &word, err);
     removal->tree = word == 1;
     removal->keep[0] = hp_strdup(deps->options->data);
-    removal->keep[1] = hp_strdup(deps->settings->downloads_folder);
+    removal->keep[1] = hp_strdup(hp_settings_text(deps->settings, "downloads_folder"));
     return rc;
 }
 

@@ -273,8 +273,6 @@ int hp_discovery_create(hp_discovery_t **out, uv_loop_t *loop, hp_hosts_t *hosts
     discovery->advertise_port = port;
     discovery->own_address = options->advertise == NULL && options->everywhere;
     hp_hosts_set_port(hosts, port);
-    discovery->scan_on = options->scan;
-    discovery->beacon_on = options->beacon;
     discovery->scan = hp_scan_create(loop, hosts, HP_DEFAULT_PEER_PORT, on_scan_finished, discovery);
     discovery->beacon = hp_beacon_create(loop, hosts, self, address, port);
     uv_timer_init(loop, &discovery->scan_timer);

@@ -23,8 +23,6 @@
 typedef struct hp_discovery hp_discovery_t;
 
 typedef struct hp_discovery_options {
-    bool scan;                 /* timed scans: at start, every 5 minutes, when the network changes */
-    bool beacon;               /* UDP announcements, sent and received */
     const char *advertise;     /* NULL or "ADDR[:PORT]": what others are told instead of our own */
     bool everywhere;           /* the peer listener listens on all addresses */
     const hp_strings_t *hosts; /* NULL or "ADDR[:PORT]"s that are tried until each has answered once, then are
@@ -37,7 +35,9 @@ int hp_discovery_create(hp_discovery_t **discovery, uv_loop_t *loop, hp_hosts_t 
 void hp_discovery_start(hp_discovery_t *discovery);
 void hp_discovery_destroy(hp_discovery_t *discovery, void (*closed)(void *arg), void *arg);
 
-/* Switches timed scans and the beacon while running. A scan that is under way goes on. */
+/* Switches timed scans (at start, every 5 minutes, when the network changes) and the beacon (UDP
+ * announcements, sent and received), before the start and while running. Both are off at first. A scan that
+ * is under way goes on. */
 void hp_discovery_set(hp_discovery_t *discovery, bool scan, bool beacon);
 
 /* A person asks: probes every known host and scans all networks, also when timed scans are off. While a scan

@@ -103,6 +103,29 @@ describe("settings", { concurrency: 1 }, () => {
         assert.deepEqual(data, (await h.api("/settings")).json);
     });
 
+    test("a value outside the limits is refused by the field's name, and changes nothing", async (t) => {
+        const h = await startHostpair({ t, name: "h" });
+        const before = (await h.api("/settings")).json;
+        for (const [field, value] of [
+            ["down_limit_bps", -3],
+            ["up_limit_bps", -3],
+            ["running_downloads", -3],
+            ["running_downloads", 0],
+            ["running_downloads", 2.5],
+            ["running_downloads", "3"],
+            ["connections_per_source", 1e30],
+            ["scan", null],
+            ["name", null],
+            ["theme", "pink"],
+            ["no_such_field", 1],
+        ]) {
+            const reply = await change(h, { [String(field)]: value, language: "en" });
+            assert.equal(reply.status, 422, `${field}: ${reply.text}`);
+            assert.ok(reply.json.detail.startsWith(`${field}: `), reply.json.detail);
+        }
+        assert.deepEqual((await h.api("/settings")).json, before);
+    });
+
     test("up_limit_bps holds what goes out to all clients together, within 5 %", async (t) => {
         const h = await startHostpair({ t, name: "h" });
         const file = await open(join(h.shareDir, "f"), "w");

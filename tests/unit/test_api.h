@@ -25,6 +25,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/path.h"
+#include "settings/hooks.h"
 
 /* libh2o keeps freed buffers in lists of its thread, which end with the thread. */
 __attribute__((visibility("default"))) const char *__lsan_default_suppressions(void);
@@ -38,7 +39,7 @@ const char *__lsan_default_suppressions(void)
 typedef struct {
     char root[64]; /* holds share, downloads, data */
     hp_options_t options;
-    hp_settings_t settings;
+    hp_settings_t *settings;
     hp_self_t self;
     uv_loop_t loop;
     uv_async_t stop;
@@ -92,6 +93,7 @@ static inline void on_closed(void *arg)
 
 static inline void on_stop(uv_async_t *async)
 {
+    hp_settings_stop(server.settings);
     on_closed(async->data);
 }
 
@@ -143,17 +145,18 @@ static inline void start_server(char **more)
     assert_int_equal(uv_async_init(&s->loop, &s->stop, on_stop), 0);
     s->stop.data = s;
     int rc = hp_store_create(&s->store, &s->loop, s->options.data, &err);
-    rc = rc != 0 ? rc : hp_settings_load(&s->settings, s->store, &s->options, &err);
+    rc = rc != 0 ? rc : hp_settings_create(&s->settings, &s->loop, s->store, &s->options, &err);
     snprintf(s->self.id, sizeof s->self.id, "00112233445566778899aabbccddeeff");
-    snprintf(s->self.name, sizeof s->self.name, "%s", s->settings.name);
     rc = rc != 0 ? rc : hp_fetcher_create(&s->fetcher, &s->loop, &err);
-    rc = rc != 0 ? rc : hp_share_create(&s->share, &s->loop, s->store, s->settings.share_folder, &err);
+    rc = rc != 0 ? rc
+                 : hp_share_create(&s->share, &s->loop, s->store,
+                                   hp_settings_text(s->settings, "share_folder"), &err);
     rc = rc != 0 ? rc : hp_hosts_create(&s->hosts, &s->loop, s->store, s->fetcher, &s->self, &err);
     rc = rc != 0 ? rc
                  : hp_messages_create(&s->messages, &s->loop, s->store, s->fetcher, s->hosts, &s->self, &err);
-    hp_transfer_settings_t transfer = {.downloads_folder = s->settings.downloads_folder,
-                                       .running_downloads = 3,
-                                       .connections_per_source = 4};
+    hp_transfer_settings_t transfer = {0};
+    if (rc == 0)
+        transfer = hp_settings_for_transfer(s->settings);
     rc = rc != 0 ? rc : hp_transfer_create(&s->transfer, &s->loop, s->store, s->fetcher, &transfer, &err);
     hp_discovery_options_t discovery = {0};
     rc = rc != 0 ? rc : hp_discovery_create(&s->discovery, &s->loop, s->hosts, &s->self, &discovery, &err);
@@ -168,8 +171,14 @@ static inline void start_server(char **more)
                           .messages = s->messages,
                           .peer = s->peer,
                           .options = &s->options,
-                          .settings = &s->settings,
+                          .settings = s->settings,
                           .self = &s->self};
+    hp_settings_parts_t parts = {.self = &s->self,
+                                 .share = s->share,
+                                 .transfer = s->transfer,
+                                 .discovery = s->discovery,
+                                 .peer = s->peer};
+    rc = rc != 0 ? rc : hp_settings_start(s->settings, &parts, &err);
     rc = rc != 0 ? rc : hp_api_create(&s->api, &deps, "127.0.0.1", 0, &err);
     if (rc != 0)
         fail_msg("%s", hp_err_text(&err));
@@ -187,7 +196,7 @@ static inline void stop_server(void)
     uv_async_send(&server.stop);
     uv_thread_join(&server.thread);
     assert_int_equal(server.closed, 0);
-    hp_settings_dispose(&server.settings);
+    hp_settings_destroy(server.settings);
     hp_options_dispose(&server.options);
 }
 

@@ -1,0 +1,112 @@
+#include "settings/hooks.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "base/path.h"
+#include "base/utf8.h"
+#include "discovery/discovery.h"
+#include "http/http.h"
+#include "settings/settings.h"
+#include "share/share.h"
+
+/* ---- the host's name ---- */
+
+char *hp_settings_machine_name(void)
+{
+    char machine[256] = "", name[256];
+    if (gethostname(machine, sizeof machine - 1) != 0 || machine[0] == '\0')
+        snprintf(machine, sizeof machine, "hostpair");
+    return hp_strdup(hp_utf8_printable(machine, strlen(machine), name, sizeof name));
+}
+
+int hp_settings_apply_name(const hp_settings_t *settings, const hp_settings_parts_t *parts, hp_err_t *err)
+{
+    (void)err;
+    snprintf(parts->self->name, sizeof parts->self->name, "%s", hp_settings_text(settings, "name"));
+    return 0;
+}
+
+/* ---- folders ---- */
+
+/* Makes the folder if it is missing; it must then allow access_mode. */
+static int try_folder(const char *path, int access_mode, hp_err_t *err)
+{
+    int rc = hp_make_folder(path, 0777);
+    if (rc == 0 && access(path, access_mode) != 0)
+        rc = -errno;
+    return rc == 0 ? 0 : hp_err_set(err, HP_E_INVALID, "%s: %s", path, hp_err_sentence(rc));
+}
+
+static bool is_inside(const char *path, const char *folder)
+{
+    size_t n = strlen(folder);
+    return strcmp(folder, "/") == 0 || (strncmp(path, folder, n) == 0 && (path[n] == '/' || path[n] == '\0'));
+}
+
+/* The real paths are compared, since a link may lead to the data folder. */
+int hp_settings_try_share(const char *folder, const hp_options_t *options, hp_err_t *err)
+{
+    int rc = try_folder(folder, R_OK | X_OK, err);
+    if (rc != 0)
+        return rc;
+    char *real = realpath(folder, NULL), *real_data = realpath(options->data, NULL);
+    if (real != NULL && real_data != NULL && is_inside(real_data, real))
+        rc = hp_err_set(err, HP_E_INVALID, "this folder contains hostpair's own data, at %s", options->data);
+    free(real);
+    free(real_data);
+    return rc;
+}
+
+int hp_settings_try_downloads(const char *folder, const hp_options_t *options, hp_err_t *err)
+{
+    (void)options;
+    return try_folder(folder, R_OK | W_OK | X_OK, err);
+}
+
+int hp_settings_begin_share(const hp_settings_parts_t *parts, const char *folder, hp_setting_begun_fn begun,
+                            void *arg)
+{
+    return hp_share_set_folder(parts->share, folder, begun, arg);
+}
+
+/* ---- transfers ---- */
+
+hp_transfer_settings_t hp_settings_for_transfer(const hp_settings_t *settings)
+{
+    return (hp_transfer_settings_t){
+        .downloads_folder = hp_settings_text(settings, "downloads_folder"),
+        .running_downloads = (unsigned)hp_settings_number(settings, "running_downloads"),
+        .connections_per_source = (unsigned)hp_settings_number(settings, "connections_per_source"),
+        .down_limit_bps = (uint64_t)hp_settings_number(settings, "down_limit_bps"),
+    };
+}
+
+int hp_settings_apply_transfer(const hp_settings_t *settings, const hp_settings_parts_t *parts, hp_err_t *err)
+{
+    hp_transfer_settings_t transfer = hp_settings_for_transfer(settings);
+    return hp_transfer_set(parts->transfer, &transfer, err);
+}
+
+int hp_settings_apply_up_limit(const hp_settings_t *settings, const hp_settings_parts_t *parts, hp_err_t *err)
+{
+    (void)err;
+    hp_http_set_limit(parts->peer, (uint64_t)hp_settings_number(settings, "up_limit_bps"));
+    return 0;
+}
+
+/* ---- finding hosts ---- */
+
+int hp_settings_apply_discovery(const hp_settings_t *settings, const hp_settings_parts_t *parts,
+                                hp_err_t *err)
+{
+    (void)err;
+    hp_discovery_set(parts->discovery, hp_settings_flag(settings, "scan"),
+                     hp_settings_flag(settings, "beacon"));
+    return 0;
+}
