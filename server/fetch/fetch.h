@@ -22,10 +22,10 @@
  *    connection that ends before the promised end (also inside the header section or before the last chunk)
  *    ends the request with UV_ECONNRESET: a lie and a lost network look the same.
  * 6. Memory: at most two buffers of HP_FETCH_BUFFER bytes a connection; while held the socket is not read.
- * 7. A request with peer set goes straight to the address: no proxy, no redirect (a 3xx arrives in
- *    on_head), http only. Without it redirects of GET and HEAD are followed (at most 10, http and https
- *    only, never https to http, options.headers only to the same origin), TLS is verified, the
- *    environment's proxies and SSL_CERT_FILE apply.
+ * 7. A request with an endpoint goes straight to that address: no proxy, no redirect (a 3xx arrives in
+ *    on_head), and only what the endpoint's scheme says. One with a URL follows redirects of GET and HEAD (at
+ *    most 10, http and https only, never https to http, options.headers only to the same origin), TLS is
+ *    verified, the environment's proxies and SSL_CERT_FILE apply.
  * 8. A kept connection that dies before the first byte of the reply, or on which bytes wait that nobody
  *    asked for, is replaced by a new one without the caller noticing. At most HP_FETCH_KEPT idle
  *    connections are kept.
@@ -44,6 +44,7 @@
 
 #include "base/err.h"
 #include "base/range.h"
+#include "path/endpoint.h"
 
 #define HP_FETCH_HEAD_MAX 65536
 #define HP_FETCH_BUFFER   131072 /* bytes read at a time at most; more is no faster */
@@ -92,7 +93,11 @@ typedef struct hp_fetch_callbacks {
 } hp_fetch_callbacks_t;
 
 typedef struct hp_fetch_options {
-    const char *url;           /* http:// or https://, already percent-encoded; copied */
+    /* Either another host and a path ("/list", already percent-encoded), or the URL of a web server (http://
+     * or https://, already percent-encoded). */
+    const hp_endpoint_t *endpoint;
+    const char *path;
+    const char *url;
     const char *method;        /* NULL: GET. "HEAD", "POST" */
     const char *accept;        /* Accept field, NULL: any */
     const char *if_none_match; /* NULL or a tag */

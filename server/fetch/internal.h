@@ -54,7 +54,9 @@ struct hp_fetch {
     /* the options, copied */
     char *url, *method, *body, *origin;
     size_t body_length;
-    bool peer, fresh, head_request;
+    bool peer; /* an endpoint was given */
+    hp_endpoint_t endpoint;
+    bool fresh, head_request;
     uint64_t body_max;
     unsigned connect_ms, stall_ms, total_ms;
     struct curl_slist *headers, *own_headers; /* for every origin; the caller's, for the first origin only */

@@ -45,9 +45,8 @@ static int read_url(const char *url, bool peer, char **where, char **origin, hp_
         hp_err_set(err, status, "only http:// and https:// can be fetched");
     } else if (rc != CURLUE_OK) {
         hp_err_set(err, status, "the URL is not valid: %s", curl_url_strerror(rc));
-    } else if (strcmp(scheme, "http") != 0 && (peer || strcmp(scheme, "https") != 0)) {
-        hp_err_set(err, status,
-                   peer ? "hosts are asked by http:// only" : "only http:// and https:// can be fetched");
+    } else if (strcmp(scheme, "http") != 0 && strcmp(scheme, "https") != 0) {
+        hp_err_set(err, status, "only http:// and https:// can be fetched");
     } else {
         status = 0;
         *where = hp_sprintf("%s:%s", host, port);
@@ -118,9 +117,25 @@ static int check_options(const hp_fetch_options_t *options, hp_err_t *err)
         lines = lines && is_line(*line);
     if (!lines)
         return hp_err_set(err, HP_E_INVALID, "a header field has a line break");
-    if (options->url == NULL)
+    if (options->endpoint == NULL && options->url == NULL)
         return hp_err_set(err, HP_E_INVALID, "there is no URL");
     return 0;
+}
+
+static int set_endpoint(hp_fetch_t *fetch, const hp_endpoint_t *endpoint, const char *path)
+{
+    char base[HP_ENDPOINT_URL_SIZE], where[HP_ENDPOINT_TEXT_SIZE];
+    fetch->peer = true;
+    fetch->endpoint = *endpoint;
+    hp_endpoint_format(endpoint, where);
+    if (path == NULL || path[0] != '/')
+        return hp_err_set(&fetch->err, HP_E_INVALID, "%s: the path does not start with a slash", where);
+    if (hp_endpoint_url(endpoint, base)[0] == '\0')
+        return hp_err_set(&fetch->err, HP_E_UNREACHABLE, "%s: there is no way to it", where);
+    char *url = hp_sprintf("%s%s", base, path);
+    int rc = set_url(fetch, url);
+    free(url);
+    return rc;
 }
 
 int hp_fetch_prepare(hp_fetch_t *fetch, const hp_fetch_options_t *options)
@@ -128,8 +143,12 @@ int hp_fetch_prepare(hp_fetch_t *fetch, const hp_fetch_options_t *options)
     int rc = check_options(options, &fetch->err);
     if (rc != 0)
         return rc;
-    fetch->peer = options->peer;
-    rc = set_url(fetch, options->url);
+    if (options->endpoint != NULL)
+        rc = set_endpoint(fetch, options->endpoint, options->path);
+    else {
+        fetch->peer = options->peer;
+        rc = set_url(fetch, options->url);
+    }
     if (rc != 0)
         return rc;
     fetch->method = hp_strdup(options->method != NULL ? options->method : "GET");
@@ -361,6 +380,13 @@ static void join_headers(hp_fetch_t *fetch)
         add_header(&fetch->sent, line->data);
 }
 
+static const char *protocols(const hp_fetch_t *fetch)
+{
+    if (!fetch->peer)
+        return "http,https";
+    return fetch->endpoint.scheme == HP_SCHEME_PLAIN ? "http" : "https";
+}
+
 int hp_fetch_send(hp_fetch_t *fetch)
 {
     hp_fetcher_t *fetcher = fetch->fetcher;
@@ -370,7 +396,7 @@ int hp_fetch_send(hp_fetch_t *fetch)
     join_headers(fetch);
     fetch->curl_words[0] = '\0';
     curl_easy_setopt(easy, CURLOPT_URL, fetch->url);
-    curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, fetch->peer ? "http" : "http,https");
+    curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, protocols(fetch));
     curl_easy_setopt(easy, CURLOPT_PROXY,
                      fetch->peer ? "" : NULL); /* "": none, whatever the environment says */
     curl_easy_setopt(easy, CURLOPT_HTTPHEADER, fetch->sent);

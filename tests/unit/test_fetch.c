@@ -164,8 +164,8 @@ static void every_reply_is_taken_for_what_it_is(void **state)
         server_start(&server, serve_script, script);
         client_start(&client);
         outcome_init(&outcome);
-        hp_fetch_options_t options = {.url = url_of(&server, "/x"),
-                                      .peer = true,
+        hp_fetch_options_t options = {.endpoint = at(&server),
+                                      .path = "/x",
                                       .method = script->method,
                                       .ranged = script->ranged,
                                       .range = {100, 200}};
@@ -214,8 +214,8 @@ static void the_request_says_what_was_asked(void **state)
     outcome_init(&outcome);
     static const char *const more[] = {"X-One: 1", "X-Two: 2", NULL};
     hp_fetch_options_t options = {
-        .url = url_of(&server, "/a/../b%20c?q=1"),
-        .peer = true,
+        .endpoint = at(&server),
+        .path = "/a/../b%20c?q=1",
         .accept = "application/json",
         .if_none_match = "\"n\"",
         .if_range = "\"r\"",
@@ -239,7 +239,7 @@ static void the_request_says_what_was_asked(void **state)
     assert_int_equal(outcome.head.port, server.port);
     assert_string_equal(outcome.etag, "\"v1\"");
     assert_string_equal(outcome.id, "abc");
-    assert_string_equal(outcome.url, options.url);
+    assert_string_equal(outcome.url, url_of(&server, options.path));
     assert_false(outcome.head.reused);
     assert_true(outcome.head.wait_us > 0 && outcome.head.wait_us < 5000000);
 
@@ -247,7 +247,7 @@ static void the_request_says_what_was_asked(void **state)
     outcome_dispose(&outcome);
     outcome_init(&outcome);
     options = (hp_fetch_options_t){
-        .url = url_of(&server, "/z"), .peer = true, .ranged = true, .range = {7, HP_RANGE_UNKNOWN}};
+        .endpoint = at(&server), .path = "/z", .ranged = true, .range = {7, HP_RANGE_UNKNOWN}};
     ask(&client, &options, &outcome);
     assert_non_null(strstr(server.last_request, "\r\nRange: bytes=7-\r\n"));
     assert_null(strstr(server.last_request, "X-One"));
@@ -256,8 +256,8 @@ static void the_request_says_what_was_asked(void **state)
 
     outcome_dispose(&outcome);
     outcome_init(&outcome);
-    options = (hp_fetch_options_t){.url = url_of(&server, "/m"),
-                                   .peer = true,
+    options = (hp_fetch_options_t){.endpoint = at(&server),
+                                   .path = "/m",
                                    .method = "POST",
                                    .body = "{\"a\":1}",
                                    .body_length = 7,
@@ -272,7 +272,7 @@ static void the_request_says_what_was_asked(void **state)
 
     outcome_dispose(&outcome);
     outcome_init(&outcome);
-    options = (hp_fetch_options_t){.url = url_of(&server, "/g"), .peer = true};
+    options = (hp_fetch_options_t){.endpoint = at(&server), .path = "/g"};
     ask(&client, &options, &outcome);
     assert_int_equal(outcome.status, 0);
     assert_non_null(strstr(server.last_request, "GET /g HTTP/1.1\r\n"));
@@ -318,8 +318,8 @@ static void every_reply_may_come_a_byte_at_a_time(void **state)
         server_start(&server, serve_slowly, script);
         client_start(&client);
         outcome_init(&outcome);
-        hp_fetch_options_t options = {.url = url_of(&server, "/x"),
-                                      .peer = true,
+        hp_fetch_options_t options = {.endpoint = at(&server),
+                                      .path = "/x",
                                       .method = script->method,
                                       .ranged = script->ranged,
                                       .range = {100, 200}};
@@ -369,7 +369,7 @@ static void floods_end_at_the_limit(void **state)
         server_start(&server, serve_flood, floods[i]);
         client_start(&client);
         outcome_init(&outcome);
-        hp_fetch_options_t options = {.url = url_of(&server, "/x"), .peer = true};
+        hp_fetch_options_t options = {.endpoint = at(&server), .path = "/x"};
         ask(&client, &options, &outcome);
         if (outcome.status != HP_E_PROTOCOL)
             fail_msg("flood %zu: ended with %d (%s)", i, outcome.status, hp_err_text(&outcome.err));
@@ -390,7 +390,7 @@ static void an_endless_body_is_stopped_by_the_caller(void **state)
     server_start(&server, serve_flood, flood);
     client_start(&client);
     outcome_init(&outcome);
-    hp_fetch_options_t options = {.url = url_of(&server, "/x"), .peer = true, .body_max = 100000};
+    hp_fetch_options_t options = {.endpoint = at(&server), .path = "/x", .body_max = 100000};
     ask(&client, &options, &outcome);
     assert_int_equal(outcome.status, HP_E_TOO_LARGE);
     assert_int_equal(outcome.heads, 1);
@@ -438,7 +438,7 @@ static void a_small_reply_comes_in_one_piece(void **state)
     server_start(&server, serve_hello, NULL);
     client_start(&client);
     got_t got = {0};
-    hp_fetch_options_t options = {.url = url_of(&server, "/x"), .peer = true, .body_max = 5};
+    hp_fetch_options_t options = {.endpoint = at(&server), .path = "/x", .body_max = 5};
     hp_fetch_get(client.fetcher, &options, on_reply, &got);
     assert_int_equal(got.calls, 0);
     assert_true(run_until(&client, has_called, &got));
@@ -479,6 +479,7 @@ static void bad_requests_end_with_words(void **state)
 {
     (void)state;
     static const char *const no_lines[] = {"X: a\r\nY: b", NULL};
+    const hp_endpoint_t host = {.host = "127.0.0.1", .port = 1};
     const struct {
         const char *what;
         hp_fetch_options_t options;
@@ -488,8 +489,11 @@ static void bad_requests_end_with_words(void **state)
         {"no scheme", {.url = "127.0.0.1/x"}},
         {"another scheme", {.url = "ftp://127.0.0.1/x"}},
         {"a file", {.url = "file:///etc/passwd"}},
-        {"https for a peer", {.url = "https://127.0.0.1/x", .peer = true}},
-        {"a user for a peer", {.url = "http://a:b@127.0.0.1/x", .peer = true}},
+        {"a host without a path", {.endpoint = &host}},
+        {"a host and a path without its slash", {.endpoint = &host, .path = "x"}},
+        {"a host and a path that would make it another", {.endpoint = &host, .path = "@127.0.0.2/x"}},
+        {"a host and a space", {.endpoint = &host, .path = "/a b"}},
+        {"a host and a line break", {.endpoint = &host, .path = "/a\r\nX: y"}},
         {"a space", {.url = "http://127.0.0.1/a b"}},
         {"a line break", {.url = "http://127.0.0.1/a\r\nX: y"}},
         {"a bad port", {.url = "http://127.0.0.1:99999/"}},

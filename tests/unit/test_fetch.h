@@ -370,6 +370,16 @@ static inline const char *url_of(const server_t *server, const char *path)
     return url[next];
 }
 
+/* The test server as another host. */
+static inline const hp_endpoint_t *at(const server_t *server)
+{
+    static hp_endpoint_t endpoints[8];
+    static int next;
+    next = (next + 1) % 8;
+    assert_int_equal(hp_endpoint_make(&endpoints[next], HP_SCHEME_PLAIN, "127.0.0.1", server->port), 0);
+    return &endpoints[next];
+}
+
 /* A byte that only fits its place. */
 static inline uint8_t pattern(size_t i)
 {

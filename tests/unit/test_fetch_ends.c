@@ -51,17 +51,17 @@ static void a_request_can_be_cancelled_at_every_stage(void **state)
     outcome_init(&outcome);
     server_start(&server, serve_nothing, NULL);
     client_start(&client);
-    hp_fetch_options_t options = {.url = url_of(&server, "/x"), .peer = true};
+    hp_fetch_options_t options = {.endpoint = at(&server), .path = "/x"};
     /* before anything */
     begin(&client, &options, &outcome);
     assert_cancelled(&client, &outcome);
     assert_int_equal(server.requests, 0);
     /* a request that would have failed */
-    options.url = "nonsense";
+    options.path = "nonsense";
     begin(&client, &options, &outcome);
     assert_cancelled(&client, &outcome);
     /* after every number of turns while it connects and asks */
-    options.url = url_of(&server, "/x");
+    options.path = "/x";
     for (int turns = 1; turns < 8; turns++) {
         begin(&client, &options, &outcome);
         for (int i = 0; i < turns; i++)
@@ -80,7 +80,8 @@ static void a_request_can_be_cancelled_at_every_stage(void **state)
                                           OK "Content-Length: 100\r\n\r\nhello"};
     for (size_t i = 0; i < HP_COUNT(replies); i++) {
         server_start(&server, serve_nothing, replies[i]);
-        options.url = url_of(&server, "/x");
+        options.endpoint = at(&server);
+        options.path = "/x";
         begin(&client, &options, &outcome);
         assert_true(i == 0 ? run_until(&client, has_request, &server)
                            : run_until(&client, has_head, &outcome));
@@ -91,7 +92,8 @@ static void a_request_can_be_cancelled_at_every_stage(void **state)
 
     /* inside on_data, while held, and in the turn in which it ends */
     server_start(&server, serve_pattern, NULL);
-    options.url = url_of(&server, "/3000000");
+    options.endpoint = at(&server);
+    options.path = "/3000000";
     outcome.cancel_at = 500000;
     ask(&client, &options, &outcome);
     assert_int_equal(outcome.status, UV_ECANCELED);
@@ -102,7 +104,7 @@ static void a_request_can_be_cancelled_at_every_stage(void **state)
     begin(&client, &options, &outcome);
     assert_true(run_until(&client, is_holding, &outcome));
     assert_cancelled(&client, &outcome);
-    options.url = url_of(&server, "/5");
+    options.path = "/5";
     outcome.cancel_at = 5;
     ask(&client, &options, &outcome);
     assert_int_equal(outcome.status, UV_ECANCELED);
@@ -126,7 +128,7 @@ static void silence_ends_a_request(void **state)
         outcome_t outcome;
         server_start(&server, serve_nothing, replies[i]);
         outcome_init(&outcome);
-        hp_fetch_options_t options = {.url = url_of(&server, "/x"), .peer = true, .stall_ms = 150};
+        hp_fetch_options_t options = {.endpoint = at(&server), .path = "/x", .stall_ms = 150};
         uint64_t before = uv_hrtime();
         ask(&client, &options, &outcome);
         uint64_t ms = (uv_hrtime() - before) / 1000000;
@@ -159,8 +161,7 @@ static void drops_do_not_stall_but_the_total_ends_them(void **state)
     server_start(&server, serve_drops, NULL);
     client_start(&client);
     outcome_init(&outcome);
-    hp_fetch_options_t options = {
-        .url = url_of(&server, "/x"), .peer = true, .stall_ms = 1000, .total_ms = 1500};
+    hp_fetch_options_t options = {.endpoint = at(&server), .path = "/x", .stall_ms = 1000, .total_ms = 1500};
     uint64_t before = uv_hrtime();
     ask(&client, &options, &outcome);
     uint64_t ms = (uv_hrtime() - before) / 1000000;
@@ -192,7 +193,7 @@ static void a_late_loop_is_not_the_other_sides_silence(void **state)
     outcome_init(&outcome);
     outcome.hold = sleeps_once; /* something else blocks the loop for longer than the stall clock */
     outcome.hold_arg = &calls;
-    hp_fetch_options_t options = {.url = url_of(&server, "/30000000"), .peer = true, .stall_ms = 400};
+    hp_fetch_options_t options = {.endpoint = at(&server), .path = "/30000000", .stall_ms = 400};
     ask(&client, &options, &outcome);
     assert_pattern(&outcome, 30000000);
     outcome_dispose(&outcome);
@@ -210,7 +211,7 @@ static void a_fast_reply_ends_at_the_total_as_well(void **state)
     client_start(&client);
     outcome_init(&outcome);
     static const hp_fetch_callbacks_t dropping = {on_outcome_head, NULL, on_outcome_done};
-    hp_fetch_options_t options = {.url = url_of(&server, "/9000000000000"), .peer = true, .total_ms = 300};
+    hp_fetch_options_t options = {.endpoint = at(&server), .path = "/9000000000000", .total_ms = 300};
     outcome.fetch = hp_fetch_start(client.fetcher, &options, &dropping, &outcome);
     finish(&client, &outcome);
     assert_int_equal(outcome.status, HP_E_TIMEOUT);
@@ -239,12 +240,12 @@ static void a_closed_port_is_unreachable(void **state)
     (void)state;
     client_t client;
     outcome_t outcome;
-    char url[100];
+    hp_endpoint_t closed;
     int fd = bound_socket(); /* bound, not listening: refused, and nobody else takes the port meanwhile */
     client_start(&client);
     outcome_init(&outcome);
-    snprintf(url, sizeof url, "http://127.0.0.1:%u/", bound_port(fd));
-    hp_fetch_options_t options = {.url = url, .peer = true};
+    assert_int_equal(hp_endpoint_make(&closed, HP_SCHEME_PLAIN, "127.0.0.1", bound_port(fd)), 0);
+    hp_fetch_options_t options = {.endpoint = &closed, .path = "/"};
     ask(&client, &options, &outcome);
     assert_int_equal(outcome.status, HP_E_UNREACHABLE);
     assert_non_null(strstr(hp_err_text(&outcome.err), "refused"));
@@ -257,7 +258,7 @@ static void a_port_that_does_not_answer_is_unreachable_in_time(void **state)
     (void)state;
     client_t client;
     outcome_t outcome;
-    char url[100];
+    hp_endpoint_t busy;
     int full[16], fd = bound_socket();
     struct sockaddr_in address;
     socklen_t length = sizeof address;
@@ -269,8 +270,8 @@ static void a_port_that_does_not_answer_is_unreachable_in_time(void **state)
     }
     client_start(&client);
     outcome_init(&outcome);
-    snprintf(url, sizeof url, "http://127.0.0.1:%u/", ntohs(address.sin_port));
-    hp_fetch_options_t options = {.url = url, .peer = true, .connect_ms = 200};
+    assert_int_equal(hp_endpoint_make(&busy, HP_SCHEME_PLAIN, "127.0.0.1", ntohs(address.sin_port)), 0);
+    hp_fetch_options_t options = {.endpoint = &busy, .path = "/", .connect_ms = 200};
     uint64_t before = uv_hrtime();
     ask(&client, &options, &outcome);
     uint64_t ms = (uv_hrtime() - before) / 1000000;
@@ -317,7 +318,9 @@ static void on_cancelled_stubbornly(void *arg, int status, const hp_err_t *err)
     outcome_t *again = &crowd->second[crowd->begun_again++];
     outcome_init(again);
     again->hold_arg = crowd;
-    hp_fetch_options_t options = {.url = "http://127.0.0.1:1/x", .peer = true};
+    hp_endpoint_t nobody;
+    assert_int_equal(hp_endpoint_make(&nobody, HP_SCHEME_PLAIN, "127.0.0.1", 1), 0);
+    hp_fetch_options_t options = {.endpoint = &nobody, .path = "/x"};
     hp_fetch_start(crowd->client->fetcher, &options, &giving_up, again);
 }
 
@@ -339,8 +342,8 @@ static void teardown_cancels_everything_once(void **state)
         outcome->hold_arg = &crowd;
         if (i % 3 == 1)
             outcome->hold = holds_always;
-        hp_fetch_options_t options = {
-            .url = i % 3 == 0 ? url_of(&silent, "/x") : url_of(&quick, "/3000000000"), .peer = true};
+        hp_fetch_options_t options = {.endpoint = at(i % 3 == 0 ? &silent : &quick),
+                                      .path = i % 3 == 0 ? "/x" : "/3000000000"};
         if (i == 30) /* the last ones have not begun when the end comes */
             run_for(&client, 30);
         outcome->fetch =
@@ -402,7 +405,7 @@ static void teardown_may_begin_inside_a_callback(void **state)
         client_start(&client);
         destroyer_t destroyer = {.client = &client, .in_head = in_head != 0};
         outcome_init(&destroyer.outcome);
-        hp_fetch_options_t options = {.url = url_of(&server, "/3000000000"), .peer = true};
+        hp_fetch_options_t options = {.endpoint = at(&server), .path = "/3000000000"};
         hp_fetch_start(client.fetcher, &options, &callbacks, &destroyer);
         uv_run(&client.loop, UV_RUN_DEFAULT);
         assert_true(client.closed);
@@ -451,7 +454,7 @@ static void every_socket_comes_from_the_one_function(void **state)
     client_start(&client);
     hp_fetcher_set_socket_fn(client.fetcher, open_counted, &opener);
     outcome_init(&outcome);
-    hp_fetch_options_t options = {.url = url_of(&server, "/100"), .peer = true};
+    hp_fetch_options_t options = {.endpoint = at(&server), .path = "/100"};
     ask(&client, &options, &outcome);
     assert_pattern(&outcome, 100);
     assert_int_equal(opener.calls, 1);

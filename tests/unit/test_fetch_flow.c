@@ -20,7 +20,7 @@ static void a_thousand_small_requests_share_a_connection(void **state)
         char path[32];
         outcome_init(&outcome);
         snprintf(path, sizeof path, "/%d", i);
-        hp_fetch_options_t options = {.url = url_of(&server, path), .peer = true};
+        hp_fetch_options_t options = {.endpoint = at(&server), .path = path};
         ask(&client, &options, &outcome);
         assert_pattern(&outcome, (size_t)i);
         assert_int_equal(outcome.head.reused, i > 0);
@@ -59,7 +59,7 @@ static void begin_next(crowd_t *crowd)
     outcome_t *outcome = &crowd->outcomes[crowd->started];
     outcome_init(outcome);
     outcome->hold_arg = crowd;
-    hp_fetch_options_t options = {.url = url_of(crowd->server, "/4096"), .peer = true};
+    hp_fetch_options_t options = {.endpoint = at(crowd->server), .path = "/4096"};
     crowd->started++;
     hp_fetch_start(crowd->client->fetcher, &options, &callbacks, outcome);
 }
@@ -97,7 +97,7 @@ static void a_fresh_request_takes_no_kept_connection(void **state)
     for (int i = 0; i < 3; i++) {
         outcome_t outcome;
         outcome_init(&outcome);
-        hp_fetch_options_t options = {.url = url_of(&server, "/10"), .peer = true, .fresh = true};
+        hp_fetch_options_t options = {.endpoint = at(&server), .path = "/10", .fresh = true};
         ask(&client, &options, &outcome);
         assert_pattern(&outcome, 10);
         assert_false(outcome.head.reused);
@@ -134,8 +134,8 @@ static void a_kept_connection_that_dies_is_replaced(void **state)
         for (int i = 0; i < 5; i++) {
             outcome_t outcome;
             outcome_init(&outcome);
-            hp_fetch_options_t options = {.url = url_of(&server, "/x"),
-                                          .peer = true,
+            hp_fetch_options_t options = {.endpoint = at(&server),
+                                          .path = "/x",
                                           .method = way < 2 ? "GET" : "POST",
                                           .body = "body",
                                           .body_length = 4};
@@ -182,7 +182,7 @@ static void unasked_bytes_never_answer_the_next_request(void **state)
     for (int i = 0; i < 3; i++) {
         outcome_t outcome;
         outcome_init(&outcome);
-        hp_fetch_options_t options = {.url = url_of(&server, "/x"), .peer = true};
+        hp_fetch_options_t options = {.endpoint = at(&server), .path = "/x"};
         ask(&client, &options, &outcome);
         assert_int_equal(outcome.status, 0);
         assert_int_equal(outcome.length, 5);
@@ -219,7 +219,7 @@ static void idle_connections_that_were_closed_cost_nothing(void **state)
     for (int i = 0; i < 20; i++) {
         outcome_t outcome;
         outcome_init(&outcome);
-        hp_fetch_options_t options = {.url = url_of(&server, "/x"), .peer = true};
+        hp_fetch_options_t options = {.endpoint = at(&server), .path = "/x"};
         ask(&client, &options, &outcome);
         assert_int_equal(outcome.status, 0);
         outcome_dispose(&outcome);
@@ -309,7 +309,7 @@ static void held_transfers_lose_and_double_nothing(void **state)
         outcome.hold_arg = &holder;
         outcome.held = on_held;
         uv_timer_init(&client.loop, &holder.timer);
-        hp_fetch_options_t options = {.url = url_of(&server, path), .peer = true};
+        hp_fetch_options_t options = {.endpoint = at(&server), .path = path};
         ask(&client, &options, &outcome);
         assert_pattern(&outcome, strtoul(path + (path[1] == 'c' ? 2 : 1), NULL, 10));
         assert_int_equal(holder.holds, holder.resumes);
@@ -339,8 +339,7 @@ static void several_held_transfers_keep_apart(void **state)
         outcomes[i].hold_arg = &holders[i];
         outcomes[i].held = on_held;
         uv_timer_init(&client.loop, &holders[i].timer);
-        hp_fetch_options_t options = {.url = url_of(&server, i % 2 != 0 ? "/c1500000" : "/1500000"),
-                                      .peer = true};
+        hp_fetch_options_t options = {.endpoint = at(&server), .path = i % 2 != 0 ? "/c1500000" : "/1500000"};
         begin(&client, &options, &outcomes[i]);
     }
     for (int i = 0; i < COUNT; i++) {
@@ -372,7 +371,7 @@ static void a_held_transfer_does_not_stall_and_reads_nothing(void **state)
     outcome_init(&outcome);
     outcome.hold = holds_once;
     outcome.hold_arg = &calls;
-    hp_fetch_options_t options = {.url = url_of(&server, "/20000000"), .peer = true, .stall_ms = 1000};
+    hp_fetch_options_t options = {.endpoint = at(&server), .path = "/20000000", .stall_ms = 1000};
     begin(&client, &options, &outcome);
     assert_true(run_until(&client, is_holding, &outcome));
     struct rusage before, after;
@@ -440,7 +439,7 @@ static void a_fast_source_leaves_the_loop_to_others(void **state)
     uv_prepare_init(&client.loop, &prepare);
     prepare.data = &turn;
     uv_prepare_start(&prepare, on_turn);
-    hp_fetch_options_t options = {.url = url_of(&server, "/50000000"), .peer = true};
+    hp_fetch_options_t options = {.endpoint = at(&server), .path = "/50000000"};
     turn.outcome.fetch = hp_fetch_start(client.fetcher, &options, &callbacks, &turn);
     finish(&client, &turn.outcome);
     assert_pattern(&turn.outcome, 50000000);
@@ -460,7 +459,7 @@ static void a_resume_that_nobody_needs_changes_nothing(void **state)
     server_start(&server, serve_pattern, NULL);
     client_start(&client);
     outcome_init(&outcome);
-    hp_fetch_options_t options = {.url = url_of(&server, "/300000"), .peer = true};
+    hp_fetch_options_t options = {.endpoint = at(&server), .path = "/300000"};
     begin(&client, &options, &outcome);
     hp_fetch_resume(outcome.fetch);
     hp_fetch_resume(outcome.fetch);
@@ -484,7 +483,7 @@ static void a_transfer_held_past_its_end_is_whole(void **state)
     outcome_init(&outcome);
     outcome.hold = holds_once;
     outcome.hold_arg = &calls;
-    hp_fetch_options_t options = {.url = url_of(&server, "/x"), .peer = true};
+    hp_fetch_options_t options = {.endpoint = at(&server), .path = "/x"};
     begin(&client, &options, &outcome);
     assert_true(run_until(&client, is_holding, &outcome));
     run_for(&client, 50);
@@ -512,7 +511,7 @@ static void an_error_after_a_hold_ends_the_request(void **state)
     outcome.hold = holds_once;
     outcome.hold_arg = &calls;
     outcome.fail_at = 1;
-    hp_fetch_options_t options = {.url = url_of(&server, "/3000000"), .peer = true};
+    hp_fetch_options_t options = {.endpoint = at(&server), .path = "/3000000"};
     begin(&client, &options, &outcome);
     assert_true(run_until(&client, is_holding, &outcome));
     outcome.holding = false;
@@ -536,7 +535,7 @@ static void the_caller_ends_a_request_with_a_code(void **state)
     client_start(&client);
     outcome_init(&outcome);
     outcome.head_answer = HP_E_OTHER_VERSION;
-    hp_fetch_options_t options = {.url = url_of(&server, "/3000000"), .peer = true};
+    hp_fetch_options_t options = {.endpoint = at(&server), .path = "/3000000"};
     ask(&client, &options, &outcome);
     assert_int_equal(outcome.status, HP_E_OTHER_VERSION);
     assert_int_equal(outcome.length, 0);
@@ -548,7 +547,7 @@ static void the_caller_ends_a_request_with_a_code(void **state)
     outcome_dispose(&outcome);
     /* the connections of both were given up: the rest of their bodies was on them */
     outcome_init(&outcome);
-    options.url = url_of(&server, "/5");
+    options.path = "/5";
     ask(&client, &options, &outcome);
     assert_pattern(&outcome, 5);
     assert_int_equal(server.connections, 3);

@@ -146,16 +146,23 @@ static void an_address_with_a_zone_is_reached(void **state)
     client_t client;
     outcome_t outcome;
     char url[100];
+    hp_endpoint_t endpoint;
     server_start_on(&server, serve_hello, NULL, (struct sockaddr *)&address, sizeof address);
     client_start(&client);
-    static const char *const hosts[] = {"[::1]", "[::1%25lo]", "[::1%251]"};
+    static const char *const hosts[] = {"[::1]", "[::1%25lo]", "[::1%251]", NULL};
     for (size_t i = 0; i < HP_COUNT(hosts); i++) {
-        snprintf(url, sizeof url, "http://%s:%u/x", hosts[i], server.port);
-        hp_fetch_options_t options = {.url = url, .peer = true};
+        hp_fetch_options_t options = {.path = "/x"};
+        if (hosts[i] == NULL) {
+            assert_int_equal(hp_endpoint_make(&endpoint, HP_SCHEME_PLAIN, "::1", server.port), 0);
+            options.endpoint = &endpoint;
+        } else {
+            snprintf(url, sizeof url, "http://%s:%u/x", hosts[i], server.port);
+            options.url = url;
+        }
         outcome_init(&outcome);
         ask(&client, &options, &outcome);
         if (outcome.status != 0)
-            fail_msg("%s: %s", url, hp_err_text(&outcome.err));
+            fail_msg("%s: %s", hosts[i] != NULL ? url : "an endpoint", hp_err_text(&outcome.err));
         assert_string_equal(outcome.address, "::1");
         outcome_dispose(&outcome);
     }
@@ -315,8 +322,9 @@ static void redirects_are_not_followed_for_peers_and_posts(void **state)
     for (int post = 0; post < 2; post++) {
         outcome_init(&outcome);
         server.requests = 0;
-        hp_fetch_options_t options = {.url = url_of(&server, "/relative"),
-                                      .peer = post == 0,
+        hp_fetch_options_t options = {.endpoint = post == 0 ? at(&server) : NULL,
+                                      .path = "/relative",
+                                      .url = url_of(&server, "/relative"),
                                       .method = post != 0 ? "POST" : NULL,
                                       .body = "x",
                                       .body_length = 1};
@@ -359,7 +367,7 @@ static void a_proxy_of_the_environment_never_gets_a_peers_request(void **state)
             assert_non_null(strstr(proxy.last_request, "GET http://127.0.0.1:"));
             outcome_dispose(&outcome);
             outcome_init(&outcome);
-            options.peer = true;
+            options = (hp_fetch_options_t){.endpoint = at(&server), .path = "/x"};
             ask(&client, &options, &outcome);
             assert_int_equal(outcome.status, 0);
             assert_int_equal(proxy.requests, 1);
