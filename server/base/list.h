@@ -73,6 +73,28 @@ static inline hp_link_t *hp_list_first(const hp_list_t *list)
     return hp_list_is_empty(list) ? NULL : list->head.next;
 }
 
+/* NULL: the list is empty. */
+static inline hp_link_t *hp_list_take_first(hp_list_t *list)
+{
+    hp_link_t *link = hp_list_first(list);
+    if (link != NULL)
+        hp_link_remove(link);
+    return link;
+}
+
+/* Moves all elements of another list to the end of this one, however many, in the same time. */
+static inline void hp_list_take_all(hp_list_t *list, hp_list_t *other)
+{
+    if (hp_list_is_empty(other))
+        return;
+    hp_link_t *first = other->head.next, *last = other->head.previous, *end = list->head.previous;
+    end->next = first;
+    first->previous = end;
+    last->next = &list->head;
+    list->head.previous = last;
+    hp_list_init(other);
+}
+
 #define HP_LIST_EACH(at, list)                                                                               \
     for (hp_link_t *at = (list)->head.next, *at##_next = at->next; at != &(list)->head;                      \
          at = at##_next, at##_next = at->next)

@@ -16,8 +16,8 @@ typedef struct {
 static int order(const hp_list_t *list)
 {
     int digits = 0;
-    HP_LIST_EACH(at, list)
-    digits = digits * 10 + HP_CONTAINER(at, thing_t, link)->number;
+    HP_LIST_EACH (at, list)
+        digits = digits * 10 + HP_CONTAINER(at, thing_t, link)->number;
     return digits;
 }
 
@@ -64,12 +64,33 @@ static void may_lose_the_present_element_in_a_loop(void **state)
         things[i] = (thing_t){.number = i + 1};
         hp_list_add(&list, &things[i].link);
     }
-    HP_LIST_EACH(at, &list)
-    {
+    HP_LIST_EACH (at, &list) {
         if (HP_CONTAINER(at, thing_t, link)->number % 2 == 0)
             hp_link_remove(at);
     }
     assert_int_equal(order(&list), 135);
+}
+
+static void one_list_is_put_behind_another(void **state)
+{
+    (void)state;
+    hp_list_t list, other;
+    thing_t a = {.number = 7}, b = {.number = 8}, c = {.number = 9};
+    hp_list_init(&list);
+    hp_list_init(&other);
+    hp_list_take_all(&list, &other);
+    assert_true(hp_list_is_empty(&list));
+    hp_list_add(&other, &a.link);
+    hp_list_take_all(&list, &other);
+    hp_list_add(&other, &b.link);
+    hp_list_add(&other, &c.link);
+    hp_list_take_all(&list, &other);
+    assert_true(hp_list_is_empty(&other));
+    assert_int_equal(order(&list), 789);
+    assert_ptr_equal(hp_list_take_first(&list), &a.link);
+    assert_ptr_equal(hp_list_take_first(&list), &b.link);
+    assert_ptr_equal(hp_list_take_first(&list), &c.link);
+    assert_null(hp_list_take_first(&list));
 }
 
 int main(void)
@@ -78,6 +99,7 @@ int main(void)
         cmocka_unit_test(keeps_the_order_of_adding),
         cmocka_unit_test(removes_from_any_place_and_twice),
         cmocka_unit_test(may_lose_the_present_element_in_a_loop),
+        cmocka_unit_test(one_list_is_put_behind_another),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
