@@ -48,7 +48,10 @@
     X(BLOCKED, 33, "blocked", 403, "This host is blocked")                                                   \
     X(TLS, 34, "tls", 502, "The other side's certificate is not trusted")                                    \
     X(PRECONDITION, 35, "precondition-failed", 412, "What the request takes for granted is not so")          \
-    X(MISDIRECTED, 36, "misdirected", 421, "This is meant for another host")
+    X(MISDIRECTED, 36, "misdirected", 421, "This is meant for another host")                                 \
+    X(KEY, 37, "identity", 500, "This host's identity cannot be used")                                       \
+    X(WRONG_KEY, 38, "wrong-key", 502, "Another host answers at this address")                               \
+    X(NOT_TLS, 39, "not-tls", 502, "What answers there does not speak TLS")
 
 enum {
 #define X(name, n, slug, status, text) HP_E_##name = HP_E_BASE - (n),
