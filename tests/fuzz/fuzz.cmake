@@ -18,7 +18,7 @@ foreach(source ${fuzz_sources})
   list(TRANSFORM libs PREPEND hp_)
   add_executable(${target} ${source})
   target_link_libraries(${target} PRIVATE hp_flags ${libs} PkgConfig::UV PkgConfig::CURL PkgConfig::JANSSON
-    PkgConfig::SQLITE PkgConfig::CRYPTO Threads::Threads)
+    PkgConfig::SQLITE PkgConfig::CRYPTO PkgConfig::GNUTLS Threads::Threads)
   target_link_options(${target} PRIVATE -fsanitize=fuzzer)
   set_target_properties(${target} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/fuzz)
   list(APPEND fuzz_targets ${target})
