@@ -9,8 +9,8 @@
  * good for one connection.
  *
  * All calls on the loop thread. Values are copied by whoever keeps them. */
-#ifndef HP_TUNNEL_SIGNALS_H
-#define HP_TUNNEL_SIGNALS_H
+#ifndef HP_TUNNEL_SIGNALLING_H
+#define HP_TUNNEL_SIGNALLING_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -19,12 +19,12 @@
 #include "base/err.h"
 #include "base/sockaddr.h"
 
-#define HP_SESSION_SIZE    33 /* 32 lower-case hex digits and NUL */
-#define HP_SESSION_KEY     32 /* bytes */
-#define HP_CANDIDATES_MAX  8  /* addresses of one host in one offer */
-#define HP_STUN_PORTS      2
-#define HP_RELAY_TOKEN     32   /* hex digits */
-#define HP_SIGNAL_WAIT_MAX 2000 /* ms: a longer wait_ms is cut to this */
+#define HP_SESSION_SIZE        33 /* 32 lower-case hex digits and NUL */
+#define HP_SESSION_KEY         32 /* bytes */
+#define HP_CANDIDATES_MAX      8  /* addresses of one host in one offer */
+#define HP_STUN_PORTS          2
+#define HP_RELAY_TOKEN         32   /* hex digits */
+#define HP_SIGNALLING_WAIT_MAX 2000 /* ms: a longer wait_ms is cut to this */
 
 /* kind, name on the wire */
 #define HP_CANDIDATE_KINDS(X)                                                                                \
@@ -84,7 +84,7 @@ typedef struct hp_relay_at {
 } hp_relay_at_t;
 
 /* The way to a hub. Functions return at once; what comes of them arrives as the events of tunnel.h. */
-typedef struct hp_signals {
+typedef struct hp_signalling {
     /* Whether the hub is reachable at present. */
     bool (*online)(void *arg);
     /* The hub's STUN ports, in out; the first two of one family belong to different ports. Returns how many.
@@ -97,6 +97,6 @@ typedef struct hp_signals {
      * hp_tunnel_relay_answer with the same request. */
     int (*relay)(void *arg, const char *id, uint64_t request);
     void *arg;
-} hp_signals_t;
+} hp_signalling_t;
 
 #endif

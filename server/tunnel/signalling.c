@@ -1,4 +1,4 @@
-#include "tunnel/signals.h"
+#include "tunnel/signalling.h"
 
 #include <string.h>
 
