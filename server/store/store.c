@@ -24,6 +24,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/list.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -35,21 +36,17 @@
 #define SYNC_MS         1000              /* of other writes a power cut takes those of about so long */
 
 typedef struct job {
-    struct job *next;
+    hp_link_t link;
     hp_store_kind_t kind;
     hp_store_work_fn work;
     hp_store_done_fn done;
     void *arg;
-    uint64_t due; /* of a write's commit: hp_clock_ms; set when posted (lazy) or when it ran */
+    hp_pending_t *pending; /* NULL: the poster does not count */
+    uint64_t due;          /* of a write's commit: hp_clock_ms; set when posted (lazy) or when it ran */
     int status;
     hp_err_t *err;  /* the words of status; NULL when it is 0 */
     bool *finished; /* run_now waits for it; NULL for others */
 } job_t;
-
-typedef struct list {
-    job_t *first, *last;
-    size_t count;
-} list_t;
 
 struct hp_store {
     uv_loop_t *loop;
@@ -63,13 +60,14 @@ struct hp_store {
     uv_mutex_t mutex; /* guards from here ... */
     uv_cond_t wake;   /* the store thread: something was posted, or it is to end */
     uv_cond_t waited; /* run_now: its job is finished */
-    list_t posted, finished;
+    hp_list_t posted, finished;
     bool ending; /* no more jobs will come */
     bool ended;  /* the store thread touches nothing any more */
     /* ... to here */
 
     hp_db_t *db; /* from here on the store thread's, once it runs */
-    list_t group;
+    hp_list_t group;
+    size_t group_size;
     uint64_t begun;     /* the group, hp_clock_ms */
     uint64_t due;       /* when the group must be committed */
     bool awaited;       /* the group has a write that is not lazy */
@@ -79,27 +77,10 @@ struct hp_store {
     int lock_fd;
 };
 
-static void append(list_t *list, job_t *job)
+static job_t *take_first(hp_list_t *list)
 {
-    job->next = NULL;
-    if (list->last != NULL)
-        list->last->next = job;
-    else
-        list->first = job;
-    list->last = job;
-    list->count++;
-}
-
-static job_t *take_first(list_t *list)
-{
-    job_t *job = list->first;
-    if (job == NULL)
-        return NULL;
-    list->first = job->next;
-    if (list->first == NULL)
-        list->last = NULL;
-    list->count--;
-    return job;
+    hp_link_t *link = hp_list_take_first(list);
+    return link != NULL ? HP_CONTAINER(link, job_t, link) : NULL;
 }
 
 static void set_error(job_t *job, int status, const hp_err_t *err)
@@ -115,9 +96,9 @@ static void set_error(job_t *job, int status, const hp_err_t *err)
 
 /* ---- store thread ---- */
 
-static void finish(hp_store_t *self, list_t *jobs)
+static void finish(hp_store_t *self, hp_list_t *jobs)
 {
-    if (jobs->first == NULL)
+    if (hp_list_is_empty(jobs))
         return;
     uv_mutex_lock(&self->mutex);
     for (job_t *job; (job = take_first(jobs)) != NULL;) {
@@ -125,7 +106,7 @@ static void finish(hp_store_t *self, list_t *jobs)
             *job->finished = true;
             uv_cond_signal(&self->waited);
         } else {
-            append(&self->finished, job);
+            hp_list_add(&self->finished, &job->link);
         }
     }
     uv_mutex_unlock(&self->mutex);
@@ -134,26 +115,29 @@ static void finish(hp_store_t *self, list_t *jobs)
 
 static void finish_one(hp_store_t *self, job_t *job)
 {
-    list_t one = {0};
-    append(&one, job);
+    hp_list_t one;
+    hp_list_init(&one);
+    hp_list_add(&one, &job->link);
     finish(self, &one);
 }
 
 /* Every write of the group failed: its transaction is gone. */
 static void fail_group(hp_store_t *self, int status, const hp_err_t *err)
 {
-    if (self->group.count > 1)
-        hp_log(HP_LOG_WARN, "database: %zu writes failed together: %s", self->group.count, hp_err_text(err));
-    for (job_t *job = self->group.first; job != NULL; job = job->next)
+    if (self->group_size > 1)
+        hp_log(HP_LOG_WARN, "database: %zu writes failed together: %s", self->group_size, hp_err_text(err));
+    HP_LIST_EACH (at, &self->group) {
+        job_t *job = HP_CONTAINER(at, job_t, link);
         if (job->status == 0)
             set_error(job, status, err);
+    }
     finish(self, &self->group);
 }
 
 static bool is_busy(hp_store_t *self)
 {
     uv_mutex_lock(&self->mutex);
-    bool busy = self->posted.first != NULL;
+    bool busy = !hp_list_is_empty(&self->posted);
     uv_mutex_unlock(&self->mutex);
     return busy;
 }
@@ -172,9 +156,13 @@ static void sync_journal(hp_store_t *self)
         hp_log(HP_LOG_WARN, "database: its journal may not survive a power cut: %s", hp_err_text(&err));
     self->unsynced = false; /* a sync that failed is not made better by another one */
     self->synced_at = hp_clock_ms();
-    for (job_t *job = self->group.first; rc != 0 && job != NULL; job = job->next)
+    if (rc == 0)
+        return;
+    HP_LIST_EACH (at, &self->group) {
+        job_t *job = HP_CONTAINER(at, job_t, link);
         if (job->kind == HP_STORE_WRITE_SYNCED && job->status == 0)
             set_error(job, rc, &err);
+    }
 }
 
 static void commit_group(hp_store_t *self)
@@ -197,7 +185,7 @@ static void commit_group(hp_store_t *self)
 /* After a job: SQLite may have rolled back the whole transaction, for a read that failed as well. */
 static void check_group(hp_store_t *self, const hp_err_t *err)
 {
-    if (self->group.first == NULL || hp_db_in_transaction(self->db))
+    if (hp_list_is_empty(&self->group) || hp_db_in_transaction(self->db))
         return;
     hp_err_t lost = err->code != 0 ? *err : (hp_err_t){.code = HP_E_DB};
     fail_group(self, lost.code, &lost);
@@ -235,19 +223,21 @@ static void run_in_part(hp_store_t *self, job_t *job)
 static void run_write(hp_store_t *self, job_t *job)
 {
     hp_err_t err = {0};
-    if (self->group.first == NULL) {
+    if (hp_list_is_empty(&self->group)) {
         int rc = hp_db_begin(self->db, &err);
         if (rc != 0) {
             set_error(job, rc, &err);
             finish_one(self, job);
             return;
         }
+        self->group_size = 0;
         self->awaited = self->synced = false;
         self->begun = hp_clock_ms();
         self->due = UINT64_MAX;
     }
     run_in_part(self, job);
-    append(&self->group, job);
+    hp_list_add(&self->group, &job->link);
+    self->group_size++;
     if (!hp_db_in_transaction(self->db)) {
         check_group(self, job->err != NULL ? job->err : &err);
         return;
@@ -262,9 +252,9 @@ static void run_write(hp_store_t *self, job_t *job)
 
 static bool is_commit_due(const hp_store_t *self, uint64_t now)
 {
-    if (self->group.count >= GROUP_MAX)
+    if (self->group_size >= GROUP_MAX)
         return true;
-    return now >= self->due && (self->posted.first == NULL || now >= self->begun + GROUP_MIN_MS);
+    return now >= self->due && (hp_list_is_empty(&self->posted) || now >= self->begun + GROUP_MIN_MS);
 }
 
 /* The next job, or NULL when the group is to be committed or (with no group) the journal synced or the thread
@@ -274,7 +264,7 @@ static job_t *next_job(hp_store_t *self)
     job_t *job = NULL;
     uv_mutex_lock(&self->mutex);
     while (true) {
-        bool gathering = self->group.first != NULL;
+        bool gathering = !hp_list_is_empty(&self->group);
         uint64_t now = hp_clock_ms();
         if (gathering ? is_commit_due(self, now) : is_sync_due(self, now))
             break;
@@ -312,7 +302,7 @@ static void run_thread(void *arg)
             run_read(self, job);
         else if (job != NULL)
             run_write(self, job);
-        else if (self->group.first != NULL)
+        else if (!hp_list_is_empty(&self->group))
             commit_group(self);
         else if (is_sync_due(self, hp_clock_ms()))
             sync_journal(self);
@@ -337,8 +327,11 @@ static void call_done(hp_store_t *self, job_t *job)
         job->done(job->arg, job->status, job->err != NULL ? job->err : &fine);
     else if (job->status != 0 && job->status != UV_ECANCELED)
         hp_log(HP_LOG_WARN, "database: a write that nobody waits for failed: %s", hp_err_text(job->err));
+    hp_pending_t *pending = job->pending;
     free(job->err);
     free(job);
+    if (pending != NULL)
+        hp_pending_drop(pending);
 }
 
 /* Calls back what is finished by now; what becomes finished meanwhile sends the async handle again. Whether
@@ -346,8 +339,9 @@ static void call_done(hp_store_t *self, job_t *job)
 static bool deliver(hp_store_t *self)
 {
     uv_mutex_lock(&self->mutex);
-    list_t finished = self->finished;
-    self->finished = (list_t){0};
+    hp_list_t finished;
+    hp_list_init(&finished);
+    hp_list_take_all(&finished, &self->finished);
     bool ended = self->ended;
     uv_mutex_unlock(&self->mutex);
     for (job_t *job; (job = take_first(&finished)) != NULL;)
@@ -394,15 +388,18 @@ static job_t *make_job(hp_store_kind_t kind, hp_store_work_fn work, hp_store_don
 static void post(hp_store_t *self, job_t *job)
 {
     uv_mutex_lock(&self->mutex);
-    append(&self->posted, job);
+    hp_list_add(&self->posted, &job->link);
     uv_cond_signal(&self->wake);
     uv_mutex_unlock(&self->mutex);
 }
 
-void hp_store_post(hp_store_t *self, hp_store_kind_t kind, hp_store_work_fn work, hp_store_done_fn done,
-                   void *arg)
+void hp_store_post_counted(hp_store_t *self, hp_pending_t *pending, hp_store_kind_t kind,
+                           hp_store_work_fn work, hp_store_done_fn done, void *arg)
 {
     job_t *job = make_job(kind, work, done, arg);
+    job->pending = pending;
+    if (pending != NULL)
+        hp_pending_add(pending);
     if (self->pending++ == 0)
         uv_ref((uv_handle_t *)&self->async);
     if (!self->destroying) {
@@ -412,9 +409,15 @@ void hp_store_post(hp_store_t *self, hp_store_kind_t kind, hp_store_work_fn work
     hp_err_t err;
     set_error(job, hp_err_set(&err, UV_ECANCELED, "hostpair is stopping"), &err);
     uv_mutex_lock(&self->mutex);
-    append(&self->finished, job);
+    hp_list_add(&self->finished, &job->link);
     uv_mutex_unlock(&self->mutex);
     uv_async_send(&self->async);
+}
+
+void hp_store_post(hp_store_t *self, hp_store_kind_t kind, hp_store_work_fn work, hp_store_done_fn done,
+                   void *arg)
+{
+    hp_store_post_counted(self, NULL, kind, work, done, arg);
 }
 
 unsigned hp_store_pending(const hp_store_t *self)
@@ -425,7 +428,7 @@ unsigned hp_store_pending(const hp_store_t *self)
 int hp_store_run_now(hp_store_t *self, hp_store_kind_t kind, hp_store_work_fn work, void *arg, hp_err_t *err)
 {
     bool finished = false;
-    job_t *job = make_job(kind == HP_STORE_READ ? HP_STORE_READ : HP_STORE_WRITE, work, NULL, arg);
+    job_t *job = make_job(kind == HP_STORE_WRITE_LAZY ? HP_STORE_WRITE : kind, work, NULL, arg);
     job->finished = &finished;
     post(self, job);
     uv_mutex_lock(&self->mutex);
@@ -475,6 +478,9 @@ int hp_store_create(hp_store_t **store, uv_loop_t *loop, const char *data_folder
         return rc;
     }
     self->loop = loop;
+    hp_list_init(&self->posted);
+    hp_list_init(&self->finished);
+    hp_list_init(&self->group);
     must(uv_mutex_init(&self->mutex), "mutex");
     must(uv_cond_init(&self->wake), "condition");
     must(uv_cond_init(&self->waited), "condition");

@@ -25,6 +25,7 @@
 #include <uv.h>
 
 #include "base/err.h"
+#include "base/pending.h"
 #include "db/db.h"
 
 typedef struct hp_store hp_store_t;
@@ -61,6 +62,10 @@ int hp_store_create(hp_store_t **store, uv_loop_t *loop, const char *data_folder
 void hp_store_post(hp_store_t *store, hp_store_kind_t kind, hp_store_work_fn work, hp_store_done_fn done,
                    void *arg);
 
+/* The same for an owner that counts what it has outstanding: from the post until done has returned. */
+void hp_store_post_counted(hp_store_t *store, hp_pending_t *pending, hp_store_kind_t kind,
+                           hp_store_work_fn work, hp_store_done_fn done, void *arg);
+
 /* Jobs posted whose done function has not run. A caller that produces many (an import) waits while this is
  * high. */
 unsigned hp_store_pending(const hp_store_t *store);
@@ -69,9 +74,9 @@ unsigned hp_store_pending(const hp_store_t *store);
  * then calls closed on the loop, after the last done function. Does not block. */
 void hp_store_destroy(hp_store_t *store, void (*closed)(void *arg), void *arg);
 
-/* Runs one job and waits for its end and its commit (start-up): 0 or its error. Jobs posted before it run
- * first; their done functions run when the loop does. Loop thread, but never from a callback, and not after
- * destroy. */
+/* Runs one job and waits for its end and its commit, and its sync if the kind has one (start-up): 0 or its
+ * error. Jobs posted before it run first; their done functions run when the loop does. Loop thread, but never
+ * from a callback, and not after destroy. */
 int hp_store_run_now(hp_store_t *store, hp_store_kind_t kind, hp_store_work_fn work, void *arg,
                      hp_err_t *err);
 

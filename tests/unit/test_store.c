@@ -344,7 +344,11 @@ static void only_what_asks_for_it_is_synced_and_then_before_it_is_reported(void 
     run_until(f, &synced.done);
     assert_int_equal(synced.status, 0);
     assert_int_equal(journal_syncs, 1);
+    task_t now = {.name = "now", .value = "x"};
+    assert_int_equal(hp_store_run_now(f->store, HP_STORE_WRITE_SYNCED, write_setting, &now, NULL), 0);
+    assert_int_equal(journal_syncs, 2);
     sync_fails = true;
+    assert_int_equal(hp_store_run_now(f->store, HP_STORE_WRITE_SYNCED, write_setting, &now, NULL), HP_E_DB);
     post_write(f, &beside, HP_STORE_WRITE_LAZY, 3);
     post_write(f, &failing, HP_STORE_WRITE_SYNCED, 4);
     run_until(f, &failing.done);
@@ -769,6 +773,35 @@ static void run_now_gives_the_result_before_the_loop_runs(void **state)
     run_until(f, &lazy.done);
 }
 
+static void on_none(void *arg)
+{
+    ++*(int *)arg;
+}
+
+static void an_owner_is_told_when_the_last_job_that_it_counts_has_ended(void **state)
+{
+    fixture_t *f = *state;
+    hp_pending_t pending = {0};
+    task_t tasks[10] = {{0}};
+    int told = 0;
+    open_store(f);
+    for (int i = 0; i < 10; i++) {
+        tasks[i].fixture = f;
+        hp_store_post_counted(f->store, &pending, i % 2 == 0 ? HP_STORE_READ : HP_STORE_WRITE_LAZY,
+                              count_settings, on_done, &tasks[i]);
+    }
+    assert_int_equal(pending.count, 10);
+    hp_pending_when_none(&pending, on_none, &told);
+    assert_int_equal(told, 0);
+    run_until(f, &tasks[9].done);
+    for (int i = 0; i < 10; i++)
+        assert_true(tasks[i].done);
+    while (told == 0)
+        uv_run(&f->loop, UV_RUN_ONCE);
+    assert_int_equal(told, 1);
+    assert_int_equal(pending.count, 0);
+}
+
 static void destroy_finishes_everything_first(void **state)
 {
     fixture_t *f = *state;
@@ -870,6 +903,7 @@ int main(void)
         TEST(a_refused_database_lets_go_of_the_lock),
         TEST(a_folder_that_cannot_be_made_is_told),
         TEST(run_now_gives_the_result_before_the_loop_runs),
+        TEST(an_owner_is_told_when_the_last_job_that_it_counts_has_ended),
         TEST(destroy_finishes_everything_first),
         TEST(jobs_posted_while_it_closes_are_cancelled_before_closed_is_called),
         TEST(a_read_that_writes_aborts),
