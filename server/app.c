@@ -31,7 +31,7 @@ static void on_host(void *arg, hp_host_event_t event, const hp_host_t *host)
     const char *urls[16];
     for (size_t i = 0; i < count; i++)
         urls[i] = hp_host_url(&host->addresses[i], text[i]);
-    hp_transfer_host(app->transfer, host->id, host->name, urls, count, host->online);
+    hp_transfer_host(app->transfer, host->id, host->name, urls, count, host->protocol > 0, host->online);
     if (event == HP_HOST_LISTED)
         hp_transfer_host_listed(app->transfer, host->id);
 }

@@ -419,23 +419,20 @@ static void on_late_root(void *arg, int status, const hp_fetch_reply_t *reply, c
 static bool ask_late_root(item_t *item, const char *root)
 {
     const source_t *source = item->sources;
-    while (source != NULL && (source->etag == NULL || !hp_source_is_hostpair(source) ||
+    while (source != NULL && (source->etag == NULL || !source->host->kind->hashes_later ||
                               !hp_source_usable(source, hp_clock_ms())))
         source = source->next;
-    char *url = source != NULL ? hp_source_url(source) : NULL;
-    if (url == NULL)
+    hp_fetch_options_t options = {.method = "HEAD", .body_max = 1, .total_ms = LATE_ROOT_MS};
+    char *text = NULL;
+    if (source == NULL || !source->host->kind->ask(source, &options, &text))
         return false;
     late_root_t *late = hp_alloc(sizeof *late);
     late->item = item;
     late->source = source;
     snprintf(late->root, sizeof late->root, "%s", root);
     item->busy++;
-    item->manifest_fetch =
-        hp_fetch_get(item->download->transfer->fetcher,
-                     &(hp_fetch_options_t){
-                         .url = url, .method = "HEAD", .peer = true, .body_max = 1, .total_ms = LATE_ROOT_MS},
-                     on_late_root, late);
-    free(url);
+    item->manifest_fetch = hp_fetch_get(item->download->transfer->fetcher, &options, on_late_root, late);
+    free(text);
     return true;
 }
 

@@ -43,7 +43,7 @@ static void forget_failures(hp_transfer_t *self, const char *id)
 }
 
 void hp_transfer_host(hp_transfer_t *self, const char *id, const char *name, const char *const *urls,
-                      size_t count, bool online)
+                      size_t count, bool hostpair, bool online)
 {
     known_host_t *host = hp_transfer_known(self, id);
     if (host == NULL) {
@@ -56,6 +56,11 @@ void hp_transfer_host(hp_transfer_t *self, const char *id, const char *name, con
     if (online && !host->online)
         forget_failures(self, id);
     host->online = online;
+    host->hostpair = hostpair;
+    for (download_t *d = self->active; d != NULL; d = d->next_active)
+        for (source_host_t *at = d->hosts; at != NULL; at = at->next)
+            if (d->row.order_url == NULL && strcmp(at->id, id) == 0)
+                at->kind = hostpair ? &hp_source_hostpair : &hp_source_plain;
     drop_urls(host);
     host->urls = hp_alloc_array(count, sizeof *host->urls);
     for (size_t i = 0; i < count; i++)

@@ -33,6 +33,7 @@
 #include "share/merkle.h"
 #include "transfer/meter.h"
 #include "transfer/part.h"
+#include "transfer/source_kind.h"
 #include "transfer/transfer.h"
 #include "transfer/writer.h"
 
@@ -76,7 +77,8 @@ typedef struct known_host {
     char **urls; /* base URLs, the best first */
     size_t url_count;
     bool online;
-    bool waited; /* the hooks were told that something waits for it */
+    bool hostpair; /* runs hostpair, not another HTTP server */
+    bool waited;   /* the hooks were told that something waits for it */
 } known_host_t;
 
 /* ---- one host as a source of one download ---- */
@@ -84,8 +86,8 @@ typedef struct known_host {
 struct source_host {
     source_host_t *next;
     download_t *download;
-    char id[80];      /* host id; origin for a URL */
-    bool web;         /* an ordinary web server: redirects, proxies, TLS */
+    char id[80]; /* host id; origin for a URL */
+    const hp_source_kind_t *kind;
     char address[80]; /* that answered last */
     size_t url_index; /* of known_host_t.urls: the next after a failed connection */
     unsigned lease_count;
@@ -388,11 +390,12 @@ bool hp_manifest_settled(item_t *item);
 void hp_manifest_cancel(item_t *item);
 
 /* ---- source.c ---- */
-source_host_t *hp_source_host_get(download_t *download, const char *id, bool web);
-source_t *hp_source_get(item_t *item, const char *host, const char *path, bool web);
+/* The source of item at host, made if there is none. host: the id of a host, or the origin of the URL that
+ * was ordered; path: there, or the URL. */
+source_t *hp_source_get(item_t *item, const char *host, const char *path);
+/* Where a download stands with a host of this id. */
+source_host_t *hp_source_host_get(download_t *download, const char *id);
 void hp_source_free(source_t *source);
-/* A host that runs hostpair, as against any other server. */
-bool hp_source_is_hostpair(const source_t *source);
 /* Whether it can be asked now. */
 bool hp_source_usable(const source_t *source, uint64_t now_ms);
 /* Whether it could be asked later: neither set aside nor banned. */
@@ -404,7 +407,6 @@ bool hp_source_has_others(const source_t *source); /* its file could come from a
 void hp_source_delivered(
     source_t *source); /* a chunk of it is on the disk: what failed before is forgotten */
 void hp_source_save(source_t *source);
-char *hp_source_url(const source_t *source); /* malloced; NULL when no address is known */
 void hp_source_host_failed(source_host_t *host, const char *error, int retry_after_s);
 hp_source_state_t hp_source_host_state(const source_host_t *host, uint64_t now_ms);
 void hp_item_find_sources(item_t *item); /* what the order and the lists of other hosts say */

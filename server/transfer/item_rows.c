@@ -150,10 +150,9 @@ static int work_load(hp_db_t *db, void *arg, hp_err_t *err)
 
 static void take_sources(item_t *self, const load_item_t *job)
 {
-    bool web = self->download->row.order_url != NULL;
     for (size_t i = 0; i < job->source_count; i++) {
         const hp_download_source_row_t *row = &job->sources[i];
-        source_t *source = hp_source_get(self, row->host, row->path, web);
+        source_t *source = hp_source_get(self, row->host, row->path);
         source->id = source->stored_id = row->id;
         if (source->etag == NULL && row->etag != NULL)
             source->etag = hp_strdup(row->etag);

@@ -133,11 +133,11 @@ static int claim(lease_t *self, uint64_t end)
     return 0;
 }
 
-/* A hostpair gives a weak ETag only while the file is being written: what it sends may be of two versions. */
+/* What it sends may be of two versions; after some tries the bytes are taken all the same. */
 static bool is_changing(lease_t *self, const hp_fetch_head_t *head)
 {
-    return hp_source_is_hostpair(self->source) && head->etag[0] != '\0' && !head->etag_strong &&
-           strlen(head->hostpair_root) != 64 && !proven_by_hash(self->item) &&
+    const hp_source_kind_t *kind = self->source->host->kind;
+    return kind->is_being_written != NULL && kind->is_being_written(head) && !proven_by_hash(self->item) &&
            self->source->changing < CHANGING_TRIES;
 }
 
@@ -338,10 +338,9 @@ static void failed(lease_t *self, int status, const hp_err_t *err)
     item_t *item = self->item;
     source_t *source = self->source;
     source_host_t *host = source->host;
-    hp_transfer_t *transfer = item->download->transfer;
     const char *words = hp_err_text(self->refusal != 0 ? &self->refused : err);
-    if (status == HP_E_UNREACHABLE && !host->web && transfer->hooks.seen != NULL)
-        transfer->hooks.seen(transfer->hooks.arg, host->id, false);
+    if (status == HP_E_UNREACHABLE && host->kind->report != NULL)
+        host->kind->report(source, false);
     hp_log(HP_LOG_INFO, "download %lld: %s: %s", (long long)item->row.download, host->id, words);
     bool others = hp_source_has_others(source);
     switch (status) {
@@ -404,8 +403,8 @@ static void on_done(void *arg, int status, const hp_err_t *err)
         failed(self, self->refusal != 0 ? self->refusal : status, err);
     } else if (!self->whole && self->got == 0 && item->size > 0) {
         hp_source_host_failed(self->source->host, "The source sent nothing", -1);
-    } else if (transfer->hooks.seen != NULL && !self->source->host->web) {
-        transfer->hooks.seen(transfer->hooks.arg, self->source->host->id, true);
+    } else if (self->source->host->kind->report != NULL) {
+        self->source->host->kind->report(self->source, true);
     }
     free(self);
     item->busy--;
@@ -418,8 +417,9 @@ static const hp_fetch_callbacks_t callbacks = {.on_head = on_head, .on_data = on
 
 void hp_lease_start(item_t *item, source_t *source, uint64_t first, uint64_t end, bool duplicate)
 {
-    char *url = hp_source_url(source);
-    if (url == NULL)
+    hp_fetch_options_t options = {0};
+    char *text = NULL;
+    if (!source->host->kind->ask(source, &options, &text))
         return;
     lease_t *self = hp_alloc(sizeof *self);
     *self = (lease_t){
@@ -442,15 +442,11 @@ void hp_lease_start(item_t *item, source_t *source, uint64_t first, uint64_t end
     hp_lease_weigh(self);
     for (uint64_t i = first; i < end && i < item->taken.size; i++)
         hp_bitmap_set(&item->taken, (uint32_t)i);
-    hp_fetch_options_t options = {
-        .url = url,
-        .peer = !source->host->web,
-        .ranged = !self->whole && !(item->size_known && item->size == 0),
-        .range = {.first = self->offset, .end = self->asked_end},
-        .if_range = self->whole ? NULL : source->etag,
-    };
+    options.ranged = !self->whole && !(item->size_known && item->size == 0);
+    options.range = (hp_range_t){.first = self->offset, .end = self->asked_end};
+    options.if_range = self->whole ? NULL : source->etag;
     self->fetch = hp_fetch_start(item->download->transfer->fetcher, &options, &callbacks, self);
-    free(url);
+    free(text);
     hp_download_changed(item->download);
 }
 

@@ -114,23 +114,17 @@ bool hp_manifest_settled(item_t *item)
         return false;
     const hp_transfer_t *transfer = item->download->transfer;
     for (source_t *s = item->sources; s != NULL; s = s->next) {
-        const known_host_t *host = hp_transfer_known(transfer, s->host->id);
-        if (s->host->web || s->manifest_failed || !hp_source_is_eligible(s) || host == NULL ||
-            !host->online || host->url_count == 0)
+        const hp_source_kind_t *kind = s->host->kind;
+        hp_fetch_options_t options = {.stall_ms = MANIFEST_STALL_MS,
+                                      .body_max = (uint64_t)HP_CHUNKS_MAX * HP_SHA256_SIZE};
+        char *text = NULL;
+        if (kind->ask_manifest == NULL || s->manifest_failed || !hp_source_is_eligible(s) ||
+            !kind->is_reachable(s) || !kind->ask_manifest(s, &options, &text))
             continue;
-        char *url = hp_sprintf("%s/manifest/%s?chunk=%llu&size=%llu",
-                               host->urls[s->host->url_index % host->url_count], item->row.root,
-                               (unsigned long long)item->chunk_size, (unsigned long long)item->size);
         item->manifest_source = s;
         item->busy++;
-        item->manifest_fetch =
-            hp_fetch_get(transfer->fetcher,
-                         &(hp_fetch_options_t){.url = url,
-                                               .peer = true,
-                                               .stall_ms = MANIFEST_STALL_MS,
-                                               .body_max = (uint64_t)HP_CHUNKS_MAX * HP_SHA256_SIZE},
-                         on_reply, item);
-        free(url);
+        item->manifest_fetch = hp_fetch_get(transfer->fetcher, &options, on_reply, item);
+        free(text);
         return false;
     }
     return true;

@@ -10,9 +10,6 @@
 
 #define SOURCES_MAX 64 /* hosts asked for one content */
 
-static const char *const reserved[] = {"hostpair", "list",    "files",      "manifest",
-                                       "torrent",  "message", "favicon.ico"};
-
 const char *hp_source_state_name(hp_source_state_t state)
 {
     static const char *const names[] = {
@@ -23,21 +20,31 @@ const char *hp_source_state_name(hp_source_state_t state)
     return names[state];
 }
 
-source_host_t *hp_source_host_get(download_t *download, const char *id, bool web)
+static const hp_source_kind_t *kind_of(const download_t *download, const char *id)
+{
+    if (download->row.order_url != NULL)
+        return &hp_source_web;
+    const known_host_t *known = hp_transfer_known(download->transfer, id);
+    return known == NULL || known->hostpair ? &hp_source_hostpair : &hp_source_plain;
+}
+
+source_host_t *hp_source_host_get(download_t *download, const char *id)
 {
     source_host_t **end = &download->hosts;
     for (; *end != NULL; end = &(*end)->next)
-        if (strcmp((*end)->id, id) == 0)
+        if (strcmp((*end)->id, id) == 0) {
+            (*end)->kind = kind_of(download, id); /* the registry may know more by now */
             return *end;
+        }
     source_host_t *host = hp_alloc(sizeof *host);
     host->download = download;
-    host->web = web;
+    host->kind = kind_of(download, id);
     snprintf(host->id, sizeof host->id, "%s", id);
     *end = host;
     return host;
 }
 
-source_t *hp_source_get(item_t *item, const char *host, const char *path, bool web)
+source_t *hp_source_get(item_t *item, const char *host, const char *path)
 {
     source_t **end = &item->sources;
     int64_t mark = -1;
@@ -47,7 +54,7 @@ source_t *hp_source_get(item_t *item, const char *host, const char *path, bool w
     source_t *source = hp_alloc(sizeof *source);
     source->item = item;
     source->mark = mark;
-    source->host = hp_source_host_get(item->download, host, web);
+    source->host = hp_source_host_get(item->download, host);
     source->path = hp_strdup(path);
     *end = source;
     return source;
@@ -66,19 +73,11 @@ bool hp_source_is_eligible(const source_t *self)
     return self->set_aside == NULL && !self->host->banned;
 }
 
-bool hp_source_is_hostpair(const source_t *self)
-{
-    return !self->host->web && strncmp(self->host->id, "addr-", 5) != 0;
-}
-
 bool hp_source_usable(const source_t *self, uint64_t now_ms)
 {
     if (!hp_source_is_eligible(self) || now_ms < HP_MAX(self->retry_at, self->host->retry_at))
         return false;
-    if (self->host->web)
-        return true;
-    const known_host_t *host = hp_transfer_known(self->item->download->transfer, self->host->id);
-    return host != NULL && host->online && host->url_count > 0;
+    return self->host->kind->is_reachable(self);
 }
 
 typedef struct save_source {
@@ -191,25 +190,6 @@ void hp_source_delivered(source_t *self)
         self->host->error[0] = '\0';
 }
 
-char *hp_source_url(const source_t *self)
-{
-    if (self->host->web)
-        return hp_strdup(self->path);
-    const known_host_t *host = hp_transfer_known(self->item->download->transfer, self->host->id);
-    if (host == NULL || host->url_count == 0)
-        return NULL;
-    const char *slash = strchr(self->path, '/');
-    size_t first = slash != NULL ? (size_t)(slash - self->path) : strlen(self->path);
-    const char *prefix = "/";
-    for (size_t i = 0; i < HP_COUNT(reserved); i++)
-        if (strlen(reserved[i]) == first && strncmp(reserved[i], self->path, first) == 0)
-            prefix = "/files/";
-    char *encoded = hp_path_encode(self->path, strlen(self->path), true);
-    char *url = hp_sprintf("%s%s%s", host->urls[self->host->url_index % host->url_count], prefix, encoded);
-    free(encoded);
-    return url;
-}
-
 void hp_source_host_failed(source_host_t *self, const char *error, int retry_after_s)
 {
     snprintf(self->error, sizeof self->error, "%.*s", (int)hp_utf8_prefix(error, strlen(error), 199), error);
@@ -253,7 +233,7 @@ hp_source_state_t hp_source_host_state(const source_host_t *self, uint64_t now_m
         if (now_ms < self->retry_at)
             return HP_SOURCE_WAITING;
         const known_host_t *host = hp_transfer_known(self->download->transfer, self->id);
-        if (!self->web && (host == NULL || !host->online))
+        if (self->kind != &hp_source_web && (host == NULL || !host->online))
             return HP_SOURCE_WAITING;
     } else if (self->download->items == NULL && self->error[0] != '\0') {
         return HP_SOURCE_FAILED; /* so it ended for this source */
@@ -287,7 +267,7 @@ static void on_copies(void *arg, int status, const hp_err_t *err)
         for (size_t i = 0; i < job->files.count; i++) {
             const hp_remote_file_t *file = &job->files.items[i];
             if (!item->size_known || file->size < 0 || (uint64_t)file->size == item->size)
-                hp_source_get(item, file->host, file->path, false);
+                hp_source_get(item, file->host, file->path);
         }
     }
     hp_remote_files_dispose(&job->files);
@@ -305,9 +285,9 @@ void hp_item_find_sources(item_t *item)
         size_t length = host != NULL ? (size_t)(host - order->order_url) + 3 + strcspn(host + 3, "/?#") : 0;
         snprintf(origin, sizeof origin, "%.*s",
                  (int)hp_utf8_prefix(order->order_url, length, sizeof origin - 1), order->order_url);
-        hp_source_get(item, origin, order->order_url, true);
+        hp_source_get(item, origin, order->order_url);
     } else if (order->order_host != NULL) {
-        hp_source_get(item, order->order_host, item->row.source_path, false);
+        hp_source_get(item, order->order_host, item->row.source_path);
     }
     if (item->row.root == NULL || order->order_url != NULL)
         return;

@@ -1,0 +1,17 @@
+/* A file on a web server, by its URL. */
+#include "transfer/internal.h"
+
+static bool is_reachable(const source_t *source)
+{
+    (void)source; /* only asking tells */
+    return true;
+}
+
+static bool ask(const source_t *source, hp_fetch_options_t *options, char **text)
+{
+    *text = hp_strdup(source->path);
+    options->url = *text;
+    return true;
+}
+
+const hp_source_kind_t hp_source_web = {.name = "web", .is_reachable = is_reachable, .ask = ask};
