@@ -32,7 +32,7 @@ foreach(source ${unit_sources})
   add_executable(${test} ${source})
   target_compile_definitions(${test} PRIVATE HP_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
   target_link_libraries(${test} PRIVATE hp_flags ${libs} PkgConfig::CMOCKA PkgConfig::UV PkgConfig::CURL
-    PkgConfig::JANSSON PkgConfig::CRYPTO PkgConfig::SQLITE PkgConfig::GNUTLS Threads::Threads)
+    PkgConfig::JANSSON PkgConfig::SSL PkgConfig::CRYPTO PkgConfig::SQLITE PkgConfig::GNUTLS Threads::Threads)
   set_target_properties(${test} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/unit)
 
   add_test(NAME ${test} COMMAND ${test})
