@@ -6,12 +6,18 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/mem.h"
 #include "base/path.h"
 #include "os/port_owner.h"
 #include "cli/running.h"
 #include "db/self.h"
 #include "settings/hooks.h"
+
+/* What the listeners have of the descriptors for connections. Others can crowd the one, and a person has to
+ * reach the other all the same. */
+#define PEER_PERCENT      75
+#define DASHBOARD_PERCENT 25
 
 #define PORT_TRIES 10 /* a default port that is taken: the next free one of so many in all */
 
@@ -146,8 +152,11 @@ static int listen_near(hp_app_t *app, const hp_listen_t *where,
 
 static int listen_peer(hp_app_t *app, const char *address, uint16_t port, hp_err_t *err)
 {
-    hp_peer_options_t options = {
-        .address = address, .port = port, .hosts = app->hosts, .messages = app->messages};
+    hp_peer_options_t options = {.address = address,
+                                 .port = port,
+                                 .descriptor_percent = PEER_PERCENT,
+                                 .hosts = app->hosts,
+                                 .messages = app->messages};
     return hp_peer_create(&app->peer, app->loop, &options, app->share, &app->self, err);
 }
 
@@ -163,7 +172,8 @@ static int listen_dashboard(hp_app_t *app, const char *address, uint16_t port, h
                           .peer = hp_peer_listener(app->peer),
                           .options = app->options,
                           .settings = app->settings,
-                          .self = &app->self};
+                          .self = &app->self,
+                          .descriptor_percent = DASHBOARD_PERCENT};
     return hp_api_create(&app->api, &deps, address, port, err);
 }
 
@@ -172,14 +182,9 @@ static int write_port_file(const hp_app_t *app, hp_err_t *err)
     const char *path = app->options->port_file;
     if (path == NULL)
         return 0;
-    char *temporary = hp_sprintf("%s.new", path);
-    FILE *file = fopen(temporary, "we");
-    int rc = file == NULL ? -errno : 0;
-    if (file != NULL) {
-        fprintf(file, "{\"peer\":%u,\"dashboard\":%u}\n", app->self.peer_port, hp_api_port(app->api));
-        rc = fclose(file) == 0 && rename(temporary, path) == 0 ? 0 : -errno;
-    }
-    free(temporary);
+    char *text = hp_sprintf("{\"peer\":%u,\"dashboard\":%u}\n", app->self.peer_port, hp_api_port(app->api));
+    int rc = hp_replace_file(path, text, strlen(text), 0644);
+    free(text);
     return rc == 0 ? 0 : hp_err_set(err, rc, "--port-file %s: %s", path, hp_err_sentence(rc));
 }
 

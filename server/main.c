@@ -20,6 +20,7 @@ typedef struct process {
     hp_options_t options;
     hp_app_t app;
     bool quitting;
+    bool failed; /* the start */
 } process_t;
 
 static void on_app_closed(void *arg)
@@ -35,7 +36,7 @@ static void on_quit_late(uv_timer_t *timer)
     const process_t *self = timer->data;
     hp_log(HP_LOG_WARN, "the disk or the network does not answer (%s); leaving without waiting for it",
            self->app.ending != NULL ? self->app.ending : "start");
-    _exit(0);
+    _exit(self->failed ? 1 : 0);
 }
 
 static void quit(process_t *self)
@@ -105,11 +106,12 @@ int main(int argc, char **argv)
         hp_app_start(&self.app);
     } else {
         fprintf(stderr, "hostpair: %s\n", hp_err_text(&err));
+        self.failed = true;
         quit(&self);
     }
     uv_run(&self.loop, UV_RUN_DEFAULT);
     uv_loop_close(&self.loop);
     hp_options_dispose(&self.options);
     uv_library_shutdown();
-    return rc == 0 ? 0 : 1;
+    return self.failed ? 1 : 0;
 }

@@ -144,6 +144,7 @@ int hp_api_create(hp_api_t **out, const hp_api_deps_t *deps, const char *address
         .name = "dashboard",
         .server = "hostpair/" HP_VERSION,
         .body_max = BODY_MAX,
+        .descriptor_percent = deps->descriptor_percent,
         .problem_json = true,
         .handler = on_request,
         .arg = api,

@@ -34,6 +34,7 @@ typedef struct hp_api_deps {
     const hp_options_t *options;
     hp_settings_t *settings; /* started already */
     const hp_self_t *self;
+    unsigned descriptor_percent; /* as in hp_http_options_t */
 } hp_api_deps_t;
 
 /* Listens on address:port (see hp_http_listen) and subscribes to what the parts tell. An error code with the

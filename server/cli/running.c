@@ -1,7 +1,6 @@
 #include "cli/running.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,39 +9,21 @@
 
 #include <jansson.h>
 
+#include "base/file.h"
 #include "base/mem.h"
 
 #define FILE_NAME "running.json"
 
-static int write_file(const char *path, const char *text)
-{
-    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (fd < 0)
-        return -errno;
-    size_t length = strlen(text);
-    ssize_t n = write(fd, text, length);
-    int rc = n == (ssize_t)length ? 0 : n < 0 ? -errno : -ENOSPC;
-    if (close(fd) != 0 && rc == 0)
-        rc = -errno;
-    return rc;
-}
-
 int hp_running_write(const char *data_folder, const char *address, uint16_t peer, uint16_t dashboard,
                      hp_err_t *err)
 {
-    char *path = hp_sprintf("%s/" FILE_NAME, data_folder), *temporary = hp_sprintf("%s.new", path);
+    char *path = hp_sprintf("%s/" FILE_NAME, data_folder);
     char *text = hp_sprintf("{\"pid\":%ld,\"address\":\"%s\",\"peer\":%u,\"dashboard\":%u}\n", (long)getpid(),
                             address, peer, dashboard);
-    unlink(temporary); /* of a start that ended here; its rights may be others */
-    int rc = write_file(temporary, text);
-    if (rc == 0 && rename(temporary, path) != 0)
-        rc = -errno;
-    if (rc != 0) {
+    int rc = hp_replace_file(path, text, strlen(text), 0600);
+    if (rc != 0)
         hp_err_set(err, rc, "%s: %s", path, hp_err_sentence(rc));
-        unlink(temporary);
-    }
     free(text);
-    free(temporary);
     free(path);
     return rc;
 }

@@ -33,11 +33,13 @@ typedef struct hp_http_listener hp_http_listener_t;
 typedef void (*hp_http_handler_fn)(void *arg, hp_http_request_t *request);
 
 typedef struct hp_http_options {
-    const char *name;         /* "peer", "dashboard": for the log */
-    const char *server;       /* Server field, e.g. "hostpair/0.1.0" */
-    size_t body_max;          /* a longer request body gets 413 */
-    unsigned connections_max; /* in all; 0: what the descriptor limit leaves. At the limit the longest idle
-                                 one makes room */
+    const char *name;            /* "peer", "dashboard": for the log */
+    const char *server;          /* Server field, e.g. "hostpair/0.1.0" */
+    size_t body_max;             /* a longer request body gets 413 */
+    unsigned connections_max;    /* in all; 0: what the descriptor limit leaves. At the limit the longest idle
+                                    one makes room */
+    unsigned descriptor_percent; /* of the descriptors that the process may use for connections; the shares of
+                                    all listeners together are at most 100. 0: all */
     unsigned per_address_max; /* loopback exempt; 0: none; less where descriptors are few. One too many gets
                                  503 */
     unsigned stuck_ms;        /* no byte moved in the middle of a request or reply: closed (0: 30000) */

@@ -128,11 +128,14 @@ static int open_tcp(hp_http_listener_t **out, uv_loop_t *loop, const char *addre
     return 0;
 }
 
-/* Three parts of the descriptors for connections, one for the files of requests under way; the rest of
- * hostpair keeps some. One address gets half of the files at most, so that there is always some left. */
+/* The rest of hostpair keeps some descriptors; of the others the listener has its share, so that one that is
+ * crowded leaves the other ones theirs. Three parts of that for connections, one for the files of requests
+ * under way. One address gets half of the files at most, so that there is always some left. */
 static void share_out(hp_http_listener_t *self, size_t descriptors)
 {
-    size_t part = (descriptors - HP_MIN(descriptors / 4, (size_t)DESCRIPTORS_KEPT)) / 4;
+    unsigned percent = self->options.descriptor_percent > 0 ? self->options.descriptor_percent : 100;
+    size_t shared = descriptors - HP_MIN(descriptors / 4, (size_t)DESCRIPTORS_KEPT);
+    size_t part = HP_MAX(shared * percent / 100 / 4, (size_t)1);
     self->busy_max = part;
     if (self->options.connections_max == 0)
         self->options.connections_max = (unsigned)(3 * part);

@@ -119,6 +119,7 @@ int hp_peer_create(hp_peer_t **peer, uv_loop_t *loop, const hp_peer_options_t *o
         .server = "hostpair/" HP_VERSION,
         .body_max = BODY_MAX,
         .connections_max = options->connections_max,
+        .descriptor_percent = options->descriptor_percent,
         .per_address_max = options->per_address_max != 0 ? options->per_address_max : HP_PEER_PER_ADDRESS,
         .stuck_ms = options->stuck_ms,
         .idle_ms = options->idle_ms,

@@ -22,11 +22,12 @@
 typedef struct hp_peer hp_peer_t;
 
 typedef struct hp_peer_options {
-    const char *address;        /* numeric; "::" takes both families */
-    uint16_t port;              /* 0 takes a free one */
-    unsigned connections_max;   /* 0: what the descriptor limit leaves */
-    unsigned per_address_max;   /* 0: HP_PEER_PER_ADDRESS */
-    unsigned stuck_ms, idle_ms; /* 0: the defaults of http.h */
+    const char *address;         /* numeric; "::" takes both families */
+    uint16_t port;               /* 0 takes a free one */
+    unsigned connections_max;    /* 0: what the descriptor limit leaves */
+    unsigned descriptor_percent; /* as in hp_http_options_t */
+    unsigned per_address_max;    /* 0: HP_PEER_PER_ADDRESS */
+    unsigned stuck_ms, idle_ms;  /* 0: the defaults of http.h */
     hp_hosts_t *hosts;       /* hears of hosts that look for others, knows who is blocked; NULL: nobody does.
                                 Outlives the peer */
     hp_messages_t *messages; /* takes what other hosts send; NULL: nobody does. Outlives the peer */

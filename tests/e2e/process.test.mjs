@@ -2,8 +2,9 @@
 // hostpair as a process: its options, its ports, its folders, how it begins and how it ends.
 
 import assert from "node:assert/strict";
-import { execFileSync, spawnSync } from "node:child_process";
-import { existsSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
+import { execFileSync, spawn, spawnSync } from "node:child_process";
+import { existsSync, lstatSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
+import { once } from "node:events";
 import { mkdir, open, rm } from "node:fs/promises";
 import net from "node:net";
 import { join } from "node:path";
@@ -252,6 +253,40 @@ describe("ports", { concurrency: 3 }, () => {
             assert.equal(execFileSync("nsenter", [...args, "-g", url], { encoding: "utf8" }), "200", address);
         }
     });
+});
+
+test("the port file is for its owner to write, and no link that waits there is followed", async (t) => {
+    const victim = join(tempDir(t), "victim");
+    writeFileSync(victim, "precious");
+    const plant = `umask 0
+        for arg; do [ "$before" = --port-file ] && file=$arg; before=$arg; done
+        ln -s '${victim}' "$file" && ln -s '${victim}' "$file.new" && exec "$0" "$@"`;
+    const h = await startHostpair({ t, wrap: ["sh", "-c", plant] });
+    const file = join(h.root, "ports.json");
+    assert.equal(readFileSync(victim, "utf8"), "precious");
+    assert.ok(lstatSync(file).isFile());
+    assert.equal(lstatSync(file).mode & 0o777, 0o644);
+    assert.equal(JSON.parse(readFileSync(file, "utf8")).peer, h.peerPort);
+});
+
+test("a start that failed ends with code 1, also where it does not wait for the database", async (t) => {
+    const h = await startHostpair({ t });
+    await h.stop();
+    const file = join(h.dataDir, "hostpair.db");
+    // Somebody reads what was there before the last change, so the journal cannot be written back at the end.
+    const reader = spawn("sqlite3", [file], { stdio: ["pipe", "pipe", "inherit"] });
+    t.after(() => reader.kill());
+    reader.stdin.write("BEGIN; SELECT count(*) FROM setting;\n");
+    await once(reader.stdout, "data");
+    execFileSync("sqlite3", [file, "CREATE TABLE later (x); DROP TABLE later"]);
+    const server = net.createServer().listen(0, "127.0.0.1");
+    t.after(() => server.close());
+    await once(server, "listening");
+    const { port } = /** @type {net.AddressInfo} */ (server.address());
+    const args = harmless(h.root).slice(2, -1).concat(h.dataDir, "--peer-listen", `127.0.0.1:${port}`);
+    const { code, stderr } = await runHostpair(args);
+    assert.match(stderr, /leaving without waiting for it/);
+    assert.equal(code, 1, stderr);
 });
 
 describe("the database", { concurrency: 3 }, () => {
@@ -546,6 +581,21 @@ describe("the end", () => {
             const h = await startHostpair({ t });
             await h.stop();
         }
+    });
+
+    test("does not come from idle connections to both ports", async (t) => {
+        const h = await startHostpair({ t, wrap: ["prlimit", "--nofile=200:200"] });
+        await makeFile(join(h.shareDir, "x.bin"), 1000, 1);
+        const sockets = [h.peerPort, h.dashboardPort].flatMap((port) =>
+            Array.from({ length: 250 }, () => net.connect(port, "127.0.0.1").on("error", () => {})),
+        );
+        await waitFor(() => sockets.every((s) => !s.connecting), { what: "all connections" });
+        assert.equal((await h.api("/status")).status, 200);
+        assert.equal((await h.peer("/x.bin")).status, 200);
+        const open = readdirSync(`/proc/${h.pid}/fd`).length;
+        assert.ok(open <= 170, `${open} of 200 descriptors are open`);
+        assert.doesNotMatch(h.stderr(), /too many open files/i);
+        for (const socket of sockets) socket.destroy();
     });
 
     test("does not come from a descriptor limit that is low", { skip: needsRoot }, async (t) => {
