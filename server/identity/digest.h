@@ -1,0 +1,14 @@
+/* SHA-256 of small things, and comparisons that do not tell by their time how much is right. Any thread. */
+#ifndef HP_IDENTITY_DIGEST_H
+#define HP_IDENTITY_DIGEST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+void hp_digest_sha256(const void *data, size_t length, uint8_t out[32]);
+
+/* Whether two texts are the same. The time depends on their lengths alone. */
+bool hp_digest_text_equal(const char *a, const char *b);
+
+#endif
