@@ -1,5 +1,9 @@
 /* Tables download, download_file, download_source and chunk: what was ordered and how far it has come.
  *
+ * A row that no hostpair has written (a path that leads out of its folder, a chunk size of 1) is an error
+ * that names its table and id, HP_E_DB; functions that read many downloads name it in the log and pass over
+ * it.
+ *
  * Texts in rows that are read are malloced and freed by the matching dispose; rows that are written only
  * borrow. The store's thread, like everything in db/. */
 #ifndef HP_DB_DOWNLOAD_H
@@ -61,9 +65,21 @@ int hp_db_download_file_insert(hp_db_t *db, hp_download_file_row_t *row, hp_err_
 int hp_db_download_update(hp_db_t *db, const hp_download_row_t *row, hp_err_t *err);
 /* With its files, sources and chunks. */
 int hp_db_download_remove(hp_db_t *db, int64_t id, hp_err_t *err);
-/* Every download, oldest first; the row is disposed after fn returns. */
-int hp_db_download_each(hp_db_t *db, void (*fn)(void *arg, const hp_download_row_t *row), void *arg,
-                        hp_err_t *err);
+
+/* The row is disposed after fn returns. */
+typedef void (*hp_db_download_fn)(void *arg, const hp_download_row_t *row);
+/* Every download, oldest first. */
+int hp_db_download_each(hp_db_t *db, hp_db_download_fn fn, void *arg, hp_err_t *err);
+/* Those that are queued, running, paused or verifying, oldest first. */
+int hp_db_download_unfinished(hp_db_t *db, hp_db_download_fn fn, void *arg, hp_err_t *err);
+/* Those that are done, failed or cancelled, or (state not NULL) in that state alone: the newest `limit` with
+ * an id below `before` (0: any), newest first. Reads no file of theirs, and so takes the same time whatever
+ * they hold and however many there are. */
+int hp_db_download_ended(hp_db_t *db, const char *state, int64_t before, size_t limit, hp_db_download_fn fn,
+                         void *arg, hp_err_t *err);
+/* How many downloads are in each state that any is in. */
+int hp_db_download_counts(hp_db_t *db, void (*fn)(void *arg, const char *state, int64_t count), void *arg,
+                          hp_err_t *err);
 /* 0 with the row for the caller to dispose, or HP_E_NOT_FOUND. */
 int hp_db_download_get(hp_db_t *db, int64_t id, hp_download_row_t *row, hp_err_t *err);
 /* Whether an order that is neither cancelled nor done holds this path below base. */
@@ -127,7 +143,7 @@ int hp_db_download_source_clear(hp_db_t *db, int64_t file, hp_err_t *err);
 typedef struct hp_chunk_row {
     int64_t file, number;
     uint8_t digest[32];
-    int64_t source, at;
+    int64_t source;
 } hp_chunk_row_t;
 
 /* Also counts it in its file. A row that is there already is replaced. */

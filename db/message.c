@@ -1,6 +1,7 @@
 #include "db/message.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "db/statement.h"
@@ -124,7 +125,7 @@ int hp_db_message_add(hp_db_t *db, hp_db_message_t *message, bool *existing, hp_
     hp_query_bind_int(&add, ":received_at", message->received_at);
     hp_query_bind_int(&add, ":unread", message->unread);
     hp_query_bind_text(&add, ":offer_path", message->offer_path);
-    hp_query_bind_text(&add, ":offer_root", message->offer_path != NULL ? message->offer_root : NULL);
+    hp_query_bind_root(&add, ":offer_root", message->offer_path != NULL ? message->offer_root : NULL);
     if (message->offer_path != NULL)
         hp_query_bind_int(&add, ":offer_size", message->offer_size);
     else
@@ -146,21 +147,27 @@ int hp_db_message_add(hp_db_t *db, hp_db_message_t *message, bool *existing, hp_
     return rc;
 }
 
-static void read_message(hp_query_t *q, hp_db_message_t *message)
+/* The row as the caller sees it. offer_root is made for it. */
+static void give_message(hp_query_t *q, hp_db_message_fn fn, void *arg)
 {
-    message->id = hp_query_int(q, 0);
-    message->uid = hp_query_text(q, 1);
-    message->host = hp_query_text(q, 2);
-    message->name = hp_query_text(q, 3);
-    message->recipient = hp_query_text(q, 4);
-    message->incoming = hp_query_int(q, 5) != 0;
-    message->text = hp_query_text(q, 6);
-    message->sent_at = hp_query_int(q, 7);
-    message->received_at = hp_query_int(q, 8);
-    message->unread = hp_query_int(q, 9) != 0;
-    message->offer_path = hp_query_text(q, 10);
-    message->offer_size = hp_query_int(q, 11);
-    message->offer_root = hp_query_text(q, 12);
+    char *root = hp_query_root(q, 12);
+    hp_db_message_t message = {
+        .id = hp_query_int(q, 0),
+        .uid = hp_query_string(q, 1),
+        .host = hp_query_string(q, 2),
+        .name = hp_query_string(q, 3),
+        .recipient = hp_query_string(q, 4),
+        .incoming = hp_query_int(q, 5) != 0,
+        .text = hp_query_string(q, 6),
+        .sent_at = hp_query_int(q, 7),
+        .received_at = hp_query_int(q, 8),
+        .unread = hp_query_int(q, 9) != 0,
+        .offer_path = hp_query_text(q, 10),
+        .offer_size = hp_query_int(q, 11),
+        .offer_root = root,
+    };
+    fn(arg, &message);
+    free(root);
 }
 
 int hp_db_message_get(hp_db_t *db, int64_t id, hp_db_message_fn fn, void *arg, hp_err_t *err)
@@ -168,12 +175,9 @@ int hp_db_message_get(hp_db_t *db, int64_t id, hp_db_message_fn fn, void *arg, h
     HP_QUERY(q, db, &sql[GET]);
     hp_query_bind_int(&q, ":id", id);
     int rc = hp_query_one(&q, err);
-    if (rc != 0)
-        return rc;
-    hp_db_message_t message;
-    read_message(&q, &message);
-    fn(arg, &message);
-    return 0;
+    if (rc == 0)
+        give_message(&q, fn, arg);
+    return rc;
 }
 
 int hp_db_message_each(hp_db_t *db, const char *with, int64_t before, size_t limit, hp_db_message_fn fn,
@@ -185,11 +189,8 @@ int hp_db_message_each(hp_db_t *db, const char *with, int64_t before, size_t lim
         hp_query_bind_text(&q, ":host", with);
     hp_query_bind_int(&q, ":before", before > 0 ? before : INT64_MAX);
     hp_query_bind_int(&q, ":limit", (int64_t)limit);
-    while (hp_query_row(&q)) {
-        hp_db_message_t message;
-        read_message(&q, &message);
-        fn(arg, &message);
-    }
+    while (hp_query_row(&q))
+        give_message(&q, fn, arg);
     return hp_query_end(&q, err);
 }
 
@@ -231,7 +232,7 @@ int hp_db_message_each_unread(hp_db_t *db, hp_db_unread_fn fn, void *arg, hp_err
 {
     HP_QUERY(q, db, &sql[UNREAD]);
     while (hp_query_row(&q))
-        fn(arg, hp_query_text(&q, 0), hp_query_int(&q, 1));
+        fn(arg, hp_query_string(&q, 0), hp_query_int(&q, 1));
     return hp_query_end(&q, err);
 }
 
@@ -275,9 +276,9 @@ static int each_delivery(hp_query_t *q, hp_db_delivery_fn fn, void *arg, hp_err_
     while (hp_query_row(q)) {
         hp_db_delivery_t delivery = {
             .message = hp_query_int(q, 0),
-            .host = hp_query_text(q, 1),
-            .state = state_of(hp_query_text(q, 2)),
-            .reason = hp_query_text(q, 3),
+            .host = hp_query_string(q, 1),
+            .state = state_of(hp_query_string(q, 2)),
+            .reason = hp_query_string(q, 3),
             .at = hp_query_int(q, 4),
         };
         fn(arg, &delivery);
@@ -315,6 +316,6 @@ int hp_db_delivery_next_host(hp_db_t *db, const char *after, char *host, size_t 
     hp_query_bind_text(&q, ":after", after);
     int rc = hp_query_one(&q, err);
     if (rc == 0)
-        snprintf(host, size, "%s", hp_query_text(&q, 0));
+        snprintf(host, size, "%s", hp_query_string(&q, 0));
     return rc;
 }

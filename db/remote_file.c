@@ -30,28 +30,31 @@ enum {
 };
 
 static const hp_sql_t sql[] = {
-    [LIST_ID] = {"remote_file.list_id", "SELECT id FROM remote_list WHERE host = :host AND state = 1"},
-    [LIST_GET] = {"remote_file.list_get",
-                  "SELECT etag, files, bytes, fetched_at FROM remote_list WHERE host = :host AND state = 1"},
+    [LIST_ID] = {"remote_file.list_id", "SELECT id FROM remote_list WHERE host = :host AND state = 'shown'"},
+    [LIST_GET] =
+        {"remote_file.list_get",
+         "SELECT etag, files, bytes, fetched_at FROM remote_list WHERE host = :host AND state = 'shown'"},
     [LIST_TOUCH] = {"remote_file.list_touch",
-                    "UPDATE remote_list SET fetched_at = :fetched_at WHERE host = :host AND state = 1"},
-    [LIST_FORGET] = {"remote_file.list_forget", "UPDATE remote_list SET state = 2 WHERE host = :host"},
-    [LIST_RECOVER] = {"remote_file.list_recover", "UPDATE remote_list SET state = 2 WHERE state = 0"},
-    [FIND] =
-        {"remote_file.find",
-         "SELECT " FILE_COLUMNS
-         ", f.id FROM remote_list l CROSS JOIN remote_folder d CROSS JOIN remote_file f "
-         "WHERE l.host = :host AND l.state = 1 AND d.list = l.id AND d.path = :folder AND f.folder = d.id "
-         "AND f.name = :name AND f.name = :name COLLATE BINARY LIMIT 1"},
-    [BY_ROOT] = {"remote_file.by_root",
-                 "SELECT " FILE_COLUMNS
-                 " FROM remote_list l CROSS JOIN remote_root r CROSS JOIN remote_file f "
-                 "CROSS JOIN remote_folder d WHERE l.state = 1 AND r.list = l.id AND r.prefix = :prefix "
-                 "AND f.id = r.file AND f.root = :root AND (:size IS NULL OR f.size = :size) "
-                 "AND d.id = f.folder LIMIT :limit"},
+                    "UPDATE remote_list SET fetched_at = :fetched_at WHERE host = :host AND state = 'shown'"},
+    [LIST_FORGET] = {"remote_file.list_forget",
+                     "UPDATE remote_list SET state = 'dropped' WHERE host = :host"},
+    [LIST_RECOVER] = {"remote_file.list_recover",
+                      "UPDATE remote_list SET state = 'dropped' WHERE state = 'building'"},
+    [FIND] = {"remote_file.find",
+              "SELECT " FILE_COLUMNS
+              ", f.id FROM remote_list l CROSS JOIN remote_folder d CROSS JOIN remote_file f "
+              "WHERE l.host = :host AND l.state = 'shown' AND d.list = l.id AND d.path = :folder AND "
+              "f.folder = d.id "
+              "AND f.name = :name AND f.name = :name COLLATE BINARY LIMIT 1"},
+    [BY_ROOT] =
+        {"remote_file.by_root",
+         "SELECT " FILE_COLUMNS " FROM remote_list l CROSS JOIN remote_root r CROSS JOIN remote_file f "
+         "CROSS JOIN remote_folder d WHERE l.state = 'shown' AND r.list = l.id AND r.prefix = :prefix "
+         "AND f.id = r.file AND f.root = :root AND (:size IS NULL OR f.size = :size) "
+         "AND d.id = f.folder LIMIT :limit"},
     [SIZE_BY_ROOT] = {"remote_file.size_by_root",
                       "SELECT f.size FROM remote_list l CROSS JOIN remote_root r CROSS JOIN remote_file f "
-                      "WHERE l.state = 1 AND r.list = l.id AND r.prefix = :prefix AND f.id = r.file "
+                      "WHERE l.state = 'shown' AND r.list = l.id AND r.prefix = :prefix AND f.id = r.file "
                       "AND f.root = :root AND f.size IS NOT NULL GROUP BY f.size "
                       "ORDER BY count(*) DESC, f.size DESC LIMIT 1"},
     [FOLDER_AT] = {"remote_file.folder_at",
@@ -64,7 +67,7 @@ static const hp_sql_t sql[] = {
          "SELECT " FILE_COLUMNS " FROM remote_file f CROSS JOIN remote_folder d CROSS JOIN remote_list l "
          "WHERE f.folder = :folder AND (f.name, f.id) > (:name, :id) AND d.id = f.folder AND l.id = d.list "
          "ORDER BY f.name, f.id LIMIT :limit"},
-    [DROPPED] = {"remote_file.dropped", "SELECT id FROM remote_list WHERE state = 2 LIMIT 1"},
+    [DROPPED] = {"remote_file.dropped", "SELECT id FROM remote_list WHERE state = 'dropped' LIMIT 1"},
 };
 HP_SQL_LIST(remote_file, sql);
 

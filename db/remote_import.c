@@ -76,7 +76,7 @@ enum {
 
 static const hp_sql_t sql[] = {
     [BEGIN] = {"remote_import.begin", "INSERT INTO remote_list (host, state, etag, files, bytes, fetched_at) "
-                                      "VALUES (:host, 0, NULL, 0, 0, 0)"},
+                                      "VALUES (:host, 'building', NULL, 0, 0, 0)"},
     [ADD_FOLDER] =
         {"remote_import.add_folder",
          "INSERT INTO remote_folder (id, list, parent, path, name, files, bytes, own_files, own_folders) "
@@ -97,11 +97,12 @@ static const hp_sql_t sql[] = {
     [ADD_NAMES] = {"remote_import.add_names", "INSERT INTO remote_names (id, names) VALUES (:id, :names)"},
     [ADD_KEYS] = {"remote_import.add_keys", "INSERT INTO remote_keys (id, keys) VALUES (:id, :keys)"},
     [DROP_OLD] = {"remote_import.drop_old",
-                  "UPDATE remote_list SET state = 2 WHERE host = :host AND state = 1"},
+                  "UPDATE remote_list SET state = 'dropped' WHERE host = :host AND state = 'shown'"},
     [SHOW] = {"remote_import.show",
-              "UPDATE remote_list SET state = 1, etag = :etag, files = :files, bytes = :bytes, "
+              "UPDATE remote_list SET state = 'shown', etag = :etag, files = :files, bytes = :bytes, "
               "fetched_at = :fetched_at WHERE id = :id"},
-    [DROP] = {"remote_import.drop", "UPDATE remote_list SET state = 2 WHERE id = :id AND state = 0"},
+    [DROP] = {"remote_import.drop",
+              "UPDATE remote_list SET state = 'dropped' WHERE id = :id AND state = 'building'"},
 };
 HP_SQL_LIST(remote_import, sql);
 

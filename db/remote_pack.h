@@ -10,8 +10,6 @@
 #include "db/remote_file.h"
 #include "db/statement.h"
 
-enum { HP_REMOTE_BUILDING = 0, HP_REMOTE_SHOWN = 1, HP_REMOTE_DROPPED = 2 }; /* remote_list.state */
-
 #define HP_REMOTE_ID(list, number) ((int64_t)((uint64_t)(list) << 32 | (uint32_t)(number)))
 #define HP_REMOTE_NUMBER(id)       ((uint32_t)((uint64_t)(id)))
 

@@ -73,7 +73,7 @@ static const hp_sql_t sql[] = {
     [KEYS_DOWN] = {"remote_page.keys_down",
                    "SELECT id, keys FROM remote_keys WHERE " BLOCKS_OF_LIST "ORDER BY id DESC"},
     [KEYS_AT] = {"remote_page.keys_at", "SELECT keys FROM remote_keys WHERE id = :id"},
-    [LISTS] = {"remote_page.lists", "SELECT id FROM remote_list WHERE state = 1 ORDER BY id"},
+    [LISTS] = {"remote_page.lists", "SELECT id FROM remote_list WHERE state = 'shown' ORDER BY id"},
 };
 HP_SQL_LIST(remote_page, sql);
 

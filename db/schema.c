@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 
+#include "base/path.h"
 #include "db/statement.h"
 
 /* application_id and user_version stand in the file's header and are part of the transaction. */
@@ -30,9 +31,28 @@ static int check_references(hp_db_t *db, const char *name, hp_err_t *err)
     return result;
 }
 
+/* hp_unhex(text): 64 hex digits as 32 bytes, NULL for anything else. */
+static void unhex(sqlite3_context *context, int count, sqlite3_value **values)
+{
+    uint8_t root[32];
+    (void)count;
+    const char *hex = (const char *)sqlite3_value_text(values[0]);
+    if (hex != NULL && hp_hex_decode(hex, root, sizeof root) == 0)
+        sqlite3_result_blob(context, root, sizeof root, SQLITE_TRANSIENT);
+}
+
+static int add_functions(hp_db_t *db, hp_err_t *err)
+{
+    int flags = SQLITE_UTF8 | SQLITE_DETERMINISTIC | SQLITE_DIRECTONLY;
+    int result = sqlite3_create_function(hp_db_handle(db), "hp_unhex", 1, flags, NULL, unhex, NULL, NULL);
+    return result == SQLITE_OK ? 0 : hp_db_fail(db, result, "making hp_unhex", err);
+}
+
 int hp_schema_create(hp_db_t *db, const hp_schema_t *schema, hp_err_t *err)
 {
-    int rc = hp_db_begin(db, err);
+    int rc = add_functions(db, err);
+    if (rc == 0)
+        rc = hp_db_begin(db, err);
     for (size_t i = 0; rc == 0 && i < schema->table_count; i++)
         rc = hp_db_script(db, schema->tables[i].sql, schema->tables[i].name, err);
     if (rc == 0)
@@ -62,8 +82,13 @@ static int migrate_one(hp_db_t *db, const hp_schema_part_t *step, int to, hp_err
 
 int hp_schema_migrate(hp_db_t *db, const hp_schema_t *schema, int from, hp_err_t *err)
 {
+    if (from == schema->version)
+        return 0;
+    int rc = add_functions(db, err);
+    if (rc != 0)
+        return rc;
     for (int version = from; version < schema->version; version++) {
-        int rc = migrate_one(db, &schema->migrations[version], version + 1, err);
+        rc = migrate_one(db, &schema->migrations[version], version + 1, err);
         if (rc != 0) {
             hp_err_prefix(err, "bringing the database from version %d to %d: ", version, version + 1);
             return rc;

@@ -26,7 +26,7 @@ int hp_db_self_load(hp_db_t *db, const hp_db_self_t *first, hp_db_self_t *self, 
     rc = hp_query_one(&get, err);
     if (rc != 0)
         return rc;
-    snprintf(self->id, sizeof self->id, "%s", hp_query_text(&get, 0));
+    snprintf(self->id, sizeof self->id, "%s", hp_query_string(&get, 0));
     self->created_at = hp_query_int(&get, 1);
     return 0;
 }

@@ -20,7 +20,7 @@ int hp_db_setting_get(hp_db_t *db, const char *name, char **value, hp_err_t *err
     hp_query_bind_text(&q, ":name", name);
     int rc = hp_query_one(&q, err);
     if (rc == 0)
-        *value = hp_strdup(hp_query_text(&q, 0));
+        *value = hp_strdup(hp_query_string(&q, 0));
     return rc;
 }
 
@@ -38,6 +38,6 @@ int hp_db_setting_each(hp_db_t *db, void (*fn)(void *arg, const char *name, cons
 {
     HP_QUERY(q, db, &sql[EACH]);
     while (hp_query_row(&q))
-        fn(arg, hp_query_text(&q, 0), hp_query_text(&q, 1));
+        fn(arg, hp_query_string(&q, 0), hp_query_string(&q, 1));
     return hp_query_end(&q, err);
 }

@@ -141,7 +141,7 @@ int hp_shared_state_load(hp_db_t *db, hp_shared_state_t *state, hp_err_t *err)
     int rc = hp_query_one(&q, err);
     if (rc != 0)
         return rc;
-    state->folder = hp_strdup(hp_query_text(&q, 0));
+    state->folder = hp_strdup(hp_query_string(&q, 0));
     state->device = (uint64_t)hp_query_int(&q, 1);
     state->complete = hp_query_int(&q, 2) != 0;
     state->revision = (uint64_t)hp_query_int(&q, 3);
@@ -409,7 +409,7 @@ int hp_shared_sweep(hp_db_t *db, const char *below, hp_shared_keep_fn keep, void
     hp_query_bind_int(&q, ":limit", SWEEP_ROWS);
     for (; hp_query_row(&q); seen++) {
         int64_t id = hp_query_int(&q, 0);
-        if (keep == NULL || !keep(arg, id, hp_query_text(&q, 1))) {
+        if (keep == NULL || !keep(arg, id, hp_query_string(&q, 1))) {
             if (gone_count == gone_room) {
                 gone_room = HP_MAX(64, 2 * gone_room);
                 gone = hp_realloc(gone, gone_room * sizeof *gone);
@@ -417,7 +417,7 @@ int hp_shared_sweep(hp_db_t *db, const char *below, hp_shared_keep_fn keep, void
             gone[gone_count++] = id;
         }
         if (seen + 1 == SWEEP_ROWS)
-            last = hp_strdup(hp_query_text(&q, 1));
+            last = hp_strdup(hp_query_string(&q, 1));
     }
     int rc = hp_query_end(&q, err);
     for (size_t i = 0; i < gone_count && rc == 0; i++)
@@ -443,7 +443,7 @@ void hp_shared_rows_dispose(hp_shared_rows_t *rows)
 /* Columns as in ROW_COLUMNS. */
 static void read_row(hp_query_t *q, hp_shared_row_t *row)
 {
-    row->path = hp_strdup(hp_query_text(q, 0));
+    row->path = hp_strdup(hp_query_string(q, 0));
     read_identity(q, 1, &row->identity);
     row->rooted = read_root(q, 6, row->root);
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/path.h"
 
 static const hp_sql_list_t *const lists[] = {
 #define X(table) &hp_sql_##table,
@@ -147,6 +148,20 @@ void hp_query_bind_blob(hp_query_t *self, const char *parameter, const void *dat
     keep_error(self, sqlite3_bind_blob64(self->prepared->stmt, i, data, length, SQLITE_STATIC));
 }
 
+void hp_query_bind_root(hp_query_t *self, const char *parameter, const char *hex)
+{
+    uint8_t root[32];
+    int i = parameter_index(self, parameter);
+    if (hex == NULL) {
+        keep_error(self, sqlite3_bind_null(self->prepared->stmt, i));
+    } else if (hp_hex_decode(hex, root, sizeof root) == 0) {
+        keep_error(self, sqlite3_bind_blob64(self->prepared->stmt, i, root, sizeof root, SQLITE_TRANSIENT));
+    } else if (self->status == SQLITE_OK) {
+        self->status = SQLITE_MISMATCH;
+        hp_err_set(&self->err, HP_E_INVALID, "%s: \"%s\" is no root", self->sql->name, hex);
+    }
+}
+
 void hp_query_bind_null(hp_query_t *self, const char *parameter)
 {
     int i = parameter_index(self, parameter);
@@ -228,6 +243,23 @@ const void *hp_query_blob(hp_query_t *self, int column, size_t *length)
     if (data == NULL && sqlite3_column_type(stmt, column) != SQLITE_NULL)
         return "";
     return data;
+}
+
+const char *hp_query_string(hp_query_t *self, int column)
+{
+    const char *text = hp_query_text(self, column);
+    return text != NULL ? text : "";
+}
+
+char *hp_query_root(hp_query_t *self, int column)
+{
+    size_t length;
+    const void *root = hp_query_blob(self, column, &length);
+    if (root == NULL || length != 32)
+        return NULL;
+    char *hex = hp_alloc(65);
+    hp_hex_encode(root, 32, hex);
+    return hex;
 }
 
 bool hp_query_is_null(hp_query_t *self, int column)

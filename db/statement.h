@@ -42,6 +42,8 @@
     X(traffic)                                                                                               \
     X(message)                                                                                               \
     X(download)                                                                                              \
+    X(download_file)                                                                                         \
+    X(chunk)                                                                                                 \
     X(host)                                                                                                  \
     X(remote_file)                                                                                           \
     X(remote_sweep)                                                                                          \
@@ -102,6 +104,8 @@ void hp_query_bind_text(hp_query_t *self, const char *parameter, const char *tex
 void hp_query_bind_text_length(hp_query_t *self, const char *parameter, const char *text, size_t length);
 void hp_query_bind_int(hp_query_t *self, const char *parameter, int64_t value);
 void hp_query_bind_blob(hp_query_t *self, const char *parameter, const void *data, size_t length);
+/* 64 hex digits as 32 bytes; anything else makes the query fail with HP_E_INVALID. */
+void hp_query_bind_root(hp_query_t *self, const char *parameter, const char *hex);
 void hp_query_bind_null(hp_query_t *self, const char *parameter);
 
 /* Whether there is a (next) row. false at the end and after an error. */
@@ -122,6 +126,10 @@ int hp_query_one(hp_query_t *self, hp_err_t *err);
 int64_t hp_query_int(hp_query_t *self, int column);
 const char *hp_query_text(hp_query_t *self, int column);
 const void *hp_query_blob(hp_query_t *self, int column, size_t *length);
+/* The same, but "" for NULL: for columns that are NOT NULL unless the file is damaged. */
+const char *hp_query_string(hp_query_t *self, int column);
+/* 32 bytes as 64 hex digits, for the caller to free; NULL for anything else. */
+char *hp_query_root(hp_query_t *self, int column);
 bool hp_query_is_null(hp_query_t *self, int column);
 
 /* Rows that the last INSERT, UPDATE or DELETE changed, and the id of the last INSERT. */

@@ -7,9 +7,10 @@ CREATE TABLE download (
     folder INTEGER NOT NULL CHECK (folder IN (0, 1)), -- 1: a folder with everything below it
     order_host TEXT, -- id of the host it was ordered from
     order_path TEXT, -- the file or folder there
-    order_root TEXT, -- the content that was ordered, 64 hex digits
+    order_root BLOB CHECK (length(order_root) = 32), -- the content that was ordered
     order_url TEXT, -- the URL that was ordered
-    state TEXT NOT NULL, -- queued, running, paused, verifying, done, failed, cancelled
+    state TEXT NOT NULL -- of the whole download; the last three are its end, until a person wants it again
+        CHECK (state IN ('queued', 'running', 'paused', 'verifying', 'done', 'failed', 'cancelled')),
     reason TEXT NOT NULL, -- why it is not going on, a sentence; ''
     error_code INTEGER NOT NULL, -- why it failed; 0
     error_detail TEXT NOT NULL, -- the words of it; ''
@@ -20,16 +21,25 @@ CREATE TABLE download (
     finished_at INTEGER NOT NULL -- wall clock, ms; 0: not finished
 ) STRICT;
 
+-- The downloads in one state, and those that have ended, newest or oldest first.
+CREATE INDEX download_state ON download (state);
+CREATE INDEX download_ended ON download (id) WHERE state IN ('done', 'failed', 'cancelled');
+
+-- Who holds a name, and what was ordered already.
+CREATE INDEX download_name ON download (base, path) WHERE state NOT IN ('cancelled', 'done');
+CREATE INDEX download_place ON download (order_host, order_path) WHERE order_host IS NOT NULL;
+CREATE INDEX download_url ON download (order_url) WHERE order_url IS NOT NULL;
+
 -- The files of a download; one, unless it is a folder.
 CREATE TABLE download_file (
     id INTEGER PRIMARY KEY, -- in the order of the folder
     download INTEGER NOT NULL REFERENCES download (id) ON DELETE CASCADE, -- the order it belongs to
     path TEXT NOT NULL, -- where it lands below base
     source_path TEXT NOT NULL, -- the file at the host it was ordered from; '' for a URL
-    state TEXT NOT NULL, -- open, finishing (complete, being renamed), done, failed
+    state TEXT NOT NULL CHECK (state IN ('open', 'finishing', 'done', 'failed')), -- finishing: complete, being renamed
     error TEXT NOT NULL, -- why it failed, a sentence; ''
     size INTEGER, -- bytes; NULL until a source has said it
-    root TEXT, -- 64 hex digits; announced by a source, or computed when it is done; NULL unknown
+    root BLOB CHECK (length(root) = 32), -- announced by a source, or computed when it is done; NULL unknown
     chunk_size INTEGER NOT NULL, -- bytes; 0 until the size is known
     chunks_done INTEGER NOT NULL, -- rows in chunk, all of them when it is done
     verified INTEGER NOT NULL CHECK (verified IN (0, 1)), -- 1: every chunk agrees with the root that was announced
@@ -42,6 +52,34 @@ CREATE TABLE download_file (
 CREATE INDEX download_file_download ON download_file (download, id);
 CREATE INDEX download_file_open ON download_file (download, id) WHERE state IN ('open', 'finishing');
 CREATE INDEX download_file_root ON download_file (root) WHERE root IS NOT NULL;
+
+-- Sums over the files of a download that has ended, so that lists of many downloads read none of their files. Made when
+-- it ends, gone when one of its files changes: a download without a row here is summed up when it is read.
+CREATE TABLE download_sum (
+    download INTEGER PRIMARY KEY REFERENCES download (id) ON DELETE CASCADE, -- whose they are
+    path TEXT, -- of its file; NULL for a folder
+    root BLOB CHECK (length(root) = 32), -- of its file; NULL unknown, or for a folder
+    files_total INTEGER NOT NULL, -- rows of download_file
+    files_done INTEGER NOT NULL, -- in the state done
+    files_failed INTEGER NOT NULL, -- in the state failed
+    files_verified INTEGER NOT NULL, -- verified
+    sizes_unknown INTEGER NOT NULL, -- without a size
+    size INTEGER NOT NULL, -- bytes of the others
+    done_bytes INTEGER NOT NULL, -- bytes on record
+    chunks_total INTEGER NOT NULL, -- of files whose size is known
+    chunks_done INTEGER NOT NULL, -- on record
+    chunk_size INTEGER NOT NULL -- the largest, bytes
+) STRICT;
+
+CREATE TRIGGER download_file_added AFTER INSERT ON download_file BEGIN
+    DELETE FROM download_sum WHERE download = NEW.download;
+END;
+CREATE TRIGGER download_file_changed AFTER UPDATE ON download_file BEGIN
+    DELETE FROM download_sum WHERE download = NEW.download;
+END;
+CREATE TRIGGER download_file_removed AFTER DELETE ON download_file BEGIN
+    DELETE FROM download_sum WHERE download = OLD.download;
+END;
 
 -- Part files of versions that are no longer wanted: they stay as long as the file is not done.
 CREATE TABLE download_left (
@@ -72,7 +110,6 @@ CREATE TABLE chunk (
     number INTEGER NOT NULL, -- counts from 0
     digest BLOB NOT NULL CHECK (length(digest) = 32), -- the hash tree's node over it (BEP 52)
     source INTEGER NOT NULL, -- id in download_source; no foreign key: the row outlives its source
-    at INTEGER NOT NULL, -- wall clock, ms
     PRIMARY KEY (file, number)
 ) STRICT, WITHOUT ROWID;
 

@@ -9,7 +9,7 @@ CREATE TABLE message (
     text TEXT NOT NULL, -- at most 4000 code points; '' only beside an offer
     offer_path TEXT, -- a file that the sender offers with it, by its path in the sender's share; NULL none
     offer_size INTEGER, -- bytes of that file; NULL without an offer
-    offer_root TEXT, -- its root, 64 hex digits; NULL unknown, or without an offer
+    offer_root BLOB CHECK (length(offer_root) = 32), -- its root; NULL unknown, or without an offer
     unread INTEGER NOT NULL DEFAULT 0 CHECK (unread IN (0, 1)), -- 1: received, and no person has seen it yet
     sent_at INTEGER NOT NULL, -- the sender's clock, ms since 1970
     received_at INTEGER NOT NULL, -- our clock when it was stored, ms since 1970
@@ -29,6 +29,9 @@ CREATE TABLE message_delivery (
 -- What a host has said, and what it was sent.
 CREATE INDEX message_incoming ON message (host, id) WHERE incoming = 1;
 CREATE INDEX message_delivery_host ON message_delivery (host, message);
+
+-- What went to one host, or to everyone.
+CREATE INDEX message_recipient ON message (recipient);
 
 -- What nobody has seen yet, by sender.
 CREATE INDEX message_unread ON message (host, id) WHERE unread = 1;

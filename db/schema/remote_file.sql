@@ -7,13 +7,14 @@
 CREATE TABLE remote_list (
     id INTEGER PRIMARY KEY AUTOINCREMENT, -- never used twice, so an old id never means a new row
     host TEXT NOT NULL,                   -- host.id; no reference: the rows outlive the host until they are swept
-    state INTEGER NOT NULL,               -- 0 is being built, 1 shown, 2 to be removed
+    state TEXT NOT NULL CHECK (state IN ('building', 'shown', 'dropped')), -- dropped: its rows are being removed
     etag TEXT,                            -- validator of the whole list; NULL none
     files INTEGER NOT NULL,               -- rows of remote_file
     bytes INTEGER NOT NULL,               -- of the files whose size is known
     fetched_at INTEGER NOT NULL           -- wall clock, ms
 ) STRICT;
 CREATE INDEX remote_list_host ON remote_list (host, state);
+CREATE INDEX remote_list_state ON remote_list (state);
 
 CREATE TABLE remote_folder (
     id INTEGER PRIMARY KEY,  -- list * 2^32 + number
@@ -35,7 +36,7 @@ CREATE TABLE remote_file (
     name TEXT NOT NULL COLLATE NOCASE, -- last segment of its path
     size INTEGER,            -- NULL unknown
     mtime INTEGER,           -- ms; NULL unknown
-    root BLOB                -- 32 bytes; NULL unhashed or empty
+    root BLOB CHECK (length(root) = 32) -- NULL unhashed or empty
 ) STRICT;
 CREATE INDEX remote_file_name ON remote_file (folder, name);
 

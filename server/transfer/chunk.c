@@ -55,10 +55,9 @@ static void record(item_t *self, const item_chunk_t *chunk)
     self->done_bytes += hp_item_chunk_bytes(self, n);
     hp_source_delivered(chunk->source);
     save_chunk_t *save = hp_alloc(sizeof *save);
-    *save = (save_chunk_t){
-        .item = self,
-        .source = chunk->source,
-        .row = {.file = self->row.id, .number = n, .source = chunk->source->id, .at = hp_clock_wall_ms()}};
+    *save = (save_chunk_t){.item = self,
+                           .source = chunk->source,
+                           .row = {.file = self->row.id, .number = n, .source = chunk->source->id}};
     memcpy(save->row.digest, chunk->job.digest, HP_SHA256_SIZE);
     self->busy++;
     self->unsaved++;

@@ -206,7 +206,8 @@ static char *text_of(hp_db_t *db, const char *sql)
     sqlite3_stmt *stmt;
     if (sqlite3_prepare_v2(hp_db_handle(db), sql, -1, &stmt, NULL) != SQLITE_OK)
         fail_msg("%s: %s", sql, sqlite3_errmsg(hp_db_handle(db)));
-    assert_int_equal(sqlite3_step(stmt), SQLITE_ROW);
+    if (sqlite3_step(stmt) != SQLITE_ROW)
+        fail_msg("%s: no row, or %s", sql, sqlite3_errmsg(hp_db_handle(db)));
     const char *text = (const char *)sqlite3_column_text(stmt, 0);
     char *copy = hp_strdup(text != NULL ? text : "NULL");
     sqlite3_finalize(stmt);
