@@ -1,0 +1,19 @@
+/* Which user a program on this machine runs as that has connected by TCP. Asks the kernel, which answers at
+ * once; any thread. */
+#ifndef HP_OS_SOCKET_OWNER_H
+#define HP_OS_SOCKET_OWNER_H
+
+#include <sys/types.h>
+
+#include "base/sockaddr.h"
+
+/* The owner of the socket whose own address is `local` and whose other end is `remote`: to ask about a
+ * client, local is what getpeername says of the accepted socket and remote what getsockname says. IPv4, IPv6,
+ * and IPv4 inside IPv6 on either side or both.
+ *
+ * 0; -ENOENT when no program of this machine (and network namespace) holds such a socket, as when the client
+ * has closed it; another negative errno when the kernel cannot be asked. A user that this user namespace does
+ * not know is the overflow user (65534). */
+int hp_os_socket_owner(const hp_sockaddr_t *local, const hp_sockaddr_t *remote, uid_t *uid);
+
+#endif
