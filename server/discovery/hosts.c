@@ -182,7 +182,7 @@ static void job_done(hp_hosts_t *hosts)
 
 typedef struct save_job {
     hp_hosts_t *hosts;
-    bool remove;
+    bool remove, blocks;
     void (*done)(void *arg, int status, const hp_err_t *err); /* or NULL */
     void *arg;
     hp_host_row_t row;
@@ -197,10 +197,38 @@ static int work_save(hp_db_t *db, void *arg, hp_err_t *err)
     return rc != 0 ? rc : hp_host_remove(db, job->row.id, err);
 }
 
+static void set_blocked(hp_hosts_t *hosts, hp_host_entry_t *host, bool blocked)
+{
+    if (host->pub.blocked == blocked)
+        return;
+    host->pub.blocked = blocked;
+    if (blocked)
+        hosts->blocked++;
+    else
+        hosts->blocked--;
+    hp_hosts_emit(hosts, blocked ? HP_HOST_BLOCKED : HP_HOST_CHANGED, host);
+}
+
+/* A person's order that could not be stored does not hold: it would end with this process, unseen. */
+static void settle_blocked(hp_hosts_t *hosts, const save_job_t *job, int status)
+{
+    hp_host_entry_t *host = hp_hosts_entry(hosts, job->row.id);
+    if (host == NULL || job->remove)
+        return;
+    if (status == 0)
+        host->stored_blocked = job->row.blocked;
+    if (!job->blocks || host->block_orders == 0) /* another host by that id since */
+        return;
+    host->block_orders--;
+    if (status != 0 && host->block_orders == 0)
+        set_blocked(hosts, host, host->stored_blocked);
+}
+
 static void on_saved(void *arg, int status, const hp_err_t *err)
 {
     save_job_t *job = arg;
     hp_hosts_t *hosts = job->hosts;
+    settle_blocked(hosts, job, status);
     if (status != 0) {
         char id[160];
         hp_log(HP_LOG_ERROR, "what is known of host %s could not be %s: %s",
@@ -349,16 +377,13 @@ int hp_hosts_set_blocked(hp_hosts_t *hosts, const char *id, bool blocked,
     hp_host_entry_t *host = hp_hosts_entry(hosts, id);
     if (host == NULL)
         return HP_E_NOT_FOUND;
-    bool changed = host->pub.blocked != blocked;
-    hosts->blocked += blocked;
-    hosts->blocked -= host->pub.blocked;
-    host->pub.blocked = blocked;
+    set_blocked(hosts, host, blocked);
+    host->block_orders++;
     save_job_t *job = make_save(host);
+    job->blocks = true;
     job->done = done;
     job->arg = arg;
     post_save(hosts, job);
-    if (changed)
-        hp_hosts_emit(hosts, blocked ? HP_HOST_BLOCKED : HP_HOST_CHANGED, host);
     return 0;
 }
 
@@ -461,7 +486,7 @@ static void add_loaded(hp_hosts_t *hosts, const hp_host_row_t *row, bool listed)
     host->pub.files = row->files;
     host->pub.bytes = row->bytes;
     host->pub.last_seen = row->last_seen;
-    host->pub.blocked = row->blocked;
+    host->pub.blocked = host->stored_blocked = row->blocked;
     hosts->blocked += row->blocked;
     host->pub.listed = listed;
     host->first_seen = row->first_seen;

@@ -135,8 +135,9 @@ void hp_hosts_add(hp_hosts_t *hosts, const char *address, uint16_t port, hp_host
  * would come back as one that is not. */
 int hp_hosts_remove(hp_hosts_t *hosts, const char *id);
 
-/* Shuts a host out, or lets it in again; kept over restarts. A blocked host is never forgotten by itself.
- * HP_E_NOT_FOUND at once, with done not called; else done once, 0 when it is in the database. */
+/* Shuts a host out, or lets it in again; at once, and kept over restarts. A blocked host is never forgotten
+ * by itself. HP_E_NOT_FOUND at once, with done not called; else done once: 0 when it is in the database, or
+ * why it cannot be stored, and then the host is as it was before. */
 int hp_hosts_set_blocked(hp_hosts_t *hosts, const char *id, bool blocked,
                          void (*done)(void *arg, int status, const hp_err_t *err), void *arg);
 

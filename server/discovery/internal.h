@@ -47,6 +47,8 @@ typedef struct hp_host_entry {
     int64_t first_seen;
     bool waiting[2]; /* by hp_wait_kind_t */
     bool dirty;
+    bool stored_blocked;   /* pub.blocked as the database has it */
+    unsigned block_orders; /* of a person, to block it or not, that are not stored yet */
 
     /* watching (watch.c) */
     uint64_t heard_at;                    /* last sign of life, 0 never */

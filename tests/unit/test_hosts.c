@@ -2,6 +2,10 @@
 /* The registry: what makes a host, who is online, and which answer belongs to which host. */
 #include "test_hosts.h"
 
+#include <sqlite3.h>
+
+#include "base/mem.h"
+
 static const hp_host_t *host_of(net_t *net, const char *id)
 {
     const hp_host_t *host = hp_hosts_find(net->hosts, id);
@@ -412,6 +416,48 @@ static void a_blocked_host_stays_blocked_over_a_restart_and_is_not_forgotten(voi
     fake_stop(&elsewhere);
 }
 
+static void run_sql(net_t *net, const char *sql)
+{
+    char *path = hp_sprintf("%s/hostpair.db", net->folder), *message = NULL;
+    sqlite3 *db;
+    assert_int_equal(sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE, NULL), SQLITE_OK);
+    sqlite3_busy_timeout(db, 5000);
+    if (sqlite3_exec(db, sql, NULL, NULL, &message) != SQLITE_OK)
+        fail_msg("%s", message);
+    sqlite3_close(db);
+    free(path);
+}
+
+static void a_host_is_as_it_was_when_blocking_it_cannot_be_stored(void **state)
+{
+    net_t *net = *state;
+    fake_t fake = {.id = ID_A, .instance = INSTANCE_1};
+    said_t said = {0};
+    fake_start(&net->loop, &fake, "127.0.0.1", 0);
+    add_host(net, fake.address, fake.port);
+    run_sql(net, "CREATE TRIGGER refuse BEFORE INSERT ON host BEGIN SELECT RAISE(ABORT, 'no'); END");
+    assert_int_equal(hp_hosts_set_blocked(net->hosts, ID_A, true, on_said, &said), 0);
+    assert_true(hp_hosts_is_blocked(net->hosts, "127.0.0.1"));
+    wait_until(net, said.count == 1);
+    assert_int_not_equal(said.status, 0);
+    assert_false(host_of(net, ID_A)->blocked);
+    assert_false(hp_hosts_is_blocked(net->hosts, "127.0.0.1"));
+
+    run_sql(net, "DROP TRIGGER refuse");
+    assert_int_equal(hp_hosts_set_blocked(net->hosts, ID_A, true, on_said, &said), 0);
+    wait_until(net, said.count == 2);
+    assert_int_equal(said.status, 0);
+    run_sql(net, "CREATE TRIGGER refuse BEFORE INSERT ON host BEGIN SELECT RAISE(ABORT, 'no'); END");
+    assert_int_equal(hp_hosts_set_blocked(net->hosts, ID_A, false, on_said, &said), 0);
+    assert_int_equal(hp_hosts_set_blocked(net->hosts, ID_A, true, on_said, &said), 0);
+    assert_int_equal(hp_hosts_set_blocked(net->hosts, ID_A, false, on_said, &said), 0);
+    wait_until(net, said.count == 5);
+    assert_true(host_of(net, ID_A)->blocked); /* as it is stored */
+    assert_true(hp_hosts_is_blocked(net->hosts, "127.0.0.1"));
+    run_sql(net, "DROP TRIGGER refuse");
+    fake_stop(&fake);
+}
+
 static void an_address_is_verified_whatever_was_known_of_it(void **state)
 {
     net_t *net = *state;
@@ -616,6 +662,7 @@ int main(void)
         T(known_hosts_and_their_lists_are_kept_over_a_restart),
         T(a_removed_host_is_gone_with_its_list),
         T(a_blocked_host_stays_blocked_over_a_restart_and_is_not_forgotten),
+        T(a_host_is_as_it_was_when_blocking_it_cannot_be_stored),
         T(an_address_is_verified_whatever_was_known_of_it),
         T(the_clock_of_a_host_is_known_within_half_the_round_trip),
         T(hosts_are_sorted_by_name),
