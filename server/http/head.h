@@ -23,8 +23,8 @@ typedef struct hp_head {
 
 /* Reads the section at the start of bytes, which the HTTP server has parsed already, and checks what it did
  * not: the section's and the target's size, folded lines, Host, and fields that disagree on where the body
- * ends. 0, or the status to refuse with (400, 414, 431); the head is then still safe to use and to dispose,
- * with the path "/". */
+ * ends. A body in chunks is not taken (411). 0, or the status to refuse with (400, 411, 414, 431); the head
+ * is then still safe to use and to dispose, with the path "/". */
 int hp_head_init(hp_head_t *self, const char *bytes, size_t length);
 void hp_head_dispose(hp_head_t *self);
 

@@ -99,6 +99,22 @@ static void an_absolute_target_is_reduced_to_its_path(void **state)
     }
 }
 
+/* h2o's parser takes the chunk size "0x5" for 0 and an extension. */
+static void a_body_in_chunks_is_not_taken(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {
+        "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n",
+        "GET /x HTTP/1.1\r\nHost: a\r\ntransfer-encoding:\tChunked\r\n\r\n",
+    };
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        hp_head_t head;
+        assert_int_equal(init(&head, texts[i]), 411);
+        assert_string_equal(head.path, "/");
+        hp_head_dispose(&head);
+    }
+}
+
 static void what_can_be_read_in_two_ways_is_refused(void **state)
 {
     (void)state;
@@ -218,6 +234,7 @@ int main(void)
         cmocka_unit_test(line_ends_and_a_leading_empty_line_may_be_bare),
         cmocka_unit_test(fields_of_one_name_are_joined),
         cmocka_unit_test(an_absolute_target_is_reduced_to_its_path),
+        cmocka_unit_test(a_body_in_chunks_is_not_taken),
         cmocka_unit_test(what_can_be_read_in_two_ways_is_refused),
         cmocka_unit_test(a_head_or_a_target_that_is_too_long_is_refused),
         cmocka_unit_test(query_parameters_are_decoded),
