@@ -34,6 +34,16 @@ static void open_file(uv_work_t *work)
     }
 }
 
+const char *hp_api_content_type(const char *name)
+{
+    static const char *const acting[] = {"text/javascript", "text/css", "application/wasm"};
+    const char *type = hp_path_media_type(name);
+    for (size_t i = 0; i < HP_COUNT(acting); i++)
+        if (strcmp(type, acting[i]) == 0)
+            return i < 2 ? "text/plain" : "application/octet-stream";
+    return type;
+}
+
 static void reply_content(open_op_t *file)
 {
     char etag[96];
@@ -49,7 +59,7 @@ static void reply_content(open_op_t *file)
     hp_http_reply_file(file->op.request, &(hp_http_file_t){
                                              .fd = file->fd,
                                              .stat = *st,
-                                             .content_type = hp_path_media_type(file->path),
+                                             .content_type = hp_api_content_type(file->path),
                                              .etag = etag,
                                          });
 }

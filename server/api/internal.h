@@ -58,6 +58,10 @@ bool hp_api_is_closing(const hp_api_t *api);
 #define HP_CONTENT_POLICY                                                                                    \
     "sandbox; default-src 'none'; img-src 'self' data:; media-src 'self'; style-src 'unsafe-inline'"
 
+/* The media type by which a file's bytes are served here. A script or a style sheet would act on the page that
+ * includes it, whatever the policy above: it is plain text. */
+const char *hp_api_content_type(const char *name);
+
 /* A 200 or other status with JSON text, malloced, which is taken. */
 void hp_api_reply_text(hp_http_request_t *request, int status, char *json);
 

@@ -44,6 +44,6 @@ static void on_opened(void *arg, int status, const hp_share_file_t *file)
 void hp_api_get_share_content(hp_api_t *api, hp_http_request_t *request, const char *arg)
 {
     content_op_t *content = hp_api_op_create(sizeof *content, api, request);
-    content->type = hp_path_media_type(hp_path_name(arg));
+    content->type = hp_api_content_type(arg);
     hp_share_open(api->deps.share, arg, on_opened, content);
 }

@@ -127,7 +127,7 @@ void hp_api_stream_content(hp_api_t *api, hp_http_request_t *request, int64_t id
     stream_t *self = hp_alloc(sizeof *self);
     *self = (stream_t){.request = request, .content = content, .offset = range.first, .end = range.end};
     hp_http_addref(request);
-    hp_http_stream_t *out = hp_http_reply_stream_sized(request, status, hp_path_media_type(info.name),
+    hp_http_stream_t *out = hp_http_reply_stream_sized(request, status, hp_api_content_type(info.name),
                                                        (size_t)(range.end - range.first), on_next, self);
     if (out == NULL) {
         on_end(self);

@@ -23,6 +23,10 @@ describe("a preview of a shared file", { concurrency: 1 }, () => {
             "films/a film.mp4": { size: 3 * MiB, seed: 1 },
             "ümläut #1?.txt": Buffer.from("text"),
             "page.html": Buffer.from("<script>1</script>"),
+            "evil.js": Buffer.from("alert(1)"),
+            "evil.mjs": Buffer.from("alert(1)"),
+            "evil.css": Buffer.from("*{display:none}"),
+            "evil.wasm": Buffer.from("\0asm"),
             empty: Buffer.alloc(0),
         });
         await symlink(secret, join(a.shareDir, "out"));
@@ -51,6 +55,20 @@ describe("a preview of a shared file", { concurrency: 1 }, () => {
         assert.equal(head.body.length, 0);
         assert.equal((await a.api("/share/content/%C3%BCml%C3%A4ut%20%231%3F.txt")).text, "text");
         assert.equal((await a.api("/share/content/empty")).body.length, 0);
+
+        // On the dashboard's origin a stranger's file acts in no way: not as a page, and not as a part of one.
+        for (const [name, type] of [
+            ["page.html", "text/html"],
+            ["evil.js", "text/plain"],
+            ["evil.mjs", "text/plain"],
+            ["evil.css", "text/plain"],
+            ["evil.wasm", "application/octet-stream"],
+        ]) {
+            const { headers } = await a.api(`/share/content/${name}`);
+            assert.equal(headers["content-type"], type, name);
+            assert.match(String(headers["content-security-policy"]), /^sandbox;/);
+            assert.equal(headers["x-content-type-options"], "nosniff");
+        }
 
         // A tag is strong once the file is old enough that a change would show.
         const tag = await waitFor(async () => {
