@@ -93,7 +93,7 @@ static int read_answer(int fd, hp_err_t *err)
     text[length] = '\0';
     int status = strncmp(text, start, strlen(start)) == 0 ? atoi(text + strlen(start)) : 0;
     if (status == 401)
-        return hp_err_set(err, HP_E_UNAUTHORIZED, "it asks for its token; see --dashboard-token");
+        return hp_err_set(err, HP_E_UNAUTHORIZED, "it asks for its token; see --dashboard-token-file");
     if (status == 0)
         return hp_err_set(err, HP_E_NOT_A_HOST, "what answers there is not hostpair");
     return status == 200 ? 0 : hp_err_set(err, HP_E_STATUS, "it answers with status %d", status);

@@ -90,6 +90,10 @@ int main(int argc, char **argv)
         return code;
     }
     hp_log_set_level(self.options.log);
+    if (self.options.token_file_open)
+        hp_log(HP_LOG_WARN,
+               "--dashboard-token-file: users other than its owner may open %s; to change that: chmod 600 %s",
+               self.options.token_file, self.options.token_file);
     size_pool();
     uv_loop_init(&self.loop);
     uv_timer_init(&self.loop, &self.quit_timer);

@@ -28,6 +28,7 @@ typedef enum {
     FILE_PATH,
     TEXT,  /* a name for people */
     TOKEN, /* visible ASCII */
+    TOKEN_FILE,
     LEVEL,
     FLAG,
     COMMAND, /* a flag that the environment cannot set: what it does ends the program */
@@ -116,7 +117,14 @@ static const option_t options[] = {
      .kind = TOKEN,
      .field = FIELD(dashboard_token),
      .given = NOWHERE,
-     .help = "what the dashboard asks for; needed to listen beyond loopback",
+     .help = "what the dashboard asks for, at least 8 characters; needed to listen beyond loopback",
+     .client = true},
+    {.name = "dashboard-token-file",
+     .value = "FILE",
+     .kind = TOKEN_FILE,
+     .field = FIELD(token_file),
+     .given = NOWHERE,
+     .help = "a file with that token, which the list of processes then does not show",
      .client = true},
     {.name = "allow-host",
      .value = "NAME",
@@ -286,7 +294,42 @@ static int check_token(const char *text, hp_err_t *err)
     for (const char *p = text; *p != '\0'; p++)
         if (*p <= 0x20 || *p >= 0x7f)
             return hp_err_set(err, HP_E_INVALID, "a token is made of visible ASCII characters");
-    return text[0] != '\0' ? 0 : hp_err_set(err, HP_E_INVALID, "the token is empty");
+    if (strlen(text) < HP_TOKEN_MIN)
+        return hp_err_set(err, HP_E_INVALID, "a token has at least %d characters", HP_TOKEN_MIN);
+    return 0;
+}
+
+/* The token is the file's only line. */
+static int read_token(hp_options_t *self, const char *path, hp_err_t *err)
+{
+    char text[1024];
+    struct stat st;
+    FILE *file = fopen(path, "re");
+    if (file == NULL || fstat(fileno(file), &st) != 0) {
+        int rc = hp_err_set(err, HP_E_INVALID, "%s: %s", path, hp_err_sentence(-errno));
+        if (file != NULL)
+            fclose(file);
+        return rc;
+    }
+    size_t length = fread(text, 1, sizeof text - 1, file);
+    bool failed = ferror(file) != 0, more = length == sizeof text - 1;
+    fclose(file);
+    while (length > 0 && strchr("\r\n \t", text[length - 1]) != NULL)
+        length--;
+    text[length] = '\0';
+    int rc = 0;
+    if (failed || more || length == 0)
+        rc = hp_err_set(err, HP_E_INVALID, "%s %s", path,
+                        failed ? "cannot be read"
+                        : more ? "is too long for a token"
+                               : "is empty");
+    else if ((rc = check_token(text, err)) != 0)
+        hp_err_prefix(err, "%s: ", path);
+    else
+        replace(&self->dashboard_token, hp_strdup(text));
+    explicit_bzero(text, sizeof text);
+    self->token_file_open = (st.st_mode & (S_IRWXG | S_IRWXO)) != 0;
+    return rc;
 }
 
 static int set_listen(hp_listen_t *listen, const char *text, hp_err_t *err)
@@ -386,6 +429,10 @@ static int set_value(hp_options_t *self, const option_t *option, const char *tex
         return set_checked(field, text, check_name, err);
     case TOKEN:
         return set_checked(field, text, check_token, err);
+    case TOKEN_FILE: {
+        int rc = set_folder(field, text, false, err);
+        return rc == 0 ? read_token(self, self->token_file, err) : rc;
+    }
     case LEVEL:
         if (hp_log_level_parse(text, field) != 0)
             return hp_err_set(err, HP_E_INVALID, "\"%s\" is not one of error, warn, info, debug", text);
@@ -583,6 +630,7 @@ void hp_options_dispose(hp_options_t *self)
     free(self->name);
     free(self->advertise);
     free(self->dashboard_token);
+    free(self->token_file);
     free(self->port_file);
     free(self->web_root);
     clear_strings(&self->hosts);

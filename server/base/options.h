@@ -32,6 +32,8 @@ typedef struct hp_options {
     char *advertise;    /* NULL or "ADDR[:PORT]" */
     bool no_scan, no_beacon;
     char *dashboard_token; /* NULL: none */
+    char *token_file;      /* where it was read from; NULL: it was not read from a file */
+    bool token_file_open;  /* others than its owner may read that file */
     hp_strings_t allow_hosts;
     hp_log_level_t log;
     char *port_file, *web_root;
@@ -65,6 +67,8 @@ int hp_address_parse_url(const char *text, uint16_t default_port, char address[6
 /* "1.2.3.4:9000" or "[fe80::1]:9000". */
 #define HP_ADDRESS_SIZE 80
 char *hp_address_format(const char *address, uint16_t port, char out[HP_ADDRESS_SIZE]);
+
+#define HP_TOKEN_MIN 8 /* characters of a dashboard token */
 
 #define HP_DEFAULT_PEER_PORT      9000
 #define HP_DEFAULT_DASHBOARD_PORT 9001

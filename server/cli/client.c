@@ -79,10 +79,10 @@ static int refusal(const hp_client_t *self, long status, const json_t *problem, 
 {
     const char *slug = hp_client_text(problem, "code"), *detail = hp_client_text(problem, "detail");
     if (status == 401)
-        return hp_err_set(
-            err, HP_E_UNAUTHORIZED,
-            "hostpair at %s asks for its token: give --dashboard-token or HOSTPAIR_DASHBOARD_TOKEN",
-            self->at);
+        return hp_err_set(err, HP_E_UNAUTHORIZED,
+                          "hostpair at %s asks for its token: give --dashboard-token-file, or "
+                          "HOSTPAIR_DASHBOARD_TOKEN in the environment",
+                          self->at);
     if (slug[0] == '\0')
         return hp_err_set(err, HP_E_UNREACHABLE, "what answers at %s is not hostpair", self->at);
     if (detail[0] == '\0')

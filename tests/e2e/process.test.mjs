@@ -70,13 +70,13 @@ describe("options", { concurrency: 4 }, () => {
     });
 
     test("--check tells by its exit code whether hostpair answers", async (t) => {
-        const h = await startHostpair({ t, args: ["--dashboard-token", "secret"] });
+        const h = await startHostpair({ t, args: ["--dashboard-token", "secret-token"] });
         const check = async (/** @type {Record<string, string>} */ env) => {
             const { code, stdout, stderr } = await runHostpair(["--check"], { env });
             return { code, text: stdout + stderr };
         };
         const at = { HOSTPAIR_DASHBOARD_LISTEN: `127.0.0.1:${h.dashboardPort}` };
-        const token = { HOSTPAIR_DASHBOARD_TOKEN: "secret" };
+        const token = { HOSTPAIR_DASHBOARD_TOKEN: "secret-token" };
         const file = { HOSTPAIR_PORT_FILE: join(tempDir(t), "ports.json") };
         writeFileSync(file.HOSTPAIR_PORT_FILE, `{"peer":${h.peerPort},"dashboard":${h.dashboardPort}}\n`);
         for (const env of [at, file]) {
@@ -114,6 +114,8 @@ describe("options", { concurrency: 4 }, () => {
         ["--no-scan=maybe"],
         ["--dashboard-token", ""],
         ["--dashboard-token", "two words"],
+        ["--dashboard-token", "1234567"],
+        ["--dashboard-token-file", "/nonexistent/token"],
         ["--allow-host", "a b"],
         ["--log", "loud"],
         ["--web-root", "/nonexistent/folder"],

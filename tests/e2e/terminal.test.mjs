@@ -253,13 +253,13 @@ describe("finding the hostpair that runs", () => {
     });
 
     test("with the token that it asks for", async (t) => {
-        const h = await startHostpair({ t, name: "own", args: ["--dashboard-token", "s3cret"] });
+        const h = await startHostpair({ t, name: "own", args: ["--dashboard-token", "s3cret-token"] });
         const none = await piped(["hosts"], { env: asks(h) });
         assert.equal(none.code, 1);
         assert.match(none.stderr, /asks for its token.*HOSTPAIR_DASHBOARD_TOKEN/);
-        assert.equal((await piped(["hosts", "--dashboard-token", "wrong"], { env: asks(h) })).code, 1);
-        assert.equal((await piped(["hosts", "--dashboard-token", "s3cret"], { env: asks(h) })).code, 0);
-        const env = { ...asks(h), HOSTPAIR_DASHBOARD_TOKEN: "s3cret" };
+        assert.equal((await piped(["hosts", "--dashboard-token", "wrong-token"], { env: asks(h) })).code, 1);
+        assert.equal((await piped(["hosts", "--dashboard-token", "s3cret-token"], { env: asks(h) })).code, 0);
+        const env = { ...asks(h), HOSTPAIR_DASHBOARD_TOKEN: "s3cret-token" };
         assert.equal((await piped(["hosts"], { env })).code, 0);
     });
 });

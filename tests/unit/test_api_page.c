@@ -246,7 +246,7 @@ static void files_come_from_the_web_root_as_they_are_now(void **state)
 static void the_token_opens_the_api_and_the_page_needs_none(void **state)
 {
     assert_int_equal(make_root(state), 0);
-    char *more[] = {(char[]){"--dashboard-token"}, (char[]){"s3cret"}, NULL};
+    char *more[] = {(char[]){"--dashboard-token"}, (char[]){"s3cret-token"}, NULL};
     start_server(more);
     reply_t reply = call("GET", "/api/v1/status", NULL);
     assert_int_equal(reply.status, 401);
@@ -258,7 +258,7 @@ static void the_token_opens_the_api_and_the_page_needs_none(void **state)
     assert_int_equal(status_of("GET", "/api/v1/nothing", NULL), 401);
     assert_int_equal(status_of("POST", "/api/v1/session", "{\"token\":\"wrong\"}"), 401);
     assert_int_equal(status_of("POST", "/api/v1/session", "{}"), 422);
-    reply = call("POST", "/api/v1/session", "{\"token\":\"s3cret\"}");
+    reply = call("POST", "/api/v1/session", "{\"token\":\"s3cret-token\"}");
     assert_int_equal(reply.status, 204);
     char cookie[256];
     const char *set = field_of(&reply, "Set-Cookie");
@@ -267,7 +267,7 @@ static void the_token_opens_the_api_and_the_page_needs_none(void **state)
     reply = get("/api/v1/status", cookie);
     assert_int_equal(reply.status, 200);
     done(&reply);
-    reply = get("/api/v1/status", "Authorization: Bearer s3cret");
+    reply = get("/api/v1/status", "Authorization: Bearer s3cret-token");
     assert_int_equal(reply.status, 200);
     done(&reply);
     assert_int_equal(stop_plain(state), 0);

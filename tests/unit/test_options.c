@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -214,8 +215,8 @@ static void a_command_ends_the_options(void **state)
 static void a_command_takes_the_options_that_find_hostpair(void **state)
 {
     (void)state;
-    char *words[] = {(char[]){"hostpair"},          (char[]){"ls"},     (char[]){"--data=/srv/d"},
-                     (char[]){"--dashboard-token"}, (char[]){"s3cret"}, (char[]){"--share"},
+    char *words[] = {(char[]){"hostpair"},          (char[]){"ls"},           (char[]){"--data=/srv/d"},
+                     (char[]){"--dashboard-token"}, (char[]){"s3cret-token"}, (char[]){"--share"},
                      (char[]){"--dashboard-listen"}};
     int index = 2, count = (int)HP_COUNT(words);
     assert_int_equal(READ("ls", ), 0);
@@ -224,7 +225,7 @@ static void a_command_takes_the_options_that_find_hostpair(void **state)
     assert_int_equal(index, 2);
     index = 3;
     assert_int_equal(hp_options_read_client(&options, count, words, &index, &err), 0);
-    assert_string_equal(options.dashboard_token, "s3cret");
+    assert_string_equal(options.dashboard_token, "s3cret-token");
     assert_int_equal(index, 4);
     index = 5;
     assert_int_equal(hp_options_read_client(&options, count, words, &index, &err), HP_E_NOT_FOUND);
@@ -246,10 +247,42 @@ static void listening_beyond_loopback_needs_a_token(void **state)
     (void)state;
     REFUSED("--dashboard-listen", "--dashboard-listen", "0.0.0.0:9001", );
     REFUSED("--dashboard-token", "--dashboard-listen", "[::]:9001", );
-    assert_int_equal(READ("--dashboard-listen", "0.0.0.0:9001", "--dashboard-token", "s3cret", ), 0);
+    assert_int_equal(READ("--dashboard-listen", "0.0.0.0:9001", "--dashboard-token", "s3cret-token", ), 0);
     const char *const loopback[] = {"127.0.0.1:0", "127.9.9.9:0", "[::1]:0", "[::ffff:127.0.0.1]:0"};
     for (size_t i = 0; i < HP_COUNT(loopback); i++)
         assert_int_equal(READ("--dashboard-listen", (char *)(uintptr_t)loopback[i], ), 0);
+}
+
+static void a_token_is_long_enough_and_may_stand_in_a_file(void **state)
+{
+    (void)state;
+    char path[] = "/tmp/hostpair-token-XXXXXX", option[64];
+    int fd = mkstemp(path); /* mode 0600 */
+    assert_true(fd >= 0);
+    snprintf(option, sizeof option, "--dashboard-token-file=%s", path);
+    REFUSED("--dashboard-token", "--dashboard-token", "1234567", );
+    REFUSED("--dashboard-token-file", option, ); /* empty */
+    assert_int_equal(write(fd, "short\n", 6), 6);
+    REFUSED("has at least 8 characters", option, );
+    assert_int_equal(pwrite(fd, "from-the-file \r\n", 16, 0), 16);
+    assert_int_equal(READ(option, "--dashboard-listen", "0.0.0.0:9001", ), 0);
+    assert_string_equal(options.dashboard_token, "from-the-file");
+    assert_false(options.token_file_open);
+    assert_int_equal(fchmod(fd, 0640), 0);
+    assert_int_equal(READ(option, ), 0);
+    assert_true(options.token_file_open);
+    assert_int_equal(READ(option, "--dashboard-token", "12345678", ), 0); /* the last one counts */
+    assert_string_equal(options.dashboard_token, "12345678");
+    setenv("HOSTPAIR_DASHBOARD_TOKEN_FILE", path, 1);
+    assert_int_equal(READ(), 0);
+    assert_string_equal(options.dashboard_token, "from-the-file");
+    unsetenv("HOSTPAIR_DASHBOARD_TOKEN_FILE");
+    for (int i = 0; i < 100; i++)
+        assert_int_equal(write(fd, "0123456789abcdef", 16), 16);
+    REFUSED("too long", option, );
+    unlink(path);
+    REFUSED("--dashboard-token-file", option, );
+    close(fd);
 }
 
 static void the_database_never_lies_in_the_shared_folder(void **state)
@@ -425,6 +458,7 @@ int main(void)
         TEST(a_command_takes_the_options_that_find_hostpair),
         TEST(a_bad_variable_is_named_with_its_option),
         TEST(listening_beyond_loopback_needs_a_token),
+        TEST(a_token_is_long_enough_and_may_stand_in_a_file),
         TEST(the_database_never_lies_in_the_shared_folder),
         TEST(help_and_version_need_nothing_else_to_be_right),
         TEST(addresses_are_read_in_every_form),
