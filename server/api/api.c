@@ -1,5 +1,6 @@
 #include "api/api.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -62,6 +63,24 @@ static bool is_api_path(const char *path)
     return strncmp(path, "/api/", 5) == 0 || strcmp(path, "/api") == 0 || strcmp(path, "/metrics") == 0;
 }
 
+static void set_cookie(hp_api_t *api, hp_http_request_t *request)
+{
+    char cookie[HP_GUARD_COOKIE_SIZE];
+    hp_http_set_header(request, "Set-Cookie", hp_guard_set_cookie(&api->guard, hp_clock_wall_ms(), cookie));
+}
+
+static void add_refusal_fields(hp_api_t *api, hp_http_request_t *request, int code)
+{
+    char seconds[16];
+    if (code == HP_E_UNAUTHORIZED)
+        hp_http_set_header(request, "WWW-Authenticate", "Bearer");
+    if (code != HP_E_TOO_MANY)
+        return;
+    snprintf(seconds, sizeof seconds, "%u",
+             hp_guesses_wait(&api->guard.guesses, hp_http_client(request, NULL), hp_clock_ms()));
+    hp_http_set_header(request, "Retry-After", seconds);
+}
+
 static int check_caller(hp_api_t *api, hp_http_request_t *request, bool open, hp_err_t *err)
 {
     hp_guard_request_t fields = {
@@ -71,11 +90,15 @@ static int check_caller(hp_api_t *api, hp_http_request_t *request, bool open, hp
         .fetch_site = hp_http_header(request, "Sec-Fetch-Site"),
         .authorization = hp_http_header(request, "Authorization"),
         .cookie = hp_http_header(request, "Cookie"),
+        .client = hp_http_client(request, NULL),
+        .wall_ms = hp_clock_wall_ms(),
+        .now_ms = hp_clock_ms(),
         .open = open,
     };
     int rc = hp_guard_check(&api->guard, &fields, err);
-    if (rc == HP_E_UNAUTHORIZED)
-        hp_http_set_header(request, "WWW-Authenticate", "Bearer");
+    if (rc == 0 && hp_guard_cookie_is_old(&api->guard, &fields))
+        set_cookie(api, request);
+    add_refusal_fields(api, request, rc);
     return rc;
 }
 
@@ -114,19 +137,19 @@ void hp_api_post_session(hp_api_t *api, hp_http_request_t *request, const char *
     hp_err_t err = {0};
     json_t *body = NULL;
     const char *token = NULL;
-    char cookie[HP_GUARD_COOKIE_SIZE];
     int rc = hp_json_read_body(request, known, &body, &err);
     if (rc == 0)
         rc = hp_json_get_text(body, "token", &token, &err);
     if (rc == 0 && token == NULL)
         rc = hp_err_set(&err, HP_E_INVALID, "token: is missing");
-    if (rc == 0 && !hp_guard_token_matches(&api->guard, token))
-        rc = hp_err_set(&err, HP_E_UNAUTHORIZED, "that is not the token that hostpair was started with");
+    if (rc == 0)
+        rc = hp_guard_try_token(&api->guard, hp_http_client(request, NULL), hp_clock_ms(), token, &err);
     if (rc == 0) {
         if (api->guard.has_token)
-            hp_http_set_header(request, "Set-Cookie", hp_guard_set_cookie(&api->guard, cookie));
+            set_cookie(api, request);
         hp_http_reply_empty(request, 204);
     } else {
+        add_refusal_fields(api, request, rc);
         hp_http_reply_problem(request, rc, &err);
     }
     json_decref(body);

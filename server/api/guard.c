@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
+#include <openssl/hmac.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +12,8 @@
 #include "base/mem.h"
 #include "base/path.h"
 
-#define COOKIE_SECONDS (365 * 24 * 3600)
+#define DAY_S    ((int64_t)24 * 3600)
+#define COOKIE_S (HP_GUARD_COOKIE_DAYS * DAY_S)
 
 static void digest(const char *text, uint8_t out[32])
 {
@@ -26,28 +28,11 @@ void hp_guard_init(hp_guard_t *self, const char *listen, uint16_t port, const hp
     snprintf(self->cookie_name, sizeof self->cookie_name, "hostpair_%u", port);
     if (token == NULL)
         return;
-    /* The cookie goes to every port of this machine, so it does not hold the token itself. */
-    uint8_t cookie[32];
     char *text = hp_sprintf("hostpair dashboard cookie: %s", token);
     digest(token, self->token_digest);
-    digest(text, cookie);
-    hp_hex_encode(cookie, sizeof cookie, self->cookie_value);
+    digest(text, self->cookie_key);
     OPENSSL_cleanse(text, strlen(text));
     free(text);
-}
-
-bool hp_guard_token_matches(const hp_guard_t *self, const char *token)
-{
-    uint8_t given[32];
-    digest(token, given);
-    return !self->has_token || CRYPTO_memcmp(given, self->token_digest, sizeof given) == 0;
-}
-
-char *hp_guard_set_cookie(const hp_guard_t *self, char out[HP_GUARD_COOKIE_SIZE])
-{
-    snprintf(out, HP_GUARD_COOKIE_SIZE, "%s=%s; Path=/; Max-Age=%d; HttpOnly; SameSite=Strict",
-             self->cookie_name, self->cookie_value, COOKIE_SECONDS);
-    return out;
 }
 
 /* ---- Host ---- */
@@ -153,41 +138,136 @@ static int check_origin(const hp_guard_t *self, const hp_guard_request_t *reques
     return 0;
 }
 
-/* ---- token ---- */
+/* ---- token and cookie ---- */
 
-static bool bearer_matches(const hp_guard_t *self, const char *field)
+static int refuse_for_now(unsigned seconds, hp_err_t *err)
 {
-    if (field == NULL || strncasecmp(field, "Bearer ", 7) != 0)
-        return false;
-    const char *token = field + 7;
-    return hp_guard_token_matches(self, token + strspn(token, " "));
+    return hp_err_set(err, HP_E_TOO_MANY, "too many wrong tokens came; try again in %u seconds", seconds);
 }
 
-static bool cookie_matches(const hp_guard_t *self, const char *field)
+int hp_guard_try_token(hp_guard_t *self, const char *client, uint64_t now_ms, const char *token,
+                       hp_err_t *err)
 {
-    size_t name = strlen(self->cookie_name), value = strlen(self->cookie_value);
+    uint8_t given[32];
+    if (!self->has_token)
+        return 0;
+    unsigned seconds = hp_guesses_wait(&self->guesses, client, now_ms);
+    if (seconds > 0)
+        return refuse_for_now(seconds, err);
+    digest(token, given);
+    if (CRYPTO_memcmp(given, self->token_digest, sizeof given) == 0)
+        return 0;
+    hp_guesses_add(&self->guesses, client, given, now_ms);
+    return hp_err_set(err, HP_E_UNAUTHORIZED, "that is not the token that hostpair was started with");
+}
+
+#define VALUE_SIZE 128 /* of a cookie: the second it expires, in hexadecimal, a full stop, 64 hex digits */
+
+static void make_value(const hp_guard_t *self, int64_t expires_s, char out[VALUE_SIZE])
+{
+    uint8_t mac[32];
+    char hex[65], text[32];
+    int length = snprintf(text, sizeof text, "%llx", (unsigned long long)expires_s);
+    if (HMAC(EVP_sha256(), self->cookie_key, sizeof self->cookie_key, (const uint8_t *)text, (size_t)length,
+             mac, NULL) == NULL)
+        abort(); /* a libcrypto without SHA-256 */
+    hp_hex_encode(mac, sizeof mac, hex);
+    snprintf(out, VALUE_SIZE, "%s.%s", text, hex);
+}
+
+char *hp_guard_set_cookie(const hp_guard_t *self, int64_t wall_ms, char out[HP_GUARD_COOKIE_SIZE])
+{
+    char value[VALUE_SIZE];
+    make_value(self, wall_ms / 1000 + COOKIE_S, value);
+    snprintf(out, HP_GUARD_COOKIE_SIZE, "%s=%s; Path=/; Max-Age=%lld; HttpOnly; SameSite=Strict",
+             self->cookie_name, value, (long long)COOKIE_S);
+    return out;
+}
+
+/* The seconds that a cookie's value is still good for; 0 and below: it has expired. False when it is not one
+ * that was made here. */
+static bool read_value(const hp_guard_t *self, const char *value, size_t length, int64_t wall_ms,
+                       int64_t *left_s)
+{
+    char given[VALUE_SIZE], made[VALUE_SIZE];
+    if (length >= sizeof given)
+        return false;
+    memcpy(given, value, length);
+    given[length] = '\0';
+    int64_t expires_s = (int64_t)strtoull(given, NULL, 16);
+    make_value(self, expires_s, made);
+    if (strlen(made) != length || CRYPTO_memcmp(made, given, length) != 0)
+        return false;
+    *left_s = expires_s - wall_ms / 1000;
+    return true;
+}
+
+/* The best of the cookies of our name. wrong: gets the digest of one that was not made here. */
+typedef struct {
+    int64_t left_s; /* 0: none is good */
+    bool any_wrong;
+    uint8_t wrong[32];
+} cookie_t;
+
+static cookie_t read_cookie(const hp_guard_t *self, const char *field, int64_t wall_ms)
+{
+    size_t name = strlen(self->cookie_name);
+    cookie_t cookie = {0};
     for (const char *p = field; p != NULL && *p != '\0';) {
         p += strspn(p, " ;,"); /* several Cookie fields arrive joined by a comma */
         size_t length = strcspn(p, ";,");
+        const char *next = p + length;
         while (length > 0 && p[length - 1] == ' ')
             length--;
-        if (length == name + 1 + value && strncmp(p, self->cookie_name, name) == 0 && p[name] == '=' &&
-            CRYPTO_memcmp(p + name + 1, self->cookie_value, value) == 0)
-            return true;
-        p += strcspn(p, ";,");
+        if (length > name && strncmp(p, self->cookie_name, name) == 0 && p[name] == '=') {
+            int64_t left_s = 0;
+            const char *value = p + name + 1;
+            if (read_value(self, value, length - name - 1, wall_ms, &left_s)) {
+                cookie.left_s = HP_MAX(cookie.left_s, left_s);
+            } else {
+                char *text = hp_strndup(value, length - name - 1);
+                digest(text, cookie.wrong);
+                free(text);
+                cookie.any_wrong = true;
+            }
+        }
+        p = next;
     }
-    return false;
+    return cookie;
 }
 
-int hp_guard_check(const hp_guard_t *self, const hp_guard_request_t *request, hp_err_t *err)
+bool hp_guard_cookie_is_old(const hp_guard_t *self, const hp_guard_request_t *request)
+{
+    if (!self->has_token)
+        return false;
+    cookie_t cookie = read_cookie(self, request->cookie, request->wall_ms);
+    return cookie.left_s > 0 && cookie.left_s < COOKIE_S - DAY_S;
+}
+
+static int check_token(hp_guard_t *self, const hp_guard_request_t *request, hp_err_t *err)
+{
+    cookie_t cookie = read_cookie(self, request->cookie, request->wall_ms);
+    if (cookie.left_s > 0)
+        return 0;
+    if (request->authorization != NULL && strncasecmp(request->authorization, "Bearer ", 7) == 0) {
+        const char *token = request->authorization + 7;
+        return hp_guard_try_token(self, request->client, request->now_ms, token + strspn(token, " "), err);
+    }
+    unsigned seconds =
+        cookie.any_wrong ? hp_guesses_wait(&self->guesses, request->client, request->now_ms) : 0;
+    if (seconds > 0)
+        return refuse_for_now(seconds, err);
+    if (cookie.any_wrong)
+        hp_guesses_add(&self->guesses, request->client, cookie.wrong, request->now_ms);
+    return hp_err_set(err, HP_E_UNAUTHORIZED, "this dashboard asks for its token");
+}
+
+int hp_guard_check(hp_guard_t *self, const hp_guard_request_t *request, hp_err_t *err)
 {
     int rc = check_host(self, request->host, err);
     if (rc == 0 && changes(request->method))
         rc = check_origin(self, request, err);
-    if (rc != 0)
+    if (rc != 0 || !self->has_token || request->open)
         return rc;
-    if (!self->has_token || request->open || bearer_matches(self, request->authorization) ||
-        cookie_matches(self, request->cookie))
-        return 0;
-    return hp_err_set(err, HP_E_UNAUTHORIZED, "this dashboard asks for its token");
+    return check_token(self, request, err);
 }

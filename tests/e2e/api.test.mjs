@@ -3,7 +3,7 @@
 
 import assert from "node:assert/strict";
 import { readFileSync, statSync, writeFileSync } from "node:fs";
-import { rm } from "node:fs/promises";
+import { chmod, rm, writeFile } from "node:fs/promises";
 import net from "node:net";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
@@ -1221,6 +1221,46 @@ describe("the guard", () => {
         assert.doesNotMatch(cookie, /s3cret-token/);
         assert.equal((await call({ cookie: cookie.split(";")[0] })).status, 200);
         assertProblem(await request(h.apiUrl("/session"), { json: { token: "wrong" } }), 401);
+    });
+
+    test("who guesses tokens is refused and logged; who has signed in is not concerned", async (t) => {
+        const h = await startHostpair({ t, args: ["--dashboard-token", "s3cret-token"] });
+        const session = await request(h.apiUrl("/session"), { json: { token: "s3cret-token" } });
+        const cookie = String(session.headers["set-cookie"]).split(";")[0];
+        const bearer = (/** @type {string} */ token) =>
+            request(h.apiUrl("/status"), { headers: { authorization: `Bearer ${token}` } });
+        let taken = 0;
+        for (let i = 0; i < 50; i++) {
+            const reply = await (i % 2
+                ? bearer(`guess-${i}`)
+                : request(h.apiUrl("/session"), { json: { token: `guess-${i}` } }));
+            if (reply.status === 401) taken++;
+            else {
+                assertProblem(reply, 429);
+                assert.match(String(reply.headers["retry-after"]), /^[1-9]\d?$/);
+            }
+        }
+        assert.equal(taken, 10);
+        assertProblem(await bearer("s3cret-token"), 429);
+        assert.equal((await request(h.apiUrl("/status"), { headers: { cookie } })).status, 200);
+        const told = h.stderr().split("\n").filter((line) => line.includes("wrong token"));
+        assert.equal(told.length, 2, told.join("\n"));
+        assert.match(told[0], /from 127\.0\.0\.1/);
+        assert.match(told[1], /10 wrong tokens came from 127\.0\.0\.1; it is refused/);
+    });
+
+    test("a token may stand in a file, which others should not be able to read", async (t) => {
+        const path = join(tempDir(t), "token");
+        await writeFile(path, "s3cret-token\n", { mode: 0o644 });
+        const open = await startHostpair({ t, args: ["--dashboard-token-file", path] });
+        assert.match(open.stderr(), /--dashboard-token-file: users other than its owner may open .*chmod 600/);
+        await open.stop();
+        await chmod(path, 0o600);
+        const h = await startHostpair({ t, args: [], env: { HOSTPAIR_DASHBOARD_TOKEN_FILE: path } });
+        assert.doesNotMatch(h.stderr(), /token/);
+        assertProblem(await request(h.apiUrl("/status"), {}), 401);
+        const headers = { authorization: "Bearer s3cret-token" };
+        assert.equal((await request(h.apiUrl("/status"), { headers })).status, 200);
     });
 
     test("without a token it does not start beyond loopback", async () => {
