@@ -27,6 +27,8 @@ add_custom_command(
   VERBATIM)
 
 file(GLOB_RECURSE web_sources CONFIGURE_DEPENDS ${HP_WEB_SOURCE}/src/*)
+# Made by `npm run types` for the type checker; the bundle has no types in it.
+list(REMOVE_ITEM web_sources ${HP_WEB_SOURCE}/src/types.ts)
 add_custom_command(
   OUTPUT ${HP_WEB_BUILD}/assets.c
   COMMAND ${CMAKE_COMMAND} -E copy ${HP_WEB_SOURCE}/build.mjs ${HP_WEB_BUILD}

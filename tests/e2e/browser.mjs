@@ -10,6 +10,7 @@ import { createRequire } from "node:module";
 import { join } from "node:path";
 import { chromium as engine } from "playwright-core";
 import { checkout } from "./harness.mjs";
+import { checkReply, isDescribed } from "./schema.mjs";
 
 const require = createRequire(import.meta.url);
 const PLACES = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
@@ -98,6 +99,24 @@ export async function openDashboard(t, host, hash = "#/hosts", options = {}) {
         if (request && /net::ERR_/.test(message.text()) && /\/api\/v1\/events$/.test(url)) return;
         if (request && (expected?.test(url) || (PROBES.test(url) && /404/.test(message.text())))) return;
         errors.push(`${message.type()}: ${message.text()} (${url})`);
+    });
+    // What the page is told, by the server or by the test in its place, is held against openapi.yaml.
+    page.on("response", async (response) => {
+        const url = response.url();
+        const type = response.headers()["content-type"] ?? "";
+        if (!isDescribed(url) || !/[/+]json/.test(type)) return;
+        // The body is gone when the page went on to another address.
+        const text = await response.text().catch(() => "");
+        if (text === "") return;
+        try {
+            checkReply(response.request().method(), url, {
+                status: response.status(),
+                headers: response.headers(),
+                json: JSON.parse(text),
+            });
+        } catch (error) {
+            errors.push(String(error));
+        }
     });
     t.after(async () => {
         if (process.env.HP_E2E_SCREENSHOTS) {

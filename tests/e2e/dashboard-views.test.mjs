@@ -432,7 +432,13 @@ describe("dashboard views", { skip }, () => {
                     return route.fulfill({
                         status: 422,
                         contentType: "application/problem+json",
-                        body: JSON.stringify({ title: "invalid", status: 422, detail, code: "invalid" }),
+                        body: JSON.stringify({
+                            type: "about:blank",
+                            title: "invalid",
+                            status: 422,
+                            detail,
+                            code: "invalid",
+                        }),
                     });
                 }),
         });

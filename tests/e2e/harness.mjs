@@ -24,6 +24,7 @@ import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Worker } from "node:worker_threads";
+import { checkEvent, checkReply, isDescribed } from "./schema.mjs";
 
 export const MiB = 1024 * 1024;
 export const checkout = resolve(dirname(fileURLToPath(import.meta.url)), "../..");
@@ -155,6 +156,9 @@ let limit;
 // The slowest file takes a minute and a half on a machine of its own, and five minutes on one with four times as much to do.
 limitFile(15);
 
+/** Ports of the dashboards that were started here: their answers are held against openapi.yaml. @type {Set<string>} */
+const dashboards = new Set();
+
 /**
  * One HTTP request on a connection of its own. Headers such as Host are sent as given.
  * @param {string} url
@@ -192,13 +196,21 @@ export function request(url, { method, headers = {}, body, json, timeout = 60_00
                             return;
                         }
                     }
-                    done({
+                    const reply = {
                         status: res.statusCode ?? 0,
                         headers: res.headers,
                         body: whole,
                         text,
                         json: parsed,
-                    });
+                    };
+                    try {
+                        if (dashboards.has(new URL(url).port) && isDescribed(url))
+                            checkReply(req.method, url, reply);
+                    } catch (error) {
+                        fail(error);
+                        return;
+                    }
+                    done(reply);
                 });
             },
         );
@@ -402,6 +414,7 @@ export async function startHostpair(options = {}) {
         );
         self.peerPort = ports.peer;
         self.dashboardPort = ports.dashboard;
+        dashboards.add(String(ports.dashboard));
         self.peerUrl = `http://127.0.0.1:${ports.peer}`;
         self.dashboardUrl = `http://127.0.0.1:${ports.dashboard}`;
     }
@@ -532,6 +545,14 @@ export async function sse(url, { lastEventId, headers = {} } = {}) {
             event.data = undefined;
         }
         events.push(event);
+        try {
+            checkEvent(event.event, event.data);
+        } catch (error) {
+            // Nobody may be waiting for this event: thrown out here it fails the test that runs.
+            process.nextTick(() => {
+                throw error;
+            });
+        }
     }
 
     return {

@@ -7,18 +7,23 @@ import type {
   Connection,
   Download,
   FilePage,
-  FileQuery,
   Host,
   LogLine,
   Message,
   MessagePage,
   Minute,
   NewDownload,
-  SearchResult,
+  SearchPage,
   Settings,
   Status,
+  SettingsChange,
   Unread,
+  operations,
 } from "./types";
+
+/** What a page of files is asked for with. */
+export type FileQuery = NonNullable<operations["listHostFiles"]["parameters"]["query"]>;
+export type SortKey = NonNullable<FileQuery["sort"]>;
 
 const BASE = "/api/v1";
 
@@ -109,7 +114,7 @@ export const api = {
     get<FilePage>(`${hostPath(host)}/files${query(options)}`, signal),
   refreshFiles: (host: string) => change<void>("POST", `${hostPath(host)}/files/refresh`),
   search: async (q: string, signal?: AbortSignal) =>
-    (await get<{ results: SearchResult[] }>(`/search${query({ q })}`, signal)).results,
+    (await get<SearchPage>(`/search${query({ q })}`, signal)).results,
 
   downloads: async () => (await get<{ downloads: Download[] }>("/downloads")).downloads,
   addDownload: (what: NewDownload) => change<Download>("POST", "/downloads", what),
@@ -165,7 +170,7 @@ export const api = {
   removeMessage: (id: number) => change<void>("DELETE", `/messages/${id}`),
 
   settings: () => get<Settings>("/settings"),
-  changeSettings: (fields: Partial<Settings>) => change<Settings>("PATCH", "/settings", fields),
+  changeSettings: (fields: SettingsChange) => change<Settings>("PATCH", "/settings", fields),
   traffic: async (since: string) => (await get<{ minutes: Minute[] }>(`/traffic${query({ since })}`)).minutes,
   log: async () => (await get<{ lines: LogLine[] }>("/log")).lines,
 

@@ -3,7 +3,8 @@
 
 import { batch, computed, signal } from "@preact/signals";
 import { remember, recall, sentence } from "./ui";
-import type { FileEntry, FilePage, FileQuery, Folder, SortKey } from "../types";
+import type { FileQuery, SortKey } from "../api";
+import type { FileEntry, FilePage, Folder } from "../types";
 
 /** Files in one page. */
 const PAGE = 1000;

@@ -13,9 +13,9 @@ import type {
   Host,
   LogLine,
   Message,
-  ScanState,
+  Scan,
   Settings,
-  ShareState,
+  Share,
   Status,
   Unread,
 } from "../types";
@@ -316,13 +316,13 @@ function apply(event: ServerEvent): void {
       settings.value = event.data as Settings;
       break;
     case "scan":
-      if (status.peek()) status.value = { ...status.peek()!, scan: event.data as ScanState };
+      if (status.peek()) status.value = { ...status.peek()!, scan: event.data as Scan };
       break;
     case "share":
       if (status.peek()) {
         status.value = {
           ...status.peek()!,
-          share: { ...status.peek()!.share, ...(event.data as ShareState) },
+          share: { ...status.peek()!.share, ...(event.data as Share) },
         };
       }
       shareRevision.value++;

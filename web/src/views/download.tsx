@@ -11,7 +11,7 @@ import { DigestFact } from "../parts/digest";
 import { Icon } from "../parts/icons";
 import { downloads, hostName, hosts } from "../state/store";
 import { attempt, copy, go, href, sentence } from "../state/ui";
-import type { Chunks, Download, DownloadSource, Given } from "../types";
+import type { Chunks, Download, Source, Given } from "../types";
 import {
   MainAction,
   StateLabel,
@@ -327,7 +327,7 @@ function GivenSection({ download }: { download: Download }) {
   );
 }
 
-const keyOf = (source: DownloadSource): string => source.host || source.address;
+const keyOf = (source: Source): string => source.host || source.address;
 
 /** The sources in a steady order: those listed now, then those that only the map still names. */
 function sourceKeys(download: Download, chunks: Chunks | null): string[] {
@@ -345,7 +345,7 @@ function SourceRow({
 }: {
   name: string;
   style: number;
-  source: DownloadSource | undefined;
+  source: Source | undefined;
   open: boolean;
 }) {
   const state = source?.state ?? "idle";

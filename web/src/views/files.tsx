@@ -2,7 +2,7 @@
 
 import { useSignal, useSignalEffect } from "@preact/signals";
 import { useEffect, useMemo, useRef } from "preact/hooks";
-import { api } from "../api";
+import { type SortKey, api } from "../api";
 import { ago, bytes, date, dateTime, percent } from "../format";
 import { t } from "../i18n";
 import { Button, Empty, Failed, Loading, Menu, SearchBox } from "../parts/bits";
@@ -11,7 +11,7 @@ import { VirtualList } from "../parts/virtual";
 import { FileList, ROW_HEIGHT } from "../state/filelist";
 import { byRoot, downloads, hosts, messages, missing } from "../state/store";
 import { attempt, dialog, go, href, notify } from "../state/ui";
-import type { Download, FileEntry, Folder, Host, NewDownload, SortKey } from "../types";
+import type { Download, FileEntry, Folder, Host, NewDownload } from "../types";
 import { hostActions, offerOf } from "./hosts";
 
 /** Requests under way at once when many files are asked for. */
@@ -278,7 +278,15 @@ function OnItsWay({ download }: { download: Download }) {
 }
 
 /** What is already here of a remote file, or the button that fetches it. */
-export function FileState({ host, file, full = false }: { host: string; file: FileEntry; full?: boolean }) {
+export function FileState({
+  host,
+  file,
+  full = false,
+}: {
+  host: string;
+  file: Pick<FileEntry, "path" | "name" | "root"> & { local?: FileEntry["local"] };
+  full?: boolean;
+}) {
   const id = ordered.get(`${host}\n${file.path}`);
   const download =
     (id !== undefined ? downloads.get(id) : undefined) ??

@@ -444,11 +444,7 @@ function OfferCard({ message, offer }: { message: Message; offer: Offer }) {
         <span class="muted small">{bytes(offer.size)}</span>
       </span>
       {message.incoming && (
-        <FileState
-          host={message.from}
-          file={{ path: offer.path, name, size: offer.size, mtime: null, type: null, root: offer.root }}
-          full
-        />
+        <FileState host={message.from} file={{ path: offer.path, name, root: offer.root }} full />
       )}
     </div>
   );

@@ -75,17 +75,7 @@ function Result({ result }: { result: SearchResult }) {
         </span>
       </div>
       {best && (
-        <FileState
-          host={best.host}
-          file={{
-            path: best.path,
-            name: result.name,
-            size: result.size,
-            mtime: null,
-            type: null,
-            root: result.root,
-          }}
-        />
+        <FileState host={best.host} file={{ path: best.path, name: result.name, root: result.root }} />
       )}
     </li>
   );
