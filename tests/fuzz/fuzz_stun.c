@@ -1,4 +1,4 @@
-// libs: tunnel path pool os base
+// libs: tunnel identity path pool os base
 /* A datagram on the socket that STUN and QUIC share: what is STUN is read without a stray byte, its answer is
  * STUN again, and it is never much longer than the question. */
 #include <stdlib.h>

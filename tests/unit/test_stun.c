@@ -1,4 +1,4 @@
-// libs: tunnel path pool os base
+// libs: tunnel identity path pool os base
 /* STUN messages against the examples of RFC 5769 and RFC 8489, and against what a stranger may send. */
 #include <stdlib.h>
 #include <string.h>
