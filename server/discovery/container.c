@@ -3,31 +3,21 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <ifaddrs.h>
-#include <linux/ethtool.h>
-#include <linux/sockios.h>
 #include <net/if.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#include "os/interfaces.h"
 
 static bool in_container(void)
 {
     const char *named = getenv("container"); /* systemd's convention; podman and LXC set it, too */
     return (named != NULL && named[0] != '\0') || access("/.dockerenv", F_OK) == 0 ||
            access("/run/.containerenv", F_OK) == 0;
-}
-
-static bool is_veth(int fd, const char *name)
-{
-    struct ethtool_drvinfo info = {.cmd = ETHTOOL_GDRVINFO};
-    struct ifreq request = {0};
-    snprintf(request.ifr_name, sizeof request.ifr_name, "%s", name);
-    request.ifr_data = (char *)&info;
-    return ioctl(fd, SIOCETHTOOL, &request) == 0 && strcmp(info.driver, "veth") == 0;
 }
 
 /* RFC 1918, RFC 6598 and link-local. */
@@ -44,7 +34,7 @@ static bool is_private_v6(const struct in6_addr *address)
 }
 
 /* Whether all that is up is of the hidden kind; the first IPv4 address goes to address. */
-static bool all_hidden(const struct ifaddrs *all, int fd, char address[64])
+static bool all_hidden(const struct ifaddrs *all, char address[64])
 {
     address[0] = '\0';
     for (const struct ifaddrs *entry = all; entry != NULL; entry = entry->ifa_next) {
@@ -52,7 +42,7 @@ static bool all_hidden(const struct ifaddrs *all, int fd, char address[64])
         if ((entry->ifa_flags & IFF_LOOPBACK) != 0 || (entry->ifa_flags & IFF_UP) == 0 ||
             (family != AF_INET && family != AF_INET6))
             continue;
-        if (!is_veth(fd, entry->ifa_name))
+        if (!hp_interface_is_virtual_cable(entry->ifa_name))
             return false;
         if (family == AF_INET6) {
             if (!is_private_v6(&((const struct sockaddr_in6 *)(const void *)entry->ifa_addr)->sin6_addr))
@@ -73,10 +63,7 @@ bool hp_container_hides(char address[64])
     struct ifaddrs *all = NULL;
     if (!in_container() || getifaddrs(&all) != 0)
         return false;
-    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    bool hidden = fd >= 0 && all_hidden(all, fd, address);
-    if (fd >= 0)
-        close(fd);
+    bool hidden = all_hidden(all, address);
     freeifaddrs(all);
     return hidden;
 }

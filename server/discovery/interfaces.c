@@ -2,8 +2,6 @@
 
 #include <errno.h>
 #include <ifaddrs.h>
-#include <linux/netlink.h>
-#include <linux/rtnetlink.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +10,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "os/interfaces.h"
 
 #define SETTLE_MS 200  /* an interface that comes up changes several times */
 #define AGAIN_MS  5000 /* after the list could not be read */
@@ -95,38 +94,21 @@ static void on_settled(uv_timer_t *timer)
 static void on_message(uv_poll_t *poll, int status, int events)
 {
     hp_interfaces_t *self = poll->data;
-    char buffer[16384];
     (void)events;
     /* What changed does not matter: the whole list is read again. A lost message (ENOBUFS) is a change, too;
      * libuv takes it for an error of the socket, after which it looks no more. */
-    while (recv(self->fd, buffer, sizeof buffer, MSG_DONTWAIT) > 0)
-        continue;
+    hp_interface_changes_read(self->fd);
     if (status != 0)
         uv_poll_start(poll, UV_READABLE, on_message);
     if (!uv_is_active((uv_handle_t *)&self->timer))
         uv_timer_start(&self->timer, on_settled, SETTLE_MS, 0);
 }
 
-static int open_socket(void)
-{
-    int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
-    struct sockaddr_nl address = {.nl_family = AF_NETLINK,
-                                  .nl_groups = RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR};
-    if (fd < 0)
-        return -errno;
-    if (bind(fd, (struct sockaddr *)&address, sizeof address) != 0) {
-        int rc = -errno;
-        close(fd);
-        return rc;
-    }
-    return fd;
-}
-
 int hp_interfaces_create(hp_interfaces_t **out, uv_loop_t *loop, void (*changed)(void *arg), void *arg,
                          hp_err_t *err)
 {
     *out = NULL;
-    int fd = open_socket();
+    int fd = hp_interface_changes_open();
     if (fd < 0)
         return hp_err_set(err, fd, "the network interfaces cannot be watched: %s", hp_err_sentence(fd));
     hp_interfaces_t *self = hp_alloc(sizeof *self);

@@ -17,11 +17,11 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/sendfile.h>
 #include <unistd.h>
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "os/disk.h"
 #include "os/pages.h"
 
 #define ZERO_COPY_MIN ((size_t)64 * 1024)       /* bytes; less goes by hand */
@@ -199,9 +199,7 @@ static step_t send_zero_copy(sender_t *self)
             hp_turns_wait(self->request);
             return STEP_WAITS;
         }
-        off_t offset = (off_t)self->at;
-        ssize_t n = sendfile(socket_fd, self->fd, &offset, want);
-        int error = errno;
+        ssize_t n = hp_pages_send(socket_fd, self->fd, self->at, want);
         hp_limit_give_back(self->listener, n > 0 ? want - (size_t)n : want);
         if (n > 0) {
             hp_connection_sent(self->request->connection, (size_t)n);
@@ -213,13 +211,13 @@ static step_t send_zero_copy(sender_t *self)
                 return STEP_AGAIN;
         } else if (n == 0) {
             return STEP_BROKEN;
-        } else if (error == EAGAIN) {
+        } else if (n == -EAGAIN) {
             return STEP_BY_HAND;
-        } else if (error == EINVAL || error == ENOSYS) {
+        } else if (n == -EOPNOTSUPP) {
             self->no_sendfile = true;
             return STEP_BY_HAND;
-        } else if (error != EINTR) {
-            self->failed = -error;
+        } else if (n != -EINTR) {
+            self->failed = (int)n;
             return STEP_BROKEN;
         }
     }
@@ -271,25 +269,10 @@ static step_t fill_hand(sender_t *self, size_t max)
     return STEP_BY_HAND;
 }
 
-static bool unchanged(const sender_t *self)
-{
-    struct statx now;
-    if (self->growing)
-        return true;
-    if (statx(self->fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_SIZE | STATX_MTIME | STATX_CTIME,
-              &now) != 0)
-        return false;
-    return now.stx_size == (uint64_t)self->stat.st_size &&
-           now.stx_mtime.tv_sec == self->stat.st_mtim.tv_sec &&
-           now.stx_mtime.tv_nsec == (uint32_t)self->stat.st_mtim.tv_nsec &&
-           now.stx_ctime.tv_sec == self->stat.st_ctim.tv_sec &&
-           now.stx_ctime.tv_nsec == (uint32_t)self->stat.st_ctim.tv_nsec;
-}
-
 static void send_hand(sender_t *self)
 {
     bool last = self->piece == self->plan.count;
-    if (last && !unchanged(self)) {
+    if (last && !self->growing && !hp_disk_is_unchanged(self->fd, &self->stat)) {
         cut(self, "the file has changed");
         return;
     }

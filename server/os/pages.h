@@ -24,6 +24,11 @@ uint64_t hp_pages_cached(int fd, uint64_t first, uint64_t end);
  * negative errno. Never waits. */
 ssize_t hp_pages_read(int fd, hp_pages_kind_t kind, void *data, size_t length, uint64_t offset);
 
+/* Sends from the page cache to a socket that does not block, without copying: bytes, 0 at the end of the
+ * file, -EAGAIN when the socket is full, -EOPNOTSUPP where that cannot be done with this file, or another
+ * negative errno. May wait for the disk where bytes are not cached. */
+ssize_t hp_pages_send(int socket, int fd, uint64_t offset, size_t length);
+
 /* Brings [first, end) into the page cache, and has the disk begin with the bytes ahead of it. Waits: for the
  * pool. 0 or a negative errno. */
 int hp_pages_warm(int fd, uint64_t first, uint64_t end, uint64_t ahead);

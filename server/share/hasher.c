@@ -1,36 +1,26 @@
 #include "share/hasher.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
-#include <sys/syscall.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "os/disk.h"
+#include "os/thread.h"
 #include "share/merkle.h"
 
 #define READ_SIZE 1048576  /* read and hashed in one go; fits a core's cache */
 #define PIECE     16777216 /* of a large file, before smaller ones get their turn */
 #define OPEN_MAX  4        /* files that may stand back at a time */
 
-#ifndef RWF_DONTCACHE
-#define RWF_DONTCACHE 0x00000080 /* Linux 6.14: what was not in the page cache before is not kept there */
-#endif
-
-/* linux/ioprio.h is not everywhere: class 3 is "idle", for one thread. */
-#define IOPRIO_WHO_THREAD 1
-#define IOPRIO_IDLE       (3 << 13)
-
 /* A file that is being hashed. */
 typedef struct work {
     hp_shared_row_t row;
     int fd;
-    int flags; /* of preadv2 */
+    bool passing; /* it is read past the page cache */
     hp_merkle_t tree;
     uint64_t began;
 } work_t;
@@ -141,16 +131,10 @@ static ssize_t read_some(hp_hasher_t *self, work_t *work)
 {
     size_t done = 0;
     while (done < READ_SIZE) {
-        struct iovec part = {.iov_base = self->buffer + done, .iov_len = READ_SIZE - done};
-        ssize_t n = preadv2(work->fd, &part, 1, (off_t)(work->tree.added + done), work->flags);
-        if (n < 0 && work->flags != 0 && (errno == EOPNOTSUPP || errno == EINVAL || errno == ENOSYS)) {
-            work->flags = 0; /* this kernel or file system does not know how */
-            continue;
-        }
-        if (n < 0 && errno == EINTR)
-            continue;
+        ssize_t n = hp_disk_read_passing(work->fd, self->buffer + done, READ_SIZE - done,
+                                         work->tree.added + done, &work->passing);
         if (n < 0)
-            return -errno;
+            return n;
         if (n == 0)
             break;
         done += (size_t)n;
@@ -211,27 +195,19 @@ static work_t *take(hp_hasher_t *self)
     work->row = *first;
     work->fd = -1;
     work->began = hp_clock_ms();
-    work->flags = first->identity.size > PIECE ? RWF_DONTCACHE : 0;
+    work->passing = first->identity.size > PIECE;
     first->path = NULL;
     self->next++;
     self->open[self->open_count++] = work;
     return work;
 }
 
-static void lower_priority(void)
-{
-    pid_t thread = (pid_t)syscall(SYS_gettid);
-    /* Where the system forbids either, hashing goes on at the usual priority. */
-    if (setpriority(PRIO_PROCESS, (id_t)thread, 19) != 0 ||
-        syscall(SYS_ioprio_set, IOPRIO_WHO_THREAD, thread, IOPRIO_IDLE) != 0)
-        hp_log(HP_LOG_DEBUG, "share: hashing runs at the usual priority");
-}
-
 static void run(void *arg)
 {
     hp_hasher_t *self = arg;
-    pthread_setname_np(pthread_self(), "hostpair-hasher");
-    lower_priority();
+    hp_thread_set_name("hostpair-hasher");
+    if (!hp_thread_set_idle())
+        hp_log(HP_LOG_DEBUG, "share: hashing does not run at the lowest priority");
     self->buffer = hp_alloc(READ_SIZE);
     while (true) {
         uv_mutex_lock(&self->mutex);

@@ -10,6 +10,7 @@
 
 #include "base/file.h"
 #include "os/beneath.h"
+#include "os/disk.h"
 #include "base/mem.h"
 #include "base/path.h"
 
@@ -63,7 +64,7 @@ int hp_place_create(hp_place_t **place, const char *folder, const char *database
     int fd = hp_place_open(self);
     rc = fd < 0 ? fd : 0;
     if (rc == 0) {
-        int top = hp_beneath_open(fd, ".", O_PATH | O_DIRECTORY, 0, HP_BENEATH_LINKS);
+        int top = hp_beneath_look(fd, ".");
         rc = top < 0 ? top : 0;
         if (top >= 0)
             close(top);
@@ -107,8 +108,7 @@ void hp_place_release(hp_place_t *self)
 
 int hp_place_open(const hp_place_t *self)
 {
-    int fd = open(self->folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    return fd >= 0 ? fd : -errno;
+    return hp_beneath_open_top(self->folder);
 }
 
 bool hp_place_is_limit(int error)
@@ -140,23 +140,11 @@ bool hp_place_hides(const hp_place_t *self, const char *path)
     return has_part(path);
 }
 
-/* The path behind a descriptor. 0 or a negative errno. */
-static int path_of(int fd, char out[PATH_MAX + 1])
-{
-    char link[64];
-    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
-    ssize_t n = readlink(link, out, PATH_MAX);
-    if (n < 0)
-        return -errno;
-    out[n] = '\0';
-    return 0;
-}
-
 /* Whether what a link led to may be seen under its own name. */
 static bool target_may_be_seen(const hp_place_t *self, int folder_fd, int fd)
 {
     char outer[PATH_MAX + 1], inner[PATH_MAX + 1];
-    if (path_of(folder_fd, outer) != 0 || path_of(fd, inner) != 0)
+    if (hp_disk_path_of(folder_fd, outer, sizeof outer) != 0 || hp_disk_path_of(fd, inner, sizeof inner) != 0)
         return false;
     const char *below = path_below(outer, inner);
     return below != NULL && below[0] != '\0' && hp_path_check(below, strlen(below), NULL) == 0 &&

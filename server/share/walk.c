@@ -3,14 +3,13 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "os/beneath.h"
+#include "os/disk.h"
 #include "base/mem.h"
 #include "base/path.h"
 #include "base/utf8.h"
@@ -19,8 +18,6 @@
 #define ENTRIES_MAX 20000  /* looked at in one step, listed or not */
 
 #define TROUBLE_MAX 64 /* paths that cannot be looked at; with more the walk is given up */
-
-#define MAGIC_VBOXSF 0x786f4256 /* folders of a VirtualBox host; not in linux/magic.h */
 
 typedef struct level {
     DIR *dir;
@@ -150,29 +147,6 @@ static void note_trouble(hp_walk_t *self, int error)
         self->troubled[self->troubled_count++] = hp_strdup(self->path);
 }
 
-/* Whether changes that other machines or programs make to this file system go without inotify events. */
-static bool is_remote(int fd)
-{
-    struct statfs fs;
-    if (fstatfs(fd, &fs) != 0)
-        return false;
-    switch ((unsigned long)fs.f_type) {
-    case NFS_SUPER_MAGIC:
-    case SMB_SUPER_MAGIC:
-    case SMB2_SUPER_MAGIC:
-    case CIFS_SUPER_MAGIC:
-    case CODA_SUPER_MAGIC:
-    case AFS_SUPER_MAGIC:
-    case V9FS_MAGIC:
-    case FUSE_SUPER_MAGIC:
-    case CEPH_SUPER_MAGIC:
-    case MAGIC_VBOXSF:
-        return true;
-    default:
-        return false;
-    }
-}
-
 /* ---- folders ---- */
 
 /* Begins to read the folder behind fd, which is taken over; self->path is its path. */
@@ -190,7 +164,7 @@ static void enter(hp_walk_t *self, int fd, size_t path_length)
         return;
     }
     if (self->depth == 0 || st.st_dev != self->levels[self->depth - 1].device)
-        self->report.remote = self->report.remote || is_remote(fd);
+        self->report.remote = self->report.remote || hp_disk_is_remote(fd);
     int rc = self->watch != NULL ? hp_watch_add(self->watch, fd, self->path) : 0;
     if (rc != 0 && self->report.unwatched == 0)
         self->report.unwatched = rc;
@@ -290,7 +264,7 @@ static void look_at(hp_walk_t *self, const char *path)
         return;
     }
     int error = fd;
-    fd = hp_beneath_open(self->folder_fd, path, O_PATH | O_NOFOLLOW, 0, HP_BENEATH_NO_LINKS);
+    fd = hp_beneath_look(self->folder_fd, path);
     struct stat st;
     int rc = fd < 0 ? fd : fstat(fd, &st) == 0 ? 0 : -errno;
     if (fd >= 0)

@@ -5,22 +5,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/inotify.h>
 #include <unistd.h>
 
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/path.h"
+#include "os/folder_watch.h"
 
-#define READ_SIZE   65536 /* bytes of events read in one go */
-#define READS_MAX   4     /* in one turn of the loop; the rest waits for the next */
+#define READS_MAX   4 /* in one turn of the loop; the rest waits for the next */
 #define FIRST_SLOTS 64
-
-/* IN_ATTRIB: a file that may be read from now on, or not any more; it also changes the ctime that hashes
- * depend on. */
-#define EVENTS                                                                                               \
-    (IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_MODIFY | IN_CLOSE_WRITE | IN_ATTRIB |          \
-     IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR | IN_EXCL_UNLINK)
 
 typedef struct slot {
     int wd; /* 0: free; the kernel counts from 1 */
@@ -98,69 +91,58 @@ static void drop(hp_watch_t *self, slot_t *slot)
 
 /* The path of what an event is about, for the caller to free; NULL when its folder is not watched any more.
  */
-static char *path_of(hp_watch_t *self, const struct inotify_event *event, const char *name)
+static char *path_of(hp_watch_t *self, const hp_folder_event_t *event)
 {
     char *path = NULL;
     uv_mutex_lock(&self->mutex);
-    slot_t *slot = self->size > 0 ? slot_of(self->slots, self->size, event->wd) : NULL;
-    if (slot != NULL && slot->wd != 0 && (event->mask & IN_IGNORED) != 0)
+    slot_t *slot = self->size > 0 ? slot_of(self->slots, self->size, event->folder) : NULL;
+    if (slot != NULL && slot->wd != 0 && event->is_end)
         drop(self, slot); /* the kernel has removed the watch: the folder is gone */
-    else if (slot != NULL && slot->wd != 0 && name[0] != '\0')
-        path = slot->path[0] != '\0' ? hp_sprintf("%s/%s", slot->path, name) : hp_strdup(name);
+    else if (slot != NULL && slot->wd != 0 && event->name[0] != '\0')
+        path = slot->path[0] != '\0' ? hp_sprintf("%s/%s", slot->path, event->name) : hp_strdup(event->name);
     else if (slot != NULL && slot->wd != 0)
         path = hp_strdup(slot->path);
     uv_mutex_unlock(&self->mutex);
     return path;
 }
 
-static void handle(hp_watch_t *self, const struct inotify_event *event)
+static void handle(void *arg, const hp_folder_event_t *event)
 {
-    if ((event->mask & IN_Q_OVERFLOW) != 0) {
+    hp_watch_t *self = arg;
+    if (event->lost) {
         self->fn(self->arg, HP_WATCH_MISSED, "", true);
         return;
     }
-    const char *name = event->len > 0 ? event->name : "";
-    if (name[0] != '\0' && hp_path_is_part(name))
+    if (event->name[0] != '\0' && hp_path_is_part(event->name))
         return; /* a download in progress writes all the time */
-    char *path = path_of(self, event, name);
+    char *path = path_of(self, event);
     if (path == NULL)
         return;
-    bool self_event = (event->mask & (IN_DELETE_SELF | IN_MOVE_SELF | IN_UNMOUNT)) != 0;
     if (path[0] == '\0')
         self->fn(self->arg, HP_WATCH_TOP, "", true);
-    else if ((event->mask & IN_UNMOUNT) != 0 || (!self_event && name[0] == '\0'))
+    else if (event->is_unmount || (!event->is_self && event->name[0] == '\0'))
         self->fn(self->arg, HP_WATCH_PATH, path, true);
-    else if (!self_event) /* what happens to a folder itself is told by the one above, too */
-        self->fn(self->arg, HP_WATCH_PATH, path, (event->mask & IN_ISDIR) != 0);
+    else if (!event->is_self) /* what happens to a folder itself is told by the one above, too */
+        self->fn(self->arg, HP_WATCH_PATH, path, event->is_folder);
     free(path);
 }
 
 static void on_readable(uv_poll_t *poll, int status, int events)
 {
     hp_watch_t *self = poll->data;
-    static _Alignas(struct inotify_event) char buffer[READ_SIZE]; /* of the one loop thread */
     (void)events;
-    if (status != 0)
-        return;
-    for (int reads = 0; reads < READS_MAX; reads++) {
-        ssize_t n = read(self->fd, buffer, sizeof buffer);
-        if (n <= 0)
+    for (int reads = 0; status == 0 && reads < READS_MAX; reads++)
+        if (!hp_folder_watch_read(self->fd, handle, self))
             return;
-        for (char *p = buffer; p < buffer + n;) {
-            const struct inotify_event *event = (const struct inotify_event *)(void *)p;
-            p += sizeof *event + event->len;
-            handle(self, event);
-        }
-    }
 }
 
 /* ---- life ---- */
 
 int hp_watch_create(hp_watch_t **watch, uv_loop_t *loop, hp_watch_fn fn, void *arg)
 {
-    int fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+    int fd = hp_folder_watch_open();
     if (fd < 0)
-        return -errno;
+        return fd;
     hp_watch_t *self = hp_alloc(sizeof *self);
     int rc = uv_poll_init(loop, &self->poll, fd);
     if (rc != 0) {
@@ -205,17 +187,13 @@ void hp_watch_destroy(hp_watch_t *self, void (*closed)(void *arg), void *arg)
 
 int hp_watch_add(hp_watch_t *self, int fd, const char *path)
 {
-    /* Through the descriptor, so that it is the very folder that is read afterwards, whatever is renamed
-     * meanwhile. */
-    char link[64];
-    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
     int rc = 0;
     uv_mutex_lock(&self->mutex); /* also against an event of the new watch before it has its path */
-    int wd = self->count < self->limit ? inotify_add_watch(self->fd, link, EVENTS) : -1;
+    int wd = self->count < self->limit ? hp_folder_watch_add(self->fd, fd) : -ENOSPC;
     if (wd > 0)
         put(self, wd, path);
     else
-        rc = self->count < self->limit ? -errno : -ENOSPC;
+        rc = wd;
     uv_mutex_unlock(&self->mutex);
     return rc;
 }
@@ -260,7 +238,7 @@ static void remove_where(hp_watch_t *self,
         if (self->slots[i].wd != 0 && goes(self, &self->slots[i], arg))
             wds[count++] = self->slots[i].wd;
     for (size_t i = 0; i < count; i++) {
-        inotify_rm_watch(self->fd, wds[i]); /* fails only when the kernel was faster */
+        hp_folder_watch_remove(self->fd, wds[i]);
         drop(self, slot_of(self->slots, self->size, wds[i]));
     }
     uv_mutex_unlock(&self->mutex);

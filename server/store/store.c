@@ -19,7 +19,6 @@
 #include "store/store.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -28,6 +27,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "os/thread.h"
 #include "store/lock.h"
 
 #define COMMIT_EARLY_MS 50                /* kept of a lazy write's time for the commit itself */
@@ -295,7 +295,7 @@ static void close_database(hp_store_t *self)
 static void run_thread(void *arg)
 {
     hp_store_t *self = arg;
-    pthread_setname_np(pthread_self(), "hostpair-store");
+    hp_thread_set_name("hostpair-store");
     while (true) {
         job_t *job = next_job(self);
         if (job != NULL && job->kind == HP_STORE_READ)

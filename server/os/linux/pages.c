@@ -55,6 +55,15 @@ ssize_t hp_pages_read(int fd, hp_pages_kind_t kind, void *data, size_t length, u
     return n >= 0 ? n : -errno;
 }
 
+ssize_t hp_pages_send(int socket, int fd, uint64_t offset, size_t length)
+{
+    off_t at = (off_t)offset;
+    ssize_t n = sendfile(socket, fd, &at, length);
+    if (n >= 0)
+        return n;
+    return errno == EINVAL || errno == ENOSYS ? -EOPNOTSUPP : -errno;
+}
+
 /* The pages pass through a pipe inside the kernel, which waits for each, and nothing is copied. */
 static ssize_t pass_by(int null, int fd, uint64_t first, uint64_t end)
 {

@@ -1,0 +1,57 @@
+/* What hostpair asks of the disk beyond POSIX, or in a way that differs between systems: files without a
+ * name, names that replace nothing, room that is reserved, and when bytes are on the disk. All of it blocks:
+ * pool threads. Functions return 0 or a negative errno unless they say otherwise. */
+#ifndef HP_OS_DISK_H
+#define HP_OS_DISK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+
+/* A new file in the folder, for reading and writing, that has no name: gone with its last descriptor unless
+ * hp_disk_link gives it one. The descriptor, or -EOPNOTSUPP where there is no such thing. */
+int hp_disk_open_unnamed(int folder, mode_t mode);
+
+/* Gives a file its first name. -EEXIST when something has it. */
+int hp_disk_link(int fd, int folder, const char *name);
+
+/* Renames within the folder, but never over something: -EEXIST then. Repeated after a crash in the middle it
+ * ends what was begun. */
+int hp_disk_rename_new(int folder, const char *from, const char *to);
+
+/* Makes the file as long as size, with room on the disk for all of it, or sparse where the file system cannot
+ * reserve. After a failure it is as long as before and holds nothing of the disk that it did not hold. */
+int hp_disk_reserve(int fd, uint64_t size);
+
+/* A second descriptor of an open file, for writing past the page cache in blocks; -EOPNOTSUPP on file systems
+ * that are not known to do that well. */
+int hp_disk_open_direct(int fd);
+
+/* Waits until a file's bytes are on the disk; a folder's names; everything of the file system that holds fd.
+ */
+int hp_disk_sync_data(int fd);
+int hp_disk_sync_folder(int fd);
+int hp_disk_sync_all(int fd);
+
+/* Has the disk begin to write the file's bytes, without waiting. A hint. */
+void hp_disk_begin_sync(int fd);
+
+/* Reads without leaving in the page cache what was not there before, where the system can. *passing is true
+ * before the first call, and false afterwards when it cannot. Bytes, 0 at the end, or a negative errno. */
+ssize_t hp_disk_read_passing(int fd, void *data, size_t length, uint64_t offset, bool *passing);
+
+/* Takes these bytes out of the page cache. A hint. */
+void hp_disk_uncache(int fd, uint64_t offset, uint64_t length);
+
+/* Whether size and times are those of `before`. Does not ask the server of a network file system. */
+bool hp_disk_is_unchanged(int fd, const struct stat *before);
+
+/* Whether other machines or programs change this file system without this one hearing of it. */
+bool hp_disk_is_remote(int fd);
+
+/* The absolute path that an open file or folder has now. */
+int hp_disk_path_of(int fd, char *out, size_t size);
+
+#endif

@@ -1,0 +1,177 @@
+#include "os/disk.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/uio.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+
+#ifndef RWF_DONTCACHE
+#define RWF_DONTCACHE 0x00000080 /* Linux 6.14 */
+#endif
+#define MAGIC_VBOXSF 0x786f4256 /* folders of a VirtualBox host; not in linux/magic.h */
+
+#define LINK_SIZE 32
+
+static const char *link_of(int fd, char out[LINK_SIZE])
+{
+    snprintf(out, LINK_SIZE, "/proc/self/fd/%d", fd);
+    return out;
+}
+
+int hp_disk_open_unnamed(int folder, mode_t mode)
+{
+    int fd = openat(folder, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, mode);
+    if (fd >= 0)
+        return fd;
+    /* Kernels that do not know the flag take it for an attempt to write to the folder. */
+    return errno == EISDIR || errno == EINVAL || errno == ENOENT ? -EOPNOTSUPP : -errno;
+}
+
+int hp_disk_link(int fd, int folder, const char *name)
+{
+    char self[LINK_SIZE];
+    return linkat(AT_FDCWD, link_of(fd, self), folder, name, AT_SYMLINK_FOLLOW) == 0 ? 0 : -errno;
+}
+
+int hp_disk_rename_new(int folder, const char *from, const char *to)
+{
+    if (renameat2(folder, from, folder, to, RENAME_NOREPLACE) == 0)
+        return 0;
+    if (errno != EINVAL && errno != ENOSYS)
+        return -errno;
+    /* A file system without RENAME_NOREPLACE: a link does not replace either. The name is this file's already
+     * when a crash came before the old one was taken away. */
+    struct stat old, new;
+    if (linkat(folder, from, folder, to, 0) != 0) {
+        int rc = -errno;
+        if (rc != -EEXIST || fstatat(folder, from, &old, AT_SYMLINK_NOFOLLOW) != 0 ||
+            fstatat(folder, to, &new, AT_SYMLINK_NOFOLLOW) != 0 || old.st_dev != new.st_dev ||
+            old.st_ino != new.st_ino)
+            return rc;
+    }
+    return unlinkat(folder, from, 0) == 0 ? 0 : -errno;
+}
+
+int hp_disk_reserve(int fd, uint64_t size)
+{
+    struct stat before;
+    int rc;
+    if (size == 0)
+        return 0;
+    if (fstat(fd, &before) != 0)
+        return -errno;
+    do
+        rc = fallocate(fd, 0, 0, (off_t)size) == 0 ? 0 : -errno;
+    while (rc == -EINTR);
+    if (rc == -EOPNOTSUPP || rc == -ENOSYS)
+        return ftruncate(fd, (off_t)size) == 0 ? 0 : -errno;
+    if (rc != 0) /* ext4 leaves what it could get: the whole disk, for nobody */
+        (void)!ftruncate(fd, before.st_size);
+    return rc;
+}
+
+int hp_disk_open_direct(int fd)
+{
+    static const long good[] = {EXT4_SUPER_MAGIC, XFS_SUPER_MAGIC, BTRFS_SUPER_MAGIC, F2FS_SUPER_MAGIC};
+    struct statfs fs;
+    char self[LINK_SIZE];
+    if (fstatfs(fd, &fs) != 0)
+        return -errno;
+    for (size_t i = 0; i < HP_COUNT(good); i++)
+        if ((long)fs.f_type == good[i]) {
+            int direct = open(link_of(fd, self), O_WRONLY | O_DIRECT | O_CLOEXEC);
+            return direct >= 0 ? direct : -errno;
+        }
+    return -EOPNOTSUPP;
+}
+
+int hp_disk_sync_data(int fd)
+{
+    return fdatasync(fd) == 0 ? 0 : -errno;
+}
+
+int hp_disk_sync_folder(int fd)
+{
+    /* A file system that cannot sync folders says EINVAL; there is nothing more to be had from it. */
+    return fsync(fd) == 0 || errno == EINVAL ? 0 : -errno;
+}
+
+int hp_disk_sync_all(int fd)
+{
+    return syncfs(fd) == 0 ? 0 : -errno;
+}
+
+void hp_disk_begin_sync(int fd)
+{
+    (void)sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE);
+}
+
+ssize_t hp_disk_read_passing(int fd, void *data, size_t length, uint64_t offset, bool *passing)
+{
+    struct iovec part = {.iov_base = data, .iov_len = length};
+    while (true) {
+        ssize_t n = preadv2(fd, &part, 1, (off_t)offset, *passing ? RWF_DONTCACHE : 0);
+        if (n >= 0)
+            return n;
+        if (*passing && (errno == EOPNOTSUPP || errno == EINVAL || errno == ENOSYS))
+            *passing = false; /* this kernel or file system does not know how */
+        else if (errno != EINTR)
+            return -errno;
+    }
+}
+
+void hp_disk_uncache(int fd, uint64_t offset, uint64_t length)
+{
+    (void)posix_fadvise(fd, (off_t)offset, (off_t)length, POSIX_FADV_DONTNEED);
+}
+
+bool hp_disk_is_unchanged(int fd, const struct stat *before)
+{
+    struct statx now;
+    if (statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_SIZE | STATX_MTIME | STATX_CTIME, &now) != 0)
+        return false;
+    return now.stx_size == (uint64_t)before->st_size && now.stx_mtime.tv_sec == before->st_mtim.tv_sec &&
+           now.stx_mtime.tv_nsec == (uint32_t)before->st_mtim.tv_nsec &&
+           now.stx_ctime.tv_sec == before->st_ctim.tv_sec &&
+           now.stx_ctime.tv_nsec == (uint32_t)before->st_ctim.tv_nsec;
+}
+
+bool hp_disk_is_remote(int fd)
+{
+    struct statfs fs;
+    if (fstatfs(fd, &fs) != 0)
+        return false;
+    switch ((unsigned long)fs.f_type) {
+    case NFS_SUPER_MAGIC:
+    case SMB_SUPER_MAGIC:
+    case SMB2_SUPER_MAGIC:
+    case CIFS_SUPER_MAGIC:
+    case CODA_SUPER_MAGIC:
+    case AFS_SUPER_MAGIC:
+    case V9FS_MAGIC:
+    case FUSE_SUPER_MAGIC:
+    case CEPH_SUPER_MAGIC:
+    case MAGIC_VBOXSF:
+        return true;
+    default:
+        return false;
+    }
+}
+
+int hp_disk_path_of(int fd, char *out, size_t size)
+{
+    char self[LINK_SIZE];
+    ssize_t n = readlink(link_of(fd, self), out, size - 1);
+    if (n < 0)
+        return -errno;
+    if ((size_t)n == size - 1)
+        return -ENAMETOOLONG;
+    out[n] = '\0';
+    return 0;
+}
