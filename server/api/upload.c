@@ -21,11 +21,12 @@
 
 #include "api/internal.h"
 #include "api/remove_tree.h"
-#include "os/beneath.h"
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/range.h"
 #include "base/utf8.h"
+#include "os/beneath.h"
+#include "os/disk.h"
 
 /* Ids in the names of part files: far above those of downloads, which may land in the same folder. */
 #define UPLOAD_ID (INT64_C(1) << 62)
@@ -79,14 +80,9 @@ static int take_name(const upload_t *upload, int parent, const char *part_name)
 {
     if (!upload->is_new)
         return renameat(parent, part_name, parent, upload->name);
-    int rc = renameat2(parent, part_name, parent, upload->name, RENAME_NOREPLACE);
-    if (rc != 0 && (errno == EINVAL || errno == ENOSYS)) {
-        /* A file system without RENAME_NOREPLACE: a link does not replace either. */
-        rc = linkat(parent, part_name, parent, upload->name, 0);
-        if (rc == 0)
-            rc = unlinkat(parent, part_name, 0);
-    }
-    return rc;
+    int rc = hp_disk_rename_new(parent, part_name, upload->name);
+    errno = -rc;
+    return rc == 0 ? 0 : -1;
 }
 
 /* The part is whole: makes it the file. */

@@ -1,6 +1,7 @@
 /* Hashing recorded chunks again: after a power cut, which may have taken what the disk had not
  * written yet, or because a person asked. In the pool, a few
  * chunks a step, so that it can be stopped. */
+#include "os/disk.h"
 #include "transfer/internal.h"
 
 #include <errno.h>
@@ -29,7 +30,7 @@ static bool chunk_is_right(const check_t *self, uint32_t chunk, uint8_t *buffer)
 {
     uint64_t offset = (uint64_t)chunk * self->chunk_size;
     size_t length = (size_t)HP_MIN(self->chunk_size, self->size - offset), done = 0;
-    (void)posix_fadvise(self->fd, (off_t)offset, (off_t)length, POSIX_FADV_DONTNEED); /* what the disk has */
+    hp_disk_uncache(self->fd, offset, length); /* what the disk has */
     while (done < length) {
         ssize_t n = pread(self->fd, buffer + done, length - done, (off_t)(offset + done));
         if (n < 0 && errno == EINTR)

@@ -2,17 +2,16 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
-#include <sys/statfs.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "os/beneath.h"
+#include "os/disk.h"
 #include "base/file.h"
 #include "base/mem.h"
 
@@ -58,10 +57,8 @@ static int open_folder(const char *base, const char *path, bool make, hp_err_t *
 
 static int sync_folder(int fd, const char *path, hp_err_t *err)
 {
-    /* A file system that cannot sync folders says EINVAL; there is nothing more to be had from it. */
-    if (fsync(fd) != 0 && errno != EINVAL)
-        return fail(err, -errno, "syncing the folder of", path);
-    return 0;
+    int rc = hp_disk_sync_folder(fd);
+    return rc == 0 ? 0 : fail(err, rc, "syncing the folder of", path);
 }
 
 /* Names are cut at 200 bytes, so two files may want the same part: whoever writes one has it locked. */
@@ -130,21 +127,7 @@ int hp_part_create(const char *base, const char *path, int64_t download_id, char
 
 int hp_part_reserve(int fd, uint64_t size, hp_err_t *err)
 {
-    if (size == 0)
-        return 0;
-    struct stat before;
-    int rc = fstat(fd, &before) == 0 ? 0 : -errno;
-    if (rc == 0) {
-        do
-            rc = fallocate(fd, 0, 0, (off_t)size) == 0 ? 0 : -errno;
-        while (rc == -EINTR);
-        if (rc == -EOPNOTSUPP || rc == -ENOSYS)
-            rc = ftruncate(fd, (off_t)size) == 0 ? 0 : -errno;
-        else if (rc != 0)
-            /* ext4 leaves what it could get: the whole disk, for nobody. It goes on without it in any case.
-             */
-            (void)!ftruncate(fd, before.st_size);
-    }
+    int rc = hp_disk_reserve(fd, size);
     if (rc == 0)
         return 0;
     return hp_err_set(err, rc == -ENOSPC || rc == -EDQUOT ? HP_E_NO_SPACE : rc, "reserving %llu bytes: %s",
@@ -153,17 +136,8 @@ int hp_part_reserve(int fd, uint64_t size, hp_err_t *err)
 
 int hp_part_open_direct(int fd, uint64_t size)
 {
-    static const long local[] = {EXT4_SUPER_MAGIC, XFS_SUPER_MAGIC, BTRFS_SUPER_MAGIC, F2FS_SUPER_MAGIC};
-    struct statfs fs;
-    if (size < HP_PART_DIRECT_MIN || fstatfs(fd, &fs) != 0)
-        return -1;
-    for (size_t i = 0; i < HP_COUNT(local); i++)
-        if ((long)fs.f_type == local[i]) {
-            char self[64];
-            snprintf(self, sizeof self, "/proc/self/fd/%d", fd);
-            return open(self, O_WRONLY | O_DIRECT | O_CLOEXEC);
-        }
-    return -1;
+    int direct = size >= HP_PART_DIRECT_MIN ? hp_disk_open_direct(fd) : -1;
+    return direct >= 0 ? direct : -1;
 }
 
 /* Whether name in folder is the file with this identity. 1 yes, 0 no, or a negative code. */
@@ -233,39 +207,14 @@ int hp_part_open(const char *base, const char *path, const char *name, const hp_
     return rc;
 }
 
-/* 0 or a negative errno: -EEXIST when the name is taken. */
-static int rename_to_free(int folder, const char *from, const char *to)
-{
-    if (renameat2(folder, from, folder, to, RENAME_NOREPLACE) == 0)
-        return 0;
-    if (errno != EINVAL && errno != ENOSYS)
-        return -errno;
-    /* A file system without RENAME_NOREPLACE: a link does not replace either. The name is this file's already
-     * when a crash came before the part's was taken away. */
-    struct stat part, named;
-    if (linkat(folder, from, folder, to, 0) != 0) {
-        int rc = -errno;
-        if (rc != -EEXIST || fstatat(folder, from, &part, AT_SYMLINK_NOFOLLOW) != 0 ||
-            fstatat(folder, to, &named, AT_SYMLINK_NOFOLLOW) != 0 || part.st_dev != named.st_dev ||
-            part.st_ino != named.st_ino)
-            return rc;
-    }
-    return unlinkat(folder, from, 0) == 0 ? 0 : -errno;
-}
-
 /* Renames or links to the first free candidate; from is a name in folder, or NULL to link the unnamed fd. */
 static int take_name(int folder, int fd, const char *from, const char *path, char final_name[HP_NAME_MAX + 1],
                      hp_err_t *err)
 {
-    char self[64];
-    snprintf(self, sizeof self, "/proc/self/fd/%d", fd);
     for (unsigned n = 0; n < CANDIDATES_MAX; n++) {
         hp_path_candidate(hp_path_name(path), n, final_name);
-        int rc;
-        if (from != NULL)
-            rc = rename_to_free(folder, from, final_name);
-        else
-            rc = linkat(AT_FDCWD, self, folder, final_name, AT_SYMLINK_FOLLOW) == 0 ? 0 : -errno;
+        int rc = from != NULL ? hp_disk_rename_new(folder, from, final_name)
+                              : hp_disk_link(fd, folder, final_name);
         if (rc == 0)
             return 0;
         if (rc != -EEXIST)
@@ -277,12 +226,13 @@ static int take_name(int folder, int fd, const char *from, const char *path, cha
 int hp_part_finish(int fd, const char *base, const char *path, const char *name,
                    char final_name[HP_NAME_MAX + 1], hp_err_t *err)
 {
-    if (fdatasync(fd) != 0)
-        return fail(err, -errno, "writing to the disk", path);
+    int rc = hp_disk_sync_data(fd);
+    if (rc != 0)
+        return fail(err, rc, "writing to the disk", path);
     int folder = open_folder(base, path, false, err);
     if (folder < 0)
         return folder;
-    int rc = take_name(folder, fd, name, path, final_name, err);
+    rc = take_name(folder, fd, name, path, final_name, err);
     if (rc == 0)
         rc = sync_folder(folder, path, err);
     close(folder);
@@ -370,12 +320,12 @@ static void write_unnamed(small_batch_t *batch, hp_part_small_t *file)
     file->named = is_there(folder, file->path, file->data, file->length, file->name);
     if (file->named)
         return;
-    int fd = openat(folder, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, FILE_MODE);
-    if (fd < 0 && (errno == EISDIR || errno == EINVAL || errno == ENOENT || errno == EOPNOTSUPP)) {
-        file->status = -EOPNOTSUPP; /* kernels and file systems without it */
+    int fd = hp_disk_open_unnamed(folder, FILE_MODE);
+    if (fd == -EOPNOTSUPP) {
+        file->status = fd;
         return;
     }
-    int rc = fd < 0 ? -errno : hp_write_all_at(fd, file->data, file->length, 0);
+    int rc = fd < 0 ? fd : hp_write_all_at(fd, file->data, file->length, 0);
     if (rc != 0) {
         file->status = fail(&file->err, rc, "writing", file->path);
         if (fd >= 0)
@@ -384,13 +334,14 @@ static void write_unnamed(small_batch_t *batch, hp_part_small_t *file)
     }
     file->fd = fd;
     /* All begin before the first is waited for: one commit of the file system serves many. */
-    (void)sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE);
+    hp_disk_begin_sync(fd);
 }
 
 static void give_name(small_batch_t *batch, hp_part_small_t *file)
 {
-    if (fdatasync(file->fd) != 0)
-        file->status = fail(&file->err, -errno, "writing", file->path);
+    int rc = hp_disk_sync_data(file->fd);
+    if (rc != 0)
+        file->status = fail(&file->err, rc, "writing", file->path);
     else
         file->status =
             take_name(batch->folders[file->folder].fd, file->fd, NULL, file->path, file->name, &file->err);

@@ -8,6 +8,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "os/disk.h"
 #include "share/merkle.h"
 
 struct hp_writer {
@@ -126,7 +127,7 @@ static int write_in_turn(hp_chunk_job_t *job)
     if (!send)
         return rc;
     /* Only begins: what goes wrong on the way is told by the sync at the end. */
-    (void)sync_file_range(job->fd, 0, 0, SYNC_FILE_RANGE_WRITE);
+    hp_disk_begin_sync(job->fd);
     uv_mutex_lock(&writes->lock);
     writes->sending = false;
     uv_mutex_unlock(&writes->lock);
