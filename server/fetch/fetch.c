@@ -117,13 +117,13 @@ void hp_fetcher_watch(hp_fetcher_t *self, hp_fetch_t *fetch)
 
 /* ---- a request's way ---- */
 
-static void put_easy(hp_fetcher_t *self, CURL *easy)
+static void put_easy(hp_fetcher_t *self, CURL *easy, bool tls)
 {
     curl_easy_setopt(easy, CURLOPT_HTTPHEADER, NULL);
     curl_easy_setopt(easy, CURLOPT_POSTFIELDS, NULL);
     curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, NULL);
-    if (self->easy_count < HP_FETCH_EASY_KEPT && !self->destroying)
-        self->easies[self->easy_count++] = easy;
+    if (self->easy_count[tls] < HP_FETCH_EASY_KEPT && !self->destroying)
+        self->easies[tls][self->easy_count[tls]++] = easy;
     else
         curl_easy_cleanup(easy);
 }
@@ -134,7 +134,7 @@ void hp_fetch_finish(hp_fetch_t *fetch, int status)
     if (fetch->added)
         curl_multi_remove_handle(self->multi, fetch->easy);
     if (fetch->easy != NULL)
-        put_easy(self, fetch->easy);
+        put_easy(self, fetch->easy, fetch->tls);
     unqueue(fetch);
     if (fetch->previous != NULL)
         fetch->previous->next = fetch->next;
@@ -274,6 +274,11 @@ int hp_fetcher_create(hp_fetcher_t **fetcher, uv_loop_t *loop, hp_err_t *err)
     return 0;
 }
 
+void hp_fetcher_set_secure(hp_fetcher_t *self, const hp_secure_t *secure)
+{
+    self->secure = secure;
+}
+
 void hp_fetcher_handle_closed(hp_fetcher_t *self)
 {
     self->open_handles--;
@@ -318,8 +323,9 @@ static void tear_down(hp_fetcher_t *self)
         hp_fetcher_kick(self);
         return;
     }
-    while (self->easy_count > 0)
-        curl_easy_cleanup(self->easies[--self->easy_count]);
+    for (int tls = 0; tls < 2; tls++)
+        while (self->easy_count[tls] > 0)
+            curl_easy_cleanup(self->easies[tls][--self->easy_count[tls]]);
     curl_multi_setopt(self->multi, CURLMOPT_TIMERFUNCTION, NULL);
     curl_multi_cleanup(self->multi); /* closes the connections */
     self->multi = NULL;

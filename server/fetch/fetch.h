@@ -26,13 +26,17 @@
  *    on_head), and only what the endpoint's scheme says. One with a URL follows redirects of GET and HEAD (at
  *    most 10, http and https only, never https to http, options.headers only to the same origin), TLS is
  *    verified, the environment's proxies and SSL_CERT_FILE apply.
- * 8. A kept connection that dies before the first byte of the reply, or on which bytes wait that nobody
+ * 8. An endpoint with the scheme TLS is spoken to in TLS 1.3 with this host's certificate. Where the endpoint
+ *    expects a host, its key is compared before a byte of the request leaves, on a kept connection as well:
+ *    another key ends the request with HP_E_WRONG_KEY. Without an expectation on_head says who it was.
+ * 9. A kept connection that dies before the first byte of the reply, or on which bytes wait that nobody
  *    asked for, is replaced by a new one without the caller noticing. At most HP_FETCH_KEPT idle
  *    connections are kept.
  *
  * Errors besides these: HP_E_INVALID (URL or options), HP_E_UNREACHABLE (no such name, refused, no answer
- * within connect_ms), HP_E_STALLED, HP_E_TIMEOUT (total_ms), HP_E_TLS, HP_E_TOO_LARGE (body_max),
- * HP_E_REDIRECT (too many, https to http, no URL).
+ * within connect_ms), HP_E_STALLED, HP_E_TIMEOUT (total_ms), HP_E_TLS, HP_E_NOT_TLS (it can be connected to,
+ * and what comes, or does not come, is no TLS), HP_E_WRONG_KEY, HP_E_TOO_LARGE (body_max), HP_E_REDIRECT (too
+ * many, https to http, no URL).
  */
 #ifndef HP_FETCH_FETCH_H
 #define HP_FETCH_FETCH_H
@@ -54,6 +58,7 @@
 #define HP_FETCH_STALL_MS   15000 /* default: no byte for so long ends the request with HP_E_STALLED */
 #define HP_FETCH_KEPT       512   /* idle connections */
 
+typedef struct hp_secure hp_secure_t; /* secure/secure.h */
 typedef struct hp_fetcher hp_fetcher_t;
 typedef struct hp_fetch hp_fetch_t;
 
@@ -76,8 +81,10 @@ typedef struct hp_fetch_head {
     const char *url;                                         /* the effective one, after redirects */
     const char *address;                                     /* numeric address of the other side */
     uint16_t port;
-    uint32_t wait_us; /* from the request being sent to the first byte of the reply */
-    bool reused;      /* on a connection that served an earlier request */
+    bool proven;                              /* TLS showed who the other side is */
+    uint8_t fingerprint[HP_FINGERPRINT_SIZE]; /* of its key; zero while proven is false */
+    uint32_t wait_us;                         /* from the request being sent to the first byte of the reply */
+    bool reused;                              /* on a connection that served an earlier request */
 } hp_fetch_head_t;
 
 #define HP_FETCH_HOLD 1 /* on_data: not taken; the same bytes come again after hp_fetch_resume */
@@ -120,6 +127,9 @@ int hp_fetcher_create(hp_fetcher_t **fetcher, uv_loop_t *loop, hp_err_t *err);
  * of it happens on the loop, after the call; requests that an on_done starts meanwhile are cancelled as well.
  */
 void hp_fetcher_destroy(hp_fetcher_t *fetcher, void (*closed)(void *arg), void *arg);
+
+/* Makes endpoints with the scheme TLS work. secure outlives the fetcher. */
+void hp_fetcher_set_secure(hp_fetcher_t *fetcher, const hp_secure_t *secure);
 
 /* Never fails at once: a bad URL arrives in on_done. callbacks must outlive the request; arg is the caller's.
  * options and its text are copied. */

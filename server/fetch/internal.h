@@ -36,9 +36,10 @@ struct hp_fetcher {
     hp_fetch_t *todo_first, *todo_last; /* those with work to do */
     hp_fetch_socket_t **sockets;        /* by descriptor */
     size_t socket_slots;
-    hp_fetch_socket_t *all_sockets; /* newest first */
-    CURL *easies[HP_FETCH_EASY_KEPT];
-    unsigned easy_count;
+    hp_fetch_socket_t *all_sockets;      /* newest first */
+    const hp_secure_t *secure;           /* NULL: no TLS to other hosts */
+    CURL *easies[2][HP_FETCH_EASY_KEPT]; /* [1]: those that are set up for TLS to other hosts */
+    unsigned easy_count[2];
     uint64_t bytes;
     hp_fetch_socket_fn socket_fn;
     void *socket_arg;
@@ -56,6 +57,7 @@ struct hp_fetch {
     size_t body_length;
     bool peer; /* an endpoint was given */
     hp_endpoint_t endpoint;
+    bool tls; /* to another host, with this host's certificate */
     bool fresh, head_request;
     uint64_t body_max;
     unsigned connect_ms, stall_ms, total_ms;
@@ -81,6 +83,9 @@ struct hp_fetch {
     uint64_t started_ms, heard_ms, asked_ns;
     uint32_t wait_us;
     uint16_t port;
+    bool greeted; /* the other side took a connection for TLS */
+    bool proven;  /* who the other side of the connection is */
+    uint8_t fingerprint[HP_FINGERPRINT_SIZE];
     int status; /* why it ends, as a callback of ours decided; 0: curl decides */
     hp_err_t err;
     char where[300]; /* host:port, for words */
@@ -116,6 +121,19 @@ int hp_fetch_send(hp_fetch_t *fetch);
  * fetch->err). */
 bool hp_fetch_ended(hp_fetch_t *fetch, CURLcode code, int *status);
 void hp_fetch_dispose(hp_fetch_t *fetch);
+
+/* ---- tls.c: connections to other hosts ---- */
+
+/* What is the same for every request over TLS. */
+void hp_fetch_tls_set_up(hp_fetcher_t *fetcher, CURL *easy);
+/* Has only connections to the expected host used again. */
+void hp_fetch_tls_set_expected(hp_fetch_t *fetch);
+/* Before the request leaves: who the other side is. 0; HP_E_WRONG_KEY or HP_E_TLS, with words in err;
+ * HP_FETCH_TLS_ANOTHER when the connection is a kept one that cannot be used. */
+#define HP_FETCH_TLS_ANOTHER 1
+int hp_fetch_tls_check(hp_fetch_t *fetch);
+/* What it means that no TLS connection came about: HP_E_NOT_TLS or HP_E_TLS. */
+int hp_fetch_tls_judge(hp_fetch_t *fetch, CURLcode code);
 
 /* ---- sockets.c ---- */
 

@@ -130,6 +130,9 @@ static int set_endpoint(hp_fetch_t *fetch, const hp_endpoint_t *endpoint, const 
     hp_endpoint_format(endpoint, where);
     if (path == NULL || path[0] != '/')
         return hp_err_set(&fetch->err, HP_E_INVALID, "%s: the path does not start with a slash", where);
+    fetch->tls = endpoint->scheme == HP_SCHEME_TLS;
+    if (fetch->tls && fetch->fetcher->secure == NULL)
+        return hp_err_set(&fetch->err, HP_E_TLS, "%s: this host has no key", where);
     if (hp_endpoint_url(endpoint, base)[0] == '\0')
         return hp_err_set(&fetch->err, HP_E_UNREACHABLE, "%s: there is no way to it", where);
     char *url = hp_sprintf("%s%s", base, path);
@@ -219,13 +222,15 @@ static int on_connected(void *arg, char *remote, char *local, int remote_port, i
     heard(fetch);
     hp_fetcher_watch(fetch->fetcher, fetch);
     fetch->asked_ns = uv_hrtime();
-    bool clear = strncasecmp(fetch->url, "http:", 5) == 0;
-    if (hp_fetch_socket_is_stale(fetch->fetcher, fetch->new_socket, remote, remote_port, local_port) &&
-        clear) {
-        fetch->stale = true;
-        return CURL_PREREQFUNC_ABORT;
-    }
-    return CURL_PREREQFUNC_OK;
+    /* A web server may send session tickets after the handshake at any time; other hosts never do. */
+    bool quiet = fetch->tls || strncasecmp(fetch->url, "http:", 5) == 0;
+    bool stale =
+        hp_fetch_socket_is_stale(fetch->fetcher, fetch->new_socket, remote, remote_port, local_port) && quiet;
+    int rc = fetch->tls && !stale ? hp_fetch_tls_check(fetch) : 0;
+    fetch->stale = stale || rc == HP_FETCH_TLS_ANOTHER;
+    if (rc < 0)
+        end_with(fetch, rc);
+    return fetch->stale || rc < 0 ? CURL_PREREQFUNC_ABORT : CURL_PREREQFUNC_OK;
 }
 
 static bool is_followed(const hp_fetch_t *fetch)
@@ -241,6 +246,8 @@ static int got_head(hp_fetch_t *fetch)
     head->url = fetch->url;
     head->address = fetch->address;
     head->port = fetch->port;
+    head->proven = fetch->proven;
+    memcpy(head->fingerprint, fetch->fingerprint, sizeof head->fingerprint);
     head->wait_us = fetch->wait_us;
     head->reused = !fetch->new_socket;
     if (is_followed(fetch)) {
@@ -353,9 +360,14 @@ static CURL *make_easy(void)
     return easy;
 }
 
-static CURL *take_easy(hp_fetcher_t *fetcher)
+static CURL *take_easy(hp_fetcher_t *fetcher, bool tls)
 {
-    return fetcher->easy_count > 0 ? fetcher->easies[--fetcher->easy_count] : make_easy();
+    if (fetcher->easy_count[tls] > 0)
+        return fetcher->easies[tls][--fetcher->easy_count[tls]];
+    CURL *easy = make_easy();
+    if (tls)
+        hp_fetch_tls_set_up(fetcher, easy);
+    return easy;
 }
 
 static long buffer_size(const hp_fetch_t *fetch)
@@ -391,7 +403,7 @@ int hp_fetch_send(hp_fetch_t *fetch)
 {
     hp_fetcher_t *fetcher = fetch->fetcher;
     if (fetch->easy == NULL)
-        fetch->easy = take_easy(fetcher);
+        fetch->easy = take_easy(fetcher, fetch->tls);
     CURL *easy = fetch->easy;
     join_headers(fetch);
     fetch->curl_words[0] = '\0';
@@ -402,6 +414,8 @@ int hp_fetch_send(hp_fetch_t *fetch)
     curl_easy_setopt(easy, CURLOPT_HTTPHEADER, fetch->sent);
     curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT,
                      (long)(fetch->fresh || fetch->retried || fetch->stale_tries > STALE_TRIES_MAX));
+    if (fetch->tls)
+        hp_fetch_tls_set_expected(fetch);
     curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)fetch->connect_ms);
     curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, buffer_size(fetch));
     curl_easy_setopt(easy, CURLOPT_HTTPGET, 1L); /* also takes back what the handle's last request set */
@@ -433,6 +447,8 @@ static bool send_again(hp_fetch_t *fetch, int *status)
     fetch->added = fetch->connected = fetch->stale = fetch->new_socket = fetch->redirected = fetch->held =
         false;
     fetch->received = fetch->skipped = 0;
+    fetch->greeted = fetch->proven = false;
+    memset(fetch->fingerprint, 0, sizeof fetch->fingerprint);
     fetch->status = 0;
     fetch->err = (hp_err_t){0};
     hp_fetch_parser_reset(&fetch->parser);
@@ -495,6 +511,8 @@ static int judge_curl(hp_fetch_t *fetch, CURLcode code)
                *words = fetch->curl_words[0] != '\0' ? fetch->curl_words : curl_easy_strerror(code);
     long os_error = 0;
     curl_easy_getinfo(fetch->easy, CURLINFO_OS_ERRNO, &os_error);
+    if (fetch->tls && !fetch->connected && code != CURLE_COULDNT_CONNECT)
+        return hp_fetch_tls_judge(fetch, code);
     switch (code) {
     case CURLE_COULDNT_RESOLVE_HOST:
     case CURLE_COULDNT_RESOLVE_PROXY:

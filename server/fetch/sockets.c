@@ -199,6 +199,7 @@ curl_socket_t hp_fetch_socket_open(void *arg, curlsocktype purpose, struct curl_
         return CURL_SOCKET_BAD;
     }
     fetch->new_socket = true;
+    fetch->connected = fetch->greeted = fetch->proven = false; /* curl may replace a kept one by itself */
     hp_fetch_socket_t *closed = find(self, fd);
     if (closed != NULL) {
         int wanted = closed->wanted;

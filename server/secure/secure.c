@@ -2,6 +2,7 @@
 
 #include <limits.h>
 #include <openssl/err.h>
+#include <openssl/evp.h>
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
 #include <stdlib.h>
@@ -145,6 +146,19 @@ int hp_secure_prepare_client(const hp_secure_t *self, SSL_CTX *context)
         use_identity(self, context))
         return 0;
     return fail(NULL);
+}
+
+char *hp_secure_pin(const uint8_t fingerprint[HP_FINGERPRINT_SIZE], char out[HP_SECURE_PIN_SIZE])
+{
+    static const char scheme[] = "sha256//";
+    memcpy(out, scheme, sizeof scheme);
+    EVP_EncodeBlock((uint8_t *)out + sizeof scheme - 1, fingerprint, HP_FINGERPRINT_SIZE);
+    return out;
+}
+
+bool hp_secure_has_pending(SSL *ssl)
+{
+    return SSL_has_pending(ssl) == 1;
 }
 
 bool hp_secure_proven(SSL *ssl, uint8_t fingerprint[HP_FINGERPRINT_SIZE])

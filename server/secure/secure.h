@@ -38,6 +38,13 @@ struct ssl_ctx_st *hp_secure_server(const hp_secure_t *secure);
  * HP_E_KEY. */
 int hp_secure_prepare_client(const hp_secure_t *secure, struct ssl_ctx_st *context);
 
+/* The fingerprint as the HTTP client wants it, to tell connections apart: "sha256//" and base64. */
+#define HP_SECURE_PIN_SIZE 64
+char *hp_secure_pin(const uint8_t fingerprint[HP_FINGERPRINT_SIZE], char out[HP_SECURE_PIN_SIZE]);
+
+/* Whether bytes of the other side wait inside OpenSSL. */
+bool hp_secure_has_pending(struct ssl_st *ssl);
+
 /* Whether the other side of a finished handshake has proven a key (rule 4); its fingerprint. */
 bool hp_secure_proven(struct ssl_st *ssl, uint8_t fingerprint[HP_FINGERPRINT_SIZE]);
 
