@@ -423,8 +423,8 @@ static void on_timer(uv_timer_t *timer)
     hp_hosts_t *hosts = timer->data;
     uint64_t now = hp_clock_ms();
     free_removed(hosts);
-    hp_watch_finish_decided(hosts);
-    hp_watch_retry(hosts, now);
+    hp_tries_finish_decided(hosts);
+    hp_tries_retry(hosts, now);
     for (size_t i = 0; hosts->started && i < hosts->count; i++) {
         hp_host_entry_t *host = hosts->items[i];
         hp_watch_tick(hosts, host, now);
@@ -583,7 +583,7 @@ static void on_timer_closed(uv_handle_t *handle)
 {
     hp_hosts_t *hosts = handle->data;
     hosts->timer_closed = true;
-    hp_watch_finish_decided(hosts);
+    hp_tries_finish_decided(hosts);
     hp_hosts_check_closed(hosts);
 }
 
@@ -609,7 +609,7 @@ void hp_hosts_destroy(hp_hosts_t *hosts, void (*closed)(void *arg), void *arg)
     hosts->closing = true;
     hosts->closed = closed;
     hosts->closed_arg = arg;
-    hp_watch_stop(hosts);
+    hp_tries_stop(hosts);
     for (size_t i = 0; i < hosts->count; i++) {
         hp_lists_stop(hosts, hosts->items[i]);
         if (hosts->items[i]->dirty || hosts->items[i]->pub.online)

@@ -1,5 +1,6 @@
-/* What the sources of the registry share: hosts.c (the hosts themselves), watch.c (probes, who is online,
- * which answer is whose), lists.c (when file lists are fetched). Loop thread. */
+/* What the sources of the registry share: hosts.c (the hosts themselves), tries.c (probes of addresses),
+ * answers.c (which answer is whose), watch.c (who is online), lists.c (when file lists are fetched). Loop
+ * thread. */
 #ifndef HP_DISCOVERY_INTERNAL_H
 #define HP_DISCOVERY_INTERNAL_H
 
@@ -50,7 +51,7 @@ typedef struct hp_host_entry {
     bool stored_blocked;   /* pub.blocked as the database has it */
     unsigned block_orders; /* of a person, to block it or not, that are not stored yet */
 
-    /* watching (watch.c) */
+    /* watching (watch.c, answers.c) */
     uint64_t heard_at;                    /* last sign of life, 0 never */
     uint64_t told_at;                     /* last answer to a probe, 0 never */
     bool hashing;                         /* it said that some of its files have no root yet */
@@ -178,25 +179,54 @@ void hp_hosts_schedule(hp_hosts_t *hosts);
 /* One thing less that destroy waits for. */
 void hp_hosts_check_closed(hp_hosts_t *hosts);
 
-/* ---- watch.c ---- */
+/* ---- tries.c ---- */
+
+/* An address of a host that is tried by itself. */
+typedef struct address_try {
+    hp_hosts_t *hosts;
+    char id[HP_HOST_ID_SIZE], address[64];
+    uint16_t port;
+} hp_address_try_t;
+
+/* For the caller to free. */
+hp_address_try_t *hp_address_try_make(hp_hosts_t *hosts, const hp_host_entry_t *host, size_t index);
 
 /* Probes an address; waits for the probe that is under way there already. done runs once, never inside the
  * call. */
 void hp_hosts_try(hp_hosts_t *hosts, const char *address, uint16_t port, hp_found_by_t by, hp_try_fn done,
                   void *arg);
+/* A done function for when only the registry is to learn from a try. */
+void hp_tries_ignore(void *arg, int status, hp_host_entry_t *host, bool is_new, const hp_err_t *err);
+/* Tries again what a beacon told of and what did not answer. */
+void hp_tries_retry(hp_hosts_t *hosts, uint64_t now);
+/* Ends the tries that need no probe. */
+void hp_tries_finish_decided(hp_hosts_t *hosts);
+/* Cancels the probes; what has not begun is decided: canceled. */
+void hp_tries_stop(hp_hosts_t *hosts);
+
+/* An address without a host, among those that were tried lately; NULL. */
+hp_recent_t *hp_recent_find(hp_hosts_t *hosts, const char *address, uint16_t port);
+void hp_recent_note(hp_hosts_t *hosts, const char *address, uint16_t port, bool self);
+
+/* ---- answers.c ---- */
+
+/* Takes what answered at an address. 0 with the host that it is, or why it is none. */
+int hp_answer_accept(hp_hosts_t *hosts, const hp_probe_answer_t *answer, const char *address, uint16_t port,
+                     hp_found_by_t by, hp_host_entry_t **out, bool *is_new, hp_err_t *err);
+void hp_answer_forget_rival(hp_host_entry_t *host);
+void hp_hosts_log(hp_log_level_t level, const hp_host_entry_t *host, const char *what, const char *where);
+
+/* ---- watch.c ---- */
+
 /* How long to leave a host alone whose list changes all the time because it is hashing. */
 uint64_t hp_watch_hashing_pause(const hp_hosts_t *hosts, const hp_host_entry_t *host);
+/* When a host that answers is to be asked again. */
+uint64_t hp_watch_probe_at(const hp_hosts_t *hosts, const hp_host_entry_t *host);
 /* Its list shows that it is hashing: the next probe comes sooner. */
 void hp_watch_set_hashing(hp_hosts_t *hosts, hp_host_entry_t *host);
 /* Begins a round of probes unless one is under way. */
 void hp_watch_round(hp_hosts_t *hosts, hp_host_entry_t *host, bool person);
 void hp_watch_tick(hp_hosts_t *hosts, hp_host_entry_t *host, uint64_t now);
-/* Tries again what a beacon told of and what did not answer. */
-void hp_watch_retry(hp_hosts_t *hosts, uint64_t now);
-/* Ends the tries that need no probe. */
-void hp_watch_finish_decided(hp_hosts_t *hosts);
-/* Cancels the probes; what has not begun is decided: canceled. */
-void hp_watch_stop(hp_hosts_t *hosts);
 
 /* ---- lists.c ---- */
 

@@ -1,0 +1,250 @@
+/* Which answer to a probe belongs to which host, and what it changes.
+ *
+ * Two hosts with one id (a copied data folder) give themselves away by `instance`, which is new at every
+ * start: when two addresses of a host answer with different instances, and each of them answered after the
+ * other one began, both are alive. The one that was there first stays the host, the other is its rival:
+ * reported once, looked at in every round, and the host itself when the first one goes away. A host that
+ * merely started again, or moved, never looks like that: its old instance does not answer any more. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/utf8.h"
+#include "discovery/internal.h"
+
+void hp_hosts_log(hp_log_level_t level, const hp_host_entry_t *host, const char *what, const char *where)
+{
+    char name[160];
+    hp_log(level, "host %s (%.8s) %s%s%s",
+           hp_utf8_printable(host->pub.name, strlen(host->pub.name), name, sizeof name), host->pub.id, what,
+           where[0] != '\0' ? " " : "", where);
+}
+
+static int is_ourselves(hp_hosts_t *hosts, const hp_probe_answer_t *answer, const char *address,
+                        uint16_t port, hp_err_t *err)
+{
+    char where[HP_ADDRESS_SIZE];
+    size_t index;
+    hp_address_format(address, port, where);
+    hp_host_entry_t *owner = hp_hosts_entry_at(hosts, address, port, &index);
+    if (owner != NULL)
+        hp_hosts_drop_address(owner, index);
+    if (answer->instance[0] == '\0' || strcmp(answer->instance, hosts->self->instance) == 0) {
+        hp_recent_note(hosts, address, port, true);
+        return hp_err_set(err, HP_E_INVALID, "%s is this host itself", where);
+    }
+    hp_recent_note(hosts, address, port, false);
+    hp_err_set(err, HP_E_CONFLICT,
+               "the host at %s has the same id as this one: one of the two data folders is a copy, remove "
+               "hostpair.db there",
+               where);
+    if (strcmp(hosts->copy_logged, where) != 0)
+        hp_log(HP_LOG_WARN, "%s", err->detail);
+    snprintf(hosts->copy_logged, sizeof hosts->copy_logged, "%s", where);
+    return HP_E_CONFLICT;
+}
+
+static void set_rival(hp_hosts_t *hosts, hp_host_entry_t *host, size_t index)
+{
+    char where[HP_ADDRESS_SIZE], first[HP_ADDRESS_SIZE];
+    size_t other = index == 0 ? 1 : 0;
+    snprintf(host->rival.address, sizeof host->rival.address, "%s", host->addresses[index].address);
+    snprintf(host->rival.instance, sizeof host->rival.instance, "%s", host->seen[index].instance);
+    host->rival.port = host->addresses[index].port;
+    host->rival.last = hp_clock_ms();
+    hp_address_format(host->rival.address, host->rival.port, where);
+    hp_address_format(host->addresses[other].address, host->addresses[other].port, first);
+    snprintf(host->pub.problem, sizeof host->pub.problem,
+             "Another host at %s uses the same id: a copied data folder. Remove hostpair.db on one of them",
+             where);
+    hp_hosts_log(HP_LOG_WARN, host,
+                 "has the same id as another host, one of the two data folders is a copy: they are at",
+                 first);
+    hp_log(HP_LOG_WARN, "the other one is at %s, and is not used", where);
+    hp_hosts_drop_address(host, index);
+    hp_recent_note(hosts, host->rival.address, host->rival.port, false);
+}
+
+void hp_answer_forget_rival(hp_host_entry_t *host)
+{
+    host->rival.last = 0;
+    host->pub.problem[0] = '\0';
+}
+
+static bool is_rival(const hp_host_entry_t *host, const char *address, uint16_t port)
+{
+    return host->rival.last != 0 && host->rival.port == port && strcmp(host->rival.address, address) == 0;
+}
+
+/* The host answered elsewhere with another instance, and here not at all: it has moved, so what answered last
+ * comes first. */
+static void on_old_address_tried(void *arg, int status, hp_host_entry_t *answered, bool is_new,
+                                 const hp_err_t *err)
+{
+    hp_address_try_t *try = arg;
+    hp_hosts_t *hosts = try->hosts;
+    size_t index, best = 0;
+    (void)answered, (void)is_new, (void)err;
+    hp_host_entry_t *host = hosts->closing ? NULL : hp_hosts_entry_at(hosts, try->address, try->port, &index);
+    if (status != 0 && host != NULL && strcmp(host->pub.id, try->id) == 0) {
+        host->seen[index].last = 0; /* nobody is there now */
+        for (size_t i = 0; i < host->pub.address_count; i++)
+            if (host->seen[i].last > host->seen[best].last)
+                best = i;
+        if (index == 0 && best != 0) {
+            hp_hosts_prefer_address(host, best);
+            hp_hosts_save(hosts, host);
+            hp_hosts_emit(hosts, HP_HOST_CHANGED, host);
+        }
+    }
+    free(try);
+}
+
+/* Notes which instance answered at an address. Whether that address still belongs to the host afterwards. */
+static bool note_instance(hp_hosts_t *hosts, hp_host_entry_t *host, size_t index, const char *instance)
+{
+    uint64_t number = ++hosts->answers;
+    hp_seen_t *seen = &host->seen[index];
+    if (seen->last == 0 || strcmp(seen->instance, instance) != 0) {
+        snprintf(seen->instance, sizeof seen->instance, "%s", instance);
+        seen->since = number;
+    }
+    seen->last = number;
+    seen->at = hp_clock_ms();
+    if (instance[0] == '\0')
+        return true;
+    for (size_t i = 0; i < host->pub.address_count; i++) {
+        const hp_seen_t *other = &host->seen[i];
+        if (i == index || other->last == 0 || other->instance[0] == '\0' ||
+            strcmp(other->instance, instance) == 0)
+            continue;
+        if (other->last < seen->since) { /* gone, or not asked since */
+            hp_hosts_try(hosts, host->addresses[i].address, host->addresses[i].port, host->pub.found_by,
+                         on_old_address_tried, hp_address_try_make(hosts, host, i));
+            continue;
+        }
+        bool later = seen->since > other->since;
+        set_rival(hosts, host, later ? index : i);
+        return !later;
+    }
+    return true;
+}
+
+static void add_sample(hp_host_entry_t *host, const hp_probe_answer_t *answer)
+{
+    hp_sample_t sample = {.rtt_ms = answer->rtt_ms,
+                          .offset_ms = answer->clock_offset_ms,
+                          .uncertainty_ms = answer->clock_uncertainty_ms};
+    hp_host_t *pub = &host->pub;
+    /* A clock that was set since: what was measured before does not count any more. */
+    if (sample.uncertainty_ms >= 0 && pub->clock_uncertainty_ms >= 0 &&
+        llabs(sample.offset_ms - pub->clock_offset_ms) >
+            sample.uncertainty_ms + pub->clock_uncertainty_ms + 2)
+        host->sample_count = host->sample_next = 0;
+    host->samples[host->sample_next] = sample;
+    host->sample_next = (host->sample_next + 1) % HP_HOST_SAMPLES;
+    host->sample_count = HP_MIN(host->sample_count + 1, (unsigned)HP_HOST_SAMPLES);
+    pub->rtt_ms = -1;
+    pub->clock_uncertainty_ms = -1;
+    for (unsigned i = 0; i < host->sample_count; i++) {
+        const hp_sample_t *s = &host->samples[i];
+        if (pub->rtt_ms < 0 || s->rtt_ms < pub->rtt_ms)
+            pub->rtt_ms = s->rtt_ms;
+        if (s->uncertainty_ms >= 0 &&
+            (pub->clock_uncertainty_ms < 0 || s->uncertainty_ms < pub->clock_uncertainty_ms)) {
+            pub->clock_uncertainty_ms = s->uncertainty_ms;
+            pub->clock_offset_ms = s->offset_ms;
+        }
+    }
+}
+
+static void came_online(hp_hosts_t *hosts, hp_host_entry_t *host, const char *where)
+{
+    hp_hosts_log(HP_LOG_INFO, host, "is online at", where);
+    hp_hosts_emit(hosts, HP_HOST_ONLINE, host);
+}
+
+static void take_answer(hp_hosts_t *hosts, hp_host_entry_t *host, size_t index,
+                        const hp_probe_answer_t *answer, bool is_new)
+{
+    hp_host_t *pub = &host->pub;
+    uint64_t now = hp_clock_ms();
+    char where[HP_ADDRESS_SIZE];
+    hp_address_format(host->addresses[index].address, host->addresses[index].port, where);
+    const char *name = answer->name[0] != '\0' ? answer->name : where;
+    pub->protocol = answer->protocol;
+    pub->files = answer->files;
+    pub->bytes = answer->bytes;
+    host->hashing = answer->hashed_bytes >= 0 && answer->hashed_bytes < answer->bytes;
+    memcpy(host->list_told, answer->list, sizeof host->list_told);
+    memcpy(pub->instance, answer->instance, sizeof pub->instance);
+    add_sample(host, answer);
+    pub->last_seen = hp_clock_wall_ms();
+    host->addresses[index].answered_at = pub->last_seen;
+    host->heard_at = host->told_at = now;
+    host->answer_number = hosts->answers;
+    host->failures = 0;
+    host->news = false;
+    host->probe_at = hp_watch_probe_at(hosts, host);
+    /* An address that works is not left for another one. */
+    if (!pub->online || host->seen[0].last == 0 || host->seen[0].at + hosts->times.silent < now)
+        hp_hosts_prefer_address(host, index);
+    if (strcmp(pub->name, name) != 0)
+        hp_hosts_rename(hosts, host, name);
+    bool was_online = pub->online;
+    pub->online = true;
+    hp_hosts_save(hosts, host);
+    if (is_new)
+        hp_hosts_emit(hosts, HP_HOST_ADDED, host);
+    if (!was_online)
+        came_online(hosts, host, where);
+    else
+        hp_hosts_emit(hosts, HP_HOST_CHANGED, host);
+    hp_lists_seen(hosts, host, !was_online);
+}
+
+/* 0 with the host that answered, or why it is none. */
+int hp_answer_accept(hp_hosts_t *hosts, const hp_probe_answer_t *answer, const char *address, uint16_t port,
+                     hp_found_by_t by, hp_host_entry_t **out, bool *is_new, hp_err_t *err)
+{
+    if (strcmp(answer->id, hosts->self->id) == 0)
+        return is_ourselves(hosts, answer, address, port, err);
+    size_t index;
+    hp_host_entry_t *owner = hp_hosts_entry_at(hosts, address, port, &index);
+    if (owner != NULL && strcmp(owner->pub.id, answer->id) != 0) {
+        hp_hosts_drop_address(owner, index); /* another host has it now */
+        hp_hosts_save(hosts, owner);
+    }
+    hp_host_entry_t *host = hp_hosts_entry(hosts, answer->id);
+    *is_new = host == NULL;
+    if (*is_new) {
+        host =
+            hp_hosts_new_entry(hosts, answer->id, answer->name[0] != '\0' ? answer->name : address, address);
+        if (host == NULL)
+            return hp_err_set(err, HP_E_TOO_MANY, "there are too many hosts at %s, or in all", address);
+        host->pub.found_by = by;
+        host->first_seen = hp_clock_wall_ms();
+    }
+    bool rival = is_rival(host, address, port);
+    if (rival && host->pub.online && strcmp(answer->instance, host->pub.instance) != 0) {
+        host->rival.last = hp_clock_ms();
+        hp_recent_note(hosts, address, port, false);
+        return hp_err_set(err, HP_E_CONFLICT, "%s", host->pub.problem);
+    }
+    if (rival)
+        hp_answer_forget_rival(host); /* the first one has gone, or they are one host again */
+    index = hp_hosts_add_address(host, address, port);
+    if (!note_instance(hosts, host, index, answer->instance)) {
+        hp_hosts_emit(hosts, HP_HOST_CHANGED, host);
+        return hp_err_set(err, HP_E_CONFLICT, "%s", host->pub.problem);
+    }
+    index = hp_hosts_add_address(host, address, port); /* a rival before it may have gone */
+    take_answer(hosts, host, index, answer, *is_new);
+    if (host->pub.blocked && owner != host)
+        hp_hosts_emit(hosts, HP_HOST_BLOCKED, host);
+    *out = host;
+    return 0;
+}
