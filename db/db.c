@@ -22,8 +22,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "base/mem.h"
 #include "db/schema.h"
 #include "db/statement.h"
@@ -233,6 +235,22 @@ static int take_file(hp_db_t *db, const hp_schema_t *schema, hp_err_t *err)
     return rc;
 }
 
+/* Takes away what rights others have to a file of ours: there are secrets in it. A file of somebody else's
+ * stays as it is, its owner reads it anyway. */
+static void make_private(const char *path, const char *ending)
+{
+    struct stat st;
+    char *name = hp_sprintf("%s%s", path, ending);
+    int fd = open(name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && (st.st_mode & 077) != 0 &&
+        st.st_uid == geteuid() && fchmod(fd, st.st_mode & 0700) != 0)
+        hp_log(HP_LOG_WARN, "others may read %s: its mode cannot be changed (%s)", name,
+               hp_err_sentence(-errno));
+    if (fd >= 0)
+        close(fd);
+    free(name);
+}
+
 /* Makes a missing file, so that nobody else may read it: SQLite gives its journals the same mode. And says
  * what is missing: SQLite's own words for that say less, or the wrong thing. The journals need the folder as
  * well. */
@@ -251,6 +269,9 @@ static int prepare_file(const char *path, hp_err_t *err)
         return hp_err_set(err, HP_E_NO_SPACE, "making it: %s", hp_err_sentence(-errno));
     if (faccessat(AT_FDCWD, path, R_OK | W_OK, AT_EACCESS) != 0)
         return hp_err_set(err, HP_E_DB, "it cannot be read and written (%s)", hp_err_sentence(-errno));
+    make_private(path, "");
+    make_private(path, "-wal");
+    make_private(path, "-shm");
     return 0;
 }
 

@@ -7,22 +7,26 @@
 #include "base/mem.h"
 #include "db/statement.h"
 
-enum { HOSTS, ADDRESSES, SAVE, ADD_ADDRESS, REMOVE_ADDRESSES, REMOVE };
+enum { HOSTS, ADDRESSES, SAVE, SET_PAIRED, ADD_ADDRESS, REMOVE_ADDRESSES, REMOVE };
 
 static const hp_sql_t sql[] = {
     [HOSTS] = {"host.all", "SELECT id, name, instance, found_by, protocol, files, bytes, first_seen, "
-                           "last_seen, blocked FROM host"},
+                           "last_seen, blocked, fingerprint, proven, paired_at FROM host"},
     [ADDRESSES] = {"host.addresses", "SELECT address, port, answered_at FROM host_address WHERE host = :host "
                                      "ORDER BY answered_at DESC, address, port"},
-    [SAVE] = {"host.save",
-              "INSERT INTO host (id, name, instance, found_by, protocol, files, bytes, first_seen, "
-              "last_seen, blocked) "
-              "VALUES (:id, :name, :instance, :found_by, :protocol, :files, :bytes, :first_seen, :last_seen, "
-              ":blocked) "
-              "ON CONFLICT (id) DO UPDATE SET name = excluded.name, instance = excluded.instance, found_by = "
-              "excluded.found_by, "
-              "protocol = excluded.protocol, files = excluded.files, bytes = excluded.bytes, last_seen = "
-              "excluded.last_seen, blocked = excluded.blocked"},
+    [SAVE] =
+        {"host.save",
+         "INSERT INTO host (id, name, instance, found_by, protocol, files, bytes, first_seen, "
+         "last_seen, blocked, fingerprint, proven) "
+         "VALUES (:id, :name, :instance, :found_by, :protocol, :files, :bytes, :first_seen, :last_seen, "
+         ":blocked, :fingerprint, :proven) "
+         "ON CONFLICT (id) DO UPDATE SET name = excluded.name, instance = excluded.instance, found_by = "
+         "excluded.found_by, "
+         "protocol = excluded.protocol, files = excluded.files, bytes = excluded.bytes, last_seen = "
+         "excluded.last_seen, blocked = excluded.blocked, "
+         "fingerprint = ifnull(fingerprint, excluded.fingerprint), proven = max(proven, excluded.proven) "
+         "WHERE fingerprint IS NULL OR excluded.fingerprint IS NULL OR fingerprint = excluded.fingerprint"},
+    [SET_PAIRED] = {"host.set_paired", "UPDATE host SET paired_at = :at WHERE id = :id"},
     [ADD_ADDRESS] = {"host.add_address",
                      "INSERT OR REPLACE INTO host_address (host, address, port, answered_at) "
                      "VALUES (:host, :address, :port, :answered_at)"},
@@ -54,6 +58,18 @@ static int load_addresses(hp_db_t *db, hp_host_row_t *row, hp_err_t *err)
     return hp_query_end(&q, err);
 }
 
+static void read_key(hp_query_t *q, hp_host_row_t *row)
+{
+    size_t length;
+    const void *fingerprint = hp_query_blob(q, 10, &length);
+    row->has_fingerprint = fingerprint != NULL && length == sizeof row->fingerprint;
+    if (!row->has_fingerprint)
+        return;
+    memcpy(row->fingerprint, fingerprint, length);
+    row->proven = hp_query_int(q, 11) != 0;
+    row->paired_at = hp_query_int(q, 12);
+}
+
 int hp_host_load(hp_db_t *db, hp_host_row_t **rows, size_t *count, hp_err_t *err)
 {
     size_t used = 0, room = 16;
@@ -71,6 +87,7 @@ int hp_host_load(hp_db_t *db, hp_host_row_t **rows, size_t *count, hp_err_t *err
                                .first_seen = hp_query_int(&q, 7),
                                .last_seen = hp_query_int(&q, 8),
                                .blocked = hp_query_int(&q, 9) != 0};
+        read_key(&q, row);
         copy_text(row->id, sizeof row->id, hp_query_text(&q, 0));
         copy_text(row->name, sizeof row->name, hp_query_text(&q, 1));
         copy_text(row->instance, sizeof row->instance, hp_query_text(&q, 2));
@@ -109,7 +126,14 @@ static int save_host(hp_db_t *db, const hp_host_row_t *row, hp_err_t *err)
     hp_query_bind_int(&q, ":first_seen", row->first_seen);
     hp_query_bind_int(&q, ":last_seen", row->last_seen);
     hp_query_bind_int(&q, ":blocked", row->blocked);
-    return hp_query_run(&q, err);
+    hp_query_bind_blob(&q, ":fingerprint", row->has_fingerprint ? row->fingerprint : NULL,
+                       row->has_fingerprint ? sizeof row->fingerprint : 0);
+    hp_query_bind_int(&q, ":proven", row->proven && row->has_fingerprint);
+    int rc = hp_query_run(&q, err);
+    if (rc == 0 && hp_db_changes(db) == 0)
+        return hp_err_set(err, HP_E_CONFLICT, "the host %s has another key than the one it is known by",
+                          row->id);
+    return rc;
 }
 
 static int add_address(hp_db_t *db, const char *host, const hp_host_row_address_t *address, hp_err_t *err)
@@ -144,6 +168,18 @@ int hp_host_save(hp_db_t *db, const hp_host_row_t *row, hp_err_t *err)
     if (rc != 0)
         hp_db_revert(db);
     return rc;
+}
+
+int hp_host_set_paired(hp_db_t *db, const char *id, int64_t paired_at, hp_err_t *err)
+{
+    HP_QUERY(q, db, &sql[SET_PAIRED]);
+    hp_query_bind_text(&q, ":id", id);
+    if (paired_at != 0)
+        hp_query_bind_int(&q, ":at", paired_at);
+    else
+        hp_query_bind_null(&q, ":at");
+    int rc = hp_query_run(&q, err);
+    return rc == 0 && hp_db_changes(db) == 0 ? HP_E_NOT_FOUND : rc;
 }
 
 int hp_host_remove(hp_db_t *db, const char *id, hp_err_t *err)

@@ -27,6 +27,10 @@ typedef struct hp_host_row {
     int64_t files, bytes; /* -1 unknown */
     int64_t first_seen, last_seen;
     bool blocked;
+    bool has_fingerprint;
+    uint8_t fingerprint[32]; /* SHA-256 of its public key, where has_fingerprint */
+    bool proven;             /* it has proven that key in a handshake */
+    int64_t paired_at;       /* wall ms; 0: not paired; read only, see hp_host_set_paired */
     hp_host_row_address_t addresses[HP_HOST_ROW_ADDRESSES]; /* the one that answered last comes first */
     size_t address_count;
 } hp_host_row_t;
@@ -34,8 +38,14 @@ typedef struct hp_host_row {
 /* All hosts, for the caller to free(). */
 int hp_host_load(hp_db_t *db, hp_host_row_t **rows, size_t *count, hp_err_t *err);
 
-/* Writes a host and exactly these addresses. first_seen of a known host stays. */
+/* Writes a host and exactly these addresses. Of a known host first_seen, its fingerprint and that it has
+ * proven it stay: a row without them takes nothing away. HP_E_CONFLICT for another fingerprint than the known
+ * one: that is another host. */
 int hp_host_save(hp_db_t *db, const hp_host_row_t *row, hp_err_t *err);
+
+/* People on both sides have compared the digits at this time (wall ms), or (0) one of them has ended it.
+ * HP_E_NOT_FOUND; HP_E_DB for a host that has not proven its key. */
+int hp_host_set_paired(hp_db_t *db, const char *id, int64_t paired_at, hp_err_t *err);
 
 /* Removes a host and its addresses. 0 also when there is none. */
 int hp_host_remove(hp_db_t *db, const char *id, hp_err_t *err);

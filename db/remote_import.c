@@ -47,7 +47,6 @@ typedef struct root_run {
 
 struct hp_remote_import {
     int64_t list;
-    char host[HP_REMOTE_HOST_SIZE];
     uint32_t next; /* number of the next entry */
     int64_t files, bytes;
     uint64_t tick;
@@ -96,8 +95,8 @@ static const hp_sql_t sql[] = {
                   "INSERT INTO remote_root (list, prefix, file) VALUES (:list, :prefix, :file)"},
     [ADD_NAMES] = {"remote_import.add_names", "INSERT INTO remote_names (id, names) VALUES (:id, :names)"},
     [ADD_KEYS] = {"remote_import.add_keys", "INSERT INTO remote_keys (id, keys) VALUES (:id, :keys)"},
-    [DROP_OLD] = {"remote_import.drop_old",
-                  "UPDATE remote_list SET state = 'dropped' WHERE host = :host AND state = 'shown'"},
+    [DROP_OLD] = {"remote_import.drop_old", "UPDATE remote_list SET state = 'dropped' WHERE state = 'shown'"
+                                            " AND host = (SELECT host FROM remote_list WHERE id = :id)"},
     [SHOW] = {"remote_import.show",
               "UPDATE remote_list SET state = 'shown', etag = :etag, files = :files, bytes = :bytes, "
               "fetched_at = :fetched_at WHERE id = :id"},
@@ -150,7 +149,6 @@ int hp_remote_import_begin(hp_db_t *db, const char *host, hp_remote_import_t **o
     }
     hp_remote_import_t *import = hp_alloc(sizeof *import);
     import->list = list;
-    strncpy(import->host, host, sizeof import->host - 1);
     hp_buf_init(&import->highest, HP_PATH_MAX);
     hp_buf_init(&import->names, BLOCK_MAX);
     hp_buf_init(&import->keys, BLOCK_MAX);
@@ -452,7 +450,7 @@ static int show(hp_db_t *db, hp_remote_import_t *import, const char *etag, int64
     int rc;
     {
         HP_QUERY(q, db, &sql[DROP_OLD]);
-        hp_query_bind_text(&q, ":host", import->host);
+        hp_query_bind_int(&q, ":id", import->list); /* its host may have another id by now (db/rename.h) */
         rc = hp_query_run(&q, err);
     }
     if (rc != 0)

@@ -9,7 +9,7 @@ enum { ADD, GET };
 static const hp_sql_t sql[] = {
     [ADD] = {"self.add", "INSERT INTO self (one, id, created_at) VALUES (1, :id, :created_at)"
                          " ON CONFLICT (one) DO NOTHING"},
-    [GET] = {"self.get", "SELECT id, created_at FROM self WHERE one = 1"},
+    [GET] = {"self.get", "SELECT id, created_at, former_id FROM self WHERE one = 1"},
 };
 HP_SQL_LIST(self, sql);
 
@@ -28,5 +28,6 @@ int hp_db_self_load(hp_db_t *db, const hp_db_self_t *first, hp_db_self_t *self, 
         return rc;
     snprintf(self->id, sizeof self->id, "%s", hp_query_string(&get, 0));
     self->created_at = hp_query_int(&get, 1);
+    snprintf(self->former_id, sizeof self->former_id, "%s", hp_query_string(&get, 2));
     return 0;
 }

@@ -44,6 +44,10 @@
     X(download)                                                                                              \
     X(download_file)                                                                                         \
     X(chunk)                                                                                                 \
+    X(rename)                                                                                                \
+    X(host_rename)                                                                                           \
+    X(message_rename)                                                                                        \
+    X(group)                                                                                                 \
     X(host)                                                                                                  \
     X(remote_file)                                                                                           \
     X(remote_sweep)                                                                                          \

@@ -50,6 +50,16 @@ static void assert_setting(hp_db_t *db, const char *name, const char *expected)
     free(value);
 }
 
+static void assert_private(const char *path, const char *ending)
+{
+    struct stat st;
+    char name[PATH_SIZE];
+    snprintf(name, sizeof name, "%s%s", path, ending);
+    assert_int_equal(stat(name, &st), 0);
+    if ((st.st_mode & 0777) != 0600)
+        fail_msg("%s has mode %o", name, st.st_mode & 0777);
+}
+
 /* A database of ours that is closed. */
 static void make_database(const char *path)
 {
@@ -119,6 +129,27 @@ static void rows_are_there_after_closing_and_opening(void **state)
     hp_db_t *db = open_ok(path);
     assert_setting(db, "kept", "yes");
     hp_db_close(db);
+}
+
+static void nobody_else_may_read_what_is_in_it(void **state)
+{
+    char path[PATH_SIZE];
+    mode_t old = umask(0);
+    hp_db_t *db = open_ok(path_in(*state, "private.db", path));
+    set(db, "secret", "yes");
+    assert_private(path, "");
+    assert_private(path, "-wal");
+    assert_private(path, "-shm");
+    hp_db_close(db);
+    /* One that was copied here, readable for all. */
+    assert_int_equal(chmod(path, 0644), 0);
+    db = open_ok(path);
+    set(db, "secret", "still");
+    assert_private(path, "");
+    assert_private(path, "-wal");
+    assert_private(path, "-shm");
+    hp_db_close(db);
+    umask(old);
 }
 
 static void an_empty_file_becomes_a_database(void **state)
@@ -530,6 +561,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_new_database_has_the_settings_that_the_design_asks_for),
         TEST(rows_are_there_after_closing_and_opening),
+        TEST(nobody_else_may_read_what_is_in_it),
         TEST(an_empty_file_becomes_a_database),
         TEST(a_newer_version_is_refused_with_both_numbers),
         TEST(a_newer_version_that_is_still_in_the_journal_is_refused_and_kept),

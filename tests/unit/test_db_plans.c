@@ -29,6 +29,8 @@ static const struct {
     {"download.find_root", "USE TEMP B-TREE FOR ORDER BY", "the few with one root"},
     {"download_source.each", "USE TEMP B-TREE FOR ORDER BY", "the few of one file"},
     {"host.all", "SCAN host", "wants all of them, at start"},
+    {"host_alias.each", "SCAN host_alias", "wants all of them, at start"},
+    {"group.each", "SCAN member_group", "wants all of them, at start"},
     {"host.addresses", "USE TEMP B-TREE FOR ORDER BY", "the few of one host"},
     {"remote_file.size_by_root", "USE TEMP B-TREE FOR GROUP BY", "the few with one root"},
     {"remote_file.size_by_root", "USE TEMP B-TREE FOR ORDER BY", "the few sizes of one root"},
