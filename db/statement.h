@@ -53,7 +53,9 @@
     X(remote_sweep)                                                                                          \
     X(remote_import)                                                                                         \
     X(remote_page)                                                                                           \
-    X(shared_file)
+    X(shared_file)                                                                                           \
+    X(hub)                                                                                                   \
+    X(hub_list)
 
 typedef struct hp_sql {
     const char *name; /* "table.verb", as errors call it */
