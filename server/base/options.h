@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "base/address.h"
 #include "base/err.h"
 #include "base/log.h"
 
@@ -20,7 +21,7 @@ typedef struct hp_listen {
 
 typedef struct hp_strings {
     char **items;
-    size_t count;
+    size_t count, room;
 } hp_strings_t;
 
 typedef struct hp_options {
@@ -54,19 +55,6 @@ void hp_options_dispose(hp_options_t *self);
 /* What --help prints of the options; and only those of hp_options_read_client. */
 void hp_options_print_help(FILE *out);
 void hp_options_print_client_help(FILE *out);
-
-/* "ADDR[:PORT]", "[V6]:PORT", "V6": address without brackets and the port, default_port when none is given.
- * Numeric addresses only. 0 or HP_E_INVALID. */
-int hp_address_parse(const char *text, uint16_t default_port, char address[64], uint16_t *port,
-                     hp_err_t *err);
-
-/* The same, and "http://ADDR[:PORT]/" as well: what a page shows of a host and a person copies. */
-int hp_address_parse_url(const char *text, uint16_t default_port, char address[64], uint16_t *port,
-                         hp_err_t *err);
-
-/* "1.2.3.4:9000" or "[fe80::1]:9000". */
-#define HP_ADDRESS_SIZE 80
-char *hp_address_format(const char *address, uint16_t port, char out[HP_ADDRESS_SIZE]);
 
 #define HP_TOKEN_MIN 8 /* characters of a dashboard token */
 

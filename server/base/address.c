@@ -1,0 +1,94 @@
+#include "base/address.h"
+
+#include <arpa/inet.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/mem.h"
+#include "base/utf8.h"
+
+/* Copies a numeric address in its usual form; an IPv6 address may carry a zone. */
+static int canonical(const char *text, size_t length, char address[64])
+{
+    char host[64];
+    if (length >= sizeof host)
+        return HP_E_INVALID;
+    memcpy(host, text, length);
+    host[length] = '\0';
+    struct in_addr v4;
+    if (inet_pton(AF_INET, host, &v4) == 1)
+        return inet_ntop(AF_INET, &v4, address, 64) != NULL ? 0 : HP_E_INVALID;
+    char *zone = strchr(host, '%');
+    if (zone != NULL)
+        *zone++ = '\0';
+    struct in6_addr v6;
+    if (inet_pton(AF_INET6, host, &v6) != 1 || inet_ntop(AF_INET6, &v6, address, INET6_ADDRSTRLEN) == NULL)
+        return HP_E_INVALID;
+    if (zone == NULL)
+        return 0;
+    size_t zone_length = strlen(zone), used = strlen(address);
+    if (zone_length == 0 || zone_length >= IF_NAMESIZE || strpbrk(zone, "%/ []:") != NULL ||
+        hp_utf8_has_control(zone, zone_length) || used + 1 + zone_length >= 64)
+        return HP_E_INVALID;
+    snprintf(address + used, 64 - used, "%%%s", zone);
+    return 0;
+}
+
+int hp_address_parse(const char *text, uint16_t default_port, char address[64], uint16_t *port, hp_err_t *err)
+{
+    const char *host = text, *host_end, *after;
+    if (text[0] == '[') {
+        host = text + 1;
+        host_end = strchr(host, ']');
+        after = host_end != NULL ? host_end + 1 : NULL;
+    } else {
+        const char *colon = strchr(text, ':');
+        bool bare_v6 = colon != NULL && strchr(colon + 1, ':') != NULL;
+        host_end = colon == NULL || bare_v6 ? text + strlen(text) : colon;
+        after = host_end;
+    }
+    if (host_end == NULL || canonical(host, (size_t)(host_end - host), address) != 0 ||
+        (text[0] == '[' && strchr(address, ':') == NULL))
+        return hp_err_set(err, HP_E_INVALID, "\"%s\" is no IP address, with or without a port", text);
+    *port = default_port;
+    if (*after == '\0')
+        return 0;
+    unsigned value = 0;
+    const char *digit = after + 1;
+    for (; *digit >= '0' && *digit <= '9' && value <= 65535; digit++)
+        value = value * 10 + (unsigned)(*digit - '0');
+    if (*after != ':' || digit == after + 1 || *digit != '\0' || value > 65535)
+        return hp_err_set(err, HP_E_INVALID, "the port in \"%s\" is not a number from 0 to 65535", text);
+    *port = (uint16_t)value;
+    return 0;
+}
+
+int hp_address_parse_url(const char *text, uint16_t default_port, char address[64], uint16_t *port,
+                         hp_err_t *err)
+{
+    static const char scheme[] = "http://";
+    size_t skip = sizeof scheme - 1;
+    if (strncasecmp(text, scheme, skip) != 0)
+        return hp_address_parse(text, default_port, address, port, err);
+    char *plain = hp_strdup(text + skip);
+    size_t length = strlen(plain);
+    if (length > 0 && plain[length - 1] == '/')
+        plain[length - 1] = '\0';
+    char *zone = strstr(plain, "%25"); /* how a URL writes the sign before an interface */
+    if (zone != NULL)
+        memmove(zone + 1, zone + 3, strlen(zone + 3) + 1);
+    int rc = hp_address_parse(plain, default_port, address, port, err);
+    free(plain);
+    return rc;
+}
+
+char *hp_address_format(const char *address, uint16_t port, char out[HP_ADDRESS_SIZE])
+{
+    bool v6 = strchr(address, ':') != NULL;
+    snprintf(out, HP_ADDRESS_SIZE, "%s%s%s:%u", v6 ? "[" : "", address, v6 ? "]" : "", port);
+    return out;
+}

@@ -1,0 +1,22 @@
+/* Addresses as people write and read them. Pure functions, any thread. */
+#ifndef HP_BASE_ADDRESS_H
+#define HP_BASE_ADDRESS_H
+
+#include <stdint.h>
+
+#include "base/err.h"
+
+/* "ADDR[:PORT]", "[V6]:PORT", "V6": address without brackets and the port, default_port when none is given.
+ * Numeric addresses only. 0 or HP_E_INVALID. */
+int hp_address_parse(const char *text, uint16_t default_port, char address[64], uint16_t *port,
+                     hp_err_t *err);
+
+/* The same, and "http://ADDR[:PORT]/" as well: what a page shows of a host and a person copies. */
+int hp_address_parse_url(const char *text, uint16_t default_port, char address[64], uint16_t *port,
+                         hp_err_t *err);
+
+/* "1.2.3.4:9000" or "[fe80::1]:9000". */
+#define HP_ADDRESS_SIZE 80
+char *hp_address_format(const char *address, uint16_t port, char out[HP_ADDRESS_SIZE]);
+
+#endif
