@@ -5,17 +5,9 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "db/statement.h"
+#include "db/shared_row.h"
 
-#define SETTLE_ROWS                                                                                          \
-    2000                /* looked at for files that have settled; when none of so many has, there is time    \
-                         */
 #define SWEEP_ROWS 5000 /* looked at in one step */
-#define FUTURE_NS                                                                                            \
-    2000000000 /* a ctime so far ahead comes from a clock that was set back: it does not move any more */
-#define COARSE_NS  10000000 /* a ctime that is a multiple of this may come from a coarse clock */
-#define NS_PER_MS  1000000
-#define LAYER_OVER 1048576 /* contents up to this size have no layer but their root */
 
 enum {
     STATE_LOAD,
@@ -33,27 +25,8 @@ enum {
     LAST_ID,
     LATEST,
     ROOT_OF,
-    SET_ROOT,
-    SET_LATER,
-    WAKE,
-    NEWEST,
-    SMALLEST,
-    UNHASHED_ANY,
-    WAITING_FIRST,
-    FIND,
-    FIND_LARGEST,
-    LAYER_GET,
-    LAYER_READ,
-    LAYER_ADD,
     LAYER_DROP,
 };
-
-#define ROW_COLUMNS "path, device, inode, size, mtime_ns, ctime_ns, root"
-#define SAME_BYTES                                                                                           \
-    "inode = :inode AND device = :device AND size = :size AND mtime_ns = :mtime AND ctime_ns = :ctime"
-#define TO_HASH "root IS NULL AND size > 0 AND hash_after = 0"
-#define SETTLED                                                                                              \
-    "(ctime_ns > :future OR ctime_ns < :coarse OR (ctime_ns < :settled AND ctime_ns % :step <> 0))"
 
 static const hp_sql_t sql[] = {
     [STATE_LOAD] = {"share.load",
@@ -84,43 +57,15 @@ static const hp_sql_t sql[] = {
          "SELECT id, path FROM shared_file WHERE path > :after AND path < :end ORDER BY path LIMIT :limit"},
     [REMOVE_ID] = {"shared_file.remove_id", "DELETE FROM shared_file WHERE id = :id RETURNING size, root"},
     [PAGE] = {"shared_file.page",
-              "SELECT " ROW_COLUMNS " FROM shared_file WHERE path > :after ORDER BY path LIMIT :limit"},
+              "SELECT " HP_SHARED_COLUMNS " FROM shared_file WHERE path > :after ORDER BY path LIMIT :limit"},
     [PAGE_FIRST] = {"shared_file.page_first",
-                    "SELECT " ROW_COLUMNS " FROM shared_file ORDER BY path LIMIT :limit"},
+                    "SELECT " HP_SHARED_COLUMNS " FROM shared_file ORDER BY path LIMIT :limit"},
     [LAST_ID] = {"shared_file.last_id", "SELECT coalesce(max(id), 0) FROM shared_file"},
     [LATEST] = {"shared_file.latest",
-                "SELECT " ROW_COLUMNS " FROM shared_file"
+                "SELECT " HP_SHARED_COLUMNS " FROM shared_file"
                 " WHERE id < :before AND id >= :from AND root IS NOT NULL ORDER BY id DESC"},
     [ROOT_OF] = {"shared_file.root_of",
-                 "SELECT root FROM shared_file WHERE " SAME_BYTES " AND root IS NOT NULL LIMIT 1"},
-    [SET_ROOT] = {"shared_file.set_root", "UPDATE shared_file SET root = :root, hash_after = 0"
-                                          " WHERE " SAME_BYTES " AND root IS NULL"},
-    [SET_LATER] = {"shared_file.set_later",
-                   "UPDATE shared_file SET hash_after = :after"
-                   " WHERE path = :path AND device = :device AND inode = :inode AND root IS NULL"},
-    [WAKE] = {"shared_file.wake",
-              "UPDATE shared_file SET hash_after = 0 WHERE hash_after > 0 AND hash_after <= :now"},
-    [NEWEST] = {"shared_file.newest",
-                "SELECT " ROW_COLUMNS " FROM (SELECT * FROM shared_file INDEXED BY shared_file_newest"
-                " WHERE " TO_HASH " ORDER BY ctime_ns DESC LIMIT :scan) WHERE " SETTLED " LIMIT :limit"},
-    [SMALLEST] = {"shared_file.smallest",
-                  "SELECT " ROW_COLUMNS " FROM (SELECT * FROM shared_file INDEXED BY shared_file_smallest"
-                  " WHERE " TO_HASH " ORDER BY size LIMIT :scan) WHERE " SETTLED " LIMIT :limit"},
-    [UNHASHED_ANY] = {"shared_file.unhashed_any", "SELECT 1 FROM shared_file WHERE " TO_HASH " LIMIT 1"},
-    [WAITING_FIRST] = {"shared_file.waiting_first",
-                       "SELECT hash_after FROM shared_file WHERE hash_after > 0 ORDER BY hash_after LIMIT 1"},
-    [FIND] = {"shared_file.find",
-              "SELECT " ROW_COLUMNS " FROM shared_file WHERE root = :root AND size = :size LIMIT 1"},
-    [FIND_LARGEST] = {"shared_file.find_largest", "SELECT " ROW_COLUMNS " FROM shared_file"
-                                                  " WHERE root = :root ORDER BY size DESC LIMIT 1"},
-    [LAYER_GET] = {"shared_layer.get",
-                   "SELECT chunk_size, length(digests) FROM shared_layer WHERE root = :root"},
-    [LAYER_READ] = {"shared_layer.read",
-                    "SELECT substr(digests, :from, :length) FROM shared_layer WHERE root = :root"},
-    [LAYER_ADD] =
-        {"shared_layer.add",
-         "INSERT INTO shared_layer (root, chunk_size, digests) VALUES (:root, :chunk_size, :digests)"
-         " ON CONFLICT (root) DO UPDATE SET chunk_size = excluded.chunk_size, digests = excluded.digests"},
+                 "SELECT root FROM shared_file WHERE " HP_SHARED_SAME_BYTES " AND root IS NOT NULL LIMIT 1"},
     [LAYER_DROP] = {"shared_layer.drop",
                     "DELETE FROM shared_layer WHERE root = :root"
                     " AND NOT EXISTS (SELECT 1 FROM shared_file WHERE root = :root AND size = :size)"},
@@ -180,49 +125,15 @@ char *hp_shared_database(hp_db_t *db)
 
 /* ---- rows ---- */
 
-static void bind_identity(hp_query_t *q, const hp_shared_identity_t *identity)
-{
-    hp_query_bind_int(q, ":device", (int64_t)identity->device);
-    hp_query_bind_int(q, ":inode", (int64_t)identity->inode);
-    hp_query_bind_int(q, ":size", (int64_t)identity->size);
-    hp_query_bind_int(q, ":mtime", identity->mtime_ns);
-    hp_query_bind_int(q, ":ctime", identity->ctime_ns);
-}
-
-static void read_identity(hp_query_t *q, int column, hp_shared_identity_t *identity)
-{
-    identity->device = (uint64_t)hp_query_int(q, column);
-    identity->inode = (uint64_t)hp_query_int(q, column + 1);
-    identity->size = (uint64_t)hp_query_int(q, column + 2);
-    identity->mtime_ns = hp_query_int(q, column + 3);
-    identity->ctime_ns = hp_query_int(q, column + 4);
-}
-
-/* Whether there was a root. The schema holds its length. */
-static bool read_root(hp_query_t *q, int column, uint8_t root[HP_SHARED_ROOT_SIZE])
-{
-    size_t length;
-    const void *data = hp_query_blob(q, column, &length);
-    if (data == NULL || length != HP_SHARED_ROOT_SIZE)
-        return false;
-    memcpy(root, data, HP_SHARED_ROOT_SIZE);
-    return true;
-}
-
-static void bind_root(hp_query_t *q, const uint8_t *root)
-{
-    hp_query_bind_blob(q, ":root", root, HP_SHARED_ROOT_SIZE);
-}
-
 /* A row with this root is gone or has another one now: the layer goes with the last. Of the sizes that files
  * with one root can have only one is large enough for a layer (see hp_shared_content_t), so layers are kept
  * by the root alone. */
 static int drop_layer(hp_db_t *db, uint64_t size, const uint8_t *root, hp_err_t *err)
 {
-    if (size <= LAYER_OVER)
+    if (size <= HP_SHARED_LAYER_OVER)
         return 0;
     HP_QUERY(q, db, &sql[LAYER_DROP]);
-    bind_root(&q, root);
+    hp_shared_bind_root(&q, root);
     hp_query_bind_int(&q, ":size", (int64_t)size);
     return hp_query_run(&q, err);
 }
@@ -231,9 +142,9 @@ int hp_shared_root_of(hp_db_t *db, const hp_shared_identity_t *identity, uint8_t
                       hp_err_t *err)
 {
     HP_QUERY(q, db, &sql[ROOT_OF]);
-    bind_identity(&q, identity);
+    hp_shared_bind_identity(&q, identity);
     int rc = hp_query_one(&q, err);
-    return rc == 0 && !read_root(&q, 0, root) ? HP_E_NOT_FOUND : rc;
+    return rc == 0 && !hp_shared_read_root(&q, 0, root) ? HP_E_NOT_FOUND : rc;
 }
 
 typedef struct hp_old_row {
@@ -251,8 +162,8 @@ static int read_old_row(hp_query_t *q, hp_old_row_t *old, hp_err_t *err)
     if (rc != 0)
         return rc == HP_E_NOT_FOUND ? 0 : rc;
     old->id = hp_query_int(q, 0);
-    read_identity(q, 1, &old->identity);
-    old->rooted = read_root(q, 6, old->root);
+    hp_shared_read_identity(q, 1, &old->identity);
+    old->rooted = hp_shared_read_root(q, 6, old->root);
     return 0;
 }
 
@@ -267,7 +178,7 @@ static int get_row(hp_db_t *db, const char *path, hp_old_row_t *old, hp_err_t *e
 static int get_twin(hp_db_t *db, const hp_shared_identity_t *identity, hp_old_row_t *old, hp_err_t *err)
 {
     HP_QUERY(q, db, &sql[TWIN]);
-    bind_identity(&q, identity);
+    hp_shared_bind_identity(&q, identity);
     return read_old_row(&q, old, err);
 }
 
@@ -279,8 +190,8 @@ static int write_row(hp_db_t *db, const char *path, int64_t id, const hp_shared_
         hp_query_bind_int(&q, ":id", id);
     else
         hp_query_bind_text(&q, ":path", path);
-    bind_identity(&q, identity);
-    bind_root(&q, root);
+    hp_shared_bind_identity(&q, identity);
+    hp_shared_bind_root(&q, root);
     return hp_query_run(&q, err);
 }
 
@@ -364,7 +275,7 @@ static int run_remove(hp_db_t *db, hp_query_t *q, hp_shared_change_t *change, hp
     if (rc != 0)
         return rc == HP_E_NOT_FOUND ? 0 : rc;
     uint64_t size = (uint64_t)hp_query_int(q, 0);
-    bool rooted = read_root(q, 1, root);
+    bool rooted = hp_shared_read_root(q, 1, root);
     rc = hp_query_run(q, err); /* to the end: only then is the row gone for certain */
     if (rc != 0)
         return rc;
@@ -432,30 +343,6 @@ int hp_shared_sweep(hp_db_t *db, const char *below, hp_shared_keep_fn keep, void
     return rc;
 }
 
-void hp_shared_rows_dispose(hp_shared_rows_t *rows)
-{
-    for (size_t i = 0; i < rows->count; i++)
-        free(rows->items[i].path);
-    free(rows->items);
-    *rows = (hp_shared_rows_t){0};
-}
-
-/* Columns as in ROW_COLUMNS. */
-static void read_row(hp_query_t *q, hp_shared_row_t *row)
-{
-    row->path = hp_strdup(hp_query_string(q, 0));
-    read_identity(q, 1, &row->identity);
-    row->rooted = read_root(q, 6, row->root);
-}
-
-/* Adds what the query gives to the rows, as far as their room goes. */
-static int read_rows(hp_query_t *q, hp_shared_rows_t *rows, size_t room, hp_err_t *err)
-{
-    while (rows->count < room && hp_query_row(q))
-        read_row(q, &rows->items[rows->count++]);
-    return hp_query_end(q, err);
-}
-
 int hp_shared_page(hp_db_t *db, const char *after, size_t limit, hp_shared_rows_t *rows, hp_err_t *err)
 {
     *rows = (hp_shared_rows_t){.items = hp_alloc_array(limit, sizeof *rows->items)};
@@ -463,7 +350,7 @@ int hp_shared_page(hp_db_t *db, const char *after, size_t limit, hp_shared_rows_
     if (after != NULL)
         hp_query_bind_text(&q, ":after", after);
     hp_query_bind_int(&q, ":limit", (int64_t)limit);
-    int rc = read_rows(&q, rows, limit, err);
+    int rc = hp_shared_read_rows(&q, rows, limit, err);
     if (rc != 0)
         hp_shared_rows_dispose(rows);
     return rc;
@@ -491,183 +378,10 @@ int hp_shared_latest(hp_db_t *db, int64_t *before, int64_t span, hp_shared_rows_
     HP_QUERY(q, db, &sql[LATEST]);
     hp_query_bind_int(&q, ":before", last);
     hp_query_bind_int(&q, ":from", from);
-    rc = read_rows(&q, rows, (size_t)span, err);
+    rc = hp_shared_read_rows(&q, rows, (size_t)span, err);
     if (rc != 0)
         hp_shared_rows_dispose(rows);
     else
         *before = from > 1 ? from : 0;
-    return rc;
-}
-
-/* ---- hashes ---- */
-
-int hp_shared_set_root(hp_db_t *db, const hp_shared_identity_t *identity,
-                       const uint8_t root[HP_SHARED_ROOT_SIZE], uint64_t chunk_size, const uint8_t *digests,
-                       uint64_t count, hp_shared_change_t *change, hp_err_t *err)
-{
-    HP_QUERY(update, db, &sql[SET_ROOT]);
-    bind_root(&update, root);
-    bind_identity(&update, identity);
-    int rc = hp_query_run(&update, err);
-    int64_t rows = rc == 0 ? hp_db_changes(db) : 0;
-    if (rows == 0)
-        return rc;
-    change->rows += (uint64_t)rows;
-    change->hashed_bytes += rows * (int64_t)identity->size;
-    if (count <= 1)
-        return 0;
-    HP_QUERY(insert, db, &sql[LAYER_ADD]);
-    bind_root(&insert, root);
-    hp_query_bind_int(&insert, ":chunk_size", (int64_t)chunk_size);
-    hp_query_bind_blob(&insert, ":digests", digests, count * HP_SHARED_ROOT_SIZE);
-    return hp_query_run(&insert, err);
-}
-
-int hp_shared_set_later(hp_db_t *db, const char *path, const hp_shared_identity_t *identity,
-                        int64_t hash_after, hp_err_t *err)
-{
-    HP_QUERY(q, db, &sql[SET_LATER]);
-    hp_query_bind_text(&q, ":path", path);
-    hp_query_bind_int(&q, ":device", (int64_t)identity->device);
-    hp_query_bind_int(&q, ":inode", (int64_t)identity->inode);
-    hp_query_bind_int(&q, ":after", hash_after);
-    return hp_query_run(&q, err);
-}
-
-static void bind_settled(hp_query_t *q, int64_t now_ns, int64_t settle_ns, int64_t settle_coarse_ns,
-                         size_t limit)
-{
-    hp_query_bind_int(q, ":future", now_ns + FUTURE_NS);
-    hp_query_bind_int(q, ":settled", now_ns - settle_ns);
-    hp_query_bind_int(q, ":coarse", now_ns - settle_coarse_ns);
-    hp_query_bind_int(q, ":step", COARSE_NS);
-    hp_query_bind_int(q, ":scan", SETTLE_ROWS);
-    hp_query_bind_int(q, ":limit", (int64_t)limit);
-}
-
-/* Takes turns between the two lists, leaving out what was taken already. Frees them. */
-static void merge(hp_shared_rows_t *a, hp_shared_rows_t *b, hp_shared_rows_t *out)
-{
-    *out = (hp_shared_rows_t){.items = hp_alloc_array(a->count + b->count, sizeof *out->items)};
-    for (size_t i = 0; i < 2 * HP_MAX(a->count, b->count); i++) {
-        hp_shared_rows_t *from = i % 2 == 0 ? a : b;
-        if (i / 2 >= from->count)
-            continue;
-        hp_shared_row_t *row = &from->items[i / 2];
-        bool twice = false;
-        for (size_t k = 0; k < out->count && !twice; k++)
-            twice = memcmp(&out->items[k].identity, &row->identity, sizeof row->identity) == 0;
-        if (twice)
-            continue;
-        out->items[out->count++] = *row;
-        row->path = NULL;
-    }
-    hp_shared_rows_dispose(a);
-    hp_shared_rows_dispose(b);
-}
-
-/* How long until there may be something to hash, when there is nothing now. */
-static int find_wait(hp_db_t *db, int64_t now_ns, int64_t settle_coarse_ns, int64_t *wait_ms, hp_err_t *err)
-{
-    HP_QUERY(any, db, &sql[UNHASHED_ANY]);
-    int rc = hp_query_one(&any, err);
-    if (rc == 0)
-        *wait_ms = settle_coarse_ns / NS_PER_MS / 10 + 1; /* a file that has not settled */
-    if (rc != HP_E_NOT_FOUND)
-        return rc;
-    HP_QUERY(first, db, &sql[WAITING_FIRST]);
-    rc = hp_query_one(&first, err);
-    *wait_ms = -1;
-    if (rc == 0)
-        *wait_ms = HP_MAX(hp_query_int(&first, 0) - now_ns / NS_PER_MS, 1);
-    return rc == HP_E_NOT_FOUND ? 0 : rc;
-}
-
-int hp_shared_unhashed(hp_db_t *db, size_t limit, int64_t now_ns, int64_t settle_ns, int64_t settle_coarse_ns,
-                       hp_shared_rows_t *rows, int64_t *wait_ms, hp_err_t *err)
-{
-    size_t half = limit / 2;
-    hp_shared_rows_t newest = {.items = hp_alloc_array(half, sizeof *newest.items)};
-    hp_shared_rows_t smallest = {.items = hp_alloc_array(half, sizeof *smallest.items)};
-    *rows = (hp_shared_rows_t){0};
-    *wait_ms = 0;
-
-    HP_QUERY(wake, db, &sql[WAKE]);
-    hp_query_bind_int(&wake, ":now", now_ns / NS_PER_MS);
-    int rc = hp_query_run(&wake, err);
-    if (rc == 0) {
-        HP_QUERY(q, db, &sql[NEWEST]);
-        bind_settled(&q, now_ns, settle_ns, settle_coarse_ns, half);
-        rc = read_rows(&q, &newest, half, err);
-    }
-    if (rc == 0) {
-        HP_QUERY(q, db, &sql[SMALLEST]);
-        bind_settled(&q, now_ns, settle_ns, settle_coarse_ns, half);
-        rc = read_rows(&q, &smallest, half, err);
-    }
-    if (rc == 0 && newest.count + smallest.count == 0)
-        rc = find_wait(db, now_ns, settle_coarse_ns, wait_ms, err);
-    if (rc != 0) {
-        hp_shared_rows_dispose(&newest);
-        hp_shared_rows_dispose(&smallest);
-        return rc;
-    }
-    merge(&newest, &smallest, rows);
-    return 0;
-}
-
-void hp_shared_content_dispose(hp_shared_content_t *content)
-{
-    free(content->file.path);
-    *content = (hp_shared_content_t){0};
-}
-
-static int read_layer(hp_db_t *db, hp_shared_content_t *content, hp_err_t *err)
-{
-    if (content->file.identity.size <= LAYER_OVER)
-        return 0;
-    HP_QUERY(q, db, &sql[LAYER_GET]);
-    bind_root(&q, content->file.root);
-    int rc = hp_query_one(&q, err);
-    if (rc != 0)
-        return rc == HP_E_NOT_FOUND ? 0 : rc;
-    content->chunk_size = (uint64_t)hp_query_int(&q, 0);
-    content->count = (uint64_t)hp_query_int(&q, 1) / HP_SHARED_ROOT_SIZE;
-    return 0;
-}
-
-int hp_shared_layer_read(hp_db_t *db, const uint8_t root[HP_SHARED_ROOT_SIZE], uint64_t first, uint64_t count,
-                         uint8_t *digests, hp_err_t *err)
-{
-    HP_QUERY(q, db, &sql[LAYER_READ]);
-    bind_root(&q, root);
-    hp_query_bind_int(&q, ":from", (int64_t)(first * HP_SHARED_ROOT_SIZE + 1));
-    hp_query_bind_int(&q, ":length", (int64_t)(count * HP_SHARED_ROOT_SIZE));
-    int rc = hp_query_one(&q, err);
-    if (rc != 0)
-        return rc;
-    size_t length;
-    const void *found = hp_query_blob(&q, 0, &length);
-    if (length != count * HP_SHARED_ROOT_SIZE)
-        return HP_E_NOT_FOUND;
-    memcpy(digests, found, length);
-    return 0;
-}
-
-int hp_shared_find(hp_db_t *db, const uint8_t root[HP_SHARED_ROOT_SIZE], uint64_t size,
-                   hp_shared_content_t *content, hp_err_t *err)
-{
-    *content = (hp_shared_content_t){0};
-    HP_QUERY(q, db, &sql[size != 0 ? FIND : FIND_LARGEST]);
-    bind_root(&q, root);
-    if (size != 0)
-        hp_query_bind_int(&q, ":size", (int64_t)size);
-    int rc = hp_query_one(&q, err);
-    if (rc != 0)
-        return rc;
-    read_row(&q, &content->file);
-    rc = read_layer(db, content, err);
-    if (rc != 0)
-        hp_shared_content_dispose(content);
     return rc;
 }

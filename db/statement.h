@@ -52,10 +52,13 @@
     X(remote_file)                                                                                           \
     X(remote_sweep)                                                                                          \
     X(remote_import)                                                                                         \
+    X(remote_match)                                                                                          \
+    X(remote_search)                                                                                         \
     X(remote_page)                                                                                           \
     X(shared_file)                                                                                           \
     X(hub)                                                                                                   \
-    X(hub_list)
+    X(hub_list)                                                                                              \
+    X(shared_hash)
 
 typedef struct hp_sql {
     const char *name; /* "table.verb", as errors call it */
