@@ -339,6 +339,6 @@ void hp_news_destroy(hp_news_t *self, void (*closed)(void *arg), void *arg)
 {
     self->closed = closed;
     self->closed_arg = arg;
-    hp_messages_on_event(self->api->deps.messages, NULL, NULL);
+    hp_messages_off_event(self->api->deps.messages, on_message, self->api);
     uv_close((uv_handle_t *)&self->timer, on_timer_closed);
 }

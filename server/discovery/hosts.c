@@ -286,8 +286,7 @@ void hp_hosts_save(hp_hosts_t *hosts, hp_host_entry_t *host)
 
 void hp_hosts_emit(hp_hosts_t *hosts, hp_host_event_t event, const hp_host_entry_t *host)
 {
-    for (size_t i = 0; i < hosts->listener_count; i++)
-        hosts->listeners[i].fn(hosts->listeners[i].arg, event, &host->pub);
+    hp_signal_emit(&hosts->event, event, &host->pub);
 }
 
 static hp_host_entry_t *make_entry(hp_hosts_t *hosts, const char *id, const char *name)
@@ -547,28 +546,14 @@ void hp_hosts_set_times(hp_hosts_t *hosts, const hp_hosts_times_t *times)
     hosts->times = *times;
 }
 
-void hp_hosts_on_event(hp_hosts_t *hosts, void (*fn)(void *arg, hp_host_event_t event, const hp_host_t *host),
-                       void *arg)
+void hp_hosts_on_event(hp_hosts_t *hosts, hp_host_event_fn *fn, void *arg)
 {
-    if (hosts->listener_count == HP_COUNT(hosts->listeners)) {
-        hp_log(HP_LOG_ERROR, "more than %zu parts want to hear of hosts: one does not",
-               HP_COUNT(hosts->listeners));
-        return;
-    }
-    hosts->listeners[hosts->listener_count].fn = fn;
-    hosts->listeners[hosts->listener_count++].arg = arg;
+    hp_signal_add(&hosts->event, fn, arg);
 }
 
-void hp_hosts_off_event(hp_hosts_t *hosts,
-                        void (*fn)(void *arg, hp_host_event_t event, const hp_host_t *host), void *arg)
+void hp_hosts_off_event(hp_hosts_t *hosts, hp_host_event_fn *fn, void *arg)
 {
-    for (size_t i = 0; i < hosts->listener_count; i++) {
-        if (hosts->listeners[i].fn == fn && hosts->listeners[i].arg == arg) {
-            memmove(&hosts->listeners[i], &hosts->listeners[i + 1],
-                    (--hosts->listener_count - i) * sizeof hosts->listeners[0]);
-            return;
-        }
-    }
+    hp_signal_remove(&hosts->event, fn, arg);
 }
 
 void hp_hosts_start(hp_hosts_t *hosts)
@@ -597,6 +582,7 @@ void hp_hosts_check_closed(hp_hosts_t *hosts)
         free(hosts->items[i]);
     free(hosts->items);
     free(hosts->removed);
+    hp_signal_dispose(&hosts->event);
     void (*closed)(void *arg) = hosts->closed;
     void *arg = hosts->closed_arg;
     free(hosts);

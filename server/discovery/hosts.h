@@ -89,12 +89,11 @@ void hp_hosts_start(hp_hosts_t *hosts); /* probes the known ones and keeps probi
  * The store and the fetcher must outlive this. */
 void hp_hosts_destroy(hp_hosts_t *hosts, void (*closed)(void *arg), void *arg);
 
-/* Up to 6 listeners, called in the order they were added. */
-void hp_hosts_on_event(hp_hosts_t *hosts, void (*fn)(void *arg, hp_host_event_t event, const hp_host_t *host),
-                       void *arg);
-/* The listener is not called any more. Not from inside an event. */
-void hp_hosts_off_event(hp_hosts_t *hosts,
-                        void (*fn)(void *arg, hp_host_event_t event, const hp_host_t *host), void *arg);
+/* Any number of listeners, called in the order in which they were added. */
+typedef void hp_host_event_fn(void *arg, hp_host_event_t event, const hp_host_t *host);
+void hp_hosts_on_event(hp_hosts_t *hosts, hp_host_event_fn *fn, void *arg);
+/* The listener is not called any more. */
+void hp_hosts_off_event(hp_hosts_t *hosts, hp_host_event_fn *fn, void *arg);
 
 size_t hp_hosts_count(const hp_hosts_t *hosts);
 const hp_host_t *hp_hosts_at(const hp_hosts_t *hosts, size_t index);     /* sorted by name, then id */

@@ -5,6 +5,8 @@
 #define HP_DISCOVERY_INTERNAL_H
 
 #include "base/options.h"
+#include "base/retry.h"
+#include "base/signal.h"
 #include "db/host.h"
 #include "path/address.h"
 #include "discovery/file_list.h"
@@ -75,7 +77,7 @@ typedef struct hp_host_entry {
     hp_file_list_t *list;
     uint64_t list_at; /* when to look again; HP_NEVER */
     uint64_t list_started;
-    unsigned list_failures;
+    hp_retry_t list_retry;
     bool list_force;
     bool list_waits;                  /* for a place among those that are fetched */
     int64_t list_files, list_bytes;   /* what the host offered when the list was fetched */
@@ -132,11 +134,7 @@ struct hp_hosts {
     void *closed_arg;
     unsigned jobs; /* posted to the store, not done */
 
-    struct {
-        void (*fn)(void *arg, hp_host_event_t event, const hp_host_t *host);
-        void *arg;
-    } listeners[6];
-    size_t listener_count;
+    HP_SIGNAL(hp_host_event_fn) event;
 
     uint64_t answers;        /* counts them */
     hp_host_entry_t **items; /* sorted by name, then id */

@@ -82,10 +82,10 @@ static void tell(hp_list_waiter_t *waiters, int status, const hp_err_t *err)
 
 static void note_failure(hp_hosts_t *hosts, hp_host_entry_t *host, const hp_err_t *err, uint64_t now)
 {
-    unsigned shift = HP_MIN(host->list_failures, 8u);
-    host->list_failures++;
-    host->list_at =
-        host->pub.online ? now + HP_MIN((uint64_t)RETRY_MS << shift, (uint64_t)RETRY_MAX_MS) : HP_NEVER;
+    static const hp_retry_policy_t policy = {
+        .first_ms = RETRY_MS, .max_ms = RETRY_MAX_MS, .jitter = HP_RETRY_JITTER};
+    uint64_t at = hp_retry_failed(&host->list_retry, &policy, now);
+    host->list_at = host->pub.online ? at : HP_NEVER;
     if (strcmp(host->pub.list_error, hp_err_text(err)) != 0)
         hp_log(HP_LOG_WARN, "the file list of host %.8s was not fetched: %s", host->pub.id, hp_err_text(err));
     snprintf(host->pub.list_error, sizeof host->pub.list_error, "%s", hp_err_text(err));
@@ -95,7 +95,7 @@ static void note_failure(hp_hosts_t *hosts, hp_host_entry_t *host, const hp_err_
 static void note_success(hp_hosts_t *hosts, hp_host_entry_t *host, const hp_listing_t *listing,
                          const hp_file_list_result_t *result, uint64_t now)
 {
-    host->list_failures = 0;
+    host->list_retry.failures = 0;
     memcpy(host->list_tag, result->tag, sizeof host->list_tag);
     if (!result->unchanged)
         host->list_took = now - host->list_started;
@@ -232,12 +232,12 @@ void hp_lists_seen(hp_hosts_t *hosts, hp_host_entry_t *host, bool came_online)
     uint64_t now = hp_clock_ms(), at = HP_NEVER, pause = HP_NEVER;
     host->list_seen = host->list != NULL;
     if (came_online) {
-        host->list_failures = 0;
+        host->list_retry.failures = 0;
         at = now;
-    } else if (host->list_failures == 0 &&
+    } else if (host->list_retry.failures == 0 &&
                (host->pub.files != host->list_files || host->pub.bytes != host->list_bytes)) {
         pause = SOON_MS;
-    } else if (host->list_failures == 0 && has_other_list(host)) {
+    } else if (host->list_retry.failures == 0 && has_other_list(host)) {
         pause = HP_MAX(hp_watch_hashing_pause(hosts, host),
                        HP_MIN(host->list_took * PAUSE_FACTOR, (uint64_t)RETRY_MAX_MS));
     }

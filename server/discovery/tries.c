@@ -48,7 +48,10 @@ static void note_failure(hp_hosts_t *hosts, const hp_try_t *try, int status)
     hp_recent_t *recent = hp_recent_find(hosts, try->address, try->port);
     if (try->by != HP_FOUND_BEACON || status == HP_E_NOT_A_HOST || recent->retries >= RETRIES_MAX)
         return;
-    recent->retry_at = recent->at + ((uint64_t)hosts->times.again << recent->retries++);
+    const hp_retry_policy_t policy = {.first_ms = hosts->times.again,
+                                      .max_ms = hosts->times.again << RETRIES_MAX,
+                                      .jitter = HP_RETRY_JITTER};
+    recent->retry_at = recent->at + hp_retry_pause(&policy, ++recent->retries);
     hosts->retry_at = HP_MIN(hosts->retry_at, recent->retry_at);
 }
 

@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/retry.h"
 #include "base/utf8.h"
 #include "message/internal.h"
 
@@ -52,11 +53,10 @@ struct hp_outbox {
     outbox_state_t state;
     bool more; /* something may have been queued since the last look */
     hp_fetch_t *fetch;
-    int64_t message;   /* the one that is being sent */
-    uint64_t retry_at; /* while WAITING; NEVER: when the host is there again */
-    bool patient;      /* the host said how long to wait */
-    unsigned failures; /* tries in a row that came to nothing */
-    char reason[200];  /* what it waits for */
+    int64_t message;  /* the one that is being sent */
+    hp_retry_t retry; /* its time while WAITING; NEVER: when the host is there again */
+    bool patient;     /* the host said how long to wait */
+    char reason[200]; /* what it waits for */
 };
 
 static const char offline[] = "it is offline";
@@ -84,7 +84,7 @@ static void schedule(hp_messages_t *self)
     uint64_t next = NEVER, now = hp_clock_ms();
     for (const hp_outbox_t *outbox = self->outboxes; outbox != NULL; outbox = outbox->next)
         if (outbox->state == OUTBOX_WAITING)
-            next = HP_MIN(next, outbox->retry_at);
+            next = HP_MIN(next, outbox->retry.at);
     if (self->closing)
         return;
     if (next == NEVER)
@@ -96,7 +96,7 @@ static void schedule(hp_messages_t *self)
 static void wait_until(hp_outbox_t *outbox, uint64_t retry_at, const char *reason)
 {
     set_state(outbox, OUTBOX_WAITING);
-    outbox->retry_at = retry_at;
+    outbox->retry.at = retry_at;
     snprintf(outbox->reason, sizeof outbox->reason, "%s", reason);
     hp_utf8_cut(outbox->reason);
     schedule(outbox->self);
@@ -124,20 +124,18 @@ static void remove_outbox(hp_outbox_t *outbox)
     free(outbox);
 }
 
-/* Later and later, a little irregular, so that many hosts do not ask at once. */
 static void retry(hp_outbox_t *outbox, int retry_after_s, const char *reason)
 {
     const hp_messages_times_t *times = &outbox->self->times;
-    uint64_t pause = times->backoff;
-    for (unsigned i = 0; i < outbox->failures && pause < times->backoff_max; i++)
-        pause *= 2;
-    pause = HP_MIN(pause, (uint64_t)times->backoff_max);
-    pause += hp_clock_ns() / 1000 % (pause / 4 + 1);
-    outbox->failures++;
+    const hp_retry_policy_t policy = {
+        .first_ms = times->backoff, .max_ms = times->backoff_max, .jitter = HP_RETRY_JITTER};
+    uint64_t now = hp_clock_ms();
     outbox->patient = retry_after_s >= 0;
     if (outbox->patient)
-        pause = (uint64_t)retry_after_s * 1000;
-    wait_until(outbox, hp_clock_ms() + pause, reason);
+        hp_retry_asked_to_wait(&outbox->retry, &policy, now, (uint64_t)retry_after_s * 1000);
+    else
+        hp_retry_failed(&outbox->retry, &policy, now);
+    wait_until(outbox, outbox->retry.at, reason);
     hp_messages_emit(outbox->self, HP_MESSAGE_CHANGED, outbox->message);
 }
 
@@ -191,7 +189,7 @@ static void on_kept(void *arg, int status, const hp_err_t *err)
     hp_outbox_t *outbox = job->outbox;
     hp_messages_t *self = outbox->self;
     if (status == 0) {
-        outbox->failures = 0;
+        outbox->retry.failures = 0;
         set_state(outbox, OUTBOX_READY);
         for (size_t i = 0; i < job->count; i++)
             hp_messages_emit(self, HP_MESSAGE_CHANGED, job->ids[i]);
@@ -290,7 +288,7 @@ static void send_message(hp_outbox_t *outbox, const hp_message_t *message, const
     snprintf(body.name, sizeof body.name, "%s", message->from_name);
     char *text = hp_message_body_format(&body);
     /* Another address after each failure: the registry's first one answered last, but that may be over. */
-    const hp_host_address_t *address = &host->addresses[outbox->failures % host->address_count];
+    const hp_host_address_t *address = &host->addresses[outbox->retry.failures % host->address_count];
     char base[HP_HOST_URL_SIZE], url[HP_HOST_URL_SIZE + 16], port[40];
     snprintf(url, sizeof url, "%s/message", hp_host_url(address, base));
     snprintf(port, sizeof port, HP_PROBE_PORT_HEADER ": %u", hp_hosts_port(self->hosts));
@@ -437,14 +435,14 @@ void hp_outbox_on_host(void *arg, hp_host_event_t event, const hp_host_t *host)
     if (event == HP_HOST_REMOVED) {
         on_removed(outbox);
     } else if (event == HP_HOST_ONLINE && !outbox->patient) {
-        outbox->failures = 0;
-        outbox->retry_at = NEVER;
+        outbox->retry.failures = 0;
+        outbox->retry.at = NEVER;
     } else if (event == HP_HOST_OFFLINE && outbox->state == OUTBOX_WAITING && !outbox->patient) {
         wait_until(outbox, NEVER, offline);
         hp_messages_emit(self, HP_MESSAGE_CHANGED, outbox->message);
     }
     /* Looks again: it can be reached now, or the reason has become another one. */
-    if (outbox->state == OUTBOX_WAITING && outbox->retry_at == NEVER)
+    if (outbox->state == OUTBOX_WAITING && outbox->retry.at == NEVER)
         set_state(outbox, OUTBOX_READY);
     run(self);
 }
@@ -454,7 +452,7 @@ void hp_outbox_on_timer(uv_timer_t *timer)
     hp_messages_t *self = timer->data;
     uint64_t now = hp_clock_ms();
     for (hp_outbox_t *outbox = self->outboxes; outbox != NULL; outbox = outbox->next) {
-        if (outbox->state == OUTBOX_WAITING && outbox->retry_at <= now) {
+        if (outbox->state == OUTBOX_WAITING && outbox->retry.at <= now) {
             outbox->patient = false;
             set_state(outbox, OUTBOX_READY);
         }

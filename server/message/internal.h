@@ -3,6 +3,7 @@
 #ifndef HP_MESSAGE_INTERNAL_H
 #define HP_MESSAGE_INTERNAL_H
 
+#include "base/signal.h"
 #include "message/message.h"
 #include "message/rate.h"
 
@@ -30,8 +31,7 @@ struct hp_messages {
     hp_hosts_t *hosts;
     const hp_self_t *self;
     hp_messages_times_t times;
-    void (*event)(void *arg, hp_message_event_t event, int64_t id);
-    void *event_arg;
+    HP_SIGNAL(hp_message_event_fn) event;
     hp_unread_list_t unread;
 
     hp_rate_t *rate;

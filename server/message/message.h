@@ -56,11 +56,13 @@ int hp_messages_create(hp_messages_t **messages, uv_loop_t *loop, hp_store_t *st
 void hp_messages_start(hp_messages_t *messages); /* begins to deliver */
 void hp_messages_destroy(hp_messages_t *messages, void (*closed)(void *arg), void *arg);
 
-/* One listener: this message is new, or its deliveries changed (HP_MESSAGE_CHANGED), it was removed, or what
- * is unread changed (id 0). fn NULL: nobody. */
+/* For any number of listeners: this message is new, or its deliveries changed (HP_MESSAGE_CHANGED), it was
+ * removed, or what is unread changed (id 0). */
 typedef enum { HP_MESSAGE_CHANGED, HP_MESSAGE_REMOVED, HP_MESSAGE_UNREAD } hp_message_event_t;
-void hp_messages_on_event(hp_messages_t *messages,
-                          void (*fn)(void *arg, hp_message_event_t event, int64_t id), void *arg);
+typedef void hp_message_event_fn(void *arg, hp_message_event_t event, int64_t id);
+void hp_messages_on_event(hp_messages_t *messages, hp_message_event_fn *fn, void *arg);
+/* The listener is not called any more. */
+void hp_messages_off_event(hp_messages_t *messages, hp_message_event_fn *fn, void *arg);
 
 /* ---- from other hosts ---- */
 

@@ -19,6 +19,7 @@ static void finish(hp_messages_t *self)
         return;
     hp_rate_destroy(self->rate);
     free(self->unread.items);
+    hp_signal_dispose(&self->event);
     void (*closed)(void *arg) = self->closed;
     void *arg = self->closed_arg;
     free(self);
@@ -46,15 +47,18 @@ void hp_messages_post(hp_messages_t *self, hp_store_kind_t kind, hp_store_work_f
 
 void hp_messages_emit(hp_messages_t *self, hp_message_event_t event, int64_t id)
 {
-    if (self->event != NULL && !self->closing)
-        self->event(self->event_arg, event, id);
+    if (!self->closing)
+        hp_signal_emit(&self->event, event, id);
 }
 
-void hp_messages_on_event(hp_messages_t *self, void (*fn)(void *arg, hp_message_event_t event, int64_t id),
-                          void *arg)
+void hp_messages_on_event(hp_messages_t *self, hp_message_event_fn *fn, void *arg)
 {
-    self->event = fn;
-    self->event_arg = arg;
+    hp_signal_add(&self->event, fn, arg);
+}
+
+void hp_messages_off_event(hp_messages_t *self, hp_message_event_fn *fn, void *arg)
+{
+    hp_signal_remove(&self->event, fn, arg);
 }
 
 /* ---- sending ---- */

@@ -38,6 +38,7 @@ static void free_share(hp_share_t *share)
     hp_names_free(share->names);
     hp_roots_dispose(&share->roots);
     hp_place_release(share->place);
+    hp_signal_dispose(&share->on_change);
     free(share->database);
     free(share);
     if (closed != NULL)
@@ -210,10 +211,9 @@ uint64_t hp_share_revision(const hp_share_t *share)
     return share->totals.revision;
 }
 
-void hp_share_on_change(hp_share_t *share, void (*fn)(void *arg), void *arg)
+void hp_share_on_change(hp_share_t *share, hp_share_change_fn *fn, void *arg)
 {
-    share->on_change = fn;
-    share->on_change_arg = arg;
+    hp_signal_add(&share->on_change, fn, arg);
 }
 
 static void on_change_timer(uv_timer_t *timer)
@@ -223,8 +223,7 @@ static void on_change_timer(uv_timer_t *timer)
         return;
     share->change_due = false;
     uv_timer_start(timer, on_change_timer, share->tuning.change, 0);
-    if (share->on_change != NULL)
-        share->on_change(share->on_change_arg);
+    hp_signal_emit(&share->on_change);
 }
 
 void hp_share_changed(hp_share_t *share)

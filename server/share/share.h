@@ -55,7 +55,8 @@ void hp_share_get_stats(const hp_share_t *share, hp_share_stats_t *stats);
 uint64_t hp_share_revision(const hp_share_t *share);
 
 /* Called on the loop after the list, the stats or a root changed; at most 4 times a second. */
-void hp_share_on_change(hp_share_t *share, void (*fn)(void *arg), void *arg);
+typedef void hp_share_change_fn(void *arg);
+void hp_share_on_change(hp_share_t *share, hp_share_change_fn *fn, void *arg);
 
 /* ---- serving ---- */
 

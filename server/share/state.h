@@ -20,6 +20,7 @@
 #include <stdatomic.h>
 #include <uv.h>
 
+#include "base/signal.h"
 #include "db/shared_file.h"
 #include "share/place.h"
 #include "share/roots.h"
@@ -76,8 +77,7 @@ struct hp_share {
     hp_names_t *names;
     hp_rows_request_t *rows_first, *rows_last; /* wait for the first walk */
 
-    void (*on_change)(void *arg);
-    void *on_change_arg;
+    HP_SIGNAL(hp_share_change_fn) on_change;
     uv_timer_t change_timer; /* runs while nobody is to be told again */
     bool change_due;
 
