@@ -42,7 +42,7 @@ static void end(accept_t *accept, int status, const hp_err_t *err)
     free(accept->unread.items);
     free(accept);
     self->accepting--;
-    hp_messages_drop(self);
+    hp_pending_drop(&self->pending);
 }
 
 /* ---- storing ---- */
@@ -221,6 +221,6 @@ void hp_messages_accept(hp_messages_t *self, const hp_message_post_t *post, hp_m
                          .arg = arg};
     snprintf(accept->address, sizeof accept->address, "%s", post->address);
     self->accepting++;
-    hp_messages_hold(self);
+    hp_pending_add(&self->pending);
     check_sender(accept);
 }

@@ -203,7 +203,6 @@ static void on_kept(void *arg, int status, const hp_err_t *err)
         remove_outbox(outbox);
     else
         run(self);
-    hp_messages_drop(self);
 }
 
 static void keep(hp_outbox_t *outbox, int64_t message, hp_delivery_state_t state, const char *reason)
@@ -272,7 +271,7 @@ static void on_reply(void *arg, int status, const hp_fetch_reply_t *reply, const
     }
     if (!self->closing)
         run(self);
-    hp_messages_drop(self);
+    hp_pending_drop(&self->pending);
 }
 
 static void send_message(hp_outbox_t *outbox, const hp_message_t *message, const hp_host_t *host)
@@ -306,7 +305,7 @@ static void send_message(hp_outbox_t *outbox, const hp_message_t *message, const
     set_state(outbox, OUTBOX_SENDING);
     outbox->reason[0] = '\0';
     outbox->message = message->id;
-    hp_messages_hold(self);
+    hp_pending_add(&self->pending);
     outbox->fetch = hp_fetch_get(self->fetcher, &options, on_reply, outbox);
     free(text);
 }
@@ -358,7 +357,6 @@ static void on_loaded(void *arg, int status, const hp_err_t *err)
     free(job);
     if (!self->closing)
         run(self);
-    hp_messages_drop(self);
 }
 
 static void load(hp_outbox_t *outbox)

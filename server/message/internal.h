@@ -43,8 +43,8 @@ struct hp_messages {
     uv_timer_t timer;      /* for the next try */
     bool started;
 
-    bool closing, timer_closed;
-    unsigned pending; /* jobs, requests and checks that will still call back */
+    bool closing;
+    hp_pending_t pending; /* jobs, requests and checks that will still call back */
     void (*closed)(void *arg);
     void *closed_arg;
 };
@@ -53,11 +53,7 @@ struct hp_messages {
 
 void hp_messages_emit(hp_messages_t *self, hp_message_event_t event, int64_t id);
 
-/* Something outstanding more or less; the last one lets a closing owner finish. */
-void hp_messages_hold(hp_messages_t *self);
-void hp_messages_drop(hp_messages_t *self);
-
-/* Posts a job that counts as outstanding until its done function has called hp_messages_drop. */
+/* Posts a job that counts as outstanding. */
 void hp_messages_post(hp_messages_t *self, hp_store_kind_t kind, hp_store_work_fn work, hp_store_done_fn done,
                       void *arg);
 

@@ -11,38 +11,23 @@
 
 static const hp_messages_times_t default_times = {.backoff = 1000, .backoff_max = 60000};
 
-/* ---- outstanding things ---- */
-
-static void finish(hp_messages_t *self)
+static void finish(void *arg)
 {
-    if (!self->closing || !self->timer_closed || self->pending > 0)
-        return;
+    hp_messages_t *self = arg;
     hp_rate_destroy(self->rate);
     free(self->unread.items);
     hp_signal_dispose(&self->event);
     void (*closed)(void *arg) = self->closed;
-    void *arg = self->closed_arg;
+    void *closed_arg = self->closed_arg;
     free(self);
     if (closed != NULL)
-        closed(arg);
-}
-
-void hp_messages_hold(hp_messages_t *self)
-{
-    self->pending++;
-}
-
-void hp_messages_drop(hp_messages_t *self)
-{
-    self->pending--;
-    finish(self);
+        closed(closed_arg);
 }
 
 void hp_messages_post(hp_messages_t *self, hp_store_kind_t kind, hp_store_work_fn work, hp_store_done_fn done,
                       void *arg)
 {
-    hp_messages_hold(self);
-    hp_store_post(self->store, kind, work, done, arg);
+    hp_store_post_counted(self->store, &self->pending, kind, work, done, arg);
 }
 
 void hp_messages_emit(hp_messages_t *self, hp_message_event_t event, int64_t id)
@@ -164,7 +149,6 @@ static void on_sent(void *arg, int status, const hp_err_t *err)
     free(job->offer.path);
     free(job->recipients);
     free(job);
-    hp_messages_drop(self);
 }
 
 static int check_send(send_job_t *job, hp_err_t *err)
@@ -239,7 +223,6 @@ static void on_got(void *arg, int status, const hp_err_t *err)
     job->done(job->arg, status, status == 0 ? &job->message : NULL, err);
     hp_message_dispose(&job->message);
     free(job);
-    hp_messages_drop(self);
 }
 
 void hp_messages_get(hp_messages_t *self, int64_t id, hp_message_fn done, void *arg)
@@ -319,7 +302,6 @@ static void on_listed(void *arg, int status, const hp_err_t *err)
         hp_message_dispose(&job->messages[i]);
     free(job->messages);
     free(job);
-    hp_messages_drop(self);
 }
 
 void hp_messages_list(hp_messages_t *self, const char *with, int64_t before, size_t limit,
@@ -362,7 +344,6 @@ static void on_change(void *arg, int status, const hp_err_t *err)
     job->done(job->arg, status, err);
     free(job->unread.items);
     free(job);
-    hp_messages_drop(self);
 }
 
 static void post_change(hp_messages_t *self, const char *with, int64_t id, bool remove,
@@ -452,7 +433,6 @@ static void on_resume(void *arg, int status, const hp_err_t *err)
             hp_log(HP_LOG_ERROR, "the messages that wait cannot be read: %s", hp_err_text(err));
         free(job);
     }
-    hp_messages_drop(self);
 }
 
 void hp_messages_start(hp_messages_t *self)
@@ -466,8 +446,7 @@ void hp_messages_start(hp_messages_t *self)
 static void on_timer_closed(uv_handle_t *handle)
 {
     hp_messages_t *self = handle->data;
-    self->timer_closed = true;
-    finish(self);
+    hp_pending_drop(&self->pending);
 }
 
 void hp_messages_destroy(hp_messages_t *self, void (*closed)(void *arg), void *arg)
@@ -478,5 +457,7 @@ void hp_messages_destroy(hp_messages_t *self, void (*closed)(void *arg), void *a
     hp_hosts_off_event(self->hosts, hp_outbox_on_host, self);
     hp_accept_stop(self);
     hp_outbox_stop(self);
+    hp_pending_add(&self->pending);
     uv_close((uv_handle_t *)&self->timer, on_timer_closed);
+    hp_pending_when_none(&self->pending, finish, self);
 }

@@ -49,6 +49,29 @@ static void a_host_added_by_hand_is_there_with_all_it_says(void **state)
     fake_stop(&fake);
 }
 
+static void count_event(void *arg, hp_host_event_t event, const hp_host_t *host)
+{
+    (void)host;
+    *(unsigned *)arg += event == HP_HOST_ADDED;
+}
+
+static void any_number_of_listeners_hear_of_a_host(void **state)
+{
+    net_t *net = *state;
+    unsigned heard[20] = {0};
+    for (size_t i = 0; i < HP_COUNT(heard); i++)
+        hp_hosts_on_event(net->hosts, count_event, &heard[i]);
+    hp_hosts_off_event(net->hosts, count_event, &heard[7]);
+    fake_t fake = {.id = ID_A, .name = "attic", .instance = INSTANCE_1, .list = ""};
+    fake_start(&net->loop, &fake, "127.0.0.1", 0);
+    add_host(net, "127.0.0.1", fake.port);
+    for (size_t i = 0; i < HP_COUNT(heard); i++) {
+        assert_int_equal(heard[i], i != 7);
+        hp_hosts_off_event(net->hosts, count_event, &heard[i]);
+    }
+    fake_stop(&fake);
+}
+
 static void an_old_host_without_json_has_its_address_as_id(void **state)
 {
     net_t *net = *state;
@@ -646,6 +669,7 @@ int main(void)
 #define T(name) cmocka_unit_test_setup_teardown(name, net_set_up, net_tear_down)
     const struct CMUnitTest tests[] = {
         T(a_host_added_by_hand_is_there_with_all_it_says),
+        T(any_number_of_listeners_hear_of_a_host),
         T(an_old_host_without_json_has_its_address_as_id),
         T(what_is_no_host_is_refused_with_words),
         T(an_address_where_nobody_is_is_unreachable),
