@@ -62,24 +62,32 @@ function gzip(bytes) {
   return coded;
 }
 
-/** Both languages must offer the same texts with the same placeholders. */
+/** Files of src/i18n that hold no texts. */
+const NO_DICTIONARIES = ["index.ts", "languages.ts"];
+
+/** Every language must offer the texts of English with the same placeholders. */
 async function checkDictionaries() {
   const load = async (name) => {
     const result = await esbuild.build({
       ...common,
-      entryPoints: [path.join(src, `i18n/${name}.ts`)],
+      entryPoints: [path.join(src, "i18n", name)],
       write: false,
     });
     const code = Buffer.from(result.outputFiles[0].contents).toString("base64");
     return (await import(`data:text/javascript;base64,${code}`)).default;
   };
-  const [en, zh] = await Promise.all([load("en"), load("zh")]);
+  const files = (await fs.readdir(path.join(src, "i18n"))).filter((name) => !NO_DICTIONARIES.includes(name));
   const placeholders = (text) => [...new Set(text.match(/\{\w+\}/g) ?? [])].sort().join(" ");
   const faults = [];
-  for (const key of new Set([...Object.keys(en), ...Object.keys(zh)])) {
-    if (!(key in en)) faults.push(`${key}: missing in en.ts`);
-    else if (!(key in zh)) faults.push(`${key}: missing in zh.ts`);
-    else if (placeholders(en[key]) !== placeholders(zh[key])) faults.push(`${key}: placeholders differ`);
+  const en = await load("en.ts");
+  for (const file of files) {
+    const texts = await load(file);
+    for (const key of new Set([...Object.keys(en), ...Object.keys(texts)])) {
+      if (!(key in en)) faults.push(`${key}: missing in en.ts`);
+      else if (!(key in texts)) faults.push(`${key}: missing in ${file}`);
+      else if (placeholders(en[key]) !== placeholders(texts[key]))
+        faults.push(`${key}: placeholders differ in ${file}`);
+    }
   }
   if (faults.length > 0) throw new Error(`the dictionaries differ:\n  ${faults.join("\n  ")}`);
 }

@@ -12,8 +12,9 @@
 
 #define OPTION(member) offsetof(hp_options_t, member)
 
-static const char *const languages[] = {"auto", "en", "zh-CN", NULL}, *const themes[] = {"auto", "light",
-                                                                                         "dark", NULL};
+#define LANGUAGE_MAX 35 /* bytes, as BCP 47 advises */
+
+static const char *const themes[] = {"auto", "light", "dark", NULL};
 
 const hp_setting_t hp_settings_table[] = {
     {.name = "name",
@@ -82,11 +83,7 @@ const hp_setting_t hp_settings_table[] = {
      .option = "no-beacon",
      .option_value = OPTION(no_beacon),
      .apply = hp_settings_apply_discovery},
-    {.name = "language",
-     .type = HP_SETTING_WORD,
-     .words = languages,
-     .fallback = "auto",
-     .help = "the dashboard's language"},
+    {.name = "language", .type = HP_SETTING_LANGUAGE, .fallback = "auto", .help = "the dashboard's language"},
     {.name = "theme",
      .type = HP_SETTING_WORD,
      .words = themes,
@@ -127,12 +124,30 @@ static int check_word(const hp_setting_t *row, const char *text, hp_err_t *err)
     return hp_err_set(err, HP_E_INVALID, "%s: must be one of %s", row->name, all);
 }
 
+/* The tag of a language as BCP 47 builds it; which languages there are is the dashboard's business. */
+static int check_language(const char *name, const char *text, hp_err_t *err)
+{
+    static const char subtag[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+    size_t length = strspn(text, subtag);
+    bool valid = length >= 2 && length <= 3 && strlen(text) <= LANGUAGE_MAX;
+    for (const char *rest = text + length; valid && *rest != '\0'; rest += length + 1) {
+        length = strspn(rest + 1, subtag);
+        valid = *rest == '-' && length >= 1 && length <= 8;
+    }
+    if (valid || strcmp(text, "auto") == 0)
+        return 0;
+    return hp_err_set(err, HP_E_INVALID, "%s: must be auto or the tag of a language, such as en or zh-CN",
+                      name);
+}
+
 int hp_setting_check_text(const hp_setting_t *row, const char *text, hp_err_t *err)
 {
     if (row->type == HP_SETTING_NAME)
         return check_name(row->name, text, err);
     if (row->type == HP_SETTING_WORD)
         return check_word(row, text, err);
+    if (row->type == HP_SETTING_LANGUAGE)
+        return check_language(row->name, text, err);
     if (text[0] != '/' || strlen(text) > HP_PATH_MAX)
         return hp_err_set(err, HP_E_INVALID, "%s: must be an absolute path", row->name);
     return 0;

@@ -30,7 +30,8 @@ typedef enum {
     HP_SETTING_FOLDER, /* an absolute path */
     HP_SETTING_NUMBER, /* min to max */
     HP_SETTING_SWITCH,
-    HP_SETTING_WORD, /* one of words */
+    HP_SETTING_WORD,     /* one of words */
+    HP_SETTING_LANGUAGE, /* "auto" or the tag of a language */
 } hp_setting_type_t;
 
 #define HP_SETTING_NO_OPTION SIZE_MAX
@@ -75,7 +76,8 @@ const hp_setting_t *hp_setting_find(const char *name);
 
 static inline bool hp_setting_is_text(const hp_setting_t *row)
 {
-    return row->type == HP_SETTING_NAME || row->type == HP_SETTING_FOLDER || row->type == HP_SETTING_WORD;
+    return row->type == HP_SETTING_NAME || row->type == HP_SETTING_FOLDER || row->type == HP_SETTING_WORD ||
+           row->type == HP_SETTING_LANGUAGE;
 }
 
 /* Whether the value is one that the row allows. 0, or HP_E_INVALID with words that begin with the setting's

@@ -85,6 +85,13 @@ static void text_is_held_against_its_type(void **state)
     assert_string_equal(hp_err_text(&err), "share_folder: must be an absolute path");
     assert_int_equal(hp_setting_check_text(row("theme"), "pink", &err), HP_E_INVALID);
     assert_string_equal(hp_err_text(&err), "theme: must be one of auto, light, dark");
+    static const char *const tags[] = {"auto", "en", "zh-CN", "zh-Hant-TW", "gsw"};
+    for (size_t i = 0; i < HP_COUNT(tags); i++)
+        assert_int_equal(hp_setting_check_text(row("language"), tags[i], &err), 0);
+    static const char *const others[] = {"",       "e",     "english", "en-",
+                                         "en--GB", "en_GB", "zh CN",   "en-verylongpart"};
+    for (size_t i = 0; i < HP_COUNT(others); i++)
+        assert_int_equal(hp_setting_check_text(row("language"), others[i], &err), HP_E_INVALID);
     assert_int_equal(hp_setting_check_text(row("name"), "   ", &err), HP_E_INVALID);
     assert_int_equal(hp_setting_check_text(row("name"), "a\nb", &err), HP_E_INVALID);
     assert_int_equal(hp_setting_check_text(row("name"), "a b", &err), 0);

@@ -159,7 +159,7 @@ export const api = {
   downloadDigest: (id: number, algorithm: string) => digest(`/downloads/${id}/digest${query({ algorithm })}`),
 
   connections: async () => (await get<{ connections: Connection[] }>("/connections")).connections,
-  closeConnection: (id: number | string) => change<void>("DELETE", `/connections/${id}`),
+  closeConnection: (id: number) => change<void>("DELETE", `/connections/${id}`),
 
   messages: (options: { with?: string; before?: number; limit?: number } = {}) =>
     get<MessagePage>(`/messages${query(options)}`),

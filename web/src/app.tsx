@@ -13,20 +13,9 @@ import { Icon, type IconName } from "./parts/icons";
 import { startKeys } from "./parts/keys";
 import { Lazy } from "./parts/lazy";
 import { SignIn } from "./parts/signin";
-import {
-  downloads,
-  firstVersion,
-  link,
-  missing,
-  optional,
-  reconnect,
-  run,
-  settings,
-  speeds,
-  status,
-  unread,
-  want,
-} from "./state/store";
+import { link, reconnect, run } from "./state/connection";
+import { missing, optional, want } from "./state/loading";
+import { downloads, firstVersion, settings, speeds, status, unread } from "./state/store";
 import { dialog, dismiss, notices, remember, route, sentence, setTheme } from "./state/ui";
 import { DownloadsView, isOpen } from "./views/downloads";
 import { FilesView } from "./views/files";

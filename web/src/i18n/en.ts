@@ -90,6 +90,7 @@ export default {
   "downloads.title": "Downloads",
   "downloads.waiting": "{n} waiting|{n} waiting",
   "error.unreachable": "hostpair does not answer. Is it running?",
+  explained: "{meaning} ({sentence})",
   "fact.chunks": "Chunks",
   "fact.created": "Started",
   "fact.files": "Files",
@@ -372,3 +373,8 @@ export default {
   "waiting.for": "Waiting for {names}",
   "waiting.source": "Waiting for a host that has it",
 } as const satisfies Record<string, string>;
+
+/** Codes whose sentence, the system's own words, needs one in front of it. */
+export const meanings: Record<string, string> = {
+  "no-space": "The disk is full",
+};

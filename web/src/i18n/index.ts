@@ -2,16 +2,18 @@
 // form for many, chosen by `n`. English is in the first load, other languages are fetched when they are wanted.
 
 import { signal } from "@preact/signals";
-import en from "./en";
+import en, { meanings as enMeanings } from "./en";
+import { LANGUAGES, type Language } from "./languages";
 
 export type Key = keyof typeof en;
 export type Dictionary = Record<Key, string>;
-export type Language = "en" | "zh-CN";
+/** What the server's codes mean, in words for a person. */
+export type Meanings = Readonly<Record<string, string>>;
 
-export const language = signal<Language>("en");
+/** The language of the page now, as a BCP 47 tag. */
+export const language = signal("en");
 const dictionary = signal<Dictionary>(en);
-/** What the server's codes mean, for languages that it does not speak. */
-const meanings = signal<Readonly<Record<string, string>>>({});
+const meanings = signal<Meanings>(enMeanings);
 
 export function t(key: Key, values: Record<string, string | number> = {}): string {
   let text: string = dictionary.value[key];
@@ -26,28 +28,31 @@ export function t(key: Key, values: Record<string, string | number> = {}): strin
 /** The server's sentence, which is English, with what its code means in the person's language before it. */
 export function explain(code: string, sentence: string): string {
   const meaning = meanings.value[code];
-  return meaning ? `${meaning}（${sentence}）` : sentence;
+  return meaning ? t("explained", { meaning, sentence }) : sentence;
 }
 
 function formatNumber(value: number): string {
   return value.toLocaleString(language.value);
 }
 
-/** What a setting of "auto" means for this browser. */
-function preferred(): Language {
-  for (const tag of navigator.languages) {
-    if (/^zh\b/i.test(tag)) return "zh-CN";
-    if (/^en\b/i.test(tag)) return "en";
+const primary = (tag: string): string => tag.split("-")[0]!.toLowerCase();
+
+/** The language that fits best to a list of tags: the same one, else one that differs in the region alone. */
+function best(tags: readonly string[]): Language {
+  for (const tag of tags) {
+    const same = LANGUAGES.find((one) => one.tag.toLowerCase() === tag.toLowerCase());
+    const near = same ?? LANGUAGES.find((one) => primary(one.tag) === primary(tag));
+    if (near) return near;
   }
-  return "en";
+  return LANGUAGES[0]!;
 }
 
-/** Takes a setting ("auto", "en", "zh-CN") and shows the page in that language. */
+/** Takes a setting ("auto" or a tag) and shows the page in that language. */
 export async function setLanguage(setting: string): Promise<void> {
-  const wanted: Language = setting === "en" ? "en" : /^zh/.test(setting) ? "zh-CN" : preferred();
-  const other = wanted === "en" ? null : await import("./zh");
+  const wanted = best(setting === "auto" ? navigator.languages : [setting]);
+  const other = await wanted.load?.();
   dictionary.value = other?.default ?? en;
-  meanings.value = other?.meanings ?? {};
-  language.value = wanted;
-  document.documentElement.lang = wanted;
+  meanings.value = other?.meanings ?? enMeanings;
+  language.value = wanted.tag;
+  document.documentElement.lang = wanted.tag;
 }

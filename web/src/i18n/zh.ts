@@ -90,6 +90,7 @@ const zh: Dictionary = {
   "downloads.title": "下载",
   "downloads.waiting": "{n} 个等待中",
   "error.unreachable": "hostpair 没有响应。它在运行吗？",
+  explained: "{meaning}（{sentence}）",
   "fact.chunks": "分块",
   "fact.created": "开始时间",
   "fact.files": "文件",

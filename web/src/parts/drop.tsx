@@ -4,7 +4,7 @@ import { useEffect } from "preact/hooks";
 import { signal } from "@preact/signals";
 import { t } from "../i18n";
 import { go, route, sentence, notify } from "../state/ui";
-import { missing } from "../state/store";
+import { missing } from "../state/loading";
 import { Icon } from "./icons";
 
 /** Adds files to a folder of the share, and shows it. */

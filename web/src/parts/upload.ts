@@ -3,7 +3,8 @@
 import { signal } from "@preact/signals";
 import { ApiError, api, askReceived, putPiece } from "../api";
 import { t } from "../i18n";
-import { link, shareRevision } from "../state/store";
+import { link } from "../state/connection";
+import { shareRevision } from "../state/store";
 import { dialog, forget, recall, remember, sentence } from "../state/ui";
 
 /** Pause before a piece that met a lost connection is sent again, milliseconds. */

@@ -14,6 +14,9 @@ const REFRESH_REST = 4;
 /** Height of a row in the table, CSS pixels. */
 export const ROW_HEIGHT = 48;
 
+/** The path of something in a folder. */
+export const join = (folder: string, name: string): string => (folder === "" ? name : `${folder}/${name}`);
+
 type Fetch = (options: FileQuery, signal: AbortSignal) => Promise<FilePage>;
 
 export class FileList {
@@ -28,8 +31,6 @@ export class FileList {
   readonly error = signal<string | null>(null);
   /** Keys of selected rows: a file's path, or a folder's with a slash at its end. */
   readonly selected = signal<ReadonlySet<string>>(new Set());
-  /** Goes up whenever another list is shown. */
-  readonly generation = signal(0);
   readonly rowCount = computed(() => this.foldersTotal.value + this.total.value);
   /** Whether every row is selected. */
   readonly allSelected = computed(
@@ -42,12 +43,13 @@ export class FileList {
     let sum = 0;
     for (const file of this.files.value) if (keys.has(file.path)) sum += file.size ?? 0;
     for (const folder of this.folders.value) {
-      const path = this.folder.value === "" ? folder.name : `${this.folder.value}/${folder.name}`;
-      if (keys.has(`${path}/`)) sum += folder.bytes ?? 0;
+      if (keys.has(`${join(this.folder.value, folder.name)}/`)) sum += folder.bytes ?? 0;
     }
     return sum;
   });
 
+  /** The row that was selected last; a range starts there. */
+  private anchor: string | null = null;
   private next: string | null = null;
   private abort = new AbortController();
   private wanted = 0;
@@ -95,6 +97,30 @@ export class FileList {
     });
     this.wanted = 0;
     this.reload();
+  }
+
+  /** A row's key: its path, a folder's with a slash at the end; undefined while the row is not there yet. */
+  keyOf(row: number): string | undefined {
+    const folder = this.folderAt(row);
+    return folder ? `${join(this.folder.value, folder.name)}/` : this.fileAt(row)?.path;
+  }
+
+  /** Selects a row, or not any more; `range` selects every row from the one before to this one. */
+  toggle(row: number, range: boolean): void {
+    const key = this.keyOf(row);
+    if (key === undefined) return;
+    const next = new Set(this.selected.peek());
+    if (range && this.anchor !== null) {
+      const rows = this.rowCount.peek();
+      let from = 0;
+      while (from < rows && this.keyOf(from) !== this.anchor) from++;
+      for (let at = Math.min(from, row); at <= Math.max(from, row) && at < rows; at++) {
+        const other = this.keyOf(at);
+        if (other !== undefined) next.add(other);
+      }
+    } else if (!next.delete(key)) next.add(key);
+    this.anchor = key;
+    this.selected.value = next;
   }
 
   /** Selects every row, those included that are still to be fetched; or none, when all are. */
@@ -214,7 +240,7 @@ export class FileList {
   ): void {
     this.next = next;
     batch(() => {
-      if (anew) this.generation.value++;
+      if (anew) this.anchor = null;
       this.folders.value = folders;
       this.files.value = files;
       // A list that ends early is as long as what came.

@@ -73,7 +73,7 @@ export function dismiss(id: number): void {
 /** The server's sentence without the API's name of the field that it is about: it stands below that field. */
 function withoutField(error: ApiError): string {
   if (error.code !== "invalid") return error.message;
-  const text = error.message.replace(/^[a-z_]+: /, "").replace(/^(?=(is|has|holds) )/, "This ");
+  const text = error.message.replace(/^[a-z_]+: /, "").replace(/^(?=(is|has|holds|must) )/, "This ");
   return text.slice(0, 1).toUpperCase() + text.slice(1);
 }
 

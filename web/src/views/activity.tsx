@@ -8,7 +8,8 @@ import { t } from "../i18n";
 import { Button, Empty, Failed, Menu, Segments } from "../parts/bits";
 import { Lazy } from "../parts/lazy";
 import { requestOf } from "../parts/requests";
-import { connections, hostName, hosts, log, missing, want } from "../state/store";
+import { missing, want } from "../state/loading";
+import { connections, hostName, hosts, log } from "../state/store";
 import { attempt, notify, sentence } from "../state/ui";
 import { blocking } from "./hosts";
 
@@ -107,12 +108,12 @@ function Connections() {
   );
 }
 
-function ConnectionRow({ id }: { id: number | string }) {
+function ConnectionRow({ id }: { id: number }) {
   const one = connections.get(id);
   if (!one) return null;
   const name = hostName(one.host) || one.address;
   const host = one.host === null ? undefined : hosts.get(one.host);
-  const active = one.active ?? one.speed_bps > 0;
+  const active = one.active;
   const close = (): void =>
     void attempt(async () => {
       await api.closeConnection(id);

@@ -1,42 +1,23 @@
 // The files of one host: folders, search, sort, and any number of rows.
 
-import { useSignal, useSignalEffect } from "@preact/signals";
+import { useSignal } from "@preact/signals";
 import { useEffect, useMemo, useRef } from "preact/hooks";
-import { type SortKey, api } from "../api";
-import { ago, bytes, date, dateTime, percent } from "../format";
+import { api } from "../api";
+import { ago, bytes } from "../format";
 import { t } from "../i18n";
-import { Button, Empty, Failed, Loading, Menu, SearchBox } from "../parts/bits";
-import { Icon, fileIcon, kindOf } from "../parts/icons";
-import { VirtualList } from "../parts/virtual";
-import { FileList, ROW_HEIGHT } from "../state/filelist";
-import { byRoot, downloads, hosts, messages, missing } from "../state/store";
+import { Button, Empty, Menu, SearchBox } from "../parts/bits";
+import { FileState, FolderState, order, started } from "../parts/filestate";
+import { FileTable, SelectionBar } from "../parts/filetable";
+import { Icon, kindOf } from "../parts/icons";
+import { FileList, join } from "../state/filelist";
+import { missing } from "../state/loading";
+import { hosts, messages } from "../state/store";
 import { attempt, dialog, go, href, notify } from "../state/ui";
-import type { Download, FileEntry, Folder, Host, NewDownload } from "../types";
+import type { FileEntry, Host, NewDownload } from "../types";
 import { hostActions, offerOf } from "./hosts";
 
 /** Requests under way at once when many files are asked for. */
 const PARALLEL_ORDERS = 4;
-
-/** Where downloads that were started from this page went: "host\npath", a folder's with "/" → download. */
-const ordered = new Map<string, number>();
-
-async function order(what: NewDownload): Promise<Download> {
-  const download = await api.addDownload(what);
-  downloads.put(download);
-  if ("path" in what) ordered.set(`${what.host}\n${what.path}`, download.id);
-  if ("folder" in what) ordered.set(`${what.host}\n${what.folder}/`, download.id);
-  return download;
-}
-
-function started(download: Download): void {
-  if (download.state === "done") notify("info", t("download.already", { name: download.name }));
-  else {
-    notify("good", t("download.started", { name: download.name }), {
-      label: t("show"),
-      run: () => go("downloads", download.id),
-    });
-  }
-}
 
 export function FilesView({ host: id, folder }: { host: string; folder: string }) {
   const list = useMemo(() => new FileList((options, signal) => api.files(id, options, signal)), [id]);
@@ -199,24 +180,6 @@ function HostMenu({ host, name }: { host: Host; name: string }) {
   return <Menu label={t("more.of", { name })} items={[...(writes ? [write] : []), ...hostActions(host)]} />;
 }
 
-/** What is done with the selected rows; it stays in sight however far a person scrolls. */
-export function SelectionBar({ list, children }: { list: FileList; children: preact.ComponentChildren }) {
-  return (
-    <div class="selection" role="group" aria-label={t("selection")}>
-      <span>{t("selection.count", { n: list.selected.value.size })}</span>
-      <Button
-        icon="close"
-        kind="quiet"
-        label={t("selection.clear")}
-        onClick={() => (list.selected.value = new Set())}
-      />
-      {children}
-    </div>
-  );
-}
-
-export const join = (folder: string, name: string): string => (folder === "" ? name : `${folder}/${name}`);
-
 /** Shows a file while it downloads: what is looked at is fetched first. */
 function preview(host: string, file: FileEntry): void {
   void attempt(async () => {
@@ -243,265 +206,5 @@ function Breadcrumbs({ host, name, folder }: { host: string; name: string; folde
         </>
       ))}
     </nav>
-  );
-}
-
-/** How far a folder is that was ordered from this page, or the button that fetches it, as it is now. */
-function FolderState({
-  host,
-  path,
-  name,
-  onDownload,
-}: {
-  host: string;
-  path: string;
-  name: string;
-  onDownload: () => void;
-}) {
-  const id = ordered.get(`${host}\n${path}/`);
-  const download = id === undefined ? undefined : downloads.get(id);
-  if (download && isUnfinished(download)) return <OnItsWay download={download} />;
-  return (
-    <Button icon="downloads" kind="quiet" iconOnly label={t("download.of", { name })} onClick={onDownload} />
-  );
-}
-
-const isUnfinished = (download: Download): boolean =>
-  !["cancelled", "failed", "done"].includes(download.state);
-
-function OnItsWay({ download }: { download: Download }) {
-  return (
-    <a class="file-state busy" href={href("downloads", download.id)}>
-      {download.state === "paused" ? t("download.paused") : percent(download.done_bytes, download.size ?? 0)}
-    </a>
-  );
-}
-
-/** What is already here of a remote file, or the button that fetches it. */
-export function FileState({
-  host,
-  file,
-  full = false,
-}: {
-  host: string;
-  file: Pick<FileEntry, "path" | "name" | "root"> & { local?: FileEntry["local"] };
-  full?: boolean;
-}) {
-  const id = ordered.get(`${host}\n${file.path}`);
-  const download =
-    (id !== undefined ? downloads.get(id) : undefined) ??
-    (file.root ? byRoot.value.get(file.root) : undefined);
-  if (download && isUnfinished(download)) return <OnItsWay download={download} />;
-  if (download?.state === "done" || (!download && file.local === "done")) {
-    return (
-      <span class="file-state here">
-        <Icon name="check" size={16} />
-        {t("file.here")}
-      </span>
-    );
-  }
-  return (
-    <Button
-      icon="downloads"
-      kind={full ? "primary" : "quiet"}
-      iconOnly={!full}
-      label={full ? t("download") : t("download.of", { name: file.name })}
-      onClick={() => void attempt(async () => started(await order({ host, path: file.path })))}
-    />
-  );
-}
-
-const COLUMNS: { key: SortKey; label: "column.name" | "column.size" | "column.mtime" }[] = [
-  { key: "name", label: "column.name" },
-  { key: "size", label: "column.size" },
-  { key: "mtime", label: "column.mtime" },
-];
-
-const filesIn = (folder: Folder): string =>
-  folder.files === null ? "" : t("files.count", { n: folder.files });
-
-/** The table that hosts' files and the own shared files have in common. */
-export function FileTable({
-  list,
-  label,
-  openFolder,
-  folderHref,
-  empty,
-  fileName,
-  fileEnd,
-  folderEnd,
-}: {
-  list: FileList;
-  label: string;
-  openFolder: (path: string) => void;
-  folderHref: (path: string) => string;
-  empty: preact.ComponentChildren;
-  fileName: (file: FileEntry) => preact.ComponentChildren;
-  fileEnd: (file: FileEntry) => preact.ComponentChildren;
-  folderEnd: (folder: Folder) => preact.ComponentChildren;
-}) {
-  const anchor = useRef<string | null>(null);
-  const box = useRef<HTMLDivElement>(null);
-  // The window starts again at its top when another list is shown.
-  useSignalEffect(() => {
-    void list.generation.value;
-    anchor.current = null;
-  });
-  const rows = list.rowCount.value;
-  const { sort, order: direction } = list.order.value;
-
-  if (list.error.value !== null && rows === 0)
-    return <Failed text={list.error.value} retry={() => list.retry()} />;
-  if (!list.loaded.value) return <Loading />;
-  if (rows === 0) return <>{empty}</>;
-
-  const keyOf = (index: number): string | undefined => {
-    const folder = list.folderAt(index);
-    if (folder) return `${join(list.folder.value, folder.name)}/`;
-    return list.fileAt(index)?.path;
-  };
-  const toggle = (index: number, range: boolean): void => {
-    const key = keyOf(index);
-    if (key === undefined) return;
-    const next = new Set(list.selected.value);
-    const on = !next.has(key);
-    if (range && anchor.current !== null) {
-      let from = 0;
-      while (from < rows && keyOf(from) !== anchor.current) from++;
-      for (let at = Math.min(from, index); at <= Math.max(from, index) && at < rows; at++) {
-        const other = keyOf(at);
-        if (other !== undefined) next.add(other);
-      }
-    } else if (on) next.add(key);
-    else next.delete(key);
-    anchor.current = key;
-    list.selected.value = next;
-  };
-  const onKey = (event: KeyboardEvent): void => {
-    const row = (event.target as HTMLElement).closest<HTMLElement>("[data-row]");
-    if (!row) return;
-    const index = Number(row.dataset["row"]);
-    if (event.key === "ArrowDown" || event.key === "ArrowUp") {
-      const next = index + (event.key === "ArrowDown" ? 1 : -1);
-      const element = box.current?.querySelector<HTMLElement>(`[data-row="${next}"]`);
-      element?.focus({ preventScroll: true });
-      element?.scrollIntoView({ block: "nearest" });
-      event.preventDefault();
-    } else if (event.key === " " && event.target === row) {
-      toggle(index, event.shiftKey);
-      event.preventDefault();
-    } else if (event.key === "Enter" && event.target === row) {
-      const folder = list.folderAt(index);
-      if (folder) openFolder(join(list.folder.value, folder.name));
-      else row.querySelector<HTMLElement>(".name .link, .end .button, .end a")?.click();
-      event.preventDefault();
-    }
-  };
-
-  return (
-    <div
-      class="table files"
-      role="table"
-      aria-label={label}
-      aria-rowcount={rows + 1}
-      ref={box}
-      onKeyDown={onKey}
-    >
-      <div class="table-head" role="rowgroup">
-        <div role="row" class="table-row">
-          <span role="columnheader" class="check">
-            <input
-              type="checkbox"
-              checked={list.allSelected.value}
-              disabled={list.selecting.value}
-              aria-label={t("select.all")}
-              onClick={(event) => {
-                const box = event.currentTarget;
-                void list.selectAll().then(() => (box.checked = list.allSelected.peek()));
-              }}
-            />
-          </span>
-          {COLUMNS.map(({ key, label: text }) => (
-            <span
-              key={key}
-              role="columnheader"
-              class={key}
-              aria-sort={sort === key ? (direction === "asc" ? "ascending" : "descending") : "none"}
-            >
-              <button type="button" onClick={() => list.sortBy(key)}>
-                {t(text)}
-                {sort === key && <Icon name={direction === "asc" ? "up" : "down"} size={14} />}
-              </button>
-            </span>
-          ))}
-          <span role="columnheader" class="end">
-            <span class="hidden">{t("column.state")}</span>
-          </span>
-        </div>
-      </div>
-      <VirtualList
-        count={rows}
-        rowHeight={ROW_HEIGHT}
-        role="rowgroup"
-        label={label}
-        onRange={(_first, last) => list.need(last)}
-        render={(index) => {
-          const key = keyOf(index);
-          const checked = key !== undefined && list.selected.value.has(key);
-          const folder = list.folderAt(index);
-          const file = folder ? undefined : list.fileAt(index);
-          if (!folder && !file) {
-            return (
-              <div role="row" class="table-row waiting" aria-rowindex={index + 2}>
-                <span role="cell">{t("loading")}</span>
-              </div>
-            );
-          }
-          const name = folder ? folder.name : list.query.value !== "" ? file!.path : file!.name;
-          return (
-            <div
-              role="row"
-              class={checked ? "table-row checked" : "table-row"}
-              aria-rowindex={index + 2}
-              data-row={index}
-              tabIndex={-1}
-            >
-              <span role="cell" class="check">
-                <input
-                  type="checkbox"
-                  checked={checked}
-                  aria-label={t("select.of", { name })}
-                  onClick={(event) => toggle(index, event.shiftKey)}
-                />
-              </span>
-              <span role="cell" class="name" title={name}>
-                <Icon name={folder ? "folder" : fileIcon(file!.name, file!.type)} />
-                <span class="name-text">
-                  {folder ? (
-                    <a href={folderHref(join(list.folder.value, folder.name))}>{folder.name}</a>
-                  ) : (
-                    fileName(file!)
-                  )}
-                  {file && list.query.value !== "" && file.path !== file.name && (
-                    <span class="muted where">{file.path.slice(0, -file.name.length - 1)}</span>
-                  )}
-                  <span class="phone-only muted">{folder ? filesIn(folder) : bytes(file!.size)}</span>
-                </span>
-              </span>
-              <span role="cell" class="size">
-                {bytes(folder ? folder.bytes : file!.size)}
-              </span>
-              <span role="cell" class="mtime" title={folder ? undefined : dateTime(file!.mtime)}>
-                {folder ? filesIn(folder) : date(file!.mtime)}
-              </span>
-              <span role="cell" class="end">
-                {folder ? folderEnd(folder) : fileEnd(file!)}
-              </span>
-            </div>
-          );
-        }}
-      />
-      {list.error.value !== null && <Failed text={list.error.value} retry={() => list.retry()} />}
-    </div>
   );
 }

@@ -10,7 +10,8 @@ import { peerUrl } from "../parts/dialogs";
 import { offer } from "../parts/drop";
 import { Icon } from "../parts/icons";
 import { Lazy } from "../parts/lazy";
-import { connections, hosts, messages, missing, settings, status, want } from "../state/store";
+import { missing, want } from "../state/loading";
+import { connections, hosts, messages, settings, status } from "../state/store";
 import { attempt, copy, dialog, go, href, narrow, notify } from "../state/ui";
 import type { Host } from "../types";
 

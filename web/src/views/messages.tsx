@@ -6,24 +6,15 @@ import { api } from "../api";
 import { bytes, count, dateTime, timeOfDay } from "../format";
 import { t } from "../i18n";
 import { Button, Empty, Failed, Loading, Menu, type MenuItem } from "../parts/bits";
+import { FileState } from "../parts/filestate";
 import { Icon, fileIcon } from "../parts/icons";
 import { Linked } from "../parts/linked";
 import { PickShared } from "../parts/pickshared";
-import {
-  MESSAGES_PAGE,
-  hostName,
-  hosts,
-  link,
-  messages,
-  moreMessages,
-  senderName,
-  takeUnread,
-  unreadBy,
-  want,
-} from "../state/store";
+import { link } from "../state/connection";
+import { MESSAGES_PAGE, want } from "../state/loading";
+import { hostName, hosts, messages, moreMessages, senderName, takeUnread, unreadBy } from "../state/store";
 import { attached, attempt, canTell, copy, go, href, narrow, sentence, tell, telling } from "../state/ui";
 import type { Message, Offer } from "../types";
-import { FileState } from "./files";
 
 const EVERYONE = "everyone";
 /** Code points; the receiving host refuses longer texts. */

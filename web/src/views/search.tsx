@@ -6,11 +6,12 @@ import { api } from "../api";
 import { bytes } from "../format";
 import { t } from "../i18n";
 import { Empty, Failed, Loading } from "../parts/bits";
+import { FileState } from "../parts/filestate";
 import { Icon, fileIcon } from "../parts/icons";
-import { hostName, hosts, optional } from "../state/store";
+import { optional } from "../state/loading";
+import { hostName, hosts } from "../state/store";
 import { href, sentence } from "../state/ui";
 import type { SearchResult } from "../types";
-import { FileState } from "./files";
 
 export function SearchResults({ query: words }: { query: string }) {
   const results = useSignal<SearchResult[] | null>(null);

@@ -5,8 +5,10 @@ import { useEffect } from "preact/hooks";
 import { api } from "../api";
 import { bytes } from "../format";
 import { type Key, t } from "../i18n";
+import { LANGUAGES } from "../i18n/languages";
 import { Failed, Field, Loading, Segments } from "../parts/bits";
-import { settings, want } from "../state/store";
+import { want } from "../state/loading";
+import { settings } from "../state/store";
 import { canTell, notify, sentence, tell, telling } from "../state/ui";
 import type { Settings } from "../types";
 
@@ -53,8 +55,7 @@ export function SettingsView() {
               name="language"
               choices={[
                 { value: "auto", label: t("settings.auto") },
-                { value: "en", label: "English" },
-                { value: "zh-CN", label: "简体中文" },
+                ...LANGUAGES.map(({ tag, name }) => ({ value: tag, label: name })),
               ]}
             />
             <ChoiceSetting

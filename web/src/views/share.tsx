@@ -6,17 +6,18 @@ import { api } from "../api";
 import { amount, bytes, percent, speed } from "../format";
 import { t } from "../i18n";
 import { Button, Empty, Menu, Modal, Progress, SearchBox } from "../parts/bits";
-import { DigestFact } from "../parts/digest";
 import { peerUrl } from "../parts/dialogs";
+import { DigestFact } from "../parts/digest";
 import { offer } from "../parts/drop";
+import { FileTable, SelectionBar } from "../parts/filetable";
 import { Icon, kindOf } from "../parts/icons";
 import { fileOf } from "../parts/requests";
 import { cancelUpload, clearUploads, retryUpload, uploads } from "../parts/upload";
-import { FileList } from "../state/filelist";
-import { connections, hostName, messages, missing, shareRevision, status, want } from "../state/store";
+import { FileList, join } from "../state/filelist";
+import { missing, want } from "../state/loading";
+import { connections, hostName, messages, shareRevision, status } from "../state/store";
 import { attached, attempt, copy, dialog, go, href, notify } from "../state/ui";
 import type { FileEntry, Folder } from "../types";
-import { FileTable, SelectionBar, join } from "./files";
 
 export function ShareView({ folder }: { folder: string }) {
   const list = useMemo(() => new FileList((options, signal) => api.shareFiles(options, signal)), []);
