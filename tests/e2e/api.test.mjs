@@ -1243,7 +1243,10 @@ describe("the guard", () => {
         assert.equal(taken, 10);
         assertProblem(await bearer("s3cret-token"), 429);
         assert.equal((await request(h.apiUrl("/status"), { headers: { cookie } })).status, 200);
-        const told = h.stderr().split("\n").filter((line) => line.includes("wrong token"));
+        const told = h
+            .stderr()
+            .split("\n")
+            .filter((line) => line.includes("wrong token"));
         assert.equal(told.length, 2, told.join("\n"));
         assert.match(told[0], /from 127\.0\.0\.1/);
         assert.match(told[1], /10 wrong tokens came from 127\.0\.0\.1; it is refused/);
@@ -1253,7 +1256,10 @@ describe("the guard", () => {
         const path = join(tempDir(t), "token");
         await writeFile(path, "s3cret-token\n", { mode: 0o644 });
         const open = await startHostpair({ t, args: ["--dashboard-token-file", path] });
-        assert.match(open.stderr(), /--dashboard-token-file: users other than its owner may open .*chmod 600/);
+        assert.match(
+            open.stderr(),
+            /--dashboard-token-file: users other than its owner may open .*chmod 600/,
+        );
         await open.stop();
         await chmod(path, 0o600);
         const h = await startHostpair({ t, args: [], env: { HOSTPAIR_DASHBOARD_TOKEN_FILE: path } });
