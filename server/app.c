@@ -33,11 +33,10 @@ static void on_host(void *arg, hp_host_event_t event, const hp_host_t *host)
         return;
     }
     size_t count = HP_MIN(host->address_count, (size_t)16);
-    char text[16][HP_HOST_URL_SIZE];
-    const char *urls[16];
+    hp_endpoint_t endpoints[16];
     for (size_t i = 0; i < count; i++)
-        urls[i] = hp_host_url(&host->addresses[i], text[i]);
-    hp_transfer_host(app->transfer, host->id, host->name, urls, count, host->protocol > 0, host->online);
+        endpoints[i] = host->addresses[i].endpoint;
+    hp_transfer_host(app->transfer, host->id, host->name, endpoints, count, host->protocol > 0, host->online);
     if (event == HP_HOST_LISTED)
         hp_transfer_host_listed(app->transfer, host->id);
 }

@@ -8,8 +8,9 @@
 
 static bool has_address(const hp_host_t *host, const char *address)
 {
+    char text[HP_ENDPOINT_ADDRESS_SIZE];
     for (size_t i = 0; i < host->address_count; i++)
-        if (strcmp(host->addresses[i].address, address) == 0)
+        if (strcmp(hp_endpoint_address(&host->addresses[i].endpoint, text), address) == 0)
             return true;
     return false;
 }
@@ -135,20 +136,16 @@ void hp_api_post_hosts(hp_api_t *api, hp_http_request_t *request, const char *ar
     hp_err_t err = {0};
     json_t *body = NULL;
     const char *text = NULL;
-    char address[64];
-    uint16_t port = 0;
+    hp_endpoint_t at;
     int rc = hp_json_read_body(request, known, &body, &err);
     if (rc == 0)
         rc = hp_json_get_text(body, "address", &text, &err);
     if (rc == 0 && text == NULL)
         rc = hp_err_set(&err, HP_E_INVALID, "address: is missing");
-    else if (rc == 0 && (rc = hp_address_parse_url(text, HP_DEFAULT_PEER_PORT, address, &port, &err)) != 0)
+    else if (rc == 0 && (rc = hp_endpoint_parse_url(text, HP_DEFAULT_PEER_PORT, &at, &err)) != 0)
         hp_err_prefix(&err, "address: ");
-    else if (rc == 0 && port == 0)
-        rc = hp_err_set(&err, HP_E_INVALID, "address: port 0 cannot be called");
     if (rc == 0)
-        hp_hosts_add(api->deps.hosts, address, port, on_added,
-                     hp_api_op_create(sizeof(hp_api_op_t), api, request));
+        hp_hosts_add(api->deps.hosts, &at, on_added, hp_api_op_create(sizeof(hp_api_op_t), api, request));
     else
         hp_http_reply_problem(request, rc, &err);
     json_decref(body);

@@ -56,9 +56,8 @@ json_t *hp_json_host(const hp_host_t *host)
 {
     json_t *addresses = json_array(), *json = json_object();
     for (size_t i = 0; i < host->address_count; i++) {
-        char text[HP_ADDRESS_SIZE];
-        json_array_append_new(addresses, json_string(hp_address_format(host->addresses[i].address,
-                                                                       host->addresses[i].port, text)));
+        char text[HP_ENDPOINT_TEXT_SIZE];
+        json_array_append_new(addresses, json_string(hp_endpoint_format(&host->addresses[i].endpoint, text)));
     }
     json_object_set_new(json, "id", hp_json_text(host->id));
     json_object_set_new(json, "name", hp_json_text(host->name));

@@ -70,9 +70,8 @@ int hp_address_parse(const char *text, uint16_t default_port, char address[64], 
 int hp_address_parse_url(const char *text, uint16_t default_port, char address[64], uint16_t *port,
                          hp_err_t *err)
 {
-    static const char scheme[] = "http://";
-    size_t skip = sizeof scheme - 1;
-    if (strncasecmp(text, scheme, skip) != 0)
+    size_t skip = strncasecmp(text, "http://", 7) == 0 ? 7 : strncasecmp(text, "https://", 8) == 0 ? 8 : 0;
+    if (skip == 0)
         return hp_address_parse(text, default_port, address, port, err);
     char *plain = hp_strdup(text + skip);
     size_t length = strlen(plain);

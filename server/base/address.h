@@ -11,7 +11,8 @@
 int hp_address_parse(const char *text, uint16_t default_port, char address[64], uint16_t *port,
                      hp_err_t *err);
 
-/* The same, and "http://ADDR[:PORT]/" as well: what a page shows of a host and a person copies. */
+/* The same, and "http://ADDR[:PORT]/" or "https://ADDR[:PORT]/" as well: what a page shows of a host and a
+ * person copies. */
 int hp_address_parse_url(const char *text, uint16_t default_port, char address[64], uint16_t *port,
                          hp_err_t *err);
 

@@ -23,20 +23,20 @@ void hp_hosts_log(hp_log_level_t level, const hp_host_entry_t *host, const char 
            where[0] != '\0' ? " " : "", where);
 }
 
-static int is_ourselves(hp_hosts_t *hosts, const hp_probe_answer_t *answer, const char *address,
-                        uint16_t port, hp_err_t *err)
+static int is_ourselves(hp_hosts_t *hosts, const hp_probe_answer_t *answer, const hp_endpoint_t *at,
+                        hp_err_t *err)
 {
-    char where[HP_ADDRESS_SIZE];
+    char where[HP_ENDPOINT_TEXT_SIZE];
     size_t index;
-    hp_address_format(address, port, where);
-    hp_host_entry_t *owner = hp_hosts_entry_at(hosts, address, port, &index);
+    hp_endpoint_format(at, where);
+    hp_host_entry_t *owner = hp_hosts_entry_at(hosts, at, &index);
     if (owner != NULL)
         hp_hosts_drop_address(owner, index);
     if (answer->instance[0] == '\0' || strcmp(answer->instance, hosts->self->instance) == 0) {
-        hp_recent_note(hosts, address, port, true);
+        hp_recent_note(hosts, at, true);
         return hp_err_set(err, HP_E_INVALID, "%s is this host itself", where);
     }
-    hp_recent_note(hosts, address, port, false);
+    hp_recent_note(hosts, at, false);
     hp_err_set(err, HP_E_CONFLICT,
                "the host at %s has the same id as this one: one of the two data folders is a copy, remove "
                "hostpair.db there",
@@ -49,14 +49,13 @@ static int is_ourselves(hp_hosts_t *hosts, const hp_probe_answer_t *answer, cons
 
 static void set_rival(hp_hosts_t *hosts, hp_host_entry_t *host, size_t index)
 {
-    char where[HP_ADDRESS_SIZE], first[HP_ADDRESS_SIZE];
+    char where[HP_ENDPOINT_TEXT_SIZE], first[HP_ENDPOINT_TEXT_SIZE];
     size_t other = index == 0 ? 1 : 0;
-    snprintf(host->rival.address, sizeof host->rival.address, "%s", host->addresses[index].address);
+    host->rival.at = host->addresses[index].endpoint;
     snprintf(host->rival.instance, sizeof host->rival.instance, "%s", host->seen[index].instance);
-    host->rival.port = host->addresses[index].port;
     host->rival.last = hp_clock_ms();
-    hp_address_format(host->rival.address, host->rival.port, where);
-    hp_address_format(host->addresses[other].address, host->addresses[other].port, first);
+    hp_endpoint_format(&host->rival.at, where);
+    hp_endpoint_format(&host->addresses[other].endpoint, first);
     snprintf(host->pub.problem, sizeof host->pub.problem,
              "Another host at %s uses the same id: a copied data folder. Remove hostpair.db on one of them",
              where);
@@ -65,7 +64,7 @@ static void set_rival(hp_hosts_t *hosts, hp_host_entry_t *host, size_t index)
                  first);
     hp_log(HP_LOG_WARN, "the other one is at %s, and is not used", where);
     hp_hosts_drop_address(host, index);
-    hp_recent_note(hosts, host->rival.address, host->rival.port, false);
+    hp_recent_note(hosts, &host->rival.at, false);
 }
 
 void hp_answer_forget_rival(hp_host_entry_t *host)
@@ -74,9 +73,9 @@ void hp_answer_forget_rival(hp_host_entry_t *host)
     host->pub.problem[0] = '\0';
 }
 
-static bool is_rival(const hp_host_entry_t *host, const char *address, uint16_t port)
+static bool is_rival(const hp_host_entry_t *host, const hp_endpoint_t *at)
 {
-    return host->rival.last != 0 && host->rival.port == port && strcmp(host->rival.address, address) == 0;
+    return host->rival.last != 0 && hp_endpoint_same_place(&host->rival.at, at);
 }
 
 /* The host answered elsewhere with another instance, and here not at all: it has moved, so what answered last
@@ -88,7 +87,7 @@ static void on_old_address_tried(void *arg, int status, hp_host_entry_t *answere
     hp_hosts_t *hosts = try->hosts;
     size_t index, best = 0;
     (void)answered, (void)is_new, (void)err;
-    hp_host_entry_t *host = hosts->closing ? NULL : hp_hosts_entry_at(hosts, try->address, try->port, &index);
+    hp_host_entry_t *host = hosts->closing ? NULL : hp_hosts_entry_at(hosts, &try->at, &index);
     if (status != 0 && host != NULL && strcmp(host->pub.id, try->id) == 0) {
         host->seen[index].last = 0; /* nobody is there now */
         for (size_t i = 0; i < host->pub.address_count; i++)
@@ -122,8 +121,8 @@ static bool note_instance(hp_hosts_t *hosts, hp_host_entry_t *host, size_t index
             strcmp(other->instance, instance) == 0)
             continue;
         if (other->last < seen->since) { /* gone, or not asked since */
-            hp_hosts_try(hosts, host->addresses[i].address, host->addresses[i].port, host->pub.found_by,
-                         on_old_address_tried, hp_address_try_make(hosts, host, i));
+            hp_hosts_try(hosts, &host->addresses[i].endpoint, host->pub.found_by, on_old_address_tried,
+                         hp_address_try_make(hosts, host, i));
             continue;
         }
         bool later = seen->since > other->since;
@@ -172,8 +171,8 @@ static void take_answer(hp_hosts_t *hosts, hp_host_entry_t *host, size_t index,
 {
     hp_host_t *pub = &host->pub;
     uint64_t now = hp_clock_ms();
-    char where[HP_ADDRESS_SIZE];
-    hp_address_format(host->addresses[index].address, host->addresses[index].port, where);
+    char where[HP_ENDPOINT_TEXT_SIZE];
+    hp_endpoint_format(&host->addresses[index].endpoint, where);
     const char *name = answer->name[0] != '\0' ? answer->name : where;
     pub->protocol = answer->protocol;
     pub->files = answer->files;
@@ -207,13 +206,15 @@ static void take_answer(hp_hosts_t *hosts, hp_host_entry_t *host, size_t index,
 }
 
 /* 0 with the host that answered, or why it is none. */
-int hp_answer_accept(hp_hosts_t *hosts, const hp_probe_answer_t *answer, const char *address, uint16_t port,
+int hp_answer_accept(hp_hosts_t *hosts, const hp_probe_answer_t *answer, const hp_endpoint_t *at,
                      hp_found_by_t by, hp_host_entry_t **out, bool *is_new, hp_err_t *err)
 {
+    char address[HP_ENDPOINT_ADDRESS_SIZE];
+    hp_endpoint_address(at, address);
     if (strcmp(answer->id, hosts->self->id) == 0)
-        return is_ourselves(hosts, answer, address, port, err);
+        return is_ourselves(hosts, answer, at, err);
     size_t index;
-    hp_host_entry_t *owner = hp_hosts_entry_at(hosts, address, port, &index);
+    hp_host_entry_t *owner = hp_hosts_entry_at(hosts, at, &index);
     if (owner != NULL && strcmp(owner->pub.id, answer->id) != 0) {
         hp_hosts_drop_address(owner, index); /* another host has it now */
         hp_hosts_save(hosts, owner);
@@ -221,27 +222,26 @@ int hp_answer_accept(hp_hosts_t *hosts, const hp_probe_answer_t *answer, const c
     hp_host_entry_t *host = hp_hosts_entry(hosts, answer->id);
     *is_new = host == NULL;
     if (*is_new) {
-        host =
-            hp_hosts_new_entry(hosts, answer->id, answer->name[0] != '\0' ? answer->name : address, address);
+        host = hp_hosts_new_entry(hosts, answer->id, answer->name[0] != '\0' ? answer->name : address, at);
         if (host == NULL)
             return hp_err_set(err, HP_E_TOO_MANY, "there are too many hosts at %s, or in all", address);
         host->pub.found_by = by;
         host->first_seen = hp_clock_wall_ms();
     }
-    bool rival = is_rival(host, address, port);
+    bool rival = is_rival(host, at);
     if (rival && host->pub.online && strcmp(answer->instance, host->pub.instance) != 0) {
         host->rival.last = hp_clock_ms();
-        hp_recent_note(hosts, address, port, false);
+        hp_recent_note(hosts, at, false);
         return hp_err_set(err, HP_E_CONFLICT, "%s", host->pub.problem);
     }
     if (rival)
         hp_answer_forget_rival(host); /* the first one has gone, or they are one host again */
-    index = hp_hosts_add_address(host, address, port);
+    index = hp_hosts_add_address(host, at);
     if (!note_instance(hosts, host, index, answer->instance)) {
         hp_hosts_emit(hosts, HP_HOST_CHANGED, host);
         return hp_err_set(err, HP_E_CONFLICT, "%s", host->pub.problem);
     }
-    index = hp_hosts_add_address(host, address, port); /* a rival before it may have gone */
+    index = hp_hosts_add_address(host, at); /* a rival before it may have gone */
     take_answer(hosts, host, index, answer, *is_new);
     if (host->pub.blocked && owner != host)
         hp_hosts_emit(hosts, HP_HOST_BLOCKED, host);

@@ -198,11 +198,14 @@ static void take(hp_beacon_t *self, const beacon_socket_t *socket, const hp_sock
     char address[HP_ADDRESS_TEXT];
     uint16_t port;
     hp_address_from_sockaddr(from, address, &port);
-    const char *where = message.address[0] != '\0' ? message.address : address;
+    hp_endpoint_t at;
+    if (hp_endpoint_make(&at, HP_SCHEME_PLAIN, message.address[0] != '\0' ? message.address : address,
+                         message.port) != 0)
+        return;
     if (first)
-        hp_hosts_hint_changed(self->hosts, where, message.port, HP_FOUND_BEACON);
+        hp_hosts_hint_changed(self->hosts, &at, HP_FOUND_BEACON);
     else
-        hp_hosts_hint(self->hosts, where, message.port, HP_FOUND_BEACON);
+        hp_hosts_hint(self->hosts, &at, HP_FOUND_BEACON);
     if (message.list[0] != '\0')
         hp_hosts_heard_list(self->hosts, message.id, message.list);
 }

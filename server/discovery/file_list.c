@@ -40,7 +40,8 @@ struct hp_file_list {
     hp_store_t *store;
     hp_fetcher_t *fetcher;
     char host[HP_REMOTE_HOST_SIZE];
-    char *url;
+    hp_endpoint_t endpoint;
+    char where[HP_ENDPOINT_TEXT_SIZE]; /* of it */
     bool force;
     hp_file_list_fn done;
     void *arg;
@@ -222,7 +223,7 @@ static void bad_line(hp_file_list_t *self, const char *line, size_t length, cons
     if (self->result.bad_lines++ > 0)
         return;
     char shown[200];
-    hp_log(HP_LOG_WARN, "the list of %s has a bad line, which is passed over: %s: %s", self->url,
+    hp_log(HP_LOG_WARN, "the list of %s has a bad line, which is passed over: %s: %s", self->where,
            hp_err_text(err), hp_utf8_printable(line, HP_MIN(length, (size_t)150), shown, sizeof shown));
 }
 
@@ -351,27 +352,24 @@ static void fetch(hp_file_list_t *self)
 {
     static const hp_fetch_callbacks_t callbacks = {
         .on_head = on_head, .on_data = on_data, .on_done = on_fetched};
-    char *url = hp_sprintf("%s/list", self->url);
-    hp_fetch_options_t options = {.url = url,
+    hp_fetch_options_t options = {.endpoint = &self->endpoint,
+                                  .path = "/list",
                                   .accept = "application/x-ndjson, text/plain;q=0.5",
                                   .if_none_match =
                                       self->force || self->old_etag[0] == '\0' ? NULL : self->old_etag,
-                                  .peer = true,
                                   .body_max = BODY_MAX,
                                   .total_ms = TOTAL_MS};
     self->fetch = hp_fetch_start(self->fetcher, &options, &callbacks, self);
-    free(url);
 }
 
 static void finish(hp_file_list_t *self)
 {
     if (self->result.bad_lines > 0)
-        hp_log(HP_LOG_WARN, "the list of %s has %llu bad lines in all", self->url,
+        hp_log(HP_LOG_WARN, "the list of %s has %llu bad lines in all", self->where,
                (unsigned long long)self->result.bad_lines);
     self->done(self->arg, self->status, &self->result, &self->err);
     batch_free(self->batch);
     hp_buf_dispose(&self->line);
-    free(self->url);
     free(self);
 }
 
@@ -395,13 +393,14 @@ static void next_step(hp_file_list_t *self)
 }
 
 hp_file_list_t *hp_file_list_start(hp_store_t *store, hp_fetcher_t *fetcher, const char *host,
-                                   const char *url, bool force, hp_file_list_fn done, void *arg)
+                                   const hp_endpoint_t *endpoint, bool force, hp_file_list_fn done, void *arg)
 {
     hp_file_list_t *self = hp_alloc(sizeof *self);
     self->store = store;
     self->fetcher = fetcher;
     snprintf(self->host, sizeof self->host, "%s", host);
-    self->url = hp_strdup(url);
+    self->endpoint = *endpoint;
+    hp_endpoint_format(endpoint, self->where);
     self->force = force;
     self->done = done;
     self->arg = arg;

@@ -42,9 +42,10 @@ typedef struct hp_file_list hp_file_list_t;
 typedef void (*hp_file_list_fn)(void *arg, int status, const hp_file_list_result_t *result,
                                 const hp_err_t *err);
 
-/* url is the host's base URL; force: without If-None-Match. */
+/* host: its id; force: without If-None-Match. */
 hp_file_list_t *hp_file_list_start(hp_store_t *store, hp_fetcher_t *fetcher, const char *host,
-                                   const char *url, bool force, hp_file_list_fn done, void *arg);
+                                   const hp_endpoint_t *endpoint, bool force, hp_file_list_fn done,
+                                   void *arg);
 
 /* done runs with UV_ECANCELED. Nothing is added to the store from now on but the end of the import. */
 void hp_file_list_cancel(hp_file_list_t *list);

@@ -47,19 +47,6 @@ static hp_found_by_t found_by_of(const char *name)
     return HP_FOUND_HAND;
 }
 
-char *hp_host_url(const hp_host_address_t *address, char out[HP_HOST_URL_SIZE])
-{
-    if (strchr(address->address, ':') == NULL) {
-        snprintf(out, HP_HOST_URL_SIZE, "http://%s:%u", address->address, address->port);
-        return out;
-    }
-    const char *zone = strchr(address->address, '%');
-    int plain = (int)(zone != NULL ? (size_t)(zone - address->address) : strlen(address->address));
-    snprintf(out, HP_HOST_URL_SIZE, "http://[%.*s%s%s]:%u", plain, address->address,
-             zone != NULL ? "%25" : "", zone != NULL ? zone + 1 : "", address->port);
-    return out;
-}
-
 /* ---- the sorted list ---- */
 
 static int compare(const hp_host_entry_t *a, const hp_host_entry_t *b)
@@ -115,12 +102,12 @@ const hp_host_t *hp_hosts_find(const hp_hosts_t *hosts, const char *id)
     return host != NULL ? &host->pub : NULL;
 }
 
-hp_host_entry_t *hp_hosts_entry_at(const hp_hosts_t *hosts, const char *address, uint16_t port, size_t *index)
+hp_host_entry_t *hp_hosts_entry_at(const hp_hosts_t *hosts, const hp_endpoint_t *at, size_t *index)
 {
     for (size_t i = 0; i < hosts->count; i++) {
         hp_host_entry_t *host = hosts->items[i];
         for (size_t k = 0; k < host->pub.address_count; k++) {
-            if (host->addresses[k].port == port && strcmp(host->addresses[k].address, address) == 0) {
+            if (hp_endpoint_same_place(&host->addresses[k].endpoint, at)) {
                 *index = k;
                 return host;
             }
@@ -139,10 +126,10 @@ void hp_hosts_drop_address(hp_host_entry_t *host, size_t index)
     host->dirty = true;
 }
 
-size_t hp_hosts_add_address(hp_host_entry_t *host, const char *address, uint16_t port)
+size_t hp_hosts_add_address(hp_host_entry_t *host, const hp_endpoint_t *at)
 {
     for (size_t i = 0; i < host->pub.address_count; i++)
-        if (host->addresses[i].port == port && strcmp(host->addresses[i].address, address) == 0)
+        if (hp_endpoint_same_place(&host->addresses[i].endpoint, at))
             return i;
     if (host->pub.address_count == HP_HOST_ADDRESSES_MAX) {
         size_t oldest = 1;
@@ -152,8 +139,7 @@ size_t hp_hosts_add_address(hp_host_entry_t *host, const char *address, uint16_t
         hp_hosts_drop_address(host, oldest);
     }
     size_t index = host->pub.address_count++;
-    host->addresses[index] = (hp_host_address_t){.port = port};
-    snprintf(host->addresses[index].address, sizeof host->addresses[index].address, "%s", address);
+    host->addresses[index] = (hp_host_address_t){.endpoint = *at};
     host->seen[index] = (hp_seen_t){.since = 0};
     host->dirty = true;
     return index;
@@ -270,8 +256,8 @@ static save_job_t *make_save(hp_host_entry_t *host)
     row->blocked = pub->blocked;
     row->address_count = pub->address_count;
     for (size_t i = 0; i < pub->address_count; i++) {
-        memcpy(row->addresses[i].address, host->addresses[i].address, sizeof row->addresses[i].address);
-        row->addresses[i].port = host->addresses[i].port;
+        hp_endpoint_address(&host->addresses[i].endpoint, row->addresses[i].address);
+        row->addresses[i].port = host->addresses[i].endpoint.port;
         row->addresses[i].answered_at = host->addresses[i].answered_at;
     }
     return job;
@@ -303,13 +289,13 @@ static hp_host_entry_t *make_entry(hp_hosts_t *hosts, const char *id, const char
 }
 
 /* A stranger can answer at any number of ports with as many ids as it likes. */
-static bool make_room(hp_hosts_t *hosts, const char *address)
+static bool make_room(hp_hosts_t *hosts, const hp_endpoint_t *at)
 {
     size_t same = 0;
     hp_host_entry_t *oldest = NULL;
     for (size_t i = 0; i < hosts->count; i++) {
         hp_host_entry_t *host = hosts->items[i];
-        same += host->pub.address_count > 0 && strcmp(host->addresses[0].address, address) == 0;
+        same += host->pub.address_count > 0 && hp_endpoint_same_host(&host->addresses[0].endpoint, at);
         bool spare = !host->pub.online && host->pub.found_by != HP_FOUND_HAND && !host->pub.blocked &&
                      !host->waiting[0] && !host->waiting[1];
         if (spare && (oldest == NULL || host->pub.last_seen < oldest->pub.last_seen))
@@ -325,12 +311,15 @@ static bool make_room(hp_hosts_t *hosts, const char *address)
     return true;
 }
 
-hp_host_entry_t *hp_hosts_new_entry(hp_hosts_t *hosts, const char *id, const char *name, const char *address)
+hp_host_entry_t *hp_hosts_new_entry(hp_hosts_t *hosts, const char *id, const char *name,
+                                    const hp_endpoint_t *at)
 {
-    if (make_room(hosts, address))
+    char address[HP_ENDPOINT_ADDRESS_SIZE];
+    if (make_room(hosts, at))
         return make_entry(hosts, id, name);
     if (!hosts->full_logged)
-        hp_log(HP_LOG_WARN, "there are too many hosts at %s, or in all: the others are passed over", address);
+        hp_log(HP_LOG_WARN, "there are too many hosts at %s, or in all: the others are passed over",
+               hp_endpoint_address(at, address));
     hosts->full_logged = true;
     return NULL;
 }
@@ -388,8 +377,9 @@ int hp_hosts_set_blocked(hp_hosts_t *hosts, const char *id, bool blocked,
 
 static bool has_address(const hp_host_entry_t *host, const char *address)
 {
+    char text[HP_ENDPOINT_ADDRESS_SIZE];
     for (size_t i = 0; i < host->pub.address_count; i++)
-        if (strcmp(host->addresses[i].address, address) == 0)
+        if (strcmp(hp_endpoint_address(&host->addresses[i].endpoint, text), address) == 0)
             return true;
     return false;
 }
@@ -490,8 +480,11 @@ static void add_loaded(hp_hosts_t *hosts, const hp_host_row_t *row, bool listed)
     host->pub.listed = listed;
     host->first_seen = row->first_seen;
     for (size_t i = 0; i < row->address_count; i++) {
-        size_t at = hp_hosts_add_address(host, row->addresses[i].address, row->addresses[i].port);
-        host->addresses[at].answered_at = row->addresses[i].answered_at;
+        const hp_host_row_address_t *address = &row->addresses[i];
+        hp_endpoint_t at;
+        if (hp_endpoint_make(&at, HP_SCHEME_PLAIN, address->address, address->port) != 0)
+            continue;
+        host->addresses[hp_hosts_add_address(host, &at)].answered_at = address->answered_at;
     }
     host->dirty = false;
 }

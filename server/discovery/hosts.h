@@ -16,6 +16,7 @@
 
 #include "base/err.h"
 #include "fetch/fetch.h"
+#include "path/endpoint.h"
 #include "store/store.h"
 
 #define HP_HOST_ID_SIZE   80 /* 32 hex digits, or "addr-..." */
@@ -42,8 +43,7 @@ typedef enum {
 const char *hp_found_by_name(hp_found_by_t by);
 
 typedef struct hp_host_address {
-    char address[64]; /* numeric, IPv6 with %zone where it needs one */
-    uint16_t port;
+    hp_endpoint_t endpoint;
     int64_t answered_at; /* wall ms, 0 never */
 } hp_host_address_t;
 
@@ -99,24 +99,24 @@ size_t hp_hosts_count(const hp_hosts_t *hosts);
 const hp_host_t *hp_hosts_at(const hp_hosts_t *hosts, size_t index);     /* sorted by name, then id */
 const hp_host_t *hp_hosts_find(const hp_hosts_t *hosts, const char *id); /* NULL unknown */
 
-/* Something (beacon, scan, message) says that there may be a host at an address: it is probed, unless it was
- * just now, or belongs to a host that answered lately. Whoever sent a beacon is asked up to three times more
- * when he does not answer. */
-void hp_hosts_hint(hp_hosts_t *hosts, const char *address, uint16_t port, hp_found_by_t by);
+/* Something (beacon, scan, message) says that there may be a host at an endpoint: it is probed, unless it was
+ * just now, or belongs to a host that answered lately. Where a beacon came from, a probe that gets no answer
+ * is repeated up to three times. */
+void hp_hosts_hint(hp_hosts_t *hosts, const hp_endpoint_t *at, hp_found_by_t by);
 
 /* The same when there is reason to think that something changed there (a beacon with a new id or instance):
  * only a probe of the last two seconds holds it back. */
-void hp_hosts_hint_changed(hp_hosts_t *hosts, const char *address, uint16_t port, hp_found_by_t by);
+void hp_hosts_hint_changed(hp_hosts_t *hosts, const hp_endpoint_t *at, hp_found_by_t by);
 
 /* As hp_hosts_hint, with done called once when it is over (never inside the call): status of the probe, 0
  * also when none was needed. */
 typedef void (*hp_hosts_checked_fn)(void *arg, int status);
-void hp_hosts_check(hp_hosts_t *hosts, const char *address, uint16_t port, hp_found_by_t by,
-                    hp_hosts_checked_fn done, void *arg);
+void hp_hosts_check(hp_hosts_t *hosts, const hp_endpoint_t *at, hp_found_by_t by, hp_hosts_checked_fn done,
+                    void *arg);
 
-/* Probes an address whatever is known of it. done as above; the host that answered has the address then. */
-void hp_hosts_verify(hp_hosts_t *hosts, const char *address, uint16_t port, hp_found_by_t by,
-                     hp_hosts_checked_fn done, void *arg);
+/* Probes an endpoint whatever is known of it. done as above; the host that answered has the address then. */
+void hp_hosts_verify(hp_hosts_t *hosts, const hp_endpoint_t *at, hp_found_by_t by, hp_hosts_checked_fn done,
+                     void *arg);
 
 /* Whether the address, at any port, is one of the host's. */
 bool hp_hosts_has_address(const hp_hosts_t *hosts, const char *id, const char *address);
@@ -128,7 +128,7 @@ void hp_hosts_probe_all(hp_hosts_t *hosts, bool person);
  * the words in err; HP_E_INVALID for our own address. */
 typedef void (*hp_hosts_add_fn)(void *arg, int status, const hp_host_t *host, bool is_new,
                                 const hp_err_t *err);
-void hp_hosts_add(hp_hosts_t *hosts, const char *address, uint16_t port, hp_hosts_add_fn done, void *arg);
+void hp_hosts_add(hp_hosts_t *hosts, const hp_endpoint_t *at, hp_hosts_add_fn done, void *arg);
 
 /* Forgets a host, its addresses and its file list. 0 or HP_E_NOT_FOUND; HP_E_CONFLICT when it is blocked: it
  * would come back as one that is not. */
@@ -163,10 +163,6 @@ void hp_hosts_heard_list(hp_hosts_t *hosts, const char *id, const char *list);
 /* Another part talked to the host just now and it answered (true) or did not (false): counts as a sign of
  * life, or makes a probe due. */
 void hp_hosts_report(hp_hosts_t *hosts, const char *id, bool alive);
-
-/* "http://1.2.3.4:9000" or "http://[fe80::1%25eth0]:9000". */
-#define HP_HOST_URL_SIZE 128
-char *hp_host_url(const hp_host_address_t *address, char out[HP_HOST_URL_SIZE]);
 
 /* The port that probes say we listen on, so that the other side gets to know us, too; 0, as at first: they do
  * not say. */

@@ -8,7 +8,7 @@
 #include "base/retry.h"
 #include "base/signal.h"
 #include "db/host.h"
-#include "path/address.h"
+#include "path/endpoint.h"
 #include "discovery/file_list.h"
 #include "discovery/hosts.h"
 #include "discovery/probe.h"
@@ -68,8 +68,8 @@ typedef struct hp_host_entry {
     bool round_answered;
     bool round_all; /* all addresses are being tried, not only the first */
     struct {
-        char address[64], instance[33];
-        uint16_t port;
+        hp_endpoint_t at;
+        char instance[33];
         uint64_t last; /* its last answer; 0: there is no such host */
     } rival;           /* another host that uses the same id */
 
@@ -97,11 +97,10 @@ typedef struct hp_try_waiter {
     struct hp_try_waiter *next;
 } hp_try_waiter_t;
 
-/* A probe of an address, for everybody who wants to know. */
+/* A probe of an endpoint, for everybody who wants to know. */
 typedef struct hp_try {
     hp_hosts_t *hosts;
-    char address[64];
-    uint16_t port;
+    hp_endpoint_t at;
     hp_found_by_t by;
     hp_probe_t *probe; /* NULL while it waits for its turn */
     bool decided;      /* there is nothing to probe: status is the answer */
@@ -112,8 +111,7 @@ typedef struct hp_try {
 } hp_try_t;
 
 typedef struct hp_recent {
-    char address[64];
-    uint16_t port;
+    hp_endpoint_t where; /* port 0: this place is free */
     uint64_t at;
     bool self;         /* it is this host */
     unsigned retries;  /* since the last beacon from there */
@@ -160,16 +158,16 @@ struct hp_hosts {
 
 hp_host_entry_t *hp_hosts_entry(const hp_hosts_t *hosts, const char *id);
 /* The host that has this address, and where in its list; NULL. */
-hp_host_entry_t *hp_hosts_entry_at(const hp_hosts_t *hosts, const char *address, uint16_t port,
-                                   size_t *index);
-/* A new host without addresses; NULL when there is no room for it. */
-hp_host_entry_t *hp_hosts_new_entry(hp_hosts_t *hosts, const char *id, const char *name, const char *address);
+hp_host_entry_t *hp_hosts_entry_at(const hp_hosts_t *hosts, const hp_endpoint_t *at, size_t *index);
+/* A new host without addresses; NULL when there is no room for one more at that address, or in all. */
+hp_host_entry_t *hp_hosts_new_entry(hp_hosts_t *hosts, const char *id, const char *name,
+                                    const hp_endpoint_t *at);
 void hp_hosts_remove_entry(hp_hosts_t *hosts, hp_host_entry_t *host);
 void hp_hosts_rename(hp_hosts_t *hosts, hp_host_entry_t *host, const char *name);
 void hp_hosts_emit(hp_hosts_t *hosts, hp_host_event_t event, const hp_host_entry_t *host);
 void hp_hosts_save(hp_hosts_t *hosts, hp_host_entry_t *host);
 /* The index of the address in the host's list, added at the end when it is new (the oldest makes room). */
-size_t hp_hosts_add_address(hp_host_entry_t *host, const char *address, uint16_t port);
+size_t hp_hosts_add_address(hp_host_entry_t *host, const hp_endpoint_t *at);
 void hp_hosts_drop_address(hp_host_entry_t *host, size_t index);
 void hp_hosts_prefer_address(hp_host_entry_t *host, size_t index);
 /* Sets the timer to what is due next. */
@@ -182,17 +180,16 @@ void hp_hosts_check_closed(hp_hosts_t *hosts);
 /* An address of a host that is tried by itself. */
 typedef struct address_try {
     hp_hosts_t *hosts;
-    char id[HP_HOST_ID_SIZE], address[64];
-    uint16_t port;
+    char id[HP_HOST_ID_SIZE];
+    hp_endpoint_t at;
 } hp_address_try_t;
 
 /* For the caller to free. */
 hp_address_try_t *hp_address_try_make(hp_hosts_t *hosts, const hp_host_entry_t *host, size_t index);
 
-/* Probes an address; waits for the probe that is under way there already. done runs once, never inside the
+/* Probes an endpoint; waits for the probe that is under way there already. done runs once, never inside the
  * call. */
-void hp_hosts_try(hp_hosts_t *hosts, const char *address, uint16_t port, hp_found_by_t by, hp_try_fn done,
-                  void *arg);
+void hp_hosts_try(hp_hosts_t *hosts, const hp_endpoint_t *at, hp_found_by_t by, hp_try_fn done, void *arg);
 /* A done function for when only the registry is to learn from a try. */
 void hp_tries_ignore(void *arg, int status, hp_host_entry_t *host, bool is_new, const hp_err_t *err);
 /* Tries again what a beacon told of and what did not answer. */
@@ -203,13 +200,13 @@ void hp_tries_finish_decided(hp_hosts_t *hosts);
 void hp_tries_stop(hp_hosts_t *hosts);
 
 /* An address without a host, among those that were tried lately; NULL. */
-hp_recent_t *hp_recent_find(hp_hosts_t *hosts, const char *address, uint16_t port);
-void hp_recent_note(hp_hosts_t *hosts, const char *address, uint16_t port, bool self);
+hp_recent_t *hp_recent_find(hp_hosts_t *hosts, const hp_endpoint_t *at);
+void hp_recent_note(hp_hosts_t *hosts, const hp_endpoint_t *at, bool self);
 
 /* ---- answers.c ---- */
 
-/* Takes what answered at an address. 0 with the host that it is, or why it is none. */
-int hp_answer_accept(hp_hosts_t *hosts, const hp_probe_answer_t *answer, const char *address, uint16_t port,
+/* Takes what answered at an endpoint. 0 with the host that it is, or why it is none. */
+int hp_answer_accept(hp_hosts_t *hosts, const hp_probe_answer_t *answer, const hp_endpoint_t *at,
                      hp_found_by_t by, hp_host_entry_t **out, bool *is_new, hp_err_t *err);
 void hp_answer_forget_rival(hp_host_entry_t *host);
 void hp_hosts_log(hp_log_level_t level, const hp_host_entry_t *host, const char *what, const char *where);

@@ -164,7 +164,6 @@ static void on_listed(void *arg, int status, const hp_file_list_result_t *result
 
 static void start(hp_hosts_t *hosts, hp_host_entry_t *host, uint64_t now)
 {
-    char url[HP_HOST_URL_SIZE];
     hp_listing_t *listing = hp_alloc(sizeof *listing);
     listing->hosts = hosts;
     memcpy(listing->id, host->pub.id, sizeof listing->id);
@@ -177,9 +176,8 @@ static void start(hp_hosts_t *hosts, hp_host_entry_t *host, uint64_t now)
     host->list_started = now;
     hosts->listing++;
     host->pub.listing = true;
-    host->list =
-        hp_file_list_start(hosts->store, hosts->fetcher, host->pub.id, hp_host_url(&host->addresses[0], url),
-                           host->list_force, on_listed, listing);
+    host->list = hp_file_list_start(hosts->store, hosts->fetcher, host->pub.id, &host->addresses[0].endpoint,
+                                    host->list_force, on_listed, listing);
     host->listing = listing;
     host->list_force = false;
     hp_hosts_emit(hosts, HP_HOST_CHANGED, host);
@@ -194,7 +192,7 @@ static bool has_place(const hp_hosts_t *hosts, const hp_host_entry_t *host, uint
             continue;
         if (now < other->list_started + hosts->times.list_long)
             count++;
-        else if (strcmp(other->addresses[0].address, host->addresses[0].address) == 0)
+        else if (hp_endpoint_same_host(&other->addresses[0].endpoint, &host->addresses[0].endpoint))
             same++;
     }
     return count < LISTING && same < LONG_SAME && hosts->listing < LISTING_MAX;

@@ -16,8 +16,7 @@
 
 struct hp_probe {
     hp_fetch_t *fetch;
-    char address[64];
-    uint16_t port;
+    hp_endpoint_t at;
     hp_probe_fn done;
     void *arg;
 };
@@ -113,20 +112,20 @@ static int parse_json(const char *body, size_t length, hp_probe_answer_t *answer
 }
 
 int hp_probe_parse(const char *body, size_t length, const char *id_header, const char *name_header,
-                   const char *address, uint16_t port, hp_probe_answer_t *answer, hp_err_t *err)
+                   const hp_endpoint_t *at, hp_probe_answer_t *answer, hp_err_t *err)
 {
     *answer = (hp_probe_answer_t){
         .files = -1, .bytes = -1, .hashed_bytes = -1, .time = -1, .rtt_ms = -1, .clock_uncertainty_ms = -1};
     if (length > 0)
         return parse_json(body, length, answer, err);
-    char name[3 * HP_HOST_NAME_SIZE];
+    char name[3 * HP_HOST_NAME_SIZE], address[HP_ENDPOINT_ADDRESS_SIZE];
     size_t name_length;
     if (hp_path_decode(name_header, strlen(name_header), name, sizeof name, &name_length) == 0)
         hp_probe_clean_name(name, name_length, answer->name);
     if (hp_probe_is_id(id_header))
         snprintf(answer->id, sizeof answer->id, "%s", id_header);
     else
-        snprintf(answer->id, sizeof answer->id, "addr-%s-%u", address, port);
+        snprintf(answer->id, sizeof answer->id, "addr-%s-%u", hp_endpoint_address(at, address), at->port);
     return 0;
 }
 
@@ -162,8 +161,8 @@ static void on_reply(void *arg, int status, const hp_fetch_reply_t *reply, const
     hp_probe_t *self = arg;
     hp_probe_answer_t answer;
     hp_err_t err = {0};
-    char where[HP_ADDRESS_SIZE];
-    hp_address_format(self->address, self->port, where);
+    char where[HP_ENDPOINT_TEXT_SIZE];
+    hp_endpoint_format(&self->at, where);
     if (status == UV_ECANCELED)
         hp_err_set(&err, status, "the probe of %s was given up", where);
     else if (status != 0 && is_silence(status))
@@ -177,7 +176,7 @@ static void on_reply(void *arg, int status, const hp_fetch_reply_t *reply, const
                             reply->head.status);
     else {
         status = hp_probe_parse(reply->body, reply->length, reply->head.hostpair_id,
-                                reply->head.hostpair_name, self->address, self->port, &answer, &err);
+                                reply->head.hostpair_name, &self->at, &answer, &err);
         if (status == 0)
             measure_clock(&answer, reply->head.wait_us);
         else
@@ -187,27 +186,21 @@ static void on_reply(void *arg, int status, const hp_fetch_reply_t *reply, const
     free(self);
 }
 
-hp_probe_t *hp_probe_start(hp_fetcher_t *fetcher, const char *address, uint16_t port, uint16_t own_port,
+hp_probe_t *hp_probe_start(hp_fetcher_t *fetcher, const hp_endpoint_t *at, uint16_t own_port,
                            hp_probe_fn done, void *arg)
 {
     hp_probe_t *self = hp_alloc(sizeof *self);
-    snprintf(self->address, sizeof self->address, "%s", address);
-    self->port = port;
+    self->at = *at;
     self->done = done;
     self->arg = arg;
-    hp_host_address_t at = {.port = port};
-    snprintf(at.address, sizeof at.address, "%s", address);
-    char base[HP_HOST_URL_SIZE], url[HP_HOST_URL_SIZE + 16];
-    snprintf(url, sizeof url, "%s/hostpair", hp_host_url(&at, base));
     char own[40];
     snprintf(own, sizeof own, HP_PROBE_PORT_HEADER ": %u", own_port);
     const char *headers[] = {own_port != 0 ? own : NULL, NULL};
     hp_fetch_options_t options = {
+        .endpoint = at,
+        .path = "/hostpair",
         .headers = headers,
-
-        .url = url,
         .accept = "application/json",
-        .peer = true,
         .fresh = true, /* a connection that was kept says nothing about the address now */
         .body_max = HP_PROBE_BODY_MAX,
         .connect_ms = CONNECT_MS,

@@ -29,10 +29,10 @@ typedef struct hp_probe_answer {
 
 #define HP_PROBE_BODY_MAX ((size_t)64 * 1024)
 
-/* Reads the body (with NUL) and the two headers of a 200; address and port give the id of a host without one.
+/* Reads the body (with NUL) and the two headers of a 200; the endpoint gives the id of a host without one.
  * Sets neither the round trip nor the clock's offset. 0 or HP_E_NOT_A_HOST. */
 int hp_probe_parse(const char *body, size_t length, const char *id_header, const char *name_header,
-                   const char *address, uint16_t port, hp_probe_answer_t *answer, hp_err_t *err);
+                   const hp_endpoint_t *at, hp_probe_answer_t *answer, hp_err_t *err);
 
 /* A name as it may be shown: valid UTF-8, cut at 255 bytes, control characters and those that turn the text's
  * direction replaced by U+FFFD. */
@@ -45,7 +45,7 @@ bool hp_probe_is_id(const char *text);
  * answer is NULL unless status is 0. */
 typedef void (*hp_probe_fn)(void *arg, int status, const hp_probe_answer_t *answer, const hp_err_t *err);
 typedef struct hp_probe hp_probe_t;
-hp_probe_t *hp_probe_start(hp_fetcher_t *fetcher, const char *address, uint16_t port, uint16_t own_port,
+hp_probe_t *hp_probe_start(hp_fetcher_t *fetcher, const hp_endpoint_t *at, uint16_t own_port,
                            hp_probe_fn done, void *arg);
 
 /* done runs with UV_ECANCELED. */

@@ -140,14 +140,14 @@ static void on_checked(void *arg, int status)
 
 static void check_host(hp_scan_t *self, const hp_sockaddr_t *address)
 {
-    char text[HP_ADDRESS_TEXT];
-    uint16_t port;
+    hp_endpoint_t at;
+    if (hp_endpoint_from_sockaddr(&at, address) != 0)
+        return;
     check_t *check = hp_alloc(sizeof *check);
     check->scan = self;
     check->next = self->checks;
     self->checks = check;
-    hp_address_from_sockaddr(address, text, &port);
-    hp_hosts_check(self->hosts, text, port, HP_FOUND_SCAN, on_checked, check);
+    hp_hosts_check(self->hosts, &at, HP_FOUND_SCAN, on_checked, check);
 }
 
 static void on_writable(uv_poll_t *poll, int status, int events)

@@ -18,22 +18,21 @@
 
 /* ---- addresses that were tried lately and have no host ---- */
 
-hp_recent_t *hp_recent_find(hp_hosts_t *hosts, const char *address, uint16_t port)
+hp_recent_t *hp_recent_find(hp_hosts_t *hosts, const hp_endpoint_t *at)
 {
     for (size_t i = 0; i < HP_HOSTS_RECENT; i++)
-        if (hosts->recent[i].port == port && strcmp(hosts->recent[i].address, address) == 0)
+        if (hp_endpoint_same_place(&hosts->recent[i].where, at))
             return &hosts->recent[i];
     return NULL;
 }
 
-void hp_recent_note(hp_hosts_t *hosts, const char *address, uint16_t port, bool self)
+void hp_recent_note(hp_hosts_t *hosts, const hp_endpoint_t *at, bool self)
 {
-    hp_recent_t *recent = hp_recent_find(hosts, address, port);
+    hp_recent_t *recent = hp_recent_find(hosts, at);
     if (recent == NULL) {
         recent = &hosts->recent[hosts->recent_next];
         hosts->recent_next = (hosts->recent_next + 1) % HP_HOSTS_RECENT;
-        snprintf(recent->address, sizeof recent->address, "%s", address);
-        recent->port = port;
+        recent->where = *at;
         recent->retries = 0;
     }
     recent->at = hp_clock_ms();
@@ -41,11 +40,11 @@ void hp_recent_note(hp_hosts_t *hosts, const char *address, uint16_t port, bool 
     recent->retry_at = 0;
 }
 
-/* Whoever sends a beacon is there: no answer from him means that packets get lost. */
+/* A host that sends a beacon is there: if its probe gets no answer, packets were lost. */
 static void note_failure(hp_hosts_t *hosts, const hp_try_t *try, int status)
 {
-    hp_recent_note(hosts, try->address, try->port, false);
-    hp_recent_t *recent = hp_recent_find(hosts, try->address, try->port);
+    hp_recent_note(hosts, &try->at, false);
+    hp_recent_t *recent = hp_recent_find(hosts, &try->at);
     if (try->by != HP_FOUND_BEACON || status == HP_E_NOT_A_HOST || recent->retries >= RETRIES_MAX)
         return;
     const hp_retry_policy_t policy = {.first_ms = hosts->times.again,
@@ -93,8 +92,8 @@ static void on_probe(void *arg, int status, const hp_probe_answer_t *answer, con
         status = UV_ECANCELED;
     size_t index;
     if (status == 0)
-        status = hp_answer_accept(hosts, answer, try->address, try->port, try->by, &host, &is_new, &err);
-    else if (hp_hosts_entry_at(hosts, try->address, try->port, &index) == NULL)
+        status = hp_answer_accept(hosts, answer, &try->at, try->by, &host, &is_new, &err);
+    else if (hp_hosts_entry_at(hosts, &try->at, &index) == NULL)
         note_failure(hosts, try, status);
     finish_try(try, status, host, is_new, &err);
     start_next(hosts);
@@ -110,24 +109,23 @@ static void start_next(hp_hosts_t *hosts)
         if (try->probe != NULL || try->decided)
             continue;
         hosts->trying++;
-        try->probe = hp_probe_start(hosts->fetcher, try->address, try->port, hosts->announce, on_probe, try);
+        try->probe = hp_probe_start(hosts->fetcher, &try->at, hosts->announce, on_probe, try);
     }
 }
 
-static hp_try_t *find_try(hp_hosts_t *hosts, const char *address, uint16_t port)
+static hp_try_t *find_try(hp_hosts_t *hosts, const hp_endpoint_t *at)
 {
     for (hp_try_t *try = hosts->tries; try != NULL; try = try->next)
-        if (!try->decided && try->port == port && strcmp(try->address, address) == 0)
+        if (!try->decided && hp_endpoint_same_place(&try->at, at))
             return try;
     return NULL;
 }
 
-static hp_try_t *new_try(hp_hosts_t *hosts, const char *address, uint16_t port, hp_found_by_t by)
+static hp_try_t *new_try(hp_hosts_t *hosts, const hp_endpoint_t *at, hp_found_by_t by)
 {
     hp_try_t *try = hp_alloc(sizeof *try);
     try->hosts = hosts;
-    snprintf(try->address, sizeof try->address, "%s", address);
-    try->port = port;
+    try->at = *at;
     try->by = by;
     hp_try_t **end = &hosts->tries;
     while (*end != NULL)
@@ -149,7 +147,7 @@ static void add_waiter(hp_try_t *try, hp_try_fn done, void *arg)
 /* Answers without a probe, when the loop comes round. */
 static void decide(hp_hosts_t *hosts, int status, const hp_err_t *err, hp_try_fn done, void *arg)
 {
-    hp_try_t *try = new_try(hosts, "", 0, HP_FOUND_HAND);
+    hp_try_t *try = new_try(hosts, &(hp_endpoint_t){.port = 0}, HP_FOUND_HAND);
     try->decided = true;
     try->status = status;
     try->err = *err;
@@ -172,27 +170,20 @@ void hp_tries_finish_decided(hp_hosts_t *hosts)
     }
 }
 
-void hp_hosts_try(hp_hosts_t *hosts, const char *address, uint16_t port, hp_found_by_t by, hp_try_fn done,
-                  void *arg)
+void hp_hosts_try(hp_hosts_t *hosts, const hp_endpoint_t *at, hp_found_by_t by, hp_try_fn done, void *arg)
 {
-    char canonical[HP_ADDRESS_TEXT];
     hp_err_t err = {0};
     if (hosts->closing) { /* nothing comes round any more */
         done(arg, hp_err_set(&err, UV_ECANCELED, "hostpair is being stopped"), NULL, false, &err);
         return;
     }
-    if (hp_address_canonical(address, canonical) != 0 || port == 0) {
-        int status = hp_err_set(&err, HP_E_INVALID, "%s port %u is no address of a host", address, port);
-        decide(hosts, status, &err, done, arg);
-        return;
-    }
-    hp_try_t *try = find_try(hosts, canonical, port);
+    hp_try_t *try = find_try(hosts, at);
     if (try == NULL && hosts->try_count >= HP_HOSTS_TRIES_QUEUED) {
         decide(hosts, hp_err_set(&err, HP_E_BUSY, "too many addresses are being tried"), &err, done, arg);
         return;
     }
     if (try == NULL)
-        try = new_try(hosts, canonical, port, by);
+        try = new_try(hosts, at, by);
     if (by == HP_FOUND_HAND)
         try->by = by;
     add_waiter(try, done, arg);
@@ -216,8 +207,7 @@ hp_address_try_t *hp_address_try_make(hp_hosts_t *hosts, const hp_host_entry_t *
     hp_address_try_t *try = hp_alloc(sizeof *try);
     try->hosts = hosts;
     memcpy(try->id, host->pub.id, sizeof try->id);
-    memcpy(try->address, host->addresses[index].address, sizeof try->address);
-    try->port = host->addresses[index].port;
+    try->at = host->addresses[index].endpoint;
     return try;
 }
 
@@ -238,58 +228,56 @@ void hp_tries_retry(hp_hosts_t *hosts, uint64_t now)
         }
         size_t index;
         recent->retry_at = 0;
-        if (hp_hosts_entry_at(hosts, recent->address, recent->port, &index) == NULL)
-            hp_hosts_try(hosts, recent->address, recent->port, HP_FOUND_BEACON, hp_tries_ignore, NULL);
+        if (hp_hosts_entry_at(hosts, &recent->where, &index) == NULL)
+            hp_hosts_try(hosts, &recent->where, HP_FOUND_BEACON, hp_tries_ignore, NULL);
     }
 }
 
 /* Whether there is something to learn at an address. */
-static bool worth_a_try(hp_hosts_t *hosts, const char *address, uint16_t port, bool changed)
+static bool worth_a_try(hp_hosts_t *hosts, const hp_endpoint_t *at, bool changed)
 {
     uint64_t now = hp_clock_ms();
     size_t index;
-    const hp_host_entry_t *host = hp_hosts_entry_at(hosts, address, port, &index);
+    const hp_host_entry_t *host = hp_hosts_entry_at(hosts, at, &index);
     if (host != NULL) {
         uint64_t last = HP_MAX(host->round_at, host->seen[index].at);
         bool just_now = last != 0 && last + hosts->times.again > now;
         bool known = !changed && host->pub.online && host->heard_at + hosts->times.silent > now;
         return !just_now && !known;
     }
-    const hp_recent_t *recent = hp_recent_find(hosts, address, port);
+    const hp_recent_t *recent = hp_recent_find(hosts, at);
     unsigned factor = recent == NULL ? 0 : recent->self ? SELF_FACTOR : changed ? 1 : FAILED_FACTOR;
     return recent == NULL || recent->at + (uint64_t)hosts->times.again * factor <= now;
 }
 
 /* Anybody can name ports of its own address at which it never answers: such probes take as long as the
  * others' patience, and must not keep the others' from their turn. */
-static bool is_crowded(const hp_hosts_t *hosts, const char *address)
+static bool is_crowded(const hp_hosts_t *hosts, const hp_endpoint_t *at)
 {
     size_t same = 0;
     for (const hp_try_t *try = hosts->tries; try != NULL; try = try->next)
-        same += !try->decided && strcmp(try->address, address) == 0;
+        same += !try->decided && hp_endpoint_same_host(&try->at, at);
     return same >= HP_HOSTS_PER_ADDRESS || hosts->try_count >= HINTS_MAX;
 }
 
-static void hint(hp_hosts_t *hosts, const char *address, uint16_t port, hp_found_by_t by, bool changed)
+static void hint(hp_hosts_t *hosts, const hp_endpoint_t *at, hp_found_by_t by, bool changed)
 {
-    char canonical[HP_ADDRESS_TEXT];
-    if (hosts->closing || hp_address_canonical(address, canonical) != 0 ||
-        !worth_a_try(hosts, canonical, port, changed) || is_crowded(hosts, canonical))
+    if (hosts->closing || !worth_a_try(hosts, at, changed) || is_crowded(hosts, at))
         return;
-    hp_recent_t *recent = hp_recent_find(hosts, canonical, port);
+    hp_recent_t *recent = hp_recent_find(hosts, at);
     if (recent != NULL)
         recent->retries = 0;
-    hp_hosts_try(hosts, canonical, port, by, hp_tries_ignore, NULL);
+    hp_hosts_try(hosts, at, by, hp_tries_ignore, NULL);
 }
 
-void hp_hosts_hint(hp_hosts_t *hosts, const char *address, uint16_t port, hp_found_by_t by)
+void hp_hosts_hint(hp_hosts_t *hosts, const hp_endpoint_t *at, hp_found_by_t by)
 {
-    hint(hosts, address, port, by, false);
+    hint(hosts, at, by, false);
 }
 
-void hp_hosts_hint_changed(hp_hosts_t *hosts, const char *address, uint16_t port, hp_found_by_t by)
+void hp_hosts_hint_changed(hp_hosts_t *hosts, const hp_endpoint_t *at, hp_found_by_t by)
 {
-    hint(hosts, address, port, by, true);
+    hint(hosts, at, by, true);
 }
 
 typedef struct check {
@@ -305,26 +293,25 @@ static void on_check_done(void *arg, int status, hp_host_entry_t *host, bool is_
     free(check);
 }
 
-void hp_hosts_check(hp_hosts_t *hosts, const char *address, uint16_t port, hp_found_by_t by,
-                    hp_hosts_checked_fn done, void *arg)
+void hp_hosts_check(hp_hosts_t *hosts, const hp_endpoint_t *at, hp_found_by_t by, hp_hosts_checked_fn done,
+                    void *arg)
 {
     check_t *check = hp_alloc(sizeof *check);
     check->done = done;
     check->arg = arg;
-    char canonical[HP_ADDRESS_TEXT];
-    if (hp_address_canonical(address, canonical) == 0 && !worth_a_try(hosts, canonical, port, false))
+    if (!worth_a_try(hosts, at, false))
         decide(hosts, 0, &(hp_err_t){0}, on_check_done, check);
     else
-        hp_hosts_try(hosts, address, port, by, on_check_done, check);
+        hp_hosts_try(hosts, at, by, on_check_done, check);
 }
 
-void hp_hosts_verify(hp_hosts_t *hosts, const char *address, uint16_t port, hp_found_by_t by,
-                     hp_hosts_checked_fn done, void *arg)
+void hp_hosts_verify(hp_hosts_t *hosts, const hp_endpoint_t *at, hp_found_by_t by, hp_hosts_checked_fn done,
+                     void *arg)
 {
     check_t *check = hp_alloc(sizeof *check);
     check->done = done;
     check->arg = arg;
-    hp_hosts_try(hosts, address, port, by, on_check_done, check);
+    hp_hosts_try(hosts, at, by, on_check_done, check);
 }
 
 /* ---- by hand ---- */
@@ -341,10 +328,10 @@ static void on_add_done(void *arg, int status, hp_host_entry_t *host, bool is_ne
     free(add);
 }
 
-void hp_hosts_add(hp_hosts_t *hosts, const char *address, uint16_t port, hp_hosts_add_fn done, void *arg)
+void hp_hosts_add(hp_hosts_t *hosts, const hp_endpoint_t *at, hp_hosts_add_fn done, void *arg)
 {
     add_t *add = hp_alloc(sizeof *add);
     add->done = done;
     add->arg = arg;
-    hp_hosts_try(hosts, address, port, HP_FOUND_HAND, on_add_done, add);
+    hp_hosts_try(hosts, at, HP_FOUND_HAND, on_add_done, add);
 }

@@ -52,7 +52,7 @@ static void round_start_try(hp_hosts_t *hosts, hp_host_entry_t *host, size_t ind
 {
     hp_address_try_t *round = hp_address_try_make(hosts, host, index);
     host->round_left++;
-    hp_hosts_try(hosts, round->address, round->port, host->pub.found_by, on_round_try, round);
+    hp_hosts_try(hosts, &round->at, host->pub.found_by, on_round_try, round);
 }
 
 static uint64_t offline_pause(const hp_hosts_t *hosts, const hp_host_entry_t *host)
@@ -99,13 +99,12 @@ static void on_round_try(void *arg, int status, hp_host_entry_t *answered, bool 
     if (status == 0 && answered == host)
         host->round_answered = true;
     size_t index;
-    if (status != 0 && hp_hosts_entry_at(hosts, round->address, round->port, &index) == host)
+    if (status != 0 && hp_hosts_entry_at(hosts, &round->at, &index) == host)
         host->seen[index].last = 0; /* nobody is there now */
     if (!host->round_answered && !host->round_all) {
         host->round_all = true;
         for (size_t i = 0; i < host->pub.address_count; i++)
-            if (host->addresses[i].port != round->port ||
-                strcmp(host->addresses[i].address, round->address) != 0)
+            if (!hp_endpoint_same_place(&host->addresses[i].endpoint, &round->at))
                 round_start_try(hosts, host, i);
     }
     free(round);
@@ -132,7 +131,7 @@ void hp_watch_round(hp_hosts_t *hosts, hp_host_entry_t *host, bool person)
         hp_hosts_emit(hosts, HP_HOST_CHANGED, host);
     }
     if (host->rival.last != 0)
-        hp_hosts_try(hosts, host->rival.address, host->rival.port, host->pub.found_by, hp_tries_ignore, NULL);
+        hp_hosts_try(hosts, &host->rival.at, host->pub.found_by, hp_tries_ignore, NULL);
     if (host->pub.address_count == 0)
         round_end(hosts, host);
     else

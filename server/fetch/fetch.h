@@ -114,9 +114,8 @@ typedef struct hp_fetch_options {
     const void *body;          /* POST: copied */
     size_t body_length;
     const char *content_type; /* of the body */
-    bool peer;
-    bool fresh;        /* do not reuse a connection */
-    uint64_t body_max; /* a longer body ends the request with HP_E_TOO_LARGE; 0: no limit */
+    bool fresh;               /* do not reuse a connection */
+    uint64_t body_max;        /* a longer body ends the request with HP_E_TOO_LARGE; 0: no limit */
     unsigned connect_ms, stall_ms, total_ms; /* 0: the default; total_ms 0: none */
     const char *const *headers;              /* further "Name: value" lines, NULL-terminated, or NULL */
 } hp_fetch_options_t;

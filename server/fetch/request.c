@@ -148,10 +148,8 @@ int hp_fetch_prepare(hp_fetch_t *fetch, const hp_fetch_options_t *options)
         return rc;
     if (options->endpoint != NULL)
         rc = set_endpoint(fetch, options->endpoint, options->path);
-    else {
-        fetch->peer = options->peer;
+    else
         rc = set_url(fetch, options->url);
-    }
     if (rc != 0)
         return rc;
     fetch->method = hp_strdup(options->method != NULL ? options->method : "GET");

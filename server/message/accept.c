@@ -18,7 +18,8 @@ typedef struct hp_verifying verifying_t;
 typedef struct accept {
     hp_messages_t *self;
     char address[64];
-    uint16_t port;
+    uint16_t port;    /* where it says that it listens; 0: it does not */
+    hp_endpoint_t at; /* both of them */
     hp_message_body_t body;
     char name[HP_MESSAGE_NAME_SIZE];
     int64_t received_at, id;
@@ -159,7 +160,7 @@ static void verify(accept_t *accept)
     if (self->verifying != NULL)
         self->verifying->link = &verifying->next;
     self->verifying = verifying;
-    hp_hosts_verify(self->hosts, accept->address, accept->port, HP_FOUND_MESSAGE, on_verified, verifying);
+    hp_hosts_verify(self->hosts, &accept->at, HP_FOUND_MESSAGE, on_verified, verifying);
 }
 
 void hp_accept_stop(hp_messages_t *self)
@@ -185,7 +186,7 @@ static void check_sender(accept_t *accept)
         refuse_sender(accept, "that host is this one");
     else if (host != NULL)
         take_from(accept, host);
-    else if (accept->port == 0)
+    else if (hp_endpoint_make(&accept->at, HP_SCHEME_PLAIN, accept->address, accept->port) != 0)
         refuse_sender(accept, "its address is not known, and it does not say where it listens");
     else
         verify(accept);

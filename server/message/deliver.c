@@ -287,17 +287,16 @@ static void send_message(hp_outbox_t *outbox, const hp_message_t *message, const
     snprintf(body.name, sizeof body.name, "%s", message->from_name);
     char *text = hp_message_body_format(&body);
     /* Another address after each failure: the registry's first one answered last, but that may be over. */
-    const hp_host_address_t *address = &host->addresses[outbox->retry.failures % host->address_count];
-    char base[HP_HOST_URL_SIZE], url[HP_HOST_URL_SIZE + 16], port[40];
-    snprintf(url, sizeof url, "%s/message", hp_host_url(address, base));
+    const hp_endpoint_t *endpoint = &host->addresses[outbox->retry.failures % host->address_count].endpoint;
+    char port[40];
     snprintf(port, sizeof port, HP_PROBE_PORT_HEADER ": %u", hp_hosts_port(self->hosts));
     const char *headers[] = {port, NULL};
-    hp_fetch_options_t options = {.url = url,
+    hp_fetch_options_t options = {.endpoint = endpoint,
+                                  .path = "/message",
                                   .method = "POST",
                                   .body = text,
                                   .body_length = strlen(text),
                                   .content_type = "application/json",
-                                  .peer = true,
                                   .body_max = REPLY_MAX,
                                   .connect_ms = CONNECT_MS,
                                   .total_ms = TOTAL_MS,

@@ -3,8 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/options.h"
-#include "path/address.h"
+#include "base/address.h"
 
 int hp_endpoint_make(hp_endpoint_t *out, hp_scheme_t scheme, const char *address, uint16_t port)
 {
@@ -22,17 +21,38 @@ int hp_endpoint_make(hp_endpoint_t *out, hp_scheme_t scheme, const char *address
     return 0;
 }
 
+int hp_endpoint_from_sockaddr(hp_endpoint_t *out, const hp_sockaddr_t *address)
+{
+    char text[HP_ADDRESS_TEXT];
+    uint16_t port;
+    hp_address_from_sockaddr(address, text, &port);
+    return hp_endpoint_make(out, HP_SCHEME_PLAIN, text, port);
+}
+
+static int make_parsed(hp_endpoint_t *out, const char *text, const char *address, uint16_t port,
+                       hp_err_t *err)
+{
+    if (hp_endpoint_make(out, HP_SCHEME_PLAIN, address, port) != 0)
+        return hp_err_set(err, HP_E_INVALID, "\"%s\" is not the address and port of a host", text);
+    return 0;
+}
+
 int hp_endpoint_parse(const char *text, uint16_t default_port, hp_endpoint_t *out, hp_err_t *err)
 {
     char address[HP_ADDRESS_TEXT];
     uint16_t port;
     *out = (hp_endpoint_t){.scheme = HP_SCHEME_PLAIN};
     int rc = hp_address_parse(text, default_port, address, &port, err);
-    if (rc != 0)
-        return rc;
-    if (hp_endpoint_make(out, HP_SCHEME_PLAIN, address, port) != 0)
-        return hp_err_set(err, HP_E_INVALID, "\"%s\" is not the address and port of a host", text);
-    return 0;
+    return rc != 0 ? rc : make_parsed(out, text, address, port, err);
+}
+
+int hp_endpoint_parse_url(const char *text, uint16_t default_port, hp_endpoint_t *out, hp_err_t *err)
+{
+    char address[HP_ADDRESS_TEXT];
+    uint16_t port;
+    *out = (hp_endpoint_t){.scheme = HP_SCHEME_PLAIN};
+    int rc = hp_address_parse_url(text, default_port, address, &port, err);
+    return rc != 0 ? rc : make_parsed(out, text, address, port, err);
 }
 
 void hp_endpoint_expect(hp_endpoint_t *endpoint, const uint8_t fingerprint[HP_FINGERPRINT_SIZE])

@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "path/address.h"
 
 #define HP_PEER_ID_SIZE     33 /* 32 lower-case hex digits: the first 16 bytes of the fingerprint */
 #define HP_FINGERPRINT_SIZE 32 /* SHA-256 of the host's public key */
@@ -39,8 +40,15 @@ typedef struct hp_endpoint {
  * host. 0; HP_E_INVALID with a sentence, also for port 0 and for an address that no host can have. */
 int hp_endpoint_parse(const char *text, uint16_t default_port, hp_endpoint_t *out, hp_err_t *err);
 
+/* The same, and "http://ADDR[:PORT]/" or "https://ADDR[:PORT]/": what a page shows of a host and a person
+ * copies. */
+int hp_endpoint_parse_url(const char *text, uint16_t default_port, hp_endpoint_t *out, hp_err_t *err);
+
 /* The same of an address (with its zone, without brackets) and a port that are apart. 0 or HP_E_INVALID. */
 int hp_endpoint_make(hp_endpoint_t *out, hp_scheme_t scheme, const char *address, uint16_t port);
+
+/* The same of a kernel address; PLAIN. */
+int hp_endpoint_from_sockaddr(hp_endpoint_t *out, const hp_sockaddr_t *address);
 
 /* The host with this fingerprint must answer; PLAIN becomes TLS. */
 void hp_endpoint_expect(hp_endpoint_t *endpoint, const uint8_t fingerprint[HP_FINGERPRINT_SIZE]);

@@ -21,9 +21,10 @@ uint16_t hp_peer_sender_port(hp_http_request_t *request)
  * a hint: the address is probed. */
 static void note_asker(hp_peer_t *peer, hp_http_request_t *request)
 {
-    uint16_t port = hp_peer_sender_port(request);
-    if (peer->hosts != NULL && port != 0)
-        hp_hosts_hint(peer->hosts, hp_http_client(request, NULL), port, HP_FOUND_SCAN);
+    hp_endpoint_t at;
+    if (peer->hosts != NULL && hp_endpoint_make(&at, HP_SCHEME_PLAIN, hp_http_client(request, NULL),
+                                                hp_peer_sender_port(request)) == 0)
+        hp_hosts_hint(peer->hosts, &at, HP_FOUND_SCAN);
 }
 
 void hp_peer_about(hp_peer_t *peer, hp_http_request_t *request)

@@ -101,8 +101,10 @@ static void on_request(void *arg, hp_http_request_t *request)
 static void on_host(void *arg, hp_host_event_t event, const hp_host_t *host)
 {
     hp_peer_t *self = arg;
+    char address[HP_ENDPOINT_ADDRESS_SIZE];
     for (size_t i = 0; event == HP_HOST_BLOCKED && i < host->address_count; i++)
-        hp_http_disconnect_address(self->listener, host->addresses[i].address);
+        hp_http_disconnect_address(self->listener,
+                                   hp_endpoint_address(&host->addresses[i].endpoint, address));
 }
 
 int hp_peer_create(hp_peer_t **peer, uv_loop_t *loop, const hp_peer_options_t *options, hp_share_t *share,

@@ -14,15 +14,6 @@ known_host_t *hp_transfer_known(const hp_transfer_t *self, const char *id)
     return NULL;
 }
 
-static void drop_urls(known_host_t *host)
-{
-    for (size_t i = 0; i < host->url_count; i++)
-        free(host->urls[i]);
-    free(host->urls);
-    host->urls = NULL;
-    host->url_count = 0;
-}
-
 /* A host is back: what waited for it is tried at once, and so are hash trees that did not come. */
 static void forget_failures(hp_transfer_t *self, const char *id)
 {
@@ -31,7 +22,7 @@ static void forget_failures(hp_transfer_t *self, const char *id)
             if (strcmp(host->id, id) == 0) {
                 host->failures = 0;
                 host->retry_at = 0;
-                host->url_index = 0;
+                host->endpoint_index = 0;
             }
         for (item_t *item = d->items; item != NULL; item = item->next)
             for (source_t *source = item->sources; source != NULL; source = source->next)
@@ -42,7 +33,7 @@ static void forget_failures(hp_transfer_t *self, const char *id)
     }
 }
 
-void hp_transfer_host(hp_transfer_t *self, const char *id, const char *name, const char *const *urls,
+void hp_transfer_host(hp_transfer_t *self, const char *id, const char *name, const hp_endpoint_t *endpoints,
                       size_t count, bool hostpair, bool online)
 {
     known_host_t *host = hp_transfer_known(self, id);
@@ -61,11 +52,11 @@ void hp_transfer_host(hp_transfer_t *self, const char *id, const char *name, con
         for (source_host_t *at = d->hosts; at != NULL; at = at->next)
             if (d->row.order_url == NULL && strcmp(at->id, id) == 0)
                 at->kind = hostpair ? &hp_source_hostpair : &hp_source_plain;
-    drop_urls(host);
-    host->urls = hp_alloc_array(count, sizeof *host->urls);
-    for (size_t i = 0; i < count; i++)
-        host->urls[i] = hp_strdup(urls[i]);
-    host->url_count = count;
+    free(host->endpoints);
+    host->endpoints = hp_alloc_array(count, sizeof *host->endpoints);
+    if (count > 0)
+        memcpy(host->endpoints, endpoints, count * sizeof *host->endpoints);
+    host->endpoint_count = count;
     hp_transfer_wake(self);
 }
 
@@ -84,7 +75,7 @@ void hp_transfer_host_removed(hp_transfer_t *self, const char *id)
         if (strcmp((*link)->id, id) == 0) {
             known_host_t *host = *link;
             *link = host->next;
-            drop_urls(host);
+            free(host->endpoints);
             free(host);
             break;
         }
@@ -96,7 +87,7 @@ void hp_transfer_free_hosts(hp_transfer_t *self)
     while (self->hosts != NULL) {
         known_host_t *host = self->hosts;
         self->hosts = host->next;
-        drop_urls(host);
+        free(host->endpoints);
         free(host);
     }
 }

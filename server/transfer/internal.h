@@ -74,8 +74,8 @@ typedef struct known_host {
     struct known_host *next;
     char id[80];
     char name[256];
-    char **urls; /* base URLs, the best first */
-    size_t url_count;
+    hp_endpoint_t *endpoints; /* the best first */
+    size_t endpoint_count;
     bool online;
     bool hostpair; /* runs hostpair, not another HTTP server */
     bool waited;   /* the hooks were told that something waits for it */
@@ -88,8 +88,8 @@ struct source_host {
     download_t *download;
     char id[80]; /* host id; origin for a URL */
     const hp_source_kind_t *kind;
-    char address[80]; /* that answered last */
-    size_t url_index; /* of known_host_t.urls: the next after a failed connection */
+    char address[80];      /* that answered last */
+    size_t endpoint_index; /* of known_host_t.endpoints: the next after a failed connection */
     unsigned lease_count;
     unsigned failures; /* in a row, without a chunk in between */
     uint64_t retry_at; /* ms; not asked before */

@@ -201,7 +201,7 @@ void hp_source_host_failed(source_host_t *self, const char *error, int retry_aft
     if (self->failures < 6)
         wait = HP_MIN((uint64_t)BACKOFF_FIRST_MS << self->failures, (uint64_t)BACKOFF_MAX_MS);
     self->failures++;
-    self->url_index++;
+    self->endpoint_index++;
     wait += (uint64_t)(random() % (long)(wait / 4 + 1));
     if (retry_after_s >= 0)
         wait = HP_MAX((uint64_t)retry_after_s * 1000, (uint64_t)BACKOFF_FIRST_MS);

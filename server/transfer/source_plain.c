@@ -17,18 +17,18 @@ static const known_host_t *known(const source_t *source)
 bool hp_source_host_is_reachable(const source_t *source)
 {
     const known_host_t *host = known(source);
-    return host != NULL && host->online && host->url_count > 0;
+    return host != NULL && host->online && host->endpoint_count > 0;
 }
 
 bool hp_source_host_ask_path(const source_t *source, const char *path, hp_fetch_options_t *options,
                              char **text)
 {
     const known_host_t *host = known(source);
-    if (host == NULL || host->url_count == 0)
+    if (host == NULL || host->endpoint_count == 0)
         return false;
-    *text = hp_sprintf("%s%s", host->urls[source->host->url_index % host->url_count], path);
-    options->url = *text;
-    options->peer = true;
+    *text = hp_strdup(path);
+    options->endpoint = &host->endpoints[source->host->endpoint_index % host->endpoint_count];
+    options->path = *text;
     return true;
 }
 

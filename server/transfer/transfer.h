@@ -15,6 +15,7 @@
 
 #include "base/err.h"
 #include "fetch/fetch.h"
+#include "path/endpoint.h"
 #include "store/store.h"
 
 typedef struct hp_transfer hp_transfer_t;
@@ -110,10 +111,10 @@ int hp_transfer_set(hp_transfer_t *transfer, const hp_transfer_settings_t *setti
 
 /* ---- what the rest of hostpair tells it about hosts ---- */
 
-/* A host's present base URLs (best first). hostpair: it runs hostpair, not another HTTP server. online false:
+/* A host's present endpoints (best first). hostpair: it runs hostpair, not another HTTP server. online false:
  * no address answers now. Called at every change, and for every known host before start. */
-void hp_transfer_host(hp_transfer_t *transfer, const char *host, const char *name, const char *const *urls,
-                      size_t count, bool hostpair, bool online);
+void hp_transfer_host(hp_transfer_t *transfer, const char *host, const char *name,
+                      const hp_endpoint_t *endpoints, size_t count, bool hostpair, bool online);
 /* The stored file list of a host changed. */
 void hp_transfer_host_listed(hp_transfer_t *transfer, const char *host);
 void hp_transfer_host_removed(hp_transfer_t *transfer, const char *host);

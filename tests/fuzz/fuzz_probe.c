@@ -28,9 +28,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     char *text = hp_strndup((const char *)data, size); /* ends at a NUL, as a header does */
     char *body = hp_alloc(size + 1);
     memcpy(body, data, size);
-    if (hp_probe_parse(body, size, "", "", "10.0.0.1", 9000, &answer, &err) == 0)
+    hp_endpoint_t v4, v6;
+    if (hp_endpoint_parse("10.0.0.1", 9000, &v4, NULL) != 0 ||
+        hp_endpoint_parse("fe80::1%eth0", 9000, &v6, NULL) != 0)
+        abort();
+    if (hp_probe_parse(body, size, "", "", &v4, &answer, &err) == 0)
         check(&answer);
-    if (hp_probe_parse("", 0, text, text, "fe80::1%eth0", 9000, &answer, &err) == 0)
+    if (hp_probe_parse("", 0, text, text, &v6, &answer, &err) == 0)
         check(&answer);
     free(body);
     free(text);

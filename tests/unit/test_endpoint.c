@@ -140,6 +140,19 @@ static void what_is_written_for_people_is_read_again(void **state)
     assert_string_equal(hp_endpoint_format(&endpoint, out), "member abcd0100");
 }
 
+static void an_address_that_a_page_shows_is_read(void **state)
+{
+    (void)state;
+    hp_endpoint_t endpoint;
+    assert_int_equal(hp_endpoint_parse_url("http://[fe80::1%25eth0]:9/", 7, &endpoint, NULL), 0);
+    assert_string_equal(endpoint.zone, "eth0");
+    assert_int_equal(hp_endpoint_parse_url("https://10.0.0.1", 7, &endpoint, NULL), 0);
+    assert_int_equal(endpoint.port, 7);
+    assert_int_equal(endpoint.scheme, HP_SCHEME_PLAIN); /* what is spoken there is found out */
+    assert_int_equal(hp_endpoint_parse_url("http://10.0.0.1/films", 7, &endpoint, NULL), HP_E_INVALID);
+    assert_int_equal(hp_endpoint_parse_url("http://0.0.0.0", 7, &endpoint, NULL), HP_E_INVALID);
+}
+
 static void a_url_names_the_scheme_and_encodes_the_zone(void **state)
 {
     (void)state;
@@ -160,7 +173,11 @@ static void an_address_and_a_port_apart_make_an_endpoint(void **state)
     assert_int_equal(hp_endpoint_make(&endpoint, HP_SCHEME_TLS, "fe80::1%eth0", 9), 0);
     assert_string_equal(endpoint.zone, "eth0");
     assert_int_equal(endpoint.scheme, HP_SCHEME_TLS);
-    assert_int_equal(hp_endpoint_make(&endpoint, HP_SCHEME_TLS, "attic", 9), HP_E_INVALID);
+    static const char *const bad[] = {"",          "localhost",       "127.0.0.1:80", "0.0.0.0",
+                                      "224.0.0.1", "255.255.255.255", "::",           "ff02::1"};
+    for (size_t i = 0; i < HP_COUNT(bad); i++)
+        if (hp_endpoint_make(&endpoint, HP_SCHEME_TLS, bad[i], 9) != HP_E_INVALID)
+            fail_msg("\"%s\" was taken", bad[i]);
     assert_int_equal(hp_endpoint_make(&endpoint, HP_SCHEME_TLS, "10.0.0.1", 0), HP_E_INVALID);
 }
 
@@ -173,6 +190,7 @@ int main(void)
         cmocka_unit_test(two_are_equal_when_everything_is_the_same),
         cmocka_unit_test(a_place_is_an_address_and_a_port_whoever_answers_there),
         cmocka_unit_test(what_is_written_for_people_is_read_again),
+        cmocka_unit_test(an_address_that_a_page_shows_is_read),
         cmocka_unit_test(a_url_names_the_scheme_and_encodes_the_zone),
         cmocka_unit_test(an_address_and_a_port_apart_make_an_endpoint),
     };

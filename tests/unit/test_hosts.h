@@ -370,10 +370,20 @@ static inline void on_added(void *arg, int status, const hp_host_t *host, bool i
         snprintf(added->id, sizeof added->id, "%s", host->id);
 }
 
+/* A place on the network; a few may be in use at a time. */
+static inline const hp_endpoint_t *at(const char *address, uint16_t port)
+{
+    static hp_endpoint_t endpoints[8];
+    static size_t next;
+    next = (next + 1) % HP_COUNT(endpoints);
+    assert_int_equal(hp_endpoint_make(&endpoints[next], HP_SCHEME_PLAIN, address, port), 0);
+    return &endpoints[next];
+}
+
 static inline added_t add_host(net_t *net, const char *address, uint16_t port)
 {
     added_t added = {0};
-    hp_hosts_add(net->hosts, address, port, on_added, &added);
+    hp_hosts_add(net->hosts, at(address, port), on_added, &added);
     assert_false(added.done);
     wait_until(net, added.done);
     return added;

@@ -360,6 +360,7 @@ static void an_address_may_be_a_url(void **state)
     } cases[] = {{"http://1.2.3.4:80", "1.2.3.4", 80},
                  {"HTTP://1.2.3.4/", "1.2.3.4", 7},
                  {"http://[fe80::1%25eth0]:9/", "fe80::1%eth0", 9},
+                 {"https://1.2.3.4:80/", "1.2.3.4", 80},
                  {"1.2.3.4:80", "1.2.3.4", 80}};
     for (size_t i = 0; i < HP_COUNT(cases); i++) {
         char address[64];
@@ -368,7 +369,7 @@ static void an_address_may_be_a_url(void **state)
         assert_string_equal(address, cases[i].address);
         assert_int_equal(port, cases[i].port);
     }
-    const char *const bad[] = {"http://", "http:///", "https://1.2.3.4", "http://1.2.3.4/films",
+    const char *const bad[] = {"http://", "http:///", "ftp://1.2.3.4", "http://1.2.3.4/films",
                                "http://host"};
     for (size_t i = 0; i < HP_COUNT(bad); i++) {
         char address[64];
