@@ -160,12 +160,6 @@ void hp_hosts_prefer_address(hp_host_entry_t *host, size_t index)
 
 /* ---- the store ---- */
 
-static void job_done(hp_hosts_t *hosts)
-{
-    hosts->jobs--;
-    hp_hosts_check_closed(hosts);
-}
-
 typedef struct save_job {
     hp_hosts_t *hosts;
     bool remove, blocks;
@@ -226,16 +220,14 @@ static void on_saved(void *arg, int status, const hp_err_t *err)
     if (job->done != NULL)
         job->done(job->arg, status, err);
     free(job);
-    job_done(hosts);
 }
 
 static void post_save(hp_hosts_t *hosts, save_job_t *job)
 {
     job->hosts = hosts;
-    hosts->jobs++;
     bool asked = job->remove || job->done != NULL; /* by a person */
-    hp_store_post(hosts->store, asked ? HP_STORE_WRITE_SYNCED : HP_STORE_WRITE_LAZY, work_save, on_saved,
-                  job);
+    hp_store_post_counted(hosts->store, &hosts->pending, asked ? HP_STORE_WRITE_SYNCED : HP_STORE_WRITE_LAZY,
+                          work_save, on_saved, job);
 }
 
 static save_job_t *make_save(hp_host_entry_t *host)
@@ -341,8 +333,7 @@ void hp_hosts_remove_entry(hp_hosts_t *hosts, hp_host_entry_t *host)
     post_save(hosts, job);
     host->pub.online = false;
     hp_hosts_emit(hosts, HP_HOST_REMOVED, host);
-    hosts->removed = hp_realloc(hosts->removed, (hosts->removed_count + 1) * sizeof(void *));
-    hosts->removed[hosts->removed_count++] = host;
+    *hp_array_add(&hosts->removed) = host;
     hp_hosts_schedule(hosts);
 }
 
@@ -400,9 +391,9 @@ bool hp_hosts_has_address(const hp_hosts_t *hosts, const char *id, const char *a
 
 static void free_removed(hp_hosts_t *hosts)
 {
-    for (size_t i = 0; i < hosts->removed_count; i++)
-        free(hosts->removed[i]);
-    hosts->removed_count = 0;
+    for (size_t i = 0; i < hosts->removed.count; i++)
+        free(hosts->removed.items[i]);
+    hp_array_clear(&hosts->removed);
 }
 
 /* ---- the timer ---- */
@@ -431,7 +422,7 @@ void hp_hosts_schedule(hp_hosts_t *hosts)
         next = HP_MIN(next, hosts->items[i]->probe_at);
         next = HP_MIN(next, hosts->items[i]->list_at);
     }
-    if (hosts->removed_count > 0 || hosts->decided)
+    if (hosts->removed.count > 0 || hosts->decided)
         next = now;
     if (next == HP_NEVER)
         uv_timer_stop(&hosts->timer);
@@ -560,21 +551,18 @@ void hp_hosts_start(hp_hosts_t *hosts)
 static void on_timer_closed(uv_handle_t *handle)
 {
     hp_hosts_t *hosts = handle->data;
-    hosts->timer_closed = true;
     hp_tries_finish_decided(hosts);
-    hp_hosts_check_closed(hosts);
+    hp_pending_drop(&hosts->pending);
 }
 
-void hp_hosts_check_closed(hp_hosts_t *hosts)
+static void free_hosts(void *self)
 {
-    if (!hosts->closing || !hosts->timer_closed || hosts->jobs > 0 || hosts->try_count > 0 ||
-        hosts->listing > 0)
-        return;
+    hp_hosts_t *hosts = self;
     free_removed(hosts);
     for (size_t i = 0; i < hosts->count; i++)
         free(hosts->items[i]);
     free(hosts->items);
-    free(hosts->removed);
+    hp_array_dispose(&hosts->removed);
     hp_signal_dispose(&hosts->event);
     void (*closed)(void *arg) = hosts->closed;
     void *arg = hosts->closed_arg;
@@ -588,6 +576,7 @@ void hp_hosts_destroy(hp_hosts_t *hosts, void (*closed)(void *arg), void *arg)
     hosts->closing = true;
     hosts->closed = closed;
     hosts->closed_arg = arg;
+    hp_pending_add(&hosts->pending);
     hp_tries_stop(hosts);
     for (size_t i = 0; i < hosts->count; i++) {
         hp_lists_stop(hosts, hosts->items[i]);
@@ -595,4 +584,5 @@ void hp_hosts_destroy(hp_hosts_t *hosts, void (*closed)(void *arg), void *arg)
             hp_hosts_save(hosts, hosts->items[i]);
     }
     uv_close((uv_handle_t *)&hosts->timer, on_timer_closed);
+    hp_pending_when_none(&hosts->pending, free_hosts, hosts);
 }

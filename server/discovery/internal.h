@@ -125,21 +125,20 @@ struct hp_hosts {
     const hp_self_t *self;
     hp_hosts_times_t times;
     uv_timer_t timer;
-    bool started, closing, timer_closed;
+    bool started, closing;
     uint16_t announce; /* port; 0: not */
     uint16_t port;     /* where others reach us; 0: self->peer_port */
     void (*closed)(void *arg);
     void *closed_arg;
-    unsigned jobs; /* posted to the store, not done */
+    hp_pending_t pending; /* jobs of the store, tries, lists that are fetched */
 
     HP_SIGNAL(hp_host_event_fn) event;
 
     uint64_t answers;        /* counts them */
     hp_host_entry_t **items; /* sorted by name, then id */
     size_t count, room;
-    size_t blocked;            /* of them; most often none, which makes every request cheap to judge */
-    hp_host_entry_t **removed; /* freed when the loop comes round */
-    size_t removed_count;
+    size_t blocked; /* of them; most often none, which makes every request cheap to judge */
+    HP_ARRAY(hp_host_entry_t *) removed; /* freed when the loop comes round */
 
     hp_try_t *tries; /* under way and waiting, oldest first */
     unsigned try_count, trying;
@@ -172,8 +171,6 @@ void hp_hosts_drop_address(hp_host_entry_t *host, size_t index);
 void hp_hosts_prefer_address(hp_host_entry_t *host, size_t index);
 /* Sets the timer to what is due next. */
 void hp_hosts_schedule(hp_hosts_t *hosts);
-/* One thing less that destroy waits for. */
-void hp_hosts_check_closed(hp_hosts_t *hosts);
 
 /* ---- tries.c ---- */
 

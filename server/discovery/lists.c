@@ -42,11 +42,9 @@ static void on_swept(void *arg, int status, const hp_err_t *err)
     if (status != 0)
         hp_log(HP_LOG_WARN, "old file lists could not be removed: %s", hp_err_text(err));
     free(job);
-    hosts->jobs--;
     hosts->sweeping = false;
     if (more)
         hp_lists_sweep(hosts);
-    hp_hosts_check_closed(hosts);
 }
 
 void hp_lists_sweep(hp_hosts_t *hosts)
@@ -56,8 +54,7 @@ void hp_lists_sweep(hp_hosts_t *hosts)
     sweep_job_t *job = hp_alloc(sizeof *job);
     job->hosts = hosts;
     hosts->sweeping = true;
-    hosts->jobs++;
-    hp_store_post(hosts->store, HP_STORE_WRITE, work_sweep, on_swept, job);
+    hp_store_post_counted(hosts->store, &hosts->pending, HP_STORE_WRITE, work_sweep, on_swept, job);
 }
 
 /* ---- fetching ---- */
@@ -159,7 +156,7 @@ static void on_listed(void *arg, int status, const hp_file_list_result_t *result
     wake_waiting(hosts, now);
     hp_lists_sweep(hosts);
     hp_hosts_schedule(hosts);
-    hp_hosts_check_closed(hosts);
+    hp_pending_drop(&hosts->pending);
 }
 
 static void start(hp_hosts_t *hosts, hp_host_entry_t *host, uint64_t now)
@@ -175,6 +172,7 @@ static void start(hp_hosts_t *hosts, hp_host_entry_t *host, uint64_t now)
     host->list_waits = host->list_seen = false;
     host->list_started = now;
     hosts->listing++;
+    hp_pending_add(&hosts->pending);
     host->pub.listing = true;
     host->list = hp_file_list_start(hosts->store, hosts->fetcher, host->pub.id, &host->addresses[0].endpoint,
                                     host->list_force, on_listed, listing);

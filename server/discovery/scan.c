@@ -12,6 +12,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "base/array.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -60,8 +61,7 @@ struct hp_scan {
 
     hp_sockaddr_t *first; /* neighbours */
     size_t first_count, first_next;
-    uint32_t *later; /* put back: a stack */
-    size_t later_count, later_room;
+    HP_ARRAY(uint32_t) later; /* put back: a stack */
     hp_neighbour_t *table;
     uint64_t pause_until;
     hp_subnet_t ranges[HP_INTERFACES_MAX];
@@ -88,7 +88,7 @@ static void check_closed(hp_scan_t *self)
     void (*closed)(void *arg) = self->closed;
     void *arg = self->closed_arg;
     free(self->first);
-    free(self->later);
+    hp_array_dispose(&self->later);
     free(self->table);
     free(self);
     closed(arg);
@@ -221,9 +221,10 @@ static bool peek(hp_scan_t *self, hp_sockaddr_t *address)
         *address = self->first[self->first_next];
         return true;
     }
-    if (self->range_next == self->range_count && self->later_count == 0)
+    if (self->range_next == self->range_count && self->later.count == 0)
         return false;
-    uint32_t ip = self->range_next < self->range_count ? self->next : self->later[self->later_count - 1];
+    uint32_t ip =
+        self->range_next < self->range_count ? self->next : self->later.items[self->later.count - 1];
     *address = (hp_sockaddr_t){0};
     address->v4.sin_family = AF_INET;
     address->v4.sin_addr.s_addr = htonl(ip);
@@ -236,7 +237,7 @@ static void advance(hp_scan_t *self)
     if (self->first_next < self->first_count) {
         self->first_next++;
     } else if (self->range_next == self->range_count) {
-        self->later_count--;
+        self->later.count--;
     } else if (self->next == self->ranges[self->range_next].last) {
         self->range_next++;
         if (self->range_next < self->range_count)
@@ -261,12 +262,11 @@ static void end(hp_scan_t *self)
     self->running = false;
     uv_timer_stop(&self->timer);
     free(self->first);
-    free(self->later);
+    hp_array_dispose(&self->later);
     free(self->table);
     self->first = NULL;
-    self->later = NULL;
     self->table = NULL;
-    self->first_count = self->first_next = self->later_count = self->later_room = 0;
+    self->first_count = self->first_next = 0;
     hp_log(HP_LOG_DEBUG, "scanned %zu addresses in %llu ms", self->total,
            (unsigned long long)(hp_clock_ms() - self->began));
     if (self->finished != NULL)
@@ -295,11 +295,7 @@ static size_t read_table(hp_scan_t *self)
 
 static void put_back(hp_scan_t *self, attempt_t *attempt)
 {
-    if (self->later_count == self->later_room) {
-        self->later_room = HP_MAX(self->later_room * 2, (size_t)256);
-        self->later = hp_realloc(self->later, self->later_room * sizeof *self->later);
-    }
-    self->later[self->later_count++] = ntohl(attempt->address.v4.sin_addr.s_addr);
+    *hp_array_add(&self->later) = ntohl(attempt->address.v4.sin_addr.s_addr);
     end_attempt(attempt);
     self->done--;
 }

@@ -98,7 +98,7 @@ static void on_probe(void *arg, int status, const hp_probe_answer_t *answer, con
     finish_try(try, status, host, is_new, &err);
     start_next(hosts);
     hp_hosts_schedule(hosts);
-    hp_hosts_check_closed(hosts);
+    hp_pending_drop(&hosts->pending);
 }
 
 static void start_next(hp_hosts_t *hosts)
@@ -132,6 +132,7 @@ static hp_try_t *new_try(hp_hosts_t *hosts, const hp_endpoint_t *at, hp_found_by
         end = &(*end)->next;
     *end = try;
     hosts->try_count++;
+    hp_pending_add(&hosts->pending);
     return try;
 }
 
@@ -167,6 +168,7 @@ void hp_tries_finish_decided(hp_hosts_t *hosts)
         while (!try->decided)
             try = try->next;
         finish_try(try, try->status, NULL, false, &try->err);
+        hp_pending_drop(&hosts->pending);
     }
 }
 
