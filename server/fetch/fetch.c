@@ -131,6 +131,7 @@ static void put_easy(hp_fetcher_t *self, CURL *easy, bool tls)
 void hp_fetch_finish(hp_fetch_t *fetch, int status)
 {
     hp_fetcher_t *self = fetch->fetcher;
+    hp_fetch_unchoose(fetch);
     if (fetch->added)
         curl_multi_remove_handle(self->multi, fetch->easy);
     if (fetch->easy != NULL)
@@ -195,6 +196,13 @@ static void work_off(hp_fetch_t *fetch)
         hp_fetch_finish(fetch, UV_ECANCELED);
         return;
     }
+    if (fetch->start_wanted && fetch->status == 0 && fetch->endpoint.scheme == HP_SCHEME_MEMBER &&
+        !fetch->way_chosen) {
+        fetch->start_wanted = false;
+        hp_fetch_choose(fetch);
+        hp_fetcher_watch(fetch->fetcher, fetch);
+        return;
+    }
     if (fetch->start_wanted) {
         fetch->start_wanted = false;
         int rc = fetch->status != 0 ? fetch->status : hp_fetch_send(fetch);
@@ -230,6 +238,12 @@ hp_fetch_t *hp_fetch_start(hp_fetcher_t *fetcher, const hp_fetch_options_t *opti
     fetcher->last = fetch;
     queue(fetch);
     return fetch;
+}
+
+void hp_fetch_start_now(hp_fetch_t *fetch)
+{
+    fetch->start_wanted = true;
+    queue(fetch);
 }
 
 void hp_fetch_cancel(hp_fetch_t *fetch)
@@ -330,6 +344,7 @@ static void tear_down(hp_fetcher_t *self)
     curl_multi_cleanup(self->multi); /* closes the connections */
     self->multi = NULL;
     hp_fetch_sockets_dispose(self);
+    hp_fetch_members_dispose(self);
     uv_close((uv_handle_t *)&self->curl_timer, on_curl_timer_closed);
     uv_close((uv_handle_t *)&self->watch_timer, on_watch_timer_closed);
     uv_close((uv_handle_t *)&self->idle, on_idle_closed);
@@ -374,12 +389,6 @@ void hp_fetcher_destroy(hp_fetcher_t *fetcher, void (*closed)(void *arg), void *
 uint64_t hp_fetcher_bytes(const hp_fetcher_t *fetcher)
 {
     return fetcher->bytes;
-}
-
-void hp_fetcher_set_socket_fn(hp_fetcher_t *fetcher, hp_fetch_socket_fn fn, void *arg)
-{
-    fetcher->socket_fn = fn;
-    fetcher->socket_arg = arg;
 }
 
 /* ---- small replies ---- */

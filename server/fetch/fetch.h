@@ -48,6 +48,7 @@
 
 #include "base/err.h"
 #include "base/range.h"
+#include "path/connector.h"
 #include "path/endpoint.h"
 
 #define HP_FETCH_HEAD_MAX 65536
@@ -105,13 +106,13 @@ typedef struct hp_fetch_options {
     const hp_endpoint_t *endpoint;
     const char *path;
     const char *url;
-    const char *method;        /* NULL: GET. "HEAD", "POST" */
+    const char *method;        /* NULL: GET. "HEAD", "POST", "PUT", "DELETE" */
     const char *accept;        /* Accept field, NULL: any */
     const char *if_none_match; /* NULL or a tag */
     const char *if_range;      /* NULL or a strong tag */
     bool ranged;               /* send Range for [range.first, range.end) */
     hp_range_t range;          /* end HP_RANGE_UNKNOWN: to the end of the file */
-    const void *body;          /* POST: copied */
+    const void *body;          /* of POST and PUT: copied */
     size_t body_length;
     const char *content_type; /* of the body */
     bool fresh;               /* do not reuse a connection */
@@ -155,10 +156,8 @@ hp_fetch_t *hp_fetch_get(hp_fetcher_t *fetcher, const hp_fetch_options_t *option
 /* Bytes of bodies received since the start, over all requests (speed and traffic figures). */
 uint64_t hp_fetcher_bytes(const hp_fetcher_t *fetcher);
 
-/* Where sockets come from: the one function that every connection is opened through. Replaced when a stream
- * is to run through something other than a TCP socket. NULL: socket(2). */
-/* The descriptor (close-on-exec), or -1 with errno. */
-typedef int (*hp_fetch_socket_fn)(void *arg, int family, int type, int protocol);
-void hp_fetcher_set_socket_fn(hp_fetcher_t *fetcher, hp_fetch_socket_fn fn, void *arg);
+/* How members of groups are reached (endpoints with the scheme MEMBER); without it they are not. connector is
+ * copied. 0, or a system code when there is no socket for it. */
+int hp_fetcher_set_connector(hp_fetcher_t *fetcher, const hp_connector_t *connector, hp_err_t *err);
 
 #endif

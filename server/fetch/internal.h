@@ -16,6 +16,8 @@
 #define HP_FETCH_EASY_KEPT 64 /* unused curl handles kept for the next requests */
 
 typedef struct hp_fetch_socket hp_fetch_socket_t;
+typedef struct hp_fetch_members hp_fetch_members_t; /* member.c */
+typedef struct hp_fetch_choice hp_fetch_choice_t;
 
 struct hp_fetcher {
     uv_loop_t *loop;
@@ -41,8 +43,7 @@ struct hp_fetcher {
     CURL *easies[2][HP_FETCH_EASY_KEPT]; /* [1]: those that are set up for TLS to other hosts */
     unsigned easy_count[2];
     uint64_t bytes;
-    hp_fetch_socket_fn socket_fn;
-    void *socket_arg;
+    hp_fetch_members_t *members; /* NULL: members of groups cannot be reached */
 };
 
 struct hp_fetch {
@@ -57,7 +58,11 @@ struct hp_fetch {
     size_t body_length;
     bool peer; /* an endpoint was given */
     hp_endpoint_t endpoint;
-    bool tls; /* to another host, with this host's certificate */
+    bool tls;     /* to another host, with this host's certificate */
+    hp_way_t way; /* to a MEMBER, once it is chosen */
+    bool way_chosen;
+    hp_fetch_choice_t *choice; /* it waits for a way */
+    char *path;                /* of an endpoint */
     bool fresh, head_request;
     uint64_t body_max;
     unsigned connect_ms, stall_ms, total_ms;
@@ -108,6 +113,8 @@ void hp_fetcher_collect(hp_fetcher_t *self);
 void hp_fetcher_handle_closed(hp_fetcher_t *self);
 /* A time-out of this request has come nearer. */
 void hp_fetcher_watch(hp_fetcher_t *self, hp_fetch_t *fetch);
+/* Hands it to curl, or ends it, at the next turn. */
+void hp_fetch_start_now(hp_fetch_t *fetch);
 /* Its on_done, then it is gone. */
 void hp_fetch_finish(hp_fetch_t *fetch, int status);
 
@@ -115,6 +122,8 @@ void hp_fetch_finish(hp_fetch_t *fetch, int status);
 
 /* Copies and checks the options: 0 or HP_E_INVALID, in fetch->err. */
 int hp_fetch_prepare(hp_fetch_t *fetch, const hp_fetch_options_t *options);
+/* Makes the URL of a MEMBER, when its way is chosen: 0 or an error, in fetch->err. */
+int hp_fetch_set_member_url(hp_fetch_t *fetch);
 /* Hands the request to curl. */
 int hp_fetch_send(hp_fetch_t *fetch);
 /* What the end of the transfer means: true when it was started once more, else *status is the end (words in
@@ -134,6 +143,17 @@ void hp_fetch_tls_set_expected(hp_fetch_t *fetch);
 int hp_fetch_tls_check(hp_fetch_t *fetch);
 /* What it means that no TLS connection came about: HP_E_NOT_TLS or HP_E_TLS. */
 int hp_fetch_tls_judge(hp_fetch_t *fetch, CURLcode code);
+
+/* ---- member.c ---- */
+
+/* Asks for a way; hp_fetch_start_now follows, unless hp_fetch_unchoose comes before. */
+void hp_fetch_choose(hp_fetch_t *fetch);
+void hp_fetch_unchoose(hp_fetch_t *fetch);
+/* The base of a member's URL. Returns out. */
+char *hp_fetch_member_base(const hp_endpoint_t *endpoint, hp_way_t way, char out[HP_ENDPOINT_URL_SIZE]);
+/* A socket whose connection leads to the member, and where curl has to connect it. -1 with errno. */
+int hp_fetch_member_socket(hp_fetch_t *fetch, struct curl_sockaddr *address);
+void hp_fetch_members_dispose(hp_fetcher_t *fetcher);
 
 /* ---- sockets.c ---- */
 

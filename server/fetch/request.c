@@ -106,8 +106,11 @@ static void add_range(struct curl_slist **list, const hp_range_t *range)
 static int check_options(const hp_fetch_options_t *options, hp_err_t *err)
 {
     const char *method = options->method;
-    if (method != NULL && strcmp(method, "GET") != 0 && strcmp(method, "HEAD") != 0 &&
-        strcmp(method, "POST") != 0)
+    static const char *const methods[] = {"GET", "HEAD", "POST", "PUT", "DELETE"};
+    bool known = method == NULL;
+    for (size_t i = 0; i < HP_COUNT(methods) && !known; i++)
+        known = strcmp(method, methods[i]) == 0;
+    if (!known)
         return hp_err_set(err, HP_E_INVALID, "the method %.20s is not known", method);
     if (options->ranged && options->range.first >= options->range.end)
         return hp_err_set(err, HP_E_INVALID, "the range is empty");
@@ -130,6 +133,13 @@ static int set_endpoint(hp_fetch_t *fetch, const hp_endpoint_t *endpoint, const 
     hp_endpoint_format(endpoint, where);
     if (path == NULL || path[0] != '/')
         return hp_err_set(&fetch->err, HP_E_INVALID, "%s: the path does not start with a slash", where);
+    fetch->path = hp_strdup(path);
+    if (endpoint->scheme == HP_SCHEME_MEMBER) {
+        snprintf(fetch->where, sizeof fetch->where, "%s", where);
+        return fetch->fetcher->members != NULL && endpoint->id[0] != '\0'
+                   ? 0
+                   : hp_err_set(&fetch->err, HP_E_UNREACHABLE, "%s: there is no way to it", where);
+    }
     fetch->tls = endpoint->scheme == HP_SCHEME_TLS;
     if (fetch->tls && fetch->fetcher->secure == NULL)
         return hp_err_set(&fetch->err, HP_E_TLS, "%s: this host has no key", where);
@@ -138,6 +148,19 @@ static int set_endpoint(hp_fetch_t *fetch, const hp_endpoint_t *endpoint, const 
     char *url = hp_sprintf("%s%s", base, path);
     int rc = set_url(fetch, url);
     free(url);
+    return rc;
+}
+
+int hp_fetch_set_member_url(hp_fetch_t *fetch)
+{
+    char base[HP_ENDPOINT_URL_SIZE], where[HP_ENDPOINT_TEXT_SIZE];
+    fetch->tls = fetch->way == HP_WAY_RELAYED;
+    if (fetch->tls && fetch->fetcher->secure == NULL)
+        return hp_err_set(&fetch->err, HP_E_TLS, "%s: this host has no key", fetch->where);
+    char *url = hp_sprintf("%s%s", hp_fetch_member_base(&fetch->endpoint, fetch->way, base), fetch->path);
+    int rc = set_url(fetch, url);
+    free(url);
+    snprintf(fetch->where, sizeof fetch->where, "%s", hp_endpoint_format(&fetch->endpoint, where));
     return rc;
 }
 
@@ -174,7 +197,7 @@ int hp_fetch_prepare(hp_fetch_t *fetch, const hp_fetch_options_t *options)
         add_field(&fetch->headers, "Content-Type", options->content_type);
     for (const char *const *line = options->headers; line != NULL && *line != NULL; line++)
         add_header(&fetch->own_headers, *line);
-    if (strcmp(fetch->method, "POST") == 0) {
+    if (strcmp(fetch->method, "POST") == 0 || strcmp(fetch->method, "PUT") == 0) {
         fetch->body_length = options->body_length;
         fetch->body = hp_alloc(options->body_length + 1);
         if (options->body_length > 0)
@@ -187,6 +210,7 @@ int hp_fetch_prepare(hp_fetch_t *fetch, const hp_fetch_options_t *options)
 void hp_fetch_dispose(hp_fetch_t *fetch)
 {
     free(fetch->url);
+    free(fetch->path);
     free(fetch->method);
     free(fetch->body);
     free(fetch->origin);
@@ -225,6 +249,10 @@ static int on_connected(void *arg, char *remote, char *local, int remote_port, i
     bool stale =
         hp_fetch_socket_is_stale(fetch->fetcher, fetch->new_socket, remote, remote_port, local_port) && quiet;
     int rc = fetch->tls && !stale ? hp_fetch_tls_check(fetch) : 0;
+    if (fetch->way_chosen && !fetch->tls) { /* the tunnel has proven who is at its end */
+        fetch->proven = true;
+        memcpy(fetch->fingerprint, fetch->endpoint.fingerprint, sizeof fetch->fingerprint);
+    }
     fetch->stale = stale || rc == HP_FETCH_TLS_ANOTHER;
     if (rc < 0)
         end_with(fetch, rc);
@@ -394,7 +422,7 @@ static const char *protocols(const hp_fetch_t *fetch)
 {
     if (!fetch->peer)
         return "http,https";
-    return fetch->endpoint.scheme == HP_SCHEME_PLAIN ? "http" : "https";
+    return fetch->tls ? "https" : "http";
 }
 
 int hp_fetch_send(hp_fetch_t *fetch)
@@ -424,6 +452,8 @@ int hp_fetch_send(hp_fetch_t *fetch)
         curl_easy_setopt(easy, CURLOPT_POSTFIELDS, fetch->body);
         curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)fetch->body_length);
     }
+    bool own_method = strcmp(fetch->method, "PUT") == 0 || strcmp(fetch->method, "DELETE") == 0;
+    curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, own_method ? fetch->method : NULL);
     curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, fetch->curl_words);
     curl_easy_setopt(easy, CURLOPT_PRIVATE, fetch);
     curl_easy_setopt(easy, CURLOPT_WRITEDATA, fetch);

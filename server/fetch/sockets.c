@@ -190,10 +190,10 @@ curl_socket_t hp_fetch_socket_open(void *arg, curlsocktype purpose, struct curl_
     hp_fetcher_t *self = fetch->fetcher;
     if (purpose != CURLSOCKTYPE_IPCXN)
         return CURL_SOCKET_BAD;
+    bool member = fetch->peer && fetch->endpoint.scheme == HP_SCHEME_MEMBER;
     int fd =
-        self->socket_fn != NULL
-            ? self->socket_fn(self->socket_arg, address->family, address->socktype, address->protocol)
-            : socket(address->family, address->socktype | SOCK_CLOEXEC | SOCK_NONBLOCK, address->protocol);
+        member ? hp_fetch_member_socket(fetch, address)
+               : socket(address->family, address->socktype | SOCK_CLOEXEC | SOCK_NONBLOCK, address->protocol);
     if (fd < 0) {
         hp_log(HP_LOG_WARN, "opening a connection to %s: %s", fetch->where, strerror(errno));
         return CURL_SOCKET_BAD;

@@ -499,7 +499,7 @@ static void bad_requests_end_with_words(void **state)
         {"a bad port", {.url = "http://127.0.0.1:99999/"}},
         {"no host", {.url = "http:///x"}},
         {"a bad address", {.url = "http://[::1/x"}},
-        {"another method", {.url = "http://127.0.0.1/", .method = "DELETE"}},
+        {"another method", {.url = "http://127.0.0.1/", .method = "BREW"}},
         {"an empty range", {.url = "http://127.0.0.1/", .ranged = true, .range = {5, 5}}},
         {"a backward range", {.url = "http://127.0.0.1/", .ranged = true, .range = {6, 5}}},
         {"a line break in a tag", {.url = "http://127.0.0.1/", .if_none_match = "\"a\"\r\nX: y"}},

@@ -425,50 +425,6 @@ static void an_unused_fetcher_leaves_nothing(void **state)
     client_stop(&client);
 }
 
-/* ---- sockets of the caller's own ---- */
-
-typedef struct opener {
-    int calls;
-    bool refuse;
-} opener_t;
-
-static int open_counted(void *arg, int family, int type, int protocol)
-{
-    opener_t *opener = arg;
-    opener->calls++;
-    if (opener->refuse) {
-        errno = EMFILE;
-        return -1;
-    }
-    return socket(family, type | SOCK_CLOEXEC, protocol);
-}
-
-static void every_socket_comes_from_the_one_function(void **state)
-{
-    (void)state;
-    server_t server;
-    client_t client;
-    outcome_t outcome;
-    opener_t opener = {0};
-    server_start(&server, serve_pattern, NULL);
-    client_start(&client);
-    hp_fetcher_set_socket_fn(client.fetcher, open_counted, &opener);
-    outcome_init(&outcome);
-    hp_fetch_options_t options = {.endpoint = at(&server), .path = "/100"};
-    ask(&client, &options, &outcome);
-    assert_pattern(&outcome, 100);
-    assert_int_equal(opener.calls, 1);
-    outcome_dispose(&outcome);
-    outcome_init(&outcome);
-    opener.refuse = true;
-    options.fresh = true;
-    ask(&client, &options, &outcome);
-    assert_int_equal(outcome.status, HP_E_UNREACHABLE);
-    assert_int_equal(opener.calls, 2);
-    client_stop(&client);
-    server_stop(&server);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -482,7 +438,6 @@ int main(void)
         cmocka_unit_test(teardown_cancels_everything_once),
         cmocka_unit_test(teardown_may_begin_inside_a_callback),
         cmocka_unit_test(an_unused_fetcher_leaves_nothing),
-        cmocka_unit_test(every_socket_comes_from_the_one_function),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
