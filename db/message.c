@@ -93,23 +93,13 @@ static const hp_sql_t sql[] = {
 };
 HP_SQL_LIST(message, sql);
 
-static const char *const state_names[] = {
-#define X(name, text) [HP_DELIVERY_##name] = text,
-    HP_DELIVERY_STATES(X)
-#undef X
-};
-
-const char *hp_delivery_state_name(hp_delivery_state_t state)
-{
-    return state_names[state];
-}
-
 /* The column's CHECK allows no other name. */
 static hp_delivery_state_t state_of(const char *name)
 {
-    return strcmp(name, state_names[HP_DELIVERY_QUEUED]) == 0      ? HP_DELIVERY_QUEUED
-           : strcmp(name, state_names[HP_DELIVERY_DELIVERED]) == 0 ? HP_DELIVERY_DELIVERED
-                                                                   : HP_DELIVERY_FAILED;
+    for (int state = HP_DELIVERY_QUEUED; state < HP_DELIVERY_FAILED; state++)
+        if (strcmp(name, hp_delivery_state_name((hp_delivery_state_t)state)) == 0)
+            return (hp_delivery_state_t)state;
+    return HP_DELIVERY_FAILED;
 }
 
 int hp_db_message_add(hp_db_t *db, hp_db_message_t *message, bool *existing, hp_err_t *err)
@@ -242,7 +232,7 @@ static int write_delivery(hp_query_t *q, const hp_db_delivery_t *delivery, hp_er
 {
     hp_query_bind_int(q, ":message", delivery->message);
     hp_query_bind_text(q, ":host", delivery->host);
-    hp_query_bind_text(q, ":state", state_names[delivery->state]);
+    hp_query_bind_text(q, ":state", hp_delivery_state_name(delivery->state));
     hp_query_bind_text(q, ":reason", delivery->reason);
     hp_query_bind_int(q, ":at", delivery->at);
     return hp_query_run(q, err);

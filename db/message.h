@@ -5,18 +5,8 @@
 
 #include <stddef.h>
 
+#include "base/delivery.h"
 #include "db/db.h"
-
-/* state, its name in the API and the database */
-#define HP_DELIVERY_STATES(X) X(QUEUED, "queued") X(DELIVERED, "delivered") X(FAILED, "failed")
-typedef enum {
-#define X(name, text) HP_DELIVERY_##name,
-    HP_DELIVERY_STATES(X)
-#undef X
-} hp_delivery_state_t;
-const char *hp_delivery_state_name(hp_delivery_state_t state);
-
-#define HP_MESSAGE_EVERYONE "everyone"
 
 typedef struct hp_db_message {
     int64_t id;            /* given by the database */

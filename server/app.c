@@ -74,6 +74,16 @@ static void on_share_change(void *arg)
     hp_discovery_set_offer(app->discovery, stats.files, stats.bytes, tag);
 }
 
+static uint64_t count_received(void *arg)
+{
+    return hp_transfer_bytes(((hp_app_t *)arg)->transfer);
+}
+
+static uint64_t count_sent(void *arg)
+{
+    return hp_http_bytes_sent(hp_peer_listener(((hp_app_t *)arg)->peer));
+}
+
 /* ---- the end: each part when the one above it is closed ---- */
 
 static void on_closed(void *arg)
@@ -88,6 +98,7 @@ static void on_closed(void *arg)
         return;                                                                                              \
     }
     CLOSE(api, hp_api_destroy)
+    CLOSE(traffic, hp_traffic_destroy)
     CLOSE(peer, hp_peer_destroy)
     CLOSE(messages, hp_messages_destroy)
     CLOSE(discovery, hp_discovery_destroy)
@@ -168,6 +179,7 @@ static int listen_dashboard(hp_app_t *app, const char *address, uint16_t port, h
                           .hosts = app->hosts,
                           .transfer = app->transfer,
                           .messages = app->messages,
+                          .traffic = app->traffic,
                           .peer = hp_peer_listener(app->peer),
                           .options = app->options,
                           .settings = app->settings,
@@ -235,6 +247,8 @@ int hp_app_build(hp_app_t *app, hp_err_t *err)
         rc = start_settings(app, err);
     }
     if (rc == 0) {
+        hp_traffic_counters_t counters = {.received = count_received, .sent = count_sent, .arg = app};
+        app->traffic = hp_traffic_create(app->loop, app->store, &counters);
         rc = listen_near(app, &app->options->dashboard_listen, listen_dashboard, err);
     }
     if (rc == 0)

@@ -20,6 +20,7 @@ typedef struct hp_app {
     hp_messages_t *messages;
     hp_discovery_t *discovery;
     hp_peer_t *peer;
+    hp_traffic_t *traffic;
     hp_api_t *api;
     bool noted;         /* the note for commands lies in the data folder */
     const char *ending; /* the part that is being ended; NULL before */

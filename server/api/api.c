@@ -14,7 +14,6 @@ static void release(hp_api_t *api)
 {
     if (--api->references > 0)
         return;
-    hp_digests_destroy(api->digests);
     free(api);
 }
 
@@ -181,8 +180,7 @@ int hp_api_create(hp_api_t **out, const hp_api_deps_t *deps, const char *address
     const char *token = deps->options->dashboard_token;
     hp_guard_init(&api->guard, deps->options->dashboard_listen.address, hp_http_port(api->listener),
                   &deps->options->allow_hosts, token);
-    api->digests = hp_digests_create();
-    api->traffic = hp_traffic_create(api);
+    api->digests = hp_digests_create(deps->loop);
     api->events = hp_events_create(api);
     api->news = hp_news_create(api);
     hp_settings_on_change(deps->settings, hp_api_settings_changed, api);
@@ -204,20 +202,19 @@ static void on_part_closed(void *arg)
 static void on_listener_closed(void *arg)
 {
     hp_api_t *api = arg;
-    api->parts = 3;
+    api->parts = 2;
     hp_news_destroy(api->news, on_part_closed, api);
     hp_events_destroy(api->events, on_part_closed, api);
-    hp_traffic_destroy(api->traffic, on_part_closed, api);
 }
 
 void hp_api_destroy(hp_api_t *api, void (*closed)(void *arg), void *arg)
 {
     api->closing = true;
     hp_settings_on_change(api->deps.settings, NULL, NULL);
-    atomic_store(&api->cancelled, true);
     api->on_closed = closed;
     api->on_closed_arg = arg;
     hp_digests_stop(api->digests);
+    hp_digests_destroy(api->digests);
     hp_http_destroy(api->listener, on_listener_closed, api);
 }
 

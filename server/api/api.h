@@ -18,6 +18,7 @@
 #include "settings/settings.h"
 #include "share/share.h"
 #include "store/store.h"
+#include "traffic/traffic.h"
 #include "transfer/transfer.h"
 
 typedef struct hp_api hp_api_t;
@@ -30,6 +31,7 @@ typedef struct hp_api_deps {
     hp_hosts_t *hosts;
     hp_transfer_t *transfer;
     hp_messages_t *messages;
+    hp_traffic_t *traffic;
     hp_http_listener_t *peer; /* for connections and bytes sent */
     const hp_options_t *options;
     hp_settings_t *settings; /* started already */

@@ -5,10 +5,9 @@
 #include "api/internal.h"
 #include "base/buf.h"
 #include "base/mem.h"
-#include "db/download.h"
+#include "transfer/given.h"
 
-#define PIECE_DOWNLOADS 100   /* of the list, made at one go */
-#define GIVEN_AT_ONCE   20000 /* chunks and files, of which it is added up who gave them */
+#define PIECE_DOWNLOADS 100 /* of the list, made at one go */
 
 bool hp_api_read_number(hp_http_request_t *request, const char *arg, int64_t *id)
 {
@@ -422,100 +421,31 @@ void hp_api_get_download_chunks(hp_api_t *api, hp_http_request_t *request, const
     hp_http_reply_json(request, 200, json);
 }
 
-/* ---- who gave how much: from the record of the chunks, which a restart leaves ---- */
+/* ---- who gave how much ---- */
 
-typedef struct {
-    char *host; /* NULL: not on record */
-    int64_t bytes;
-} given_t;
-
-typedef struct {
-    hp_api_op_t op;
-    int64_t id;
-    hp_download_given_t at;
-    bool more;
-    given_t *hosts;
-    size_t count;
-} given_op_t;
-
-static bool is_host(const given_t *given, const char *host)
+static void on_given(void *arg, int status, const hp_given_t *given, size_t count, const hp_err_t *err)
 {
-    return host == NULL || given->host == NULL ? host == given->host : strcmp(given->host, host) == 0;
-}
-
-static void add_given(void *arg, const char *host, int64_t bytes)
-{
-    given_op_t *given = arg;
-    size_t i = 0;
-    while (i < given->count && !is_host(&given->hosts[i], host))
-        i++;
-    if (i == given->count) {
-        given->hosts = hp_realloc(given->hosts, ++given->count * sizeof *given->hosts);
-        given->hosts[i] = (given_t){.host = host != NULL ? hp_strdup(host) : NULL};
+    hp_api_op_t *op = arg;
+    if (status != 0) {
+        hp_http_reply_problem(op->request, status, err);
+    } else {
+        json_t *json = json_object(), *list = json_array();
+        for (size_t i = 0; i < count; i++) {
+            json_t *one = json_object();
+            json_object_set_new(one, "host", hp_json_text_or_null(given[i].host));
+            json_object_set_new(one, "bytes", hp_json_count_or_null(given[i].bytes));
+            json_array_append_new(list, one);
+        }
+        json_object_set_new(json, "sources", list);
+        hp_http_reply_json(op->request, 200, json);
     }
-    given->hosts[i].bytes += bytes;
-}
-
-/* Store thread. A part at a time: others have their turn in between. */
-static int read_given(hp_db_t *db, void *arg, hp_err_t *err)
-{
-    given_op_t *given = arg;
-    return hp_db_download_given(db, given->id, &given->at, GIVEN_AT_ONCE, &given->more, add_given, given,
-                                err);
-}
-
-static int by_bytes(const void *a, const void *b)
-{
-    const given_t *x = a, *y = b;
-    return (x->bytes < y->bytes) - (x->bytes > y->bytes);
-}
-
-static json_t *given_json(given_op_t *given)
-{
-    json_t *json = json_object(), *list = json_array();
-    if (given->count > 0)
-        qsort(given->hosts, given->count, sizeof *given->hosts, by_bytes);
-    for (size_t i = 0; i < given->count; i++) {
-        json_t *one = json_object();
-        json_object_set_new(one, "host", hp_json_text_or_null(given->hosts[i].host));
-        json_object_set_new(one, "bytes", hp_json_count_or_null(given->hosts[i].bytes));
-        json_array_append_new(list, one);
-    }
-    json_object_set_new(json, "sources", list);
-    return json;
-}
-
-static void on_given(void *arg, int status, const hp_err_t *err)
-{
-    given_op_t *given = arg;
-    hp_api_t *api = given->op.api;
-    if (status == 0 && given->more && !hp_api_is_closing(api)) {
-        hp_store_post(api->deps.store, HP_STORE_READ, read_given, on_given, given);
-        return;
-    }
-    if (status == 0)
-        hp_http_reply_json(given->op.request, 200, given_json(given));
-    else
-        hp_http_reply_problem(given->op.request, status, err);
-    for (size_t i = 0; i < given->count; i++)
-        free(given->hosts[i].host);
-    free(given->hosts);
-    hp_api_op_destroy(given);
+    hp_api_op_destroy(op);
 }
 
 void hp_api_get_download_sources(hp_api_t *api, hp_http_request_t *request, const char *arg)
 {
-    hp_download_info_t info;
     int64_t id;
-    if (!hp_api_read_number(request, arg, &id))
-        return;
-    int rc = hp_transfer_get(api->deps.transfer, id, &info);
-    if (rc != 0) {
-        hp_http_reply_problem(request, rc, NULL);
-        return;
-    }
-    given_op_t *given = hp_api_op_create(sizeof *given, api, request);
-    given->id = id;
-    given->at.number = -1;
-    hp_store_post(api->deps.store, HP_STORE_READ, read_given, on_given, given);
+    if (hp_api_read_number(request, arg, &id))
+        hp_transfer_given(api->deps.transfer, id, on_given,
+                          hp_api_op_create(sizeof(hp_api_op_t), api, request));
 }

@@ -3,34 +3,28 @@
 #ifndef HP_API_INTERNAL_H
 #define HP_API_INTERNAL_H
 
-#include <stdatomic.h>
-
 #include "api/api.h"
 #include "api/guard.h"
 #include "api/event_feed.h"
 #include "api/json.h"
 #include "api/route.h"
+#include "share/digest.h"
 
-typedef struct hp_events hp_events_t;   /* events.c */
-typedef struct hp_traffic hp_traffic_t; /* traffic.c */
-typedef struct hp_digests hp_digests_t; /* digest.c */
-typedef struct hp_news hp_news_t;       /* messages.c: events of messages */
+typedef struct hp_events hp_events_t; /* events.c */
+typedef struct hp_news hp_news_t;     /* messages.c: events of messages */
 
 struct hp_api {
     hp_api_deps_t deps;
     hp_http_listener_t *listener;
     hp_guard_t guard;
     hp_events_t *events;
-    hp_traffic_t *traffic;
     hp_digests_t *digests;
     hp_news_t *news;
-    struct upload *uploads; /* upload.c: pieces being written */
-    int64_t started_at;     /* wall ms */
+    int64_t started_at; /* wall ms */
     uint64_t started_ms;
     unsigned references; /* one for the owner, one for every answer under way */
     bool closing;
-    atomic_bool cancelled; /* closing, for pool threads */
-    unsigned parts;        /* that still have to close */
+    unsigned parts; /* that still have to close */
     void (*on_closed)(void *arg);
     void *on_closed_arg;
 };
@@ -58,8 +52,8 @@ bool hp_api_is_closing(const hp_api_t *api);
 #define HP_CONTENT_POLICY                                                                                    \
     "sandbox; default-src 'none'; img-src 'self' data:; media-src 'self'; style-src 'unsafe-inline'"
 
-/* The media type by which a file's bytes are served here. A script or a style sheet would act on the page that
- * includes it, whatever the policy above: it is plain text. */
+/* The media type by which a file's bytes are served here. A script or a style sheet would act on the page
+ * that includes it, whatever the policy above: it is plain text. */
 const char *hp_api_content_type(const char *name);
 
 /* A 200 or other status with JSON text, malloced, which is taken. */
@@ -89,14 +83,6 @@ void hp_events_look_at_connections(hp_events_t *events);
 /* Tells of new and changed messages. */
 hp_news_t *hp_news_create(hp_api_t *api);
 void hp_news_destroy(hp_news_t *news, void (*closed)(void *arg), void *arg);
-
-hp_traffic_t *hp_traffic_create(hp_api_t *api);
-void hp_traffic_destroy(hp_traffic_t *traffic, void (*closed)(void *arg), void *arg);
-uint64_t hp_traffic_up_bps(const hp_traffic_t *traffic); /* over the last seconds */
-
-hp_digests_t *hp_digests_create(void);
-void hp_digests_stop(hp_digests_t *digests);    /* gives up what waits */
-void hp_digests_destroy(hp_digests_t *digests); /* when no answer is under way any more */
 
 /* Answers with the digest of the open file, or 202 while it is computed. Takes fd. */
 void hp_api_reply_digest(hp_api_t *api, hp_http_request_t *request, int fd, const struct stat *st,

@@ -63,7 +63,7 @@ void hp_api_get_metrics(hp_api_t *api, hp_http_request_t *request, const char *a
            "Bytes of replies sent to other hosts.");
     metric(&out, "receive_bytes_per_second", "gauge", hp_transfer_speed_bps(api->deps.transfer),
            "Speed of downloads over the last seconds.");
-    metric(&out, "send_bytes_per_second", "gauge", hp_traffic_up_bps(api->traffic),
+    metric(&out, "send_bytes_per_second", "gauge", hp_traffic_sent_bps(api->deps.traffic),
            "Speed of uploads over the last seconds.");
     metric(&out, "connections", "gauge", hp_http_connections(api->deps.peer, NULL, 0),
            "Connections to the peer listener.");

@@ -4,15 +4,14 @@
 
 #include "api/internal.h"
 #include "base/mem.h"
-#include "db/download.h"
-#include "db/remote_file.h"
+#include "discovery/browse.h"
 
 #define PAGE_DEFAULT 200
 
 typedef struct {
     hp_api_op_t op;
     char *host, *folder, *q, *cursor;
-    hp_remote_query_t query; /* its texts are the ones above */
+    hp_browse_query_t query; /* its texts are the ones above */
     bool refreshed;          /* the list was fetched for this request */
     char *json;
 } page_op_t;
@@ -28,7 +27,7 @@ static void page_destroy(page_op_t *page)
 }
 
 /* What a search finds may lie anywhere; elsewhere the path is known from the folder that was asked for. */
-static json_t *folders_json(const hp_remote_page_t *page, bool with_paths)
+static json_t *folders_json(const hp_browse_page_t *page, bool with_paths)
 {
     json_t *list = json_array();
     for (size_t i = 0; i < page->folder_count; i++) {
@@ -43,47 +42,35 @@ static json_t *folders_json(const hp_remote_page_t *page, bool with_paths)
     return list;
 }
 
-static int files_json(hp_db_t *db, const hp_remote_page_t *page, json_t *list, hp_err_t *err)
+static json_t *files_json(const hp_browse_page_t *page)
 {
-    for (size_t i = 0; i < page->files.count; i++) {
-        const hp_remote_file_t *file = &page->files.items[i];
-        const char *local = NULL;
-        int rc = hp_db_download_local(db, file->root[0] != '\0' ? file->root : NULL, file->size, file->host,
-                                      file->path, &local, err);
-        if (rc != 0)
-            return rc;
+    json_t *list = json_array();
+    for (size_t i = 0; i < page->file_count; i++) {
+        const hp_browse_file_t *file = &page->files[i];
         json_t *json = json_object();
         json_object_set_new(json, "path", hp_json_text(file->path));
         json_object_set_new(json, "name", hp_json_text(file->name));
         json_object_set_new(json, "size", hp_json_count_or_null(file->size));
-        json_object_set_new(json, "mtime",
-                            file->mtime == HP_REMOTE_NO_TIME ? json_null() : hp_json_time(file->mtime));
+        json_object_set_new(json, "mtime", file->has_time ? hp_json_time(file->mtime) : json_null());
         json_object_set_new(json, "type", json_string(hp_path_media_type(file->name)));
         json_object_set_new(json, "root", hp_json_text_or_null(file->root));
-        json_object_set_new(json, "local", hp_json_text_or_null(local));
+        json_object_set_new(json, "local", hp_json_text_or_null(file->local));
         json_array_append_new(list, json);
     }
-    return 0;
+    return list;
 }
 
 /* Store thread. */
-static int read_page(hp_db_t *db, void *arg, hp_err_t *err)
+static void show_page(void *arg, const hp_browse_page_t *page)
 {
     page_op_t *op = arg;
-    hp_remote_page_t page;
-    int rc = hp_remote_page_read(db, &op->query, &page, err);
-    if (rc != 0)
-        return rc;
-    json_t *json = json_object(), *files = json_array();
-    rc = files_json(db, &page, files, err);
-    json_object_set_new(json, "folders", folders_json(&page, op->q != NULL));
-    json_object_set_new(json, "files", files);
-    json_object_set_new(json, "next", hp_json_text_or_null(page.next));
-    json_object_set_new(json, "total", hp_json_count_or_null(page.files_total));
-    json_object_set_new(json, "folders_total", hp_json_count_or_null(page.folders_total));
-    hp_remote_page_dispose(&page);
+    json_t *json = json_object();
+    json_object_set_new(json, "folders", folders_json(page, op->q != NULL));
+    json_object_set_new(json, "files", files_json(page));
+    json_object_set_new(json, "next", hp_json_text_or_null(page->next));
+    json_object_set_new(json, "total", hp_json_count_or_null(page->files_total));
+    json_object_set_new(json, "folders_total", hp_json_count_or_null(page->folders_total));
     op->json = hp_json_dump(json);
-    return rc;
 }
 
 static void on_refreshed(void *arg, int status, const hp_err_t *err);
@@ -113,7 +100,7 @@ static void on_refreshed(void *arg, int status, const hp_err_t *err)
 {
     page_op_t *op = arg;
     if (status == 0 && !hp_api_is_closing(op->op.api)) {
-        hp_store_post(op->op.api->deps.store, HP_STORE_READ, read_page, on_page, op);
+        hp_browse_page(op->op.api->deps.hosts, &op->query, show_page, on_page, op);
         return;
     }
     hp_http_reply_problem(op->op.request, status != 0 ? status : HP_E_BUSY, err);
@@ -130,15 +117,15 @@ static int copy_param(hp_http_request_t *request, const char *name, char **copy,
 
 static int read_query(hp_http_request_t *request, page_op_t *op, hp_err_t *err)
 {
-    static const char *const sorts[] = {"name", "size", "mtime", NULL}, *const orders[] = {"asc", "desc",
-                                                                                           NULL};
-    int sort = 0, order = 0;
+    static const char *const sorts[] = {"name", "size", "mtime", NULL};
+    static const char *const directions[] = {"asc", "desc", NULL};
+    int sort = 0, direction = 0;
     int64_t limit = PAGE_DEFAULT;
     int rc = hp_param_get_word(request, "sort", sorts, &sort, err);
     if (rc == 0)
-        rc = hp_param_get_word(request, "order", orders, &order, err);
+        rc = hp_param_get_word(request, "order", directions, &direction, err);
     if (rc == 0)
-        rc = hp_param_get_int(request, "limit", 1, HP_REMOTE_PAGE_MAX, &limit, err);
+        rc = hp_param_get_int(request, "limit", 1, HP_BROWSE_PAGE_MAX, &limit, err);
     if (rc == 0)
         rc = copy_param(request, "folder", &op->folder, err);
     if (rc == 0)
@@ -147,12 +134,12 @@ static int read_query(hp_http_request_t *request, page_op_t *op, hp_err_t *err)
         rc = copy_param(request, "cursor", &op->cursor, err);
     if (rc != 0)
         return rc;
-    op->query = (hp_remote_query_t){
+    op->query = (hp_browse_query_t){
         .host = op->host,
         .folder = op->folder,
         .q = op->q,
-        .sort = (hp_remote_sort_t)sort,
-        .descending = order == 1,
+        .sort = (hp_browse_sort_t)sort,
+        .descending = direction == 1,
         .limit = (size_t)limit,
         .cursor = op->cursor,
     };
@@ -180,7 +167,7 @@ void hp_api_get_host_files(hp_api_t *api, hp_http_request_t *request, const char
     op->host = hp_strdup(arg);
     int rc = read_query(request, op, &err);
     if (rc == 0) {
-        hp_store_post(api->deps.store, HP_STORE_READ, read_page, on_page, op);
+        hp_browse_page(api->deps.hosts, &op->query, show_page, on_page, op);
         return;
     }
     hp_http_reply_problem(request, rc, &err);

@@ -90,7 +90,7 @@ json_t *hp_api_status_json(hp_api_t *api)
 {
     json_t *json = json_object(), *speed = json_object();
     json_object_set_new(speed, "down_bps", hp_json_count(hp_transfer_speed_bps(api->deps.transfer)));
-    json_object_set_new(speed, "up_bps", hp_json_count(hp_traffic_up_bps(api->traffic)));
+    json_object_set_new(speed, "up_bps", hp_json_count(hp_traffic_sent_bps(api->deps.traffic)));
     json_object_set_new(json, "id", hp_json_text(api->deps.self->id));
     json_object_set_new(json, "name", hp_json_text(api->deps.self->name));
     json_object_set_new(json, "version", json_string(HP_VERSION));

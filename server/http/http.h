@@ -12,8 +12,8 @@
  * 5. The text that an accessor returns lives until the last release, whether or not the client is still
  * there.
  * 6. Requests are framed strictly: folded fields, a missing or repeated Host (HTTP/1.1), and several fields
- * that frame the body are answered 400, a body in chunks 411, a header section over 64 KiB 431, a target over 16 KiB 414, and the
- * connection is closed.
+ * that frame the body are answered 400, a body in chunks 411, a header section over 64 KiB 431, a target over
+ * 16 KiB 414, and the connection is closed.
  */
 #ifndef HP_HTTP_HTTP_H
 #define HP_HTTP_HTTP_H

@@ -4,6 +4,7 @@
 #define HP_MESSAGE_INTERNAL_H
 
 #include "base/signal.h"
+#include "db/message.h"
 #include "message/message.h"
 #include "message/rate.h"
 

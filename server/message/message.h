@@ -20,7 +20,7 @@
 #include <uv.h>
 
 #include "base/err.h"
-#include "db/message.h"
+#include "base/delivery.h"
 #include "discovery/hosts.h"
 #include "fetch/fetch.h"
 #include "message/body.h"

@@ -9,6 +9,9 @@
  *   hashing.c  what to hash next, and what became of it                             loop
  *   hasher.c   the thread that hashes
  *   move.c     another folder takes the place of this one                           loop
+ *   put.c      files put into the folder and removed from it
+ *   listing.c  pages of a folder, for people
+ *   digest.c   digests as other programs print them; knows only open files
  *   open.c     opening files and listing names for clients
  *   layer.c    layers of hash trees for clients
  *   roots.c    roots in memory
@@ -21,6 +24,7 @@
 #include <uv.h>
 
 #include "base/signal.h"
+#include "db/db.h"
 #include "db/shared_file.h"
 #include "share/place.h"
 #include "share/roots.h"
@@ -49,6 +53,7 @@ typedef struct hp_hashing hp_hashing_t;
 typedef struct hp_layers hp_layers_t;
 typedef struct hp_names hp_names_t;
 typedef struct hp_move hp_move_t;
+typedef struct hp_put hp_put_t;
 
 typedef struct hp_share_totals {
     uint64_t revision, files, bytes, hashed_bytes;
@@ -84,6 +89,7 @@ struct hp_share {
     bool started, closing;
     atomic_bool cancelled; /* closing, for pool threads */
     char *database;        /* its path; NULL: in memory */
+    hp_put_t *puts;        /* put.c: files being written or removed */
     hp_move_t *move;       /* to another folder, under way; NULL */
     atomic_bool halted;    /* closing or moving: nothing is walked, for any thread */
     unsigned held;         /* things under way that need the share */

@@ -27,6 +27,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "db/db.h"
 #include "os/thread.h"
 #include "store/lock.h"
 

@@ -26,7 +26,8 @@
 
 #include "base/err.h"
 #include "base/pending.h"
-#include "db/db.h"
+
+typedef struct hp_db hp_db_t; /* db/db.h, which those need who write jobs */
 
 typedef struct hp_store hp_store_t;
 

@@ -50,6 +50,7 @@ typedef struct {
     hp_transfer_t *transfer;
     hp_hosts_t *hosts;
     hp_messages_t *messages;
+    hp_traffic_t *traffic;
     hp_discovery_t *discovery;
     hp_http_listener_t *peer;
     hp_api_t *api;
@@ -79,6 +80,7 @@ static inline void on_closed(void *arg)
         return;                                                                                              \
     }
     CLOSE(api, hp_api_destroy)
+    CLOSE(traffic, hp_traffic_destroy)
     CLOSE(peer, hp_http_destroy)
     CLOSE(messages, hp_messages_destroy)
     CLOSE(discovery, hp_discovery_destroy)
@@ -89,6 +91,16 @@ static inline void on_closed(void *arg)
     CLOSE(store, hp_store_destroy)
 #undef CLOSE
     uv_close((uv_handle_t *)&self->stop, NULL);
+}
+
+static inline uint64_t count_received(void *arg)
+{
+    return hp_transfer_bytes(((server_t *)arg)->transfer);
+}
+
+static inline uint64_t count_sent(void *arg)
+{
+    return hp_http_bytes_sent(((server_t *)arg)->peer);
 }
 
 static inline void on_stop(uv_async_t *async)
@@ -162,6 +174,10 @@ static inline void start_server(char **more)
     rc = rc != 0 ? rc : hp_discovery_create(&s->discovery, &s->loop, s->hosts, &s->self, &discovery, &err);
     hp_http_options_t peer = {.name = "peer", .server = "test", .body_max = 1024, .handler = on_peer_request};
     rc = rc != 0 ? rc : hp_http_listen(&s->peer, &s->loop, "127.0.0.1", 0, &peer, &err);
+    if (rc == 0)
+        s->traffic = hp_traffic_create(
+            &s->loop, s->store,
+            &(hp_traffic_counters_t){.received = count_received, .sent = count_sent, .arg = s});
     hp_api_deps_t deps = {.loop = &s->loop,
                           .store = s->store,
                           .share = s->share,
@@ -169,6 +185,7 @@ static inline void start_server(char **more)
                           .hosts = s->hosts,
                           .transfer = s->transfer,
                           .messages = s->messages,
+                          .traffic = s->traffic,
                           .peer = s->peer,
                           .options = &s->options,
                           .settings = s->settings,

@@ -1,6 +1,7 @@
 // libs: message discovery fetch store db path os base
 /* Messages: what is read of a stranger's body, who may send and how much, and the way of messages to hosts
  * that are slow, full, gone or hostile. */
+#include "db/message.h"
 #include "message/message.h"
 #include "db/statement.h"
 #include "message/rate.h"

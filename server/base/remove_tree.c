@@ -1,4 +1,4 @@
-#include "api/remove_tree.h"
+#include "base/remove_tree.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -8,7 +8,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <uv.h>
 
 #include "base/mem.h"
 #include "base/path.h"
@@ -95,7 +94,7 @@ static int walk_entries(walk_t *self, DIR *dir)
         if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
             continue;
         if (atomic_load_explicit(self->guard->cancelled, memory_order_relaxed))
-            return hp_err_set(self->err, UV_ECANCELED, "hostpair is being stopped");
+            return hp_err_set(self->err, -ECANCELED, "hostpair is being stopped");
         snprintf(self->path + length, sizeof self->path - length, "/%s", entry->d_name);
         rc = visit(self, dirfd(dir), entry->d_name);
         if (rc == 0)

@@ -3,8 +3,8 @@
  * First it is looked whether all of it may go; only then anything is removed. Links are removed, never
  * followed. What must not go: a folder that hostpair itself uses, the part file of a download, anything on
  * another file system that is mounted there. */
-#ifndef HP_API_REMOVE_TREE_H
-#define HP_API_REMOVE_TREE_H
+#ifndef HP_BASE_REMOVE_TREE_H
+#define HP_BASE_REMOVE_TREE_H
 
 #include <stdatomic.h>
 #include <stdint.h>

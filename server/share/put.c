@@ -1,0 +1,331 @@
+/* Files put into the shared folder and taken out of it (put.h).
+ *
+ * Pieces are collected in a part file beside the target, whose name holds the file's total size: pieces of
+ * another size never meet. The last piece syncs it and renames it over the target in one step, so nobody ever
+ * sees half a file. */
+#include "share/put.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "base/path.h"
+#include "base/remove_tree.h"
+#include "base/utf8.h"
+#include "os/beneath.h"
+#include "os/disk.h"
+#include "share/state.h"
+
+/* Ids in the names of part files: far above those of downloads, which may land in the same folder. */
+#define UPLOAD_ID ((int64_t)HP_SHARE_PUT_MAX + 1)
+
+struct hp_put {
+    hp_share_t *share;
+    struct hp_put *next; /* all that run now */
+    uv_work_t work;
+    char *path, *parent, *folder;
+    const char *name; /* inside path */
+    hp_share_piece_t piece;
+    bool removes, tree;
+    char *keep[2]; /* folders that stay */
+    hp_share_stored_t stored;
+    int status;
+    hp_err_t err;
+    hp_share_put_fn put_done;
+    hp_share_removed_fn removed_done;
+    void *arg;
+};
+
+/* ---- in the pool ---- */
+
+/* Puts the path before what the kernel says. */
+static int disk_error(hp_err_t *err, int code, const char *path)
+{
+    if (code == -ELOOP || code == -EXDEV)
+        return hp_err_set(err, HP_E_BAD_NAME, "%s: leads through a link", path);
+    if (code == -ENOTDIR || code == -EISDIR)
+        return hp_err_set(err, HP_E_CONFLICT, "%s: a file and a folder are in each other's way", path);
+    if (code == -EEXIST)
+        return hp_err_set(err, HP_E_PRECONDITION, "%s: there is something of that name already", path);
+    if (code == -EACCES || code == -EPERM || code == -EROFS)
+        return hp_err_set(err, HP_E_FORBIDDEN, "%s: %s", path, hp_err_sentence(code));
+    return hp_err_set(err, code, "%s: %s", path, hp_err_sentence(code));
+}
+
+static bool exists(int parent, const char *name)
+{
+    struct stat st;
+    return fstatat(parent, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+/* The part is whole: makes it the file. */
+static int finish(hp_put_t *self, int parent, int part, const char *part_name)
+{
+    struct stat old;
+    if (fdatasync(part) != 0)
+        return -errno;
+    self->stored.existed = fstatat(parent, self->name, &old, AT_SYMLINK_NOFOLLOW) == 0;
+    if (self->stored.existed && S_ISDIR(old.st_mode))
+        return -EISDIR;
+    int rc = self->piece.is_new ? hp_disk_rename_new(parent, part_name, self->name)
+             : renameat(parent, part_name, parent, self->name) != 0 ? -errno
+                                                                    : 0;
+    if (rc != 0)
+        return rc;
+    if (fsync(parent) != 0 || fstat(part, &self->stored.stat) != 0)
+        return -errno;
+    self->stored.finished = true;
+    return 0;
+}
+
+/* A last piece that is sent again because its answer was lost: the file stands there with these bytes. */
+static bool is_finished_already(hp_put_t *self, int parent)
+{
+    uint8_t there[16384];
+    int fd = hp_beneath_open(parent, self->name, O_RDONLY | O_NONBLOCK, 0, HP_BENEATH_NO_LINKS);
+    if (fd < 0)
+        return false;
+    bool same = fstat(fd, &self->stored.stat) == 0 && S_ISREG(self->stored.stat.st_mode) &&
+                (uint64_t)self->stored.stat.st_size == self->piece.total &&
+                self->piece.first + self->piece.length == self->piece.total;
+    for (size_t at = 0; same && at < self->piece.length;) {
+        ssize_t n =
+            pread(fd, there, HP_MIN(sizeof there, self->piece.length - at), (off_t)(self->piece.first + at));
+        same = n > 0 && memcmp(there, (const uint8_t *)self->piece.data + at, (size_t)n) == 0;
+        at += same ? (size_t)n : 0;
+    }
+    close(fd);
+    self->stored.finished = self->stored.existed = same;
+    return same;
+}
+
+static int take_piece(hp_put_t *self, int parent)
+{
+    char part_name[HP_NAME_MAX + 1];
+    struct stat st;
+    hp_path_part_name(self->name, UPLOAD_ID | (int64_t)self->piece.total, part_name);
+    if (self->piece.is_new && exists(parent, self->name))
+        return disk_error(&self->err, -EEXIST, self->path);
+    int flags = self->piece.ask || self->piece.first > 0 ? O_RDWR : O_RDWR | O_CREAT | O_TRUNC;
+    int part = hp_beneath_open(parent, part_name, flags, 0666, HP_BENEATH_NO_LINKS);
+    if (part == -ENOENT) {
+        if (self->piece.ask || is_finished_already(self, parent))
+            return 0;
+        return hp_err_set(&self->err, HP_E_CONFLICT, "nothing of this file is here yet: begin at byte 0");
+    }
+    if (part < 0)
+        return disk_error(&self->err, part, self->path);
+    int rc = fstat(part, &st) == 0 ? 0 : -errno;
+    self->stored.received = rc == 0 ? (uint64_t)st.st_size : 0;
+    if (self->piece.ask && self->stored.received >= self->piece.total)
+        self->stored.received =
+            self->piece.total - 1; /* hostpair was ended before it could make it the file */
+    if (rc == 0 && !self->piece.ask && self->piece.first > self->stored.received) {
+        rc = hp_err_set(&self->err, HP_E_CONFLICT, "%llu bytes of this file are here: go on at byte %llu",
+                        (unsigned long long)self->stored.received, (unsigned long long)self->stored.received);
+    } else if (rc == 0 && !self->piece.ask) {
+        rc = hp_write_all_at(part, self->piece.data, self->piece.length, self->piece.first);
+        self->stored.received = HP_MAX(self->stored.received, self->piece.first + self->piece.length);
+        if (rc == 0 && self->stored.received == self->piece.total)
+            rc = finish(self, parent, part, part_name);
+        if (rc != 0)
+            rc = disk_error(&self->err, rc, self->path);
+    }
+    close(part);
+    return rc;
+}
+
+static void do_put(uv_work_t *work)
+{
+    hp_put_t *self = work->data;
+    int folder = open(self->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (folder < 0) {
+        self->status = disk_error(&self->err, -errno, self->folder);
+        return;
+    }
+    int parent = self->piece.ask
+                     ? hp_beneath_open(folder, self->parent, O_RDONLY | O_DIRECTORY, 0, HP_BENEATH_NO_LINKS)
+                     : hp_beneath_make_folders(folder, self->parent, 0777);
+    if (parent >= 0) {
+        self->status = take_piece(self, parent);
+        close(parent);
+    } else if (!(self->piece.ask && parent == -ENOENT)) {
+        self->status = disk_error(&self->err, parent, self->path);
+    }
+    close(folder);
+}
+
+/* Removes the parts of an upload of this name that was not finished. Whether there was any. */
+static bool remove_parts(int parent, const char *name)
+{
+    char part_name[HP_NAME_MAX + 1];
+    bool any = false;
+    hp_path_part_name(name, UPLOAD_ID, part_name);
+    size_t prefix = hp_utf8_prefix(name, strlen(name), 200) + 2; /* ".", the name, "." */
+    int copy = dup(parent);
+    DIR *stream = copy >= 0 ? fdopendir(copy) : NULL;
+    if (stream == NULL) {
+        if (copy >= 0)
+            close(copy);
+        return false;
+    }
+    for (struct dirent *entry; (entry = readdir(stream)) != NULL;)
+        if (strncmp(entry->d_name, part_name, prefix) == 0 && hp_path_is_part(entry->d_name) &&
+            strtoll(entry->d_name + prefix, NULL, 10) >= UPLOAD_ID)
+            any |= unlinkat(parent, entry->d_name, 0) == 0;
+    closedir(stream);
+    return any;
+}
+
+static void do_remove(uv_work_t *work)
+{
+    hp_put_t *self = work->data;
+    int folder = open(self->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int parent = folder < 0
+                     ? -errno
+                     : hp_beneath_open(folder, self->parent, O_RDONLY | O_DIRECTORY, 0, HP_BENEATH_LINKS);
+    int rc = parent < 0 ? parent : 0;
+    if (rc == 0) {
+        bool parts = remove_parts(parent, self->name);
+        rc = unlinkat(parent, self->name, 0) == 0 ? 0 : -errno;
+        if (rc == -EISDIR)
+            rc = unlinkat(parent, self->name, AT_REMOVEDIR) == 0 ? 0 : -errno;
+        if (rc == -ENOENT && parts)
+            rc = 0;
+        if (self->tree && (rc == -ENOTEMPTY || rc == -EEXIST)) {
+            hp_tree_guard_t guard = {.folders = {self->keep[0], self->keep[1]},
+                                     .parts_from = UPLOAD_ID,
+                                     .cancelled = &self->share->cancelled};
+            self->status = hp_remove_tree(parent, self->name, self->path, &guard, &self->err);
+            close(parent);
+            close(folder);
+            return;
+        }
+        close(parent);
+    }
+    if (folder >= 0)
+        close(folder);
+    if (rc == -ENOENT || rc == -ENOTDIR || rc == -EXDEV)
+        rc = hp_err_set(&self->err, HP_E_NOT_FOUND, "there is no file %s", self->path);
+    else if (rc == -ENOTEMPTY || rc == -EEXIST)
+        rc = hp_err_set(&self->err, HP_E_CONFLICT,
+                        "%s is a folder with files in it: recursive=true removes them, too", self->path);
+    else if (rc != 0)
+        rc = disk_error(&self->err, rc, self->path);
+    self->status = rc;
+}
+
+/* ---- on the loop ---- */
+
+static void end(hp_put_t *self)
+{
+    hp_share_t *share = self->share;
+    for (hp_put_t **link = &share->puts; *link != NULL; link = &(*link)->next) {
+        if (*link == self) {
+            *link = self->next;
+            break;
+        }
+    }
+    if (self->removes)
+        self->removed_done(self->arg, self->status, &self->err);
+    else
+        self->put_done(self->arg, self->status, &self->stored, &self->err);
+    free(self->path);
+    free(self->parent);
+    free(self->folder);
+    for (size_t i = 0; i < HP_COUNT(self->keep); i++)
+        free(self->keep[i]);
+    free(self);
+    hp_share_let_go(share);
+}
+
+static void on_done(uv_work_t *work, int canceled)
+{
+    hp_put_t *self = work->data;
+    if (canceled != 0)
+        self->status = canceled;
+    end(self);
+}
+
+static int check_path(const char *path, hp_err_t *err)
+{
+    int rc = hp_path_check(path, strlen(path), err);
+    if (rc == 0 && hp_path_is_part(path))
+        rc = hp_err_set(err, HP_E_BAD_NAME, "that name is reserved for unfinished files");
+    return rc;
+}
+
+/* Whether two cannot run at a time: for the same file, or one for a folder and one for what is in it. */
+static bool collide(const hp_put_t *a, const hp_put_t *b)
+{
+    size_t n = strlen(a->path), m = strlen(b->path);
+    if (strncmp(a->path, b->path, HP_MIN(n, m)) != 0)
+        return false;
+    return n == m || (n < m && a->tree && b->path[n] == '/') || (m < n && b->tree && a->path[m] == '/');
+}
+
+static hp_put_t *create(hp_share_t *share, const char *path, void *arg)
+{
+    hp_put_t *self = hp_alloc(sizeof *self);
+    self->share = share;
+    self->path = hp_strdup(path);
+    self->name = hp_path_name(self->path);
+    self->parent = hp_strndup(path, self->name == self->path ? 0 : (size_t)(self->name - self->path) - 1);
+    self->folder = hp_strdup(hp_share_folder(share));
+    self->work.data = self;
+    self->arg = arg;
+    hp_share_hold(share);
+    return self;
+}
+
+static void start(hp_put_t *self, uv_work_cb work)
+{
+    hp_share_t *share = self->share;
+    int rc = share->closing ? UV_ECANCELED : check_path(self->path, &self->err);
+    for (const hp_put_t *other = share->puts; rc == 0 && other != NULL; other = other->next)
+        if (collide(self, other))
+            rc =
+                hp_err_set(&self->err, HP_E_CONFLICT, "%s is being written or removed right now", self->path);
+    if (rc == 0) {
+        self->next = share->puts;
+        share->puts = self;
+        rc = uv_queue_work(share->loop, &self->work, work, on_done);
+    }
+    if (rc == 0)
+        return;
+    self->status = rc;
+    end(self);
+}
+
+void hp_share_put(hp_share_t *share, const char *path, const hp_share_piece_t *piece, hp_share_put_fn done,
+                  void *arg)
+{
+    hp_put_t *self = create(share, path, arg);
+    self->piece = *piece;
+    self->put_done = done;
+    if (piece->total > HP_SHARE_PUT_MAX) {
+        self->status = hp_err_set(&self->err, HP_E_TOO_LARGE, "%s: no file is that large", path);
+        end(self);
+        return;
+    }
+    start(self, do_put);
+}
+
+void hp_share_remove(hp_share_t *share, const char *path, const hp_share_removal_t *removal,
+                     hp_share_removed_fn done, void *arg)
+{
+    hp_put_t *self = create(share, path, arg);
+    self->removes = true;
+    self->tree = removal->tree;
+    self->removed_done = done;
+    for (size_t i = 0; i < HP_COUNT(self->keep); i++)
+        self->keep[i] = removal->keep[i] != NULL ? hp_strdup(removal->keep[i]) : NULL;
+    start(self, do_remove);
+}
