@@ -8,7 +8,6 @@
 #include "discovery/internal.h"
 
 typedef struct {
-    hp_hosts_t *hosts;
     char *host, *folder, *q, *cursor;
     hp_remote_query_t query; /* its texts are the ones above */
     hp_browse_page_fn show_page;
@@ -24,28 +23,23 @@ static char *copy(const char *text)
     return text != NULL ? hp_strdup(text) : NULL;
 }
 
-static browse_t *create(hp_hosts_t *hosts, hp_browse_done_fn done, void *arg)
+static browse_t *create(hp_browse_done_fn done, void *arg)
 {
     browse_t *self = hp_alloc(sizeof *self);
-    self->hosts = hosts;
     self->done = done;
     self->arg = arg;
-    hosts->jobs++;
     return self;
 }
 
 static void on_done(void *arg, int status, const hp_err_t *err)
 {
     browse_t *self = arg;
-    hp_hosts_t *hosts = self->hosts;
     self->done(self->arg, status, err);
     free(self->host);
     free(self->folder);
     free(self->q);
     free(self->cursor);
     free(self);
-    hosts->jobs--;
-    hp_hosts_check_closed(hosts);
 }
 
 /* ---- pages, in the store's thread ---- */
@@ -102,7 +96,7 @@ void hp_browse_page(hp_hosts_t *hosts, const hp_browse_query_t *query, hp_browse
     static const hp_remote_sort_t sorts[] = {[HP_BROWSE_BY_NAME] = HP_REMOTE_BY_NAME,
                                              [HP_BROWSE_BY_SIZE] = HP_REMOTE_BY_SIZE,
                                              [HP_BROWSE_BY_TIME] = HP_REMOTE_BY_TIME};
-    browse_t *self = create(hosts, done, arg);
+    browse_t *self = create(done, arg);
     self->show_page = show;
     self->host = copy(query->host);
     self->folder = copy(query->folder);
@@ -115,7 +109,7 @@ void hp_browse_page(hp_hosts_t *hosts, const hp_browse_query_t *query, hp_browse
                                       .descending = query->descending,
                                       .limit = query->limit,
                                       .cursor = self->cursor};
-    hp_store_post(hosts->store, HP_STORE_READ, read_page, on_done, self);
+    hp_store_post_counted(hosts->store, &hosts->pending, HP_STORE_READ, read_page, on_done, self);
 }
 
 /* ---- search, in the store's thread ---- */
@@ -150,10 +144,10 @@ static int search(hp_db_t *db, void *arg, hp_err_t *err)
 void hp_browse_search(hp_hosts_t *hosts, const char *q, size_t limit, bool *more, hp_browse_result_fn show,
                       hp_browse_done_fn done, void *arg)
 {
-    browse_t *self = create(hosts, done, arg);
+    browse_t *self = create(done, arg);
     self->q = hp_strdup(q);
     self->limit = limit;
     self->more = more;
     self->show_result = show;
-    hp_store_post(hosts->store, HP_STORE_READ, search, on_done, self);
+    hp_store_post_counted(hosts->store, &hosts->pending, HP_STORE_READ, search, on_done, self);
 }
