@@ -67,7 +67,7 @@ struct hp_quic_conn {
     gnutls_session_t tls;
     hp_udp_t *udp;
     hp_sockaddr_t remote;
-    bool server, up, up_told, closing, wrong_key;
+    bool server, usable, up, usable_told, up_told, closing, wrong_key;
     hp_quic_peer_t peer;
     int failure; /* of ngtcp2, 0: none */
     bool silent;

@@ -106,9 +106,13 @@ static void on_alarm(uv_poll_t *poll, int status, int events)
 static void tell_news(hp_quic_conn_t *conn)
 {
     const hp_quic_events_t *events = &conn->peer.events;
+    if (conn->usable && !conn->usable_told) {
+        conn->usable_told = true;
+        events->usable(events->arg, conn);
+    }
     if (conn->up && !conn->up_told) {
         conn->up_told = true;
-        events->up(events->arg);
+        events->up(events->arg, conn);
     }
     if (!conn->up)
         return;
@@ -116,14 +120,14 @@ static void tell_news(hp_quic_conn_t *conn)
         hp_quic_incoming_t *incoming = HP_CONTAINER(at, hp_quic_incoming_t, link);
         int fd = incoming->fd;
         free(incoming);
-        events->stream(events->arg, fd);
+        events->stream(events->arg, conn, fd);
     }
 }
 
 /* Streams of this side that waited until the other side allows them. */
 static void open_waiting(hp_quic_conn_t *conn)
 {
-    for (hp_link_t *at; conn->up && (at = hp_list_first(&conn->unopened)) != NULL;) {
+    for (hp_link_t *at; conn->usable && (at = hp_list_first(&conn->unopened)) != NULL;) {
         int64_t id;
         if (ngtcp2_conn_open_bidi_stream(conn->ngtcp2, &id, NULL) != 0)
             return;
@@ -264,9 +268,9 @@ void hp_quic_open(hp_quic_conn_t *conn, int fd)
     hp_quic_touch(conn);
 }
 
-bool hp_quic_is_up(const hp_quic_conn_t *conn)
+bool hp_quic_is_usable(const hp_quic_conn_t *conn)
 {
-    return conn->up;
+    return conn->usable;
 }
 
 size_t hp_quic_streams(const hp_quic_conn_t *conn)

@@ -48,9 +48,13 @@ typedef enum {
 } hp_quic_end_t;
 
 typedef struct hp_quic_events {
-    void (*up)(void *arg);             /* both sides are proven */
-    void (*stream)(void *arg, int fd); /* opened by the other side; the callee owns fd */
-    void (*down)(void *arg, hp_quic_end_t end, const hp_err_t *err);
+    /* The other side is proven, and streams may be opened. A client hears of it half a round trip before the
+     * server has judged it. */
+    void (*usable)(void *arg, hp_quic_conn_t *conn);
+    void (*up)(void *arg, hp_quic_conn_t *conn); /* both sides are proven */
+    void (*stream)(void *arg, hp_quic_conn_t *conn,
+                   int fd); /* opened by the other side; the callee owns fd */
+    void (*down)(void *arg, hp_quic_conn_t *conn, hp_quic_end_t end, const hp_err_t *err);
     void *arg;
 } hp_quic_events_t;
 
@@ -90,7 +94,7 @@ void hp_quic_close(hp_quic_conn_t *conn);
 /* Joins a connected stream socket to a new stream; while the other side allows no more streams it waits. */
 void hp_quic_open(hp_quic_conn_t *conn, int fd);
 
-bool hp_quic_is_up(const hp_quic_conn_t *conn);
+bool hp_quic_is_usable(const hp_quic_conn_t *conn);
 size_t hp_quic_streams(const hp_quic_conn_t *conn);
 /* When the last stream ended, or the connection came up (hp_clock_ms). */
 uint64_t hp_quic_unused_since(const hp_quic_conn_t *conn);

@@ -65,7 +65,9 @@ static int on_handshake_confirmed(ngtcp2_conn *ngtcp2, void *arg)
 
 static int on_handshake_completed(ngtcp2_conn *ngtcp2, void *arg)
 {
-    return ((hp_quic_conn_t *)arg)->server ? on_handshake_confirmed(ngtcp2, arg) : 0;
+    hp_quic_conn_t *conn = arg;
+    conn->usable = true;
+    return conn->server ? on_handshake_confirmed(ngtcp2, arg) : 0;
 }
 
 /* The other side opened a stream: one end of a pair is the stream's, the other is handed up. */
@@ -329,5 +331,5 @@ void hp_quic_conn_end(hp_quic_conn_t *conn)
     HP_LIST_EACH (at, &conn->unopened)
         hp_quic_stream_detach(HP_CONTAINER(at, hp_quic_stream_t, link));
     free_conn(conn);
-    events.down(events.arg, end, &err);
+    events.down(events.arg, conn, end, &err); /* only its address is of use now */
 }

@@ -22,7 +22,7 @@
 #include <uv.h>
 
 #include "base/err.h"
-#include "path/endpoint.h"
+#include "identity/identity.h"
 #include "path/who.h"
 #include "tunnel/signalling.h"
 
@@ -34,9 +34,9 @@ typedef struct hp_tunnel hp_tunnel_t;
 typedef struct hp_remote hp_remote_t;
 
 typedef struct hp_tunnel_options {
-    const char *identity; /* PEM: private key and certificate; read during hp_tunnel_create only */
-    uint16_t port;        /* UDP; 0 takes a free one. One that is taken is replaced by a free one */
-    bool map_port;        /* ask the router to open it (PCP, NAT-PMP, UPnP) */
+    const hp_identity_t *identity; /* lives until the tunnel is closed */
+    uint16_t port;                 /* UDP; 0 takes a free one. One that is taken is replaced by a free one */
+    bool map_port;                 /* ask the router to open it (PCP, NAT-PMP, UPnP) */
     /* A connection of another host: fd is a connected stream socket that the callee owns. who names the host
      * where the way proves it; on a relayed connection id is "" and address that of the relay. */
     void (*on_stream)(void *arg, int fd, const hp_who_t *who);

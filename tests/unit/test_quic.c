@@ -80,20 +80,29 @@ static uv_loop_t loop;
 static hp_pending_t pending;
 static side_t a, b; /* a dials b */
 
-static void on_up(void *arg)
+static void on_usable(void *arg, hp_quic_conn_t *conn)
 {
+    (void)arg;
+    assert_true(hp_quic_is_usable(conn));
+}
+
+static void on_up(void *arg, hp_quic_conn_t *conn)
+{
+    (void)conn;
     ((side_t *)arg)->up = true;
 }
 
-static void on_stream(void *arg, int fd)
+static void on_stream(void *arg, hp_quic_conn_t *conn, int fd)
 {
+    (void)conn;
     side_t *side = arg;
     assert_true(side->incoming_count < HP_COUNT(side->incoming));
     side->incoming[side->incoming_count++] = fd;
 }
 
-static void on_down(void *arg, hp_quic_end_t end, const hp_err_t *err)
+static void on_down(void *arg, hp_quic_conn_t *conn, hp_quic_end_t end, const hp_err_t *err)
 {
+    (void)conn;
     side_t *side = arg;
     side->down++;
     side->end = end;
@@ -142,8 +151,8 @@ static void start_side(side_t *side)
     assert_int_equal(hp_quic_create(&side->quic, &loop, &options, &pending, &err), 0);
     hp_udp_events_t events = {.datagram = on_datagram, .writable = on_writable, .arg = side};
     assert_int_equal(hp_udp_create(&side->udp, &loop, AF_INET, 0, &events, &pending), 0);
-    side->expected.events =
-        (hp_quic_events_t){.up = on_up, .stream = on_stream, .down = on_down, .arg = side};
+    side->expected.events = (hp_quic_events_t){
+        .usable = on_usable, .up = on_up, .stream = on_stream, .down = on_down, .arg = side};
 }
 
 static int set_up(void **state)
