@@ -76,7 +76,7 @@ static void on_asked(void *arg, int status, const hp_err_t *err)
     hp_shared_rows_dispose(&ask->rows);
     free(ask);
     go_on(self);
-    hp_share_let_go(share);
+    hp_pending_drop(&share->pending);
 }
 
 static void ask_store(hp_hashing_t *self)
@@ -88,7 +88,7 @@ static void ask_store(hp_hashing_t *self)
     ask->settle_coarse_ns = (int64_t)tuning->settle_coarse * NS_PER_MS;
     self->asking = true;
     self->woken = false;
-    hp_share_hold(self->share);
+    hp_pending_add(&self->share->pending);
     /* It wakes files whose time has come, which is a write. */
     hp_store_post(self->share->store, HP_STORE_WRITE, ask_work, on_asked, ask);
 }
@@ -143,7 +143,7 @@ static void on_saved(void *arg, int status, const hp_err_t *err)
     free(save->later);
     free(save);
     go_on(self);
-    hp_share_let_go(share);
+    hp_pending_drop(&share->pending);
 }
 
 /* When a file that could not be hashed is to be tried again (wall ms); 0 when it was hashed. */
@@ -174,7 +174,7 @@ static void save_results(hp_hashing_t *self, hp_hash_result_t *results, size_t c
     for (size_t i = 0; i < count; i++)
         save->later[i] = try_later(self, &results[i]);
     self->saving = true;
-    hp_share_hold(self->share);
+    hp_pending_add(&self->share->pending);
     hp_store_post(self->share->store, HP_STORE_WRITE, save_work, on_saved, save);
 }
 
@@ -225,22 +225,22 @@ hp_hashing_t *hp_hashing_create(hp_share_t *share)
 
 static void on_hasher_closed(void *arg)
 {
-    hp_share_let_go(arg);
+    hp_pending_drop(&((hp_share_t *)arg)->pending);
 }
 
 static void on_timer_closed(uv_handle_t *handle)
 {
     hp_hashing_t *self = handle->data;
-    hp_share_let_go(self->share);
+    hp_pending_drop(&self->share->pending);
 }
 
 void hp_hashing_stop(hp_hashing_t *self)
 {
-    hp_share_hold(self->share);
+    hp_pending_add(&self->share->pending);
     uv_close((uv_handle_t *)&self->timer, on_timer_closed);
     if (self->hasher == NULL)
         return;
-    hp_share_hold(self->share);
+    hp_pending_add(&self->share->pending);
     hp_hasher_destroy(self->hasher, on_hasher_closed, self->share);
 }
 
@@ -261,7 +261,7 @@ static void on_paused_hasher_closed(void *arg)
     hp_share_t *share = self->share;
     self->ending--;
     check_quiet(self);
-    hp_share_let_go(share);
+    hp_pending_drop(&share->pending);
 }
 
 void hp_hashing_pause(hp_hashing_t *self, void (*quiet)(void *arg), void *arg)
@@ -271,7 +271,7 @@ void hp_hashing_pause(hp_hashing_t *self, void (*quiet)(void *arg), void *arg)
     self->quiet_arg = arg;
     uv_timer_stop(&self->timer);
     if (self->hasher != NULL) {
-        hp_share_hold(self->share);
+        hp_pending_add(&self->share->pending);
         self->ending++;
         hp_hasher_destroy(self->hasher, on_paused_hasher_closed, self);
         self->hasher = NULL;

@@ -21,6 +21,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "pool/pool.h"
 #include "share/pass.h"
 
 #define DIRTY_MAX 4096 /* changed paths; with more, walking everything is the simpler way */
@@ -29,7 +30,6 @@ struct hp_index {
     hp_share_t *share;
     hp_watch_t *watch; /* NULL: no inotify to be had */
     uv_timer_t look_timer, walk_timer, check_timer;
-    uv_work_t check;
     bool checking;
     hp_pathset_t dirty, dirty_folders; /* to be looked at; those of them that are or were folders */
     hp_pathset_t links;
@@ -131,7 +131,6 @@ static void on_missing_noted(void *arg, int status, const hp_err_t *err)
         hp_share_set_totals(job->share, &job->totals);
     else
         hp_log(HP_LOG_WARN, "share: %s", hp_err_text(err));
-    hp_share_let_go(job->share);
     free(job);
 }
 
@@ -155,14 +154,14 @@ static void set_missing(hp_index_t *self, const hp_walk_report_t *walk)
     job->share = share;
     job->device = share->device;
     job->complete = share->complete;
-    hp_share_hold(share);
-    hp_store_post(share->store, HP_STORE_WRITE, note_missing, on_missing_noted, job);
+    hp_store_post_counted(share->store, &share->pending, HP_STORE_WRITE, note_missing, on_missing_noted, job);
     hp_share_serve_rows(share);
 }
 
-static void check_work(uv_work_t *work)
+static int check_work(void *arg, hp_err_t *err)
 {
-    hp_index_t *self = work->data;
+    hp_index_t *self = arg;
+    (void)err; /* the code says it all */
     struct stat st;
     int fd = hp_place_open(self->share->place);
     self->seen_error = fd < 0 ? fd : 0;
@@ -172,11 +171,13 @@ static void check_work(uv_work_t *work)
     }
     self->seen_device = self->seen_error == 0 ? (uint64_t)st.st_dev : 0;
     self->seen_inode = self->seen_error == 0 ? (uint64_t)st.st_ino : 0;
+    return 0;
 }
 
-static void on_checked(uv_work_t *work, int status)
+static void on_checked(void *arg, int status, const hp_err_t *err)
 {
-    hp_index_t *self = work->data;
+    hp_index_t *self = arg;
+    (void)err;
     hp_share_t *share = self->share;
     self->checking = false;
     check_quiet(self);
@@ -184,7 +185,6 @@ static void on_checked(uv_work_t *work, int status)
         !hp_place_is_limit(self->seen_error) &&
         (self->seen_device != self->device || self->seen_inode != self->inode))
         hp_index_walk(self);
-    hp_share_let_go(share);
 }
 
 static void on_check_timer(uv_timer_t *timer)
@@ -194,8 +194,7 @@ static void on_check_timer(uv_timer_t *timer)
         hp_index_walk(self);
     } else if (!self->running && !self->checking) {
         self->checking = true;
-        hp_share_hold(self->share);
-        uv_queue_work(self->share->loop, &self->check, check_work, on_checked);
+        hp_pool_post(self->share->loop, &self->share->pending, check_work, on_checked, self);
     }
 }
 
@@ -276,7 +275,7 @@ static void on_watch_closed(void *arg)
     hp_share_t *share = self->share;
     self->watches_ending--;
     check_quiet(self);
-    hp_share_let_go(share);
+    hp_pending_drop(&share->pending);
 }
 
 /* Not before the last pass, which uses it, is over. */
@@ -284,7 +283,7 @@ static void destroy_watch(hp_index_t *self)
 {
     if (self->watch == NULL)
         return;
-    hp_share_hold(self->share);
+    hp_pending_add(&self->share->pending);
     self->watches_ending++;
     hp_watch_destroy(self->watch, on_watch_closed, self);
     self->watch = NULL;
@@ -410,7 +409,6 @@ hp_index_t *hp_index_create(hp_share_t *share)
     hp_pathset_init(&self->dirty);
     hp_pathset_init(&self->dirty_folders);
     hp_pathset_init(&self->links);
-    self->check.data = self;
     uv_timer_t *timers[] = {&self->look_timer, &self->walk_timer, &self->check_timer};
     for (size_t i = 0; i < HP_COUNT(timers); i++) {
         uv_timer_init(share->loop, timers[i]);
@@ -439,14 +437,14 @@ void hp_index_start(hp_index_t *self)
 static void on_timer_closed(uv_handle_t *handle)
 {
     hp_index_t *self = handle->data;
-    hp_share_let_go(self->share);
+    hp_pending_drop(&self->share->pending);
 }
 
 void hp_index_stop(hp_index_t *self)
 {
     uv_timer_t *timers[] = {&self->look_timer, &self->walk_timer, &self->check_timer};
     for (size_t i = 0; i < HP_COUNT(timers); i++) {
-        hp_share_hold(self->share);
+        hp_pending_add(&self->share->pending);
         uv_close((uv_handle_t *)timers[i], on_timer_closed);
     }
     if (!self->running)

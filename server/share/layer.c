@@ -16,6 +16,7 @@
 
 #include "base/mem.h"
 #include "base/path.h"
+#include "pool/pool.h"
 #include "share/merkle.h"
 #include "share/state.h"
 
@@ -29,7 +30,6 @@
 struct hp_layer {
     hp_layer_t *next; /* in its queue */
     hp_share_t *share;
-    uv_work_t work;
     uint8_t root[HP_SHARED_ROOT_SIZE];
     uint64_t size, chunk;
     hp_shared_content_t content;
@@ -125,7 +125,7 @@ static void deliver(hp_layer_t *self)
     done(self->arg, self->status, self->status == 0 ? digests : NULL,
          self->status == 0 ? (size_t)self->piece : 0);
     free(digests);
-    hp_share_let_go(share);
+    hp_pending_drop(&share->pending);
 }
 
 static void finish_piece(hp_layer_t *self)
@@ -134,24 +134,26 @@ static void finish_piece(hp_layer_t *self)
     queue_t *queue = queue_of(self);
     if (self->status == HP_E_NOT_FOUND && is_finer(self) && !share->closing)
         hp_index_look(share->index, self->content.file.path, false); /* the index is behind */
-    hp_share_hold(share);
+    hp_pending_add(&share->pending);
     queue->active--;
     deliver(self);
     start_pieces(share, queue);
-    hp_share_let_go(share);
+    hp_pending_drop(&share->pending);
 }
 
 /* ---- from the kept layer ---- */
 
-static void fold_work(uv_work_t *work)
+static int fold_work(void *arg, hp_err_t *err)
 {
-    hp_layer_t *self = work->data;
+    hp_layer_t *self = arg;
+    (void)err; /* the code says it all */
     uint64_t left = hp_merkle_fold_run(self->kept, self->kept_count, self->content.chunk_size, self->chunk,
                                        file_size(self));
     if (left != self->piece)
         self->status = HP_E_NOT_FOUND; /* what is kept does not fit its file */
     else
         memcpy(self->digests, self->kept, self->piece * HP_SHARED_ROOT_SIZE);
+    return self->status;
 }
 
 /* ---- from the file ---- */
@@ -241,9 +243,10 @@ static bool is_right(const hp_layer_t *self)
     return right;
 }
 
-static void read_work(uv_work_t *work)
+static int read_work(void *arg, hp_err_t *err)
 {
-    hp_layer_t *self = work->data;
+    hp_layer_t *self = arg;
+    (void)err; /* the code says it all */
     int fd, rc = open_file(self, &fd);
     if (rc == 0) {
         rc = check_identity(fd, &self->content.file.identity);
@@ -253,16 +256,16 @@ static void read_work(uv_work_t *work)
     }
     if (rc == 0 && !is_right(self))
         rc = HP_E_NOT_FOUND;
-    self->status = rc;
+    return rc;
 }
 
 /* ---- the way of a piece ---- */
 
-static void on_worked(uv_work_t *work, int status)
+static void on_worked(void *arg, int status, const hp_err_t *err)
 {
-    hp_layer_t *self = work->data;
-    if (status != 0)
-        self->status = status;
+    hp_layer_t *self = arg;
+    (void)err;
+    self->status = status;
     finish_piece(self);
 }
 
@@ -287,7 +290,7 @@ static void on_kept(void *arg, int status, const hp_err_t *err)
     self->digests = hp_alloc_array(self->piece, HP_SHARED_ROOT_SIZE);
     if (is_finer(self)) {
         self->place = hp_place_addref(self->share->place);
-        uv_queue_work(self->share->loop, &self->work, read_work, on_worked);
+        hp_pool_post(self->share->loop, &self->share->pending, read_work, on_worked, self);
     } else if (is_root_alone(self)) {
         memcpy(self->digests, self->root, HP_SHARED_ROOT_SIZE);
         finish_piece(self);
@@ -295,7 +298,7 @@ static void on_kept(void *arg, int status, const hp_err_t *err)
         memcpy(self->digests, self->kept, self->piece * HP_SHARED_ROOT_SIZE);
         finish_piece(self);
     } else {
-        uv_queue_work(self->share->loop, &self->work, fold_work, on_worked);
+        hp_pool_post(self->share->loop, &self->share->pending, fold_work, on_worked, self);
     }
 }
 
@@ -324,7 +327,7 @@ void hp_layer_next(hp_layer_t *self, hp_layer_next_fn done, void *arg)
     self->arg = arg;
     self->status = 0;
     plan_piece(self);
-    hp_share_hold(share);
+    hp_pending_add(&share->pending);
     if (share->closing) { /* the store's answer ends it */
         queue->active++;
         hp_store_post(share->store, HP_STORE_READ, kept_work, on_kept, self);
@@ -361,7 +364,7 @@ static void on_found(void *arg, int status, const hp_err_t *err)
     self->opened(self->arg, status, status == 0 ? self : NULL, self->count);
     if (status != 0)
         hp_layer_close(self);
-    hp_share_let_go(share);
+    hp_pending_drop(&share->pending);
 }
 
 void hp_layer_open(hp_share_t *share, const char *root, uint64_t size, uint64_t chunk, hp_layer_open_fn done,
@@ -373,12 +376,11 @@ void hp_layer_open(hp_share_t *share, const char *root, uint64_t size, uint64_t 
     self->chunk = chunk;
     self->opened = done;
     self->arg = arg;
-    self->work.data = self;
     if (!hp_merkle_chunk_valid(chunk))
         self->status = HP_E_INVALID;
     else if (hp_hex_decode(root, self->root, HP_SHARED_ROOT_SIZE) != 0)
         self->status = HP_E_NOT_FOUND;
-    hp_share_hold(share);
+    hp_pending_add(&share->pending);
     hp_store_post(share->store, HP_STORE_READ, find_work, on_found, self);
 }
 

@@ -7,11 +7,11 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "pool/pool.h"
 #include "share/state.h"
 
 struct hp_move {
     hp_share_t *share;
-    uv_work_t work;
     char *folder;
     hp_place_t *place; /* the new one */
     hp_share_totals_t totals;
@@ -33,7 +33,7 @@ static void end(hp_move_t *self)
     hp_place_release(self->place);
     free(self->folder);
     free(self);
-    hp_share_let_go(share);
+    hp_pending_drop(&share->pending);
 }
 
 static void take_over(hp_move_t *self)
@@ -81,18 +81,18 @@ static void on_quiet(void *arg)
     hp_store_post(self->share->store, HP_STORE_WRITE, note_work, on_noted, self);
 }
 
-static void make_place(uv_work_t *work)
+static int make_place(void *arg, hp_err_t *err)
 {
-    hp_move_t *self = work->data;
-    self->status = hp_place_create(&self->place, self->folder, self->share->database, &self->err);
+    hp_move_t *self = arg;
+    return hp_place_create(&self->place, self->folder, self->share->database, err);
 }
 
-static void on_made(uv_work_t *work, int status)
+static void on_made(void *arg, int status, const hp_err_t *err)
 {
-    hp_move_t *self = work->data;
+    hp_move_t *self = arg;
     hp_share_t *share = self->share;
-    if (status != 0)
-        self->status = status;
+    self->status = status;
+    self->err = *err;
     if (self->status != 0 || share->closing || strcmp(self->folder, share->place->folder) == 0) {
         end(self);
         return;
@@ -110,12 +110,11 @@ int hp_share_set_folder(hp_share_t *share, const char *folder, hp_share_moved_fn
         return HP_E_BUSY;
     hp_move_t *self = hp_alloc(sizeof *self);
     self->share = share;
-    self->work.data = self;
     self->folder = hp_strdup(folder);
     self->done = done;
     self->arg = arg;
     share->move = self;
-    hp_share_hold(share);
-    uv_queue_work(share->loop, &self->work, make_place, on_made);
+    hp_pending_add(&share->pending);
+    hp_pool_post(share->loop, &share->pending, make_place, on_made, self);
     return 0;
 }

@@ -13,6 +13,7 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "base/path.h"
+#include "pool/pool.h"
 #include "share/state.h"
 
 #define LOOKUPS_MAX 8        /* roots asked of the store at a time, in the background */
@@ -21,7 +22,6 @@
 typedef struct opening {
     hp_share_t *share;
     hp_place_t *place;
-    uv_work_t work;
     char *path;
     hp_share_open_fn done;
     void *arg;
@@ -50,7 +50,7 @@ static void finish(opening_t *self)
     hp_place_release(self->place);
     free(self->path);
     free(self);
-    hp_share_let_go(share);
+    hp_pending_drop(&share->pending);
 }
 
 static int lookup_work(hp_db_t *db, void *arg, hp_err_t *err)
@@ -75,7 +75,7 @@ static void on_looked_up(void *arg, int status, const hp_err_t *err)
     if (lookup->opening != NULL)
         finish(lookup->opening);
     free(lookup);
-    hp_share_let_go(share);
+    hp_pending_drop(&share->pending);
 }
 
 static void look_up(hp_share_t *share, const hp_shared_identity_t *identity, opening_t *opening)
@@ -85,28 +85,30 @@ static void look_up(hp_share_t *share, const hp_shared_identity_t *identity, ope
     lookup->opening = opening;
     lookup->identity = *identity;
     share->root_lookups++;
-    hp_share_hold(share);
+    hp_pending_add(&share->pending);
     hp_store_post(share->store, HP_STORE_READ, lookup_work, on_looked_up, lookup);
 }
 
-static void open_work(uv_work_t *work)
+static int open_work(void *arg, hp_err_t *err)
 {
-    opening_t *self = work->data;
+    opening_t *self = arg;
+    (void)err; /* the code says it all */
     int folder = hp_place_open(self->place);
     if (folder < 0) {
         self->status = hp_place_is_limit(folder) ? folder : HP_E_NOT_FOUND;
-        return;
+        return self->status;
     }
     self->status = hp_place_open_file(self->place, folder, self->path, &self->file.fd, &self->file.stat);
     close(folder);
+    return self->status;
 }
 
-static void on_opened(uv_work_t *work, int status)
+static void on_opened(void *arg, int status, const hp_err_t *err)
 {
-    opening_t *self = work->data;
+    opening_t *self = arg;
+    (void)err;
     hp_share_t *share = self->share;
-    if (status != 0)
-        self->status = status;
+    self->status = status;
     if (self->status != 0 || share->closing || self->file.stat.st_size == 0) {
         finish(self);
         return;
@@ -129,12 +131,11 @@ void hp_share_open(hp_share_t *share, const char *path, hp_share_open_fn done, v
     opening_t *self = hp_alloc(sizeof *self);
     self->share = share;
     self->place = hp_place_addref(share->place);
-    self->work.data = self;
     self->path = hp_strdup(path);
     self->done = done;
     self->arg = arg;
-    hp_share_hold(share);
-    uv_queue_work(share->loop, &self->work, open_work, on_opened);
+    hp_pending_add(&share->pending);
+    hp_pool_post(share->loop, &share->pending, open_work, on_opened, self);
 }
 
 /* ---- names ---- */
@@ -149,7 +150,6 @@ typedef struct asker {
 struct hp_names {
     hp_share_t *share;
     hp_place_t *place; /* while it is read */
-    uv_work_t work;
     bool working;
     asker_t *waiting, *served;
     int status;
@@ -186,9 +186,10 @@ static int collect(hp_names_t *self, int folder, DIR *dir, char ***names, size_t
     return UV_ECANCELED;
 }
 
-static void names_work(uv_work_t *work)
+static int names_work(void *arg, hp_err_t *err)
 {
-    hp_names_t *self = work->data;
+    hp_names_t *self = arg;
+    (void)err; /* the code says it all */
     char **names = NULL;
     size_t count = 0;
     hp_buf_init(&self->text, NAMES_MAX);
@@ -196,7 +197,7 @@ static void names_work(uv_work_t *work)
     int folder = hp_place_open(self->place);
     if (folder < 0) { /* the folder is missing: nothing is offered */
         self->status = hp_place_is_limit(folder) ? folder : 0;
-        return;
+        return self->status;
     }
     int fd = hp_beneath_open(folder, "", O_RDONLY | O_DIRECTORY, 0, HP_BENEATH_NO_LINKS);
     DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
@@ -219,16 +220,17 @@ static void names_work(uv_work_t *work)
         free(names[i]);
     }
     free(names);
+    return self->status;
 }
 
 static void start_reading(hp_names_t *self);
 
-static void on_names(uv_work_t *work, int status)
+static void on_names(void *arg, int status, const hp_err_t *err)
 {
-    hp_names_t *self = work->data;
+    hp_names_t *self = arg;
+    (void)err;
     hp_share_t *share = self->share;
-    if (status != 0 || share->closing)
-        self->status = UV_ECANCELED;
+    self->status = share->closing ? UV_ECANCELED : status;
     size_t length = self->text.length;
     char *text = hp_buf_take(&self->text);
     asker_t *served = self->served;
@@ -251,7 +253,6 @@ static void on_names(uv_work_t *work, int status)
     hp_buf_dispose(&self->text);
     if (self->waiting != NULL)
         start_reading(self);
-    hp_share_let_go(share);
 }
 
 static void start_reading(hp_names_t *self)
@@ -260,8 +261,7 @@ static void start_reading(hp_names_t *self)
     self->place = hp_place_addref(self->share->place);
     self->served = self->waiting;
     self->waiting = NULL;
-    hp_share_hold(self->share);
-    uv_queue_work(self->share->loop, &self->work, names_work, on_names);
+    hp_pool_post(self->share->loop, &self->share->pending, names_work, on_names, self);
 }
 
 void hp_share_names(hp_share_t *share, hp_share_names_fn done, void *arg)
@@ -278,7 +278,6 @@ hp_names_t *hp_names_create(hp_share_t *share)
 {
     hp_names_t *self = hp_alloc(sizeof *self);
     self->share = share;
-    self->work.data = self;
     return self;
 }
 

@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "pool/pool.h"
 
 #define JOBS_MAX    2   /* batches in the store at a time */
 #define STORE_BUSY  64  /* jobs of all kinds in the store from which on it is left alone */
@@ -34,15 +35,14 @@ struct hp_pass {
     hp_pass_done_fn done;
     void *arg;
     hp_walk_t *walk;
-    uv_work_t work;
     uv_timer_t timer; /* while the store is busy */
     phase_t phase;
     bool working, waiting; /* a step is in the pool; the timer runs */
     bool more;             /* the walk is not over */
     unsigned jobs;         /* in the store */
     seen_t seen;           /* the store thread's, while a job is there */
-    gone_t *gone;
-    size_t gone_count, gone_room, gone_next;
+    HP_ARRAY(gone_t) gone;
+    size_t gone_next;
     char *gone_after; /* where the sweep of gone[gone_next] goes on */
     uint64_t began;
     hp_pass_report_t report;
@@ -94,20 +94,20 @@ static void on_timer_closed(uv_handle_t *handle)
     hp_pass_t *self = handle->data;
     hp_share_t *share = self->share;
     hp_walk_destroy(self->walk);
-    for (size_t i = 0; i < self->gone_count; i++)
-        free(self->gone[i].path);
+    for (size_t i = 0; i < self->gone.count; i++)
+        free(self->gone.items[i].path);
     for (size_t i = 0; i < self->order.gone_folder_count; i++)
         free(self->order.gone_folders[i]);
     for (size_t i = 0; i < self->seen.count; i++)
         free(self->seen.pages[i]);
-    free(self->gone);
+    hp_array_dispose(&self->gone);
     free(self->order.gone_folders);
     free(self->seen.pages);
     free(self->gone_after);
     self->report.ms = hp_clock_ms() - self->began;
     self->done(self->arg, &self->report);
     free(self);
-    hp_share_let_go(share);
+    hp_pending_drop(&share->pending);
 }
 
 static void end(hp_pass_t *self)
@@ -173,13 +173,9 @@ static void post(hp_pass_t *self, job_t *job, hp_store_work_fn work)
 
 static void add_gone(hp_pass_t *self, hp_walk_item_t *item)
 {
-    if (self->gone_count == self->gone_room) {
-        self->gone_room = HP_MAX(16, 2 * self->gone_room);
-        self->gone = hp_realloc(self->gone, self->gone_room * sizeof *self->gone);
-    }
-    self->gone[self->gone_count++] = (gone_t){.path = hp_strdup(item->path),
-                                              .file = item->kind == HP_WALK_FILE,
-                                              .none = item->kind == HP_WALK_GONE};
+    *hp_array_add(&self->gone) = (gone_t){.path = hp_strdup(item->path),
+                                          .file = item->kind == HP_WALK_FILE,
+                                          .none = item->kind == HP_WALK_GONE};
 }
 
 static void take_batch(hp_pass_t *self)
@@ -207,10 +203,12 @@ static void take_batch(hp_pass_t *self)
         free(job);
 }
 
-static void step_work(uv_work_t *work)
+static int step_work(void *arg, hp_err_t *err)
 {
-    hp_pass_t *self = work->data;
+    hp_pass_t *self = arg;
+    (void)err; /* the code says it all */
     self->more = hp_walk_step(self->walk, &self->share->halted);
+    return 0;
 }
 
 /* Whether the folder is the one that the order is about. Known from the first step on. */
@@ -227,9 +225,10 @@ static bool folder_fits(hp_pass_t *self)
     return !self->report.missing && !self->report.replaced;
 }
 
-static void on_step_done(uv_work_t *work, int status)
+static void on_step_done(void *arg, int status, const hp_err_t *err)
 {
-    hp_pass_t *self = work->data;
+    hp_pass_t *self = arg;
+    (void)err;
     self->working = false;
     if (status != 0)
         fail(self, status, NULL);
@@ -253,7 +252,7 @@ static void go_on_walking(hp_pass_t *self)
         return;
     if (hp_store_pending(self->share->store) < STORE_BUSY) {
         self->working = true;
-        uv_queue_work(self->share->loop, &self->work, step_work, on_step_done);
+        hp_pool_post(self->share->loop, &self->share->pending, step_work, on_step_done, self);
     } else if (self->jobs == 0) {
         self->waiting = true;
         uv_timer_start(&self->timer, on_timer, BUSY_MS, 0);
@@ -268,9 +267,9 @@ static int sweep(hp_db_t *db, void *arg, hp_err_t *err)
     hp_pass_t *self = job->pass;
     int rc = 0;
     for (int paths = 0; paths < SWEEP_PATHS && job->change.rows < SWEEP_ROWS && rc == 0; paths++) {
-        if (self->gone_next == self->gone_count)
+        if (self->gone_next == self->gone.count)
             break;
-        const gone_t *gone = &self->gone[self->gone_next];
+        const gone_t *gone = &self->gone.items[self->gone_next];
         if (self->gone_after == NULL && !gone->file)
             rc = hp_shared_remove(db, gone->path, &job->change, err);
         if (rc == 0)
@@ -305,18 +304,21 @@ static int save(hp_db_t *db, void *arg, hp_err_t *err)
     return rc == 0 ? hp_share_read_totals(db, &job->totals, err) : rc;
 }
 
-static void tidy_work(uv_work_t *work)
+static int tidy_work(void *arg, hp_err_t *err)
 {
-    hp_pass_t *self = work->data;
+    hp_pass_t *self = arg;
+    (void)err; /* the code says it all */
     if (self->order.everything)
         hp_watch_end_round(self->order.watch);
     else
         hp_watch_forget(self->order.watch, self->order.gone_folders, self->order.gone_folder_count);
+    return 0;
 }
 
-static void on_tidy_done(uv_work_t *work, int status)
+static void on_tidy_done(void *arg, int status, const hp_err_t *err)
 {
-    hp_pass_t *self = work->data;
+    hp_pass_t *self = arg;
+    (void)err;
     self->working = false;
     if (status != 0)
         fail(self, status, NULL);
@@ -329,9 +331,9 @@ static void keep_gone_folders(hp_pass_t *self)
     hp_pathset_t none;
     size_t kept = 0;
     hp_pathset_init(&none);
-    for (size_t i = 0; i < self->gone_count; i++)
-        if (self->gone[i].none)
-            hp_pathset_add(&none, self->gone[i].path);
+    for (size_t i = 0; i < self->gone.count; i++)
+        if (self->gone.items[i].none)
+            hp_pathset_add(&none, self->gone.items[i].path);
     for (size_t i = 0; i < self->order.gone_folder_count; i++) {
         char *path = self->order.gone_folders[i];
         if (hp_pathset_has(&none, path))
@@ -378,7 +380,7 @@ static void next(hp_pass_t *self)
         }
     }
     if (self->phase == SWEEPING) {
-        if (self->gone_next < self->gone_count) {
+        if (self->gone_next < self->gone.count) {
             post(self, hp_alloc(sizeof(job_t)), sweep);
             return;
         }
@@ -393,7 +395,7 @@ static void next(hp_pass_t *self)
         keep_gone_folders(self);
         if (self->order.watch != NULL && (self->order.everything || self->order.gone_folder_count > 0)) {
             self->working = true;
-            uv_queue_work(self->share->loop, &self->work, tidy_work, on_tidy_done);
+            hp_pool_post(self->share->loop, &self->share->pending, tidy_work, on_tidy_done, self);
             return;
         }
     }
@@ -407,14 +409,14 @@ void hp_pass_start(hp_share_t *share, const hp_pass_order_t *order, hp_pass_done
     self->order = *order;
     self->done = done;
     self->arg = arg;
-    self->work.data = self->timer.data = self;
+    self->timer.data = self;
     self->more = true;
     self->began = hp_clock_ms();
     self->walk = hp_walk_create(share->place, order->watch, order->paths, order->count);
     self->order.paths = NULL;
     if (order->everything && order->watch != NULL)
         hp_watch_begin_round(order->watch);
-    hp_share_hold(share);
+    hp_pending_add(&share->pending);
     uv_timer_init(share->loop, &self->timer);
     go_on_walking(self);
 }

@@ -28,8 +28,9 @@ static const hp_share_tuning_t tuning = {
 
 /* ---- life ---- */
 
-static void free_share(hp_share_t *share)
+static void free_share(void *self)
 {
+    hp_share_t *share = self;
     void (*closed)(void *arg) = share->closed;
     void *arg = share->closed_arg;
     hp_index_free(share->index);
@@ -43,17 +44,6 @@ static void free_share(hp_share_t *share)
     free(share);
     if (closed != NULL)
         closed(arg);
-}
-
-void hp_share_hold(hp_share_t *share)
-{
-    share->held++;
-}
-
-void hp_share_let_go(hp_share_t *share)
-{
-    if (--share->held == 0)
-        free_share(share);
 }
 
 typedef struct load {
@@ -104,7 +94,6 @@ int hp_share_create(hp_share_t **result, uv_loop_t *loop, hp_store_t *store, con
         share->device = load.state.device;
         share->complete = load.state.complete;
         share->scanning = true;
-        share->held = 1; /* until destroy */
         share->database = load.database;
         load.database = NULL;
         hp_roots_init(&share->roots);
@@ -154,7 +143,7 @@ static void on_roots(void *arg, int status, const hp_err_t *err)
     share->roots.forgot = share->roots.forgot || full || status != 0;
     share->roots_loaded = true;
     free(load);
-    hp_share_let_go(share);
+    hp_pending_drop(&share->pending);
 }
 
 void hp_share_start(hp_share_t *share)
@@ -163,7 +152,7 @@ void hp_share_start(hp_share_t *share)
     roots_load_t *load = hp_alloc(sizeof *load);
     load->share = share;
     load->before = INT64_MAX;
-    hp_share_hold(share);
+    hp_pending_add(&share->pending);
     hp_store_post(share->store, HP_STORE_READ, roots_work, on_roots, load);
     hp_index_start(share->index);
     hp_hashing_wake(share->hashing);
@@ -171,7 +160,7 @@ void hp_share_start(hp_share_t *share)
 
 static void on_timer_closed(uv_handle_t *handle)
 {
-    hp_share_let_go(handle->data);
+    hp_pending_drop(&((hp_share_t *)handle->data)->pending);
 }
 
 void hp_share_destroy(hp_share_t *share, void (*closed)(void *arg), void *arg)
@@ -182,11 +171,11 @@ void hp_share_destroy(hp_share_t *share, void (*closed)(void *arg), void *arg)
     share->closed = closed;
     share->closed_arg = arg;
     hp_share_serve_rows(share);
-    hp_share_hold(share);
+    hp_pending_add(&share->pending);
     uv_close((uv_handle_t *)&share->change_timer, on_timer_closed);
     hp_index_stop(share->index);
     hp_hashing_stop(share->hashing);
-    hp_share_let_go(share);
+    hp_pending_when_none(&share->pending, free_share, share);
 }
 
 /* ---- totals and changes ---- */
@@ -304,7 +293,7 @@ static void on_rows(void *arg, int status, const hp_err_t *err)
     free(self->rows);
     free(self->after);
     free(self);
-    hp_share_let_go(share);
+    hp_pending_drop(&share->pending);
 }
 
 void hp_share_serve_rows(hp_share_t *share)
@@ -332,6 +321,6 @@ void hp_share_rows(hp_share_t *share, const char *after, size_t limit, hp_share_
     else
         share->rows_first = request;
     share->rows_last = request;
-    hp_share_hold(share);
+    hp_pending_add(&share->pending);
     hp_share_serve_rows(share);
 }

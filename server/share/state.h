@@ -23,6 +23,7 @@
 #include <stdatomic.h>
 #include <uv.h>
 
+#include "base/pending.h"
 #include "base/signal.h"
 #include "db/db.h"
 #include "db/shared_file.h"
@@ -92,14 +93,10 @@ struct hp_share {
     hp_put_t *puts;        /* put.c: files being written or removed */
     hp_move_t *move;       /* to another folder, under way; NULL */
     atomic_bool halted;    /* closing or moving: nothing is walked, for any thread */
-    unsigned held;         /* things under way that need the share */
+    hp_pending_t pending;  /* what is under way and needs the share */
     void (*closed)(void *arg);
     void *closed_arg;
 };
-
-/* Something under way: the share is not freed before it lets go. */
-void hp_share_hold(hp_share_t *share);
-void hp_share_let_go(hp_share_t *share);
 
 /* What a store job found the totals to be; for the end of every job that changes rows. */
 int hp_share_read_totals(hp_db_t *db, hp_share_totals_t *totals, hp_err_t *err);
