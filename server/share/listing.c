@@ -62,7 +62,7 @@ static void list_destroy(listing_t *list)
     free(list->after);
     free(list->folder);
     free(list->q);
-    hp_share_let_go(list->share);
+    hp_pending_drop(&list->share->pending);
     free(list);
 }
 
@@ -298,7 +298,7 @@ void hp_share_page(hp_share_t *share, const hp_share_query_t *query, hp_share_pa
     list->share = share;
     list->page_done = done;
     list->arg = arg;
-    hp_share_hold(share);
+    hp_pending_add(&share->pending);
     int rc = read_query(list, query, &err);
     if (rc == 0)
         hp_store_post(share->store, HP_STORE_READ, pass_step, on_step, list);
