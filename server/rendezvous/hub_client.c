@@ -148,7 +148,6 @@ static void try_address(hp_hub_client_t *self)
     hp_fetch_options_t options = {.endpoint = &self->endpoints[self->endpoint_at],
                                   .path = "/hub/v1/events",
                                   .accept = "text/event-stream",
-                                  .peer = true,
                                   .fresh = true,
                                   .body_max = STREAM_BODY,
                                   .stall_ms = SILENT_MS};
@@ -308,7 +307,6 @@ void hp_hub_client_call(hp_hub_client_t *self, const hp_hub_call_t *in, hp_hub_a
                                   .body_length = text != NULL ? strlen(text) : in->length,
                                   .content_type =
                                       text != NULL ? "application/json" : "application/octet-stream",
-                                  .peer = true,
                                   .body_max = call->answer.max,
                                   .total_ms = CALL_MS,
                                   .headers = in->header != NULL ? headers : NULL};

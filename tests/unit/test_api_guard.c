@@ -11,7 +11,7 @@
 #include "base/mem.h"
 
 static char *allowed[] = {"nas.home", "Files.Example:8443"};
-static const hp_strings_t allow = {allowed, 2}, allow_none;
+static const hp_strings_t allow = {.items = allowed, .count = 2}, allow_none;
 static hp_guard_t guard;
 
 #define TOKEN "s3cret-token"
