@@ -243,7 +243,7 @@ static void end(hp_put_t *self)
     for (size_t i = 0; i < HP_COUNT(self->keep); i++)
         free(self->keep[i]);
     free(self);
-    hp_share_let_go(share);
+    hp_pending_drop(&share->pending);
 }
 
 static void on_done(uv_work_t *work, int canceled)
@@ -281,7 +281,7 @@ static hp_put_t *create(hp_share_t *share, const char *path, void *arg)
     self->folder = hp_strdup(hp_share_folder(share));
     self->work.data = self;
     self->arg = arg;
-    hp_share_hold(share);
+    hp_pending_add(&share->pending);
     return self;
 }
 
