@@ -29,6 +29,10 @@ int hp_disk_reserve(int fd, uint64_t size);
  * that are not known to do that well. */
 int hp_disk_open_direct(int fd);
 
+/* Whether every byte that was written takes room on this file system (st_blocks): a file with less has been
+ * shortened in between. */
+bool hp_disk_counts_every_block(int fd);
+
 /* Waits until a file's bytes are on the disk; a folder's names; everything of the file system that holds fd.
  */
 int hp_disk_sync_data(int fd);

@@ -70,7 +70,7 @@ static void on_forgotten(void *arg, int status, const hp_err_t *err)
     item_t *item = job->item;
     item->busy--;
     if (status != 0)
-        hp_download_disk_failed(item->download, status, err);
+        hp_download_write_failed(item->download, status, err);
     hp_transfer_wake(item->download->transfer);
     free(job);
 }

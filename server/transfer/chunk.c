@@ -35,7 +35,7 @@ static void on_chunk_saved(void *arg, int status, const hp_err_t *err)
         uint32_t n = (uint32_t)job->row.number;
         if (n < item->done.size && hp_bitmap_clear(&item->done, n))
             item->done_bytes -= hp_item_chunk_bytes(item, n);
-        hp_download_disk_failed(item->download, status, err);
+        hp_download_write_failed(item->download, status, err);
     } else {
         item->download->disk_failures = 0;
     }
@@ -54,6 +54,7 @@ static void record(item_t *self, const item_chunk_t *chunk)
     self->chunk_sources[n] = chunk->source->id != 0 ? chunk->source->id : chunk->source->mark;
     self->done_bytes += hp_item_chunk_bytes(self, n);
     hp_source_delivered(chunk->source);
+    hp_item_reserve_more(self);
     save_chunk_t *save = hp_alloc(sizeof *save);
     *save = (save_chunk_t){.item = self,
                            .source = chunk->source,

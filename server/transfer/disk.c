@@ -65,7 +65,9 @@ static void on_disk_looked(uv_work_t *work, int status)
             folder->bytes >= HP_MAX(d->disk_need, (uint64_t)DISK_MARGIN)) {
             promise_room(job, d);
             d->row.disk_wait = false;
-            hp_download_set_state(d, HP_DOWNLOAD_QUEUED, "There is room on the disk again", 0, "");
+            bool full = d->row.error_code == HP_E_NO_SPACE;
+            hp_download_set_state(d, HP_DOWNLOAD_QUEUED, full ? "There is room on the disk again" : "", 0,
+                                  "");
         }
     }
     for (size_t i = 0; i < job->count; i++)
@@ -97,9 +99,9 @@ static bool is_on_same_disk(const download_t *a, const download_t *b)
     return (a->device != 0 && a->device == b->device) || strcmp(a->row.base, b->row.base) == 0;
 }
 
-void hp_transfer_disk_full(hp_transfer_t *self, const download_t *first, bool full, const hp_err_t *err)
+void hp_transfer_disk_failed(hp_transfer_t *self, const download_t *first, int code, const hp_err_t *err)
 {
     for (download_t *d = self->active; d != NULL; d = d->next_active)
         if (d != first && hp_download_is_running(d) && is_on_same_disk(d, first))
-            hp_download_disk_failed(d, full ? HP_E_NO_SPACE : HP_E_DISK, err);
+            hp_download_disk_failed(d, code, err);
 }

@@ -87,6 +87,14 @@ static void set_text(char **text, const char *value)
     *text = copy;
 }
 
+static bool has_failed_files(const download_t *self)
+{
+    for (const item_t *item = self->items; item != NULL; item = item->next)
+        if (item->phase == ITEM_FAILED)
+            return true;
+    return self->row.files_failed > 0;
+}
+
 void hp_download_set_state(download_t *self, hp_download_state_t state, const char *reason, int error_code,
                            const char *error_detail)
 {
@@ -98,9 +106,12 @@ void hp_download_set_state(download_t *self, hp_download_state_t state, const ch
     hp_transfer_activate(self->transfer, self);
     self->waits = false;
     self->row.finished_at = final ? hp_clock_wall_ms() : 0;
-    self->row.error_code = error_code;
     set_text(&self->row.reason, reason);
-    set_text(&self->row.error_detail, error_detail);
+    if (error_code != 0 ||
+        !has_failed_files(self)) { /* why a file failed stays on record as long as it has */
+        self->row.error_code = error_code;
+        set_text(&self->row.error_detail, error_detail);
+    }
     hp_download_save(self, NULL, NULL);
     hp_download_changed(self);
 }
@@ -118,6 +129,21 @@ typedef struct sums {
     int64_t size, unknown, done_bytes, chunks_total, chunks_done, done, failed, verified;
 } sums_t;
 
+int64_t hp_row_chunks(const hp_download_file_row_t *row)
+{
+    if (row->chunk_size <= 0 || row->size < 0)
+        return 0;
+    return row->size / row->chunk_size + (row->size % row->chunk_size != 0);
+}
+
+int64_t hp_row_done_bytes(const hp_download_file_row_t *row, int64_t chunks_done)
+{
+    int64_t bytes;
+    if (__builtin_mul_overflow(chunks_done, row->chunk_size, &bytes))
+        bytes = INT64_MAX;
+    return HP_MIN(bytes, HP_MAX(row->size, (int64_t)0));
+}
+
 static sums_t sums_of(const hp_download_file_row_t *row, int64_t chunks_done)
 {
     bool done = strcmp(row->state, "done") == 0;
@@ -127,24 +153,83 @@ static sums_t sums_of(const hp_download_file_row_t *row, int64_t chunks_done)
                    .done = done,
                    .failed = strcmp(row->state, "failed") == 0,
                    .verified = row->verified};
-    if (row->chunk_size > 0 && row->size >= 0)
-        sums.chunks_total = (row->size + row->chunk_size - 1) / row->chunk_size;
+    sums.chunks_total = hp_row_chunks(row);
     if (done) /* files of one chunk have no rows for it */
         sums.chunks_done = sums.chunks_total;
-    sums.done_bytes = done ? sums.size : HP_MIN(chunks_done * row->chunk_size, sums.size);
+    sums.done_bytes = done ? sums.size : hp_row_done_bytes(row, chunks_done);
     return sums;
+}
+
+/* What hosts say may add up to more than a number holds: it wraps around, and comes back when the file's sums
+ * are taken away again. */
+static void add(int64_t *sum, int64_t value, int64_t sign)
+{
+    *sum = (int64_t)((uint64_t)*sum + (uint64_t)value * (uint64_t)sign);
 }
 
 static void add_sums(hp_download_row_t *row, const sums_t *sums, int64_t sign)
 {
-    row->size += sign * sums->size;
-    row->sizes_unknown += sign * sums->unknown;
-    row->done_bytes += sign * sums->done_bytes;
-    row->chunks_total += sign * sums->chunks_total;
-    row->chunks_done += sign * sums->chunks_done;
-    row->files_done += sign * sums->done;
-    row->files_failed += sign * sums->failed;
-    row->files_verified += sign * sums->verified;
+    add(&row->size, sums->size, sign);
+    add(&row->sizes_unknown, sums->unknown, sign);
+    add(&row->done_bytes, sums->done_bytes, sign);
+    add(&row->chunks_total, sums->chunks_total, sign);
+    add(&row->chunks_done, sums->chunks_done, sign);
+    add(&row->files_done, sums->done, sign);
+    add(&row->files_failed, sums->failed, sign);
+    add(&row->files_verified, sums->verified, sign);
+}
+
+/* After a write to the store that failed, the sums here are not those of the rows: they are read again when
+ * no file is under way. */
+typedef struct read_sums {
+    download_t *download;
+    int64_t id;
+    hp_download_row_t row;
+} read_sums_t;
+
+static int work_sums(hp_db_t *db, void *arg, hp_err_t *err)
+{
+    read_sums_t *job = arg;
+    return hp_db_download_get(db, job->id, &job->row, err);
+}
+
+static void on_sums(void *arg, int status, const hp_err_t *err)
+{
+    read_sums_t *job = arg;
+    download_t *self = job->download;
+    hp_download_row_t *to = &self->row, *from = &job->row;
+    (void)err; /* tried again */
+    self->jobs--;
+    self->sums_loading = false;
+    self->sums_at = hp_clock_ms() + DISK_LOOK_MS;
+    if (status == 0) {
+        self->sums_stale = false;
+        to->files_total = from->files_total;
+        to->files_done = from->files_done;
+        to->files_failed = from->files_failed;
+        to->files_verified = from->files_verified;
+        to->sizes_unknown = from->sizes_unknown;
+        to->size = from->size;
+        to->done_bytes = from->done_bytes;
+        to->chunks_total = from->chunks_total;
+        to->chunks_done = from->chunks_done;
+        hp_download_changed(self);
+    }
+    hp_download_row_dispose(from);
+    hp_transfer_wake(self->transfer);
+    free(job);
+}
+
+static void read_sums(download_t *self)
+{
+    if (!self->sums_stale || self->sums_loading || self->items != NULL || self->files_loading ||
+        self->removing || self->transfer->stopping || hp_clock_ms() < self->sums_at)
+        return;
+    read_sums_t *job = hp_alloc(sizeof *job);
+    *job = (read_sums_t){.download = self, .id = self->row.id};
+    self->sums_loading = true;
+    self->jobs++;
+    hp_store_post(self->transfer->store, HP_STORE_READ, work_sums, on_sums, job);
 }
 
 /* ---- files ---- */
@@ -171,7 +256,9 @@ static void on_files(void *arg, int status, const hp_err_t *err)
     download_t *self = job->download;
     self->jobs--;
     self->files_loading = false;
-    if (status != 0)
+    if (status == HP_E_DB && hp_download_is_running(self)) /* a damaged row: it does not get better by itself */
+        hp_download_stop(self, HP_DOWNLOAD_FAILED, hp_err_text(err), HP_E_DB, hp_err_text(err));
+    else if (status != 0)
         hp_download_disk_failed(self, status, err);
     bool wanted = status == 0 && hp_download_is_running(self) && !self->removing && !self->transfer->stopping;
     for (size_t i = 0; i < job->count; i++) {
@@ -213,7 +300,8 @@ static void end_run(download_t *self)
     if (self->row.files_failed > 0 || self->row.error_code != 0) {
         char reason[500];
         const char *detail = self->row.error_detail[0] != '\0' ? self->row.error_detail
-                                                               : hp_err_sentence(self->row.error_code);
+                             : self->row.error_code != 0       ? hp_err_sentence(self->row.error_code)
+                                                               : "the reason is not on record";
         if (self->row.folder)
             snprintf(reason, sizeof reason, "%lld of %lld files failed; the last: %s",
                      (long long)self->row.files_failed, (long long)self->row.files_total, detail);
@@ -341,7 +429,36 @@ void hp_download_item_failed(download_t *self, item_t *item, int code, const cha
         self->row.folder ? hp_sprintf("%s: %s", hp_path_name(item->row.path), detail) : hp_strdup(detail);
     set_text(&self->row.error_detail, text);
     free(text);
+    hp_download_save(self, NULL, NULL); /* a restart in the middle does not forget why */
     hp_download_changed(self);
+}
+
+/* What a person reads of a failure that passes by itself. */
+typedef struct trouble {
+    int code; /* told in the API */
+    const char *words, *outlook;
+    bool of_disk; /* all downloads on the same file system have it */
+} trouble_t;
+
+static trouble_t trouble_of(int code)
+{
+    static const char again[] = "it is tried again by itself";
+    switch (code) {
+    case HP_E_NO_SPACE:
+    case -ENOSPC:
+    case -EDQUOT:
+        return (trouble_t){HP_E_NO_SPACE, "The disk is full", "it goes on by itself when there is room",
+                           true};
+    case HP_E_DB:
+        return (trouble_t){HP_E_DB, "The database cannot be used", again, false};
+    case -EMFILE:
+    case -ENFILE:
+        return (trouble_t){HP_E_BUSY, "Too many files and connections are open", again, false};
+    case -ENOMEM:
+        return (trouble_t){HP_E_BUSY, "There is not enough memory", again, false};
+    default:
+        return (trouble_t){HP_E_DISK, "The disk does not work", again, true};
+    }
 }
 
 void hp_download_disk_failed(download_t *self, int code, const hp_err_t *err)
@@ -352,17 +469,24 @@ void hp_download_disk_failed(download_t *self, int code, const hp_err_t *err)
     for (const item_t *item = self->items; item != NULL; item = item->next)
         if (item->size_known && item->phase < ITEM_DONE)
             self->disk_need += item->ready && item->row.part != NULL ? 0 : item->size;
-    bool full = code == HP_E_NO_SPACE || code == -ENOSPC || code == -EDQUOT;
+    trouble_t trouble = trouble_of(code);
     char reason[500];
-    snprintf(reason, sizeof reason, "%s (%s)%s", full ? "The disk is full" : "The disk does not work",
-             hp_err_text(err), full ? "; it goes on by itself when there is room" : "");
-    self->row.disk_wait = full;
+    snprintf(reason, sizeof reason, "%s (%s); %s", trouble.words, hp_err_text(err), trouble.outlook);
+    self->row.disk_wait = true;
     /* A quota, or a full disk under the database, is not seen in the free bytes: later and later. */
     uint64_t wait = (uint64_t)DISK_LOOK_MS << HP_MIN(self->disk_failures, 6u);
-    self->disk_at = hp_clock_ms() + (self->disk_failures > 0 ? HP_MIN(wait, (uint64_t)DISK_WAIT_MAX_MS) : 0);
+    bool at_once = trouble.code == HP_E_NO_SPACE && self->disk_failures == 0; /* as soon as there is room */
+    self->disk_at = hp_clock_ms() + (at_once ? 0 : HP_MIN(wait, (uint64_t)DISK_WAIT_MAX_MS));
     self->disk_failures++;
-    hp_download_stop(self, HP_DOWNLOAD_PAUSED, reason, full ? HP_E_NO_SPACE : HP_E_DISK, hp_err_text(err));
-    hp_transfer_disk_full(self->transfer, self, full, err);
+    hp_download_stop(self, HP_DOWNLOAD_PAUSED, reason, trouble.code, hp_err_text(err));
+    if (trouble.of_disk)
+        hp_transfer_disk_failed(self->transfer, self, code, err);
+}
+
+void hp_download_write_failed(download_t *self, int code, const hp_err_t *err)
+{
+    self->sums_stale = true;
+    hp_download_disk_failed(self, code, err);
 }
 
 void hp_download_settle(download_t *self)
@@ -384,6 +508,7 @@ void hp_download_settle(download_t *self)
         hp_item_free(item);
         hp_download_changed(self);
     }
+    read_sums(self);
 }
 
 void hp_download_free(download_t *self)

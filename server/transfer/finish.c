@@ -23,7 +23,10 @@ struct step {
     int64_t download;
     int fd, direct_fd;
     uint64_t size, chunk_size;
+    uint64_t arrived, reserved; /* bytes of the part file: done; with room on the disk */
     bool has_chunks;
+    bool endless; /* nobody has said yet how long the file is */
+    bool trims;   /* as of the item */
     hp_part_identity_t identity;
     hp_part_found_t found;
     char name[HP_NAME_MAX + 1];
@@ -69,7 +72,10 @@ static step_t *new_step(item_t *item, void (*run)(step_t *), void (*after)(item_
         .direct_fd = -1,
         .size = item->size,
         .chunk_size = item->chunk_size,
+        .arrived = item->done_bytes,
         .has_chunks = item->done.count > 0,
+        .endless = !item->size_known,
+        .trims = item->trims,
         .identity = hp_item_identity(item->download->transfer, &item->row),
         .left = item->left,
     };
@@ -91,7 +97,9 @@ static void queue(step_t *step)
 
 void hp_item_step_failed(item_t *item, int status, const hp_err_t *err)
 {
-    if (status == HP_E_NO_SPACE || status == -EIO || status == -EROFS)
+    bool passes = status == HP_E_NO_SPACE || status == -EIO || status == -EROFS || status == -EMFILE ||
+                  status == -ENFILE || status == -ENOMEM;
+    if (passes)
         hp_download_disk_failed(item->download, status, err);
     else
         hp_item_fail(item, status, hp_err_text(err));
@@ -115,6 +123,7 @@ typedef struct commit {
     item_t *item;
     hp_download_file_row_t row;
     void (*after)(item_t *item);
+    void (*failed)(item_t *item); /* before the download pauses; NULL */
 } commit_t;
 
 static int work_commit(hp_db_t *db, void *arg, hp_err_t *err)
@@ -127,8 +136,10 @@ static void on_commit(void *arg, int status, const hp_err_t *err)
     commit_t *commit = arg;
     item_t *item = commit->item;
     item->busy--;
+    if (status != 0 && commit->failed != NULL)
+        commit->failed(item);
     if (status != 0)
-        hp_download_disk_failed(item->download, status, err);
+        hp_download_write_failed(item->download, status, err);
     else
         commit->after(item);
     hp_download_file_row_dispose(&commit->row);
@@ -136,10 +147,11 @@ static void on_commit(void *arg, int status, const hp_err_t *err)
     free(commit);
 }
 
-static void commit_row(item_t *item, hp_store_kind_t kind, void (*after)(item_t *item))
+static void commit_row(item_t *item, hp_store_kind_t kind, void (*after)(item_t *item),
+                       void (*on_failure)(item_t *item))
 {
     commit_t *commit = hp_alloc(sizeof *commit);
-    *commit = (commit_t){.item = item, .after = after};
+    *commit = (commit_t){.item = item, .after = after, .failed = on_failure};
     hp_item_copy_row(item, &commit->row);
     item->busy++;
     hp_store_post(item->download->transfer->store, kind, work_commit, on_commit, commit);
@@ -149,10 +161,38 @@ static void commit_row(item_t *item, hp_store_kind_t kind, void (*after)(item_t 
 
 static void run_reserve(step_t *step)
 {
-    step->status = hp_part_reserve(step->fd, step->size, &step->err);
+    if (!step->endless)
+        step->status = hp_part_reserve(step->fd, step->size, step->arrived, &step->reserved, &step->err);
     if (step->status == 0)
         step->direct_fd = hp_part_open_direct(step->fd, step->size);
 }
+
+/* ---- more room, as bytes arrive ---- */
+
+static void run_reserve_more(step_t *step)
+{
+    step->status = hp_part_reserve(step->fd, step->size, step->arrived, &step->reserved, &step->err);
+}
+
+static void after_reserve_more(item_t *item, step_t *step)
+{
+    item->reserving = false;
+    if (step->status == 0)
+        item->reserved = step->reserved;
+    else if (item->phase == ITEM_FETCHING)
+        failed(item, step);
+}
+
+void hp_item_reserve_more(item_t *self)
+{
+    if (self->reserving || self->fd < 0 || !self->size_known || self->reserved >= self->size ||
+        self->done_bytes < self->reserved / 2)
+        return;
+    self->reserving = true;
+    queue(new_step(self, run_reserve_more, after_reserve_more));
+}
+
+/* ---- the part file is made, its identity committed, then the reservation above ---- */
 
 static void after_reserve(item_t *item, step_t *step)
 {
@@ -165,6 +205,7 @@ static void after_reserve(item_t *item, step_t *step)
         return;
     }
     hp_file_writes_set(&item->writes, step->direct_fd);
+    item->reserved = step->reserved;
     item->ready = true;
     hp_item_set_phase(item, ITEM_FETCHING);
     hp_transfer_resume_held(item->download->transfer);
@@ -183,10 +224,45 @@ static void run_make(step_t *step)
     step->status = step->fd < 0 ? step->fd : 0;
 }
 
+/* A part file that is on no record goes at once: nobody else would remove it. It was made a moment ago, and
+ * nothing was written to it. */
+static void run_unmake(step_t *step)
+{
+    step->status = hp_part_remove(step->base, step->path, step->part, &step->identity, &step->err);
+    close_opened(&step->fd);
+}
+
+static void after_unmake(item_t *item, step_t *step)
+{
+    if (step->status != 0)
+        hp_log(HP_LOG_WARN, "download %lld: %s", (long long)item->row.download, hp_err_text(&step->err));
+}
+
+static void unmake(item_t *item, int fd, const char *name, const hp_part_identity_t *identity)
+{
+    step_t *step = new_step(item, run_unmake, after_unmake);
+    free(step->part);
+    step->part = hp_strdup(name);
+    step->identity = *identity;
+    step->fd = fd;
+    queue(step);
+}
+
+static void on_identity_lost(item_t *item)
+{
+    hp_part_identity_t identity = {.device = item->row.device, .inode = item->row.inode};
+    unmake(item, item->fd, item->row.part, &identity);
+    item->fd = -1;
+    free(item->row.part);
+    free(item->row.boot_id);
+    item->row.part = item->row.boot_id = NULL;
+}
+
 static void after_make(item_t *item, step_t *step)
 {
     if (item->phase != ITEM_MAKING) {
-        close_opened(&step->fd); /* empty: it is taken up again under its name */
+        if (step->fd >= 0)
+            unmake(item, step->fd, step->name, &step->identity);
         return;
     }
     if (failed(item, step))
@@ -196,25 +272,30 @@ static void after_make(item_t *item, step_t *step)
     set_text(&item->row.boot_id, item->download->transfer->boot_id);
     item->row.device = step->identity.device;
     item->row.inode = step->identity.inode;
-    commit_row(item, HP_STORE_WRITE_SYNCED, after_identity); /* before the first byte is written */
+    commit_row(item, HP_STORE_WRITE_SYNCED, after_identity,
+               on_identity_lost); /* before the first byte is written */
 }
 
 void hp_item_make(item_t *self)
 {
-    queue(new_step(self, run_make, after_make));
+    if (self->fd >= 0) /* of an earlier try of a body of unknown length: it is written again from byte 0 */
+        commit_row(self, HP_STORE_WRITE_SYNCED, after_identity, NULL);
+    else
+        queue(new_step(self, run_make, after_make));
 }
 
 /* ---- open: take up a part file on record ---- */
 
 static void run_open(step_t *step)
 {
-    step->status = hp_part_open(step->base, step->path, step->part, &step->identity, step->size,
-                                step->has_chunks, &step->found, &step->fd, step->name, &step->err);
+    step->status = hp_part_open(step->base, step->path, step->part, &step->identity,
+                                step->endless ? HP_PART_ANY_SIZE : step->size, step->has_chunks, &step->found,
+                                &step->fd, step->name, &step->err);
     struct stat st;
     if (step->status == 0 && step->found == HP_PART_OPENED) {
         step->identity.device = fstat(step->fd, &st) == 0 ? st.st_dev : 0;
-        step->status =
-            hp_part_reserve(step->fd, step->size, &step->err); /* the crash may have come before it */
+        if (!step->endless) /* the crash may have come before it */
+            step->status = hp_part_reserve(step->fd, step->size, step->arrived, &step->reserved, &step->err);
         if (step->status != 0)
             close_opened(&step->fd);
         else
@@ -239,7 +320,9 @@ static void after_open(item_t *item, step_t *step)
     }
     if (failed(item, step))
         return;
-    if (step->found == HP_PART_FINAL && strcmp(item->row.state, "finishing") == 0) {
+    /* Its state may be another one by now, where the step after the renaming failed. */
+    bool complete = item->chunks > 0 && item->done.count == item->chunks && item->row.root != NULL;
+    if (step->found == HP_PART_FINAL && (strcmp(item->row.state, "finishing") == 0 || complete)) {
         adopt(item, step->name);
         return;
     }
@@ -253,6 +336,8 @@ static void after_open(item_t *item, step_t *step)
         return;
     }
     item->fd = step->fd;
+    item->reserved = step->reserved;
+    item->trims = step->endless;
     hp_file_writes_set(&item->writes, step->direct_fd);
     bool other_boot = hp_item_other_boot(item->download->transfer, &item->row);
     item->row.device = step->identity.device;
@@ -265,7 +350,7 @@ static void after_open(item_t *item, step_t *step)
         set_text(&item->row.boot_id, item->download->transfer->boot_id);
         hp_item_save(item, HP_STORE_WRITE);
     }
-    item->ready = true;
+    item->ready = !step->endless;
     hp_item_set_phase(item, ITEM_FETCHING);
 }
 
@@ -329,7 +414,7 @@ void hp_item_commit_done(item_t *self, const char *name)
 {
     set_final_name(self, name);
     set_text(&self->row.state, "done");
-    commit_row(self, HP_STORE_WRITE, after_done_commit);
+    commit_row(self, HP_STORE_WRITE, after_done_commit, NULL);
 }
 
 void hp_left_remove(const left_part_t *left, const char *base, const char *path, int64_t download)
@@ -342,13 +427,24 @@ void hp_left_remove(const left_part_t *left, const char *base, const char *path,
 
 static void run_finish(step_t *step)
 {
-    step->status = hp_part_finish(step->fd, step->base, step->path, step->part, step->name, &step->err);
+    if (step->trims && (step->status = hp_part_shorten(step->fd, step->size)) != 0) {
+        hp_err_set(&step->err, step->status, "shortening the part file: %s", hp_err_sentence(step->status));
+        return;
+    }
+    step->status =
+        hp_part_finish(step->fd, step->base, step->path, step->part, step->size, step->name, &step->err);
     if (step->status == 0)
         hp_left_remove(step->left, step->base, step->path, step->download);
 }
 
 static void after_finish(item_t *item, step_t *step)
 {
+    if (step->status == HP_E_CONFLICT && item->phase == ITEM_FINISHING) {
+        set_text(&item->row.state, "open");
+        hp_item_set_phase(item, ITEM_FETCHING);
+        hp_item_part_lost(item, hp_err_text(&step->err));
+        return;
+    }
     if (step->status != 0) {
         /* After a sync that failed the kernel forgets what it could not write, and the next sync succeeds:
          * the chunks are hashed again before they are believed. */
@@ -380,7 +476,7 @@ static void commit_finishing(item_t *item, const char *root, bool verified)
     set_text(&item->row.root, root);
     set_text(&item->row.state, "finishing");
     /* After a power cut the store tells whether the file under the final name is this one. */
-    commit_row(item, HP_STORE_WRITE_SYNCED, after_finishing_commit);
+    commit_row(item, HP_STORE_WRITE_SYNCED, after_finishing_commit, NULL);
 }
 
 static void fail_other_content(item_t *item)

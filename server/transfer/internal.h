@@ -41,6 +41,7 @@
 #define TICK_MS          250 /* meters, retries, schedule */
 #define BACKOFF_FIRST_MS 500 /* doubles with each failure in a row, with jitter */
 #define BACKOFF_MAX_MS   30000
+#define PARTS_TICKS      4    /* part files are looked at so often */
 #define DISK_LOOK_MS     1000 /* free space is measured so often */
 #define DISK_MARGIN                                                                                          \
     (4u * 1024 * 1024)         /* bytes that must be free beyond what is missing, to go on by itself */
@@ -53,7 +54,9 @@
 #define STARTS_OVER_MAX  5                  /* versions of a file, without one finished, before giving up */
 #define MANIFEST_TRIES   3                  /* at one source, when the connection is lost */
 #define CHANGING_TRIES   6                  /* at a file that is being written at the source */
-#define UNKNOWN_CHUNK    (4u * 1024 * 1024) /* chunk size while nobody says how long the file is */
+#define FILE_SIZE_MAX                                                                                        \
+    (UINT64_C(1) << 46) /* a longer file is not taken: its chunks would be of 1 GiB and more */
+#define UNKNOWN_CHUNK (4u * 1024 * 1024) /* chunk size while nobody says how long the file is */
 #define STEAL_BYTES_MIN                                                                                      \
     (4u * 1024 * 1024) /* a tail shorter than this is not taken over but fetched twice                       \
                         */
@@ -195,8 +198,11 @@ struct item {
     int fd;                  /* part file, -1 none */
     hp_file_writes_t writes; /* how it is written */
     bool size_known;
-    bool ready; /* part file open and reserved: chunks may be written */
-    bool whole; /* no validator or no ranges: one connection, from byte 0 */
+    bool ready;        /* part file open and reserved: chunks may be written */
+    uint64_t reserved; /* bytes of the part file that have room on the disk */
+    bool reserving;    /* more is being reserved */
+    bool trims;        /* an earlier try may have written past the end */
+    bool whole;        /* no validator or no ranges: one connection, from byte 0 */
     uint64_t size, chunk_size, chunks;
     bool endless;                     /* size unknown until the end of the body */
     hp_bitmap_t done, taken, writing; /* taken: leased or being written */
@@ -213,7 +219,8 @@ struct item {
     char *restart_why; /* another version was met, or the part file is gone: begin again when nothing is being
                           written */
     bool same_version; /* with the same reader, then: it keeps its root */
-    left_part_t *left; /* part files of earlier versions: removed when this one is done */
+    unsigned looked_at; /* its part file, in which round */
+    left_part_t *left;  /* part files of earlier versions: removed when this one is done */
     source_t *sources;
     lease_t *leases;
     uint64_t unsaved; /* chunk rows on their way to the store */
@@ -235,10 +242,13 @@ struct download {
     bool files_loading; /* the next rows are being read */
     bool files_ended;   /* there are no more open ones */
     bool removing, keep_data;
-    bool recheck;           /* a recheck runs; state is VERIFYING */
-    bool waits;             /* running, but no source can be asked now */
-    unsigned jobs;          /* store and pool jobs that point here */
-    uint64_t leased;        /* bytes of the buffers that its leases fill */
+    bool recheck;    /* a recheck runs; state is VERIFYING */
+    bool waits;      /* running, but no source can be asked now */
+    unsigned jobs;   /* store and pool jobs that point here */
+    uint64_t leased; /* bytes of the buffers that its leases fill */
+    bool sums_stale; /* a write to the store failed: the sums in row are to be read again */
+    bool sums_loading;
+    uint64_t sums_at;       /* ms; they are not read before */
     uint64_t disk_need;     /* bytes that must be free before it goes on after a full disk */
     unsigned disk_failures; /* in a row, without a chunk on record in between */
     uint64_t disk_at;       /* ms; it does not go on before */
@@ -276,8 +286,11 @@ struct hp_transfer {
     hp_bucket_t bucket;
     hp_meter_t meter;
     uint64_t received, free_bytes, disk_looked_at;
+    unsigned ticks;
     bool disk_looking;
-    unsigned jobs; /* store and pool jobs that point here */
+    bool parts_looking;
+    unsigned parts_looks; /* rounds of looking at part files */
+    unsigned jobs;        /* store and pool jobs that point here */
     unsigned handles;
     void (*closed)(void *arg);
     void *closed_arg;
@@ -301,7 +314,14 @@ void hp_transfer_free_hosts(hp_transfer_t *self);
 void hp_transfer_look_at_disks(hp_transfer_t *self); /* measures; resumes what waited for room */
 bool hp_download_waits_for_disk(const download_t *self);
 /* Pauses the other downloads on the file system of first. */
-void hp_transfer_disk_full(hp_transfer_t *self, const download_t *first, bool full, const hp_err_t *err);
+void hp_transfer_disk_failed(hp_transfer_t *self, const download_t *first, int code, const hp_err_t *err);
+
+/* Chunks of the file, and bytes of so many of them; 0 while that is unknown. Any row: nothing overflows. */
+int64_t hp_row_chunks(const hp_download_file_row_t *row);
+int64_t hp_row_done_bytes(const hp_download_file_row_t *row, int64_t chunks_done);
+
+/* ---- watch.c ---- */
+void hp_transfer_look_at_parts(hp_transfer_t *self);
 
 /* ---- order.c ---- */
 void hp_transfer_refuse(hp_transfer_t *transfer, const hp_err_t *err, hp_download_fn done, void *arg);
@@ -338,7 +358,11 @@ void hp_download_item_done(download_t *self, item_t *item);
 void hp_download_item_failed(download_t *self, item_t *item, int code, const char *detail);
 /* A person wants failed files tried again: those that have not gone yet are not counted as failed. */
 void hp_download_reopen_items(download_t *self);
+/* The disk, or another means that comes back by itself, failed: pauses the download, which goes on by itself.
+ */
 void hp_download_disk_failed(download_t *self, int code, const hp_err_t *err);
+/* The same of a write to the store: what was summed up here is read again. */
+void hp_download_write_failed(download_t *self, int code, const hp_err_t *err);
 
 /* ---- item_rows.c, chunk.c ---- */
 /* Removes the chunk rows and the validators; left: a part file that is recorded as left behind, or NULL. */
@@ -376,6 +400,10 @@ uint64_t hp_item_chunk_bytes(const item_t *self, uint64_t chunk);
 /* finish.c, small.c, check.c: steps of an item's life that run in the pool. */
 void hp_item_open(item_t *self);
 void hp_item_make(item_t *self);
+/* When much of what was reserved has arrived. */
+void hp_item_reserve_more(item_t *self);
+/* The part file is not the one any more that was written: begins again in a new one. */
+void hp_item_part_lost(item_t *self, const char *why);
 void hp_item_finish(item_t *self);
 void hp_item_finish_small(item_t *self, hp_chunk_buffer_t *buffer, source_t *source); /* takes the buffer */
 void hp_item_check(item_t *self);

@@ -136,8 +136,9 @@ void hp_item_know_size(item_t *self, uint64_t size, uint64_t chunk_size)
 
 void hp_item_set_size(item_t *self, uint64_t size)
 {
-    if (size > INT64_MAX / 2) {
-        hp_item_fail(self, HP_E_TOO_LARGE, "The source says that the file is longer than any file can be");
+    if (size > FILE_SIZE_MAX) {
+        hp_item_fail(self, HP_E_TOO_LARGE,
+                     "The source says that the file is longer than 64 TiB, the most that hostpair takes");
         return;
     }
     hp_item_know_size(self, size, hp_chunk_size_for(size));
@@ -152,7 +153,7 @@ void hp_item_set_size(item_t *self, uint64_t size)
 void hp_item_set_endless(item_t *self)
 {
     hp_item_make_map(self, 0, UNKNOWN_CHUNK, HP_CHUNKS_MAX);
-    self->endless = true;
+    self->endless = self->trims = true;
     self->size_known = false;
     self->row.size = HP_DB_SIZE_UNKNOWN;
     self->row.chunk_size = UNKNOWN_CHUNK;
@@ -238,6 +239,18 @@ void hp_item_start_over(item_t *self, const char *why)
     hp_transfer_wake(self->download->transfer);
 }
 
+void hp_item_part_lost(item_t *self, const char *why)
+{
+    if (self->restart_why != NULL || self->phase != ITEM_FETCHING)
+        return;
+    self->restart_why = hp_strdup(why);
+    self->same_version = true;
+    for (lease_t *lease = self->leases; lease != NULL; lease = lease->next)
+        hp_lease_cancel(lease);
+    hp_manifest_cancel(self);
+    hp_transfer_wake(self->download->transfer);
+}
+
 void hp_item_restart(item_t *self)
 {
     char reason[400];
@@ -262,7 +275,8 @@ void hp_item_restart(item_t *self)
     self->same_version = false;
     self->manifest = NULL;
     self->manifest_wanted = false;
-    self->ready = self->whole = self->endless = self->size_known = false;
+    self->ready = self->whole = self->endless = self->size_known = self->trims = false;
+    self->reserved = 0;
     self->row.size = HP_DB_SIZE_UNKNOWN;
     self->row.chunk_size = 0;
     self->chunks = 0;

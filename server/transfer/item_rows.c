@@ -45,7 +45,7 @@ static void on_saved(void *arg, int status, const hp_err_t *err)
     save_item_t *job = arg;
     item_t *item = job->item;
     if (status != 0)
-        hp_download_disk_failed(item->download, status, err);
+        hp_download_write_failed(item->download, status, err);
     hp_download_file_row_dispose(&job->row);
     free(job->left);
     free(job);
@@ -187,6 +187,37 @@ static void take_small(item_t *self)
     }
 }
 
+/* Whether the sizes on record can belong to a file that this program has recorded. */
+static bool is_possible(const hp_download_file_row_t *row)
+{
+    uint64_t size = row->size >= 0 ? (uint64_t)row->size : 0, chunk_size = (uint64_t)row->chunk_size;
+    bool done = strcmp(row->state, "done") == 0;
+    if (row->part == NULL && !done)
+        return true; /* nothing was begun */
+    if (row->chunk_size == 0 || (done && size == 0))
+        return size == 0 || !done;
+    return size <= FILE_SIZE_MAX && (chunk_size == hp_chunk_size_for(size) || chunk_size == UNKNOWN_CHUNK);
+}
+
+/* The record contradicts itself, as a damaged database does: the file begins anew, and its part file stays
+ * until it is done. */
+static void drop_record(item_t *self)
+{
+    hp_log(HP_LOG_ERROR, "download %lld: the record of %s in the database is damaged; it starts over",
+           (long long)self->row.download, self->row.path);
+    if (self->row.part != NULL)
+        hp_left_add(&self->left, self->row.part, self->row.device, self->row.inode);
+    const left_part_t *left = self->row.part != NULL ? self->left : NULL;
+    free(self->row.part);
+    free(self->row.state);
+    self->row.part = NULL;
+    self->row.state = hp_strdup("open");
+    self->row.size = HP_DB_SIZE_UNKNOWN;
+    self->row.chunk_size = 0;
+    self->row.verified = false;
+    hp_item_replace_rows(self, left);
+}
+
 static void on_loaded(void *arg, int status, const hp_err_t *err)
 {
     load_item_t *job = arg;
@@ -199,6 +230,8 @@ static void on_loaded(void *arg, int status, const hp_err_t *err)
         self->left = job->left;
         job->left = NULL;
         hp_item_find_sources(self);
+        if (!is_possible(&self->row))
+            drop_record(self);
         bool recorded = self->row.part != NULL && self->row.size >= 0 && self->row.chunk_size > 0;
         if (recorded || strcmp(self->row.state, "done") == 0) {
             if (self->row.chunk_size > 0)
@@ -211,14 +244,13 @@ static void on_loaded(void *arg, int status, const hp_err_t *err)
             hp_item_set_phase(self, ITEM_OPENING);
             hp_item_open(self);
         } else {
-            hp_item_set_phase(self, ITEM_FETCHING);
-            if (self->row.part != NULL || job->chunk_count > 0) {
-                /* The end of an endless body was never seen: nothing of it can be trusted to belong together.
-                 */
-                free(self->row.part);
-                self->row.part = NULL;
+            /* The end of a body of unknown length was not seen: nothing of it can be trusted to belong
+             * together. Its part file is written again from byte 0. */
+            if (self->row.part != NULL || job->chunk_count > 0)
                 hp_item_clear_chunks(self);
-            }
+            hp_item_set_phase(self, self->row.part != NULL ? ITEM_OPENING : ITEM_FETCHING);
+            if (self->row.part != NULL)
+                hp_item_open(self);
         }
     }
     for (size_t i = 0; i < job->source_count; i++)

@@ -84,7 +84,7 @@ static bool proven_by_hash(const item_t *item)
 }
 
 /* What the first accepted reply tells of the file: its size, its validator, its root. */
-static void learn(lease_t *self, const hp_fetch_head_t *head, uint64_t total)
+static int learn(lease_t *self, const hp_fetch_head_t *head, uint64_t total)
 {
     item_t *item = self->item;
     source_t *source = self->source;
@@ -113,7 +113,10 @@ static void learn(lease_t *self, const hp_fetch_head_t *head, uint64_t total)
         source->manifest_failed = false; /* it is back */
     if (!item->size_known && total != HP_RANGE_UNKNOWN)
         hp_item_set_size(item, total);
+    if (item->phase == ITEM_FAILED)
+        return refuse(self, HP_E_TOO_LARGE, "The file is too long");
     hp_lease_weigh(self);
+    return 0;
 }
 
 /* The lease is for the chunks [at, end) from now on: takes what it had not, lets go of what it will not get.
@@ -160,7 +163,9 @@ static int judge_part(lease_t *self, const hp_fetch_head_t *head)
         if (item->row.root == NULL && strlen(head->hostpair_root) != 64)
             return refuse(self, HP_E_NO_RANGES, "The source gives no strong ETag");
     }
-    learn(self, head, head->total);
+    rc = learn(self, head, head->total);
+    if (rc != 0)
+        return rc;
     self->offset = head->range.first;
     self->asked_end = head->range.end;
     if (self->end == 0 && head->range.end < item->size && head->range.end < item->chunk_size)
@@ -192,7 +197,9 @@ static int judge_whole(lease_t *self, const hp_fetch_head_t *head)
         item->whole = true;
         self->whole = true;
     }
-    learn(self, head, total);
+    int rc = learn(self, head, total);
+    if (rc != 0)
+        return rc;
     if (total == HP_RANGE_UNKNOWN)
         hp_item_set_endless(item);
     self->offset = 0;
@@ -205,8 +212,10 @@ static int on_head(void *arg, const hp_fetch_head_t *head)
     lease_t *self = arg;
     item_t *item = self->item;
     int rc;
+    if (self->cancelled)
+        return UV_ECANCELED;
     if (head->status == 416 && head->total == 0 && !self->whole)
-        rc = judge_version(self, head, 0) != 0 ? self->refusal : (learn(self, head, 0), 0);
+        rc = judge_version(self, head, 0) != 0 ? self->refusal : learn(self, head, 0);
     else if (head->status == 206 && head->ranged)
         rc = judge_part(self, head);
     else if (head->status == 200)

@@ -18,6 +18,8 @@
 #define CANDIDATES_MAX 10000 /* names tried before giving up */
 #define FILE_MODE      0644
 #define FOLDER_MODE    0755
+#define RESERVE_PART   8 /* a file that takes less than 1/8 of what is free is reserved at once */
+#define RESERVE_MIN    (64u * 1024 * 1024) /* bytes that are reserved on the word of a source alone */
 
 static int fail(hp_err_t *err, int code, const char *verb, const char *path)
 {
@@ -125,13 +127,49 @@ int hp_part_create(const char *base, const char *path, int64_t download_id, char
     return fd;
 }
 
-int hp_part_reserve(int fd, uint64_t size, hp_err_t *err)
+/* How much of the file is to be reserved: all of it where that is a small part of what is free, else twice
+ * what has arrived. -ENOSPC: the rest of the file is more than what is free. */
+static int choose_reservation(int fd, const struct stat *st, uint64_t size, uint64_t arrived, uint64_t *bytes)
 {
-    int rc = hp_disk_reserve(fd, size);
+    struct statvfs fs;
+    *bytes = size;
+    if (fstatvfs(fd, &fs) != 0)
+        return -errno;
+    uint64_t available = (uint64_t)fs.f_bavail * fs.f_frsize, has = (uint64_t)st->st_blocks * 512;
+    if (size > has && size - has > available)
+        return -ENOSPC;
+    uint64_t at_once = HP_MAX(available / RESERVE_PART, (uint64_t)RESERVE_MIN);
+    if (size > has && size - has > at_once)
+        *bytes = HP_MIN(size, HP_MAX(at_once, 2 * arrived));
+    return 0;
+}
+
+int hp_part_reserve(int fd, uint64_t size, uint64_t arrived, uint64_t *reserved, hp_err_t *err)
+{
+    *reserved = size;
+    if (size == 0)
+        return 0;
+    struct stat before;
+    int rc = fstat(fd, &before) == 0 ? 0 : -errno;
+    if (rc == 0)
+        rc = choose_reservation(fd, &before, size, arrived, reserved);
+    if (rc == 0) {
+        rc = hp_disk_reserve(fd, *reserved);
+        if (rc == 0 && (uint64_t)before.st_size < size)
+            rc = ftruncate(fd, (off_t)size) == 0 ? 0 : -errno;
+    }
     if (rc == 0)
         return 0;
     return hp_err_set(err, rc == -ENOSPC || rc == -EDQUOT ? HP_E_NO_SPACE : rc, "reserving %llu bytes: %s",
                       (unsigned long long)size, hp_err_sentence(rc));
+}
+
+int hp_part_shorten(int fd, uint64_t size)
+{
+    struct stat st;
+    if (fstat(fd, &st) != 0)
+        return -errno;
+    return (uint64_t)st.st_size <= size || ftruncate(fd, (off_t)size) == 0 ? 0 : -errno;
 }
 
 int hp_part_open_direct(int fd, uint64_t size)
@@ -207,6 +245,14 @@ int hp_part_open(const char *base, const char *path, const char *name, const hp_
     return rc;
 }
 
+/* What a system says where unnamed files cannot be linked: no /proc, a sandbox, a file system without links.
+ */
+static bool is_refused(int rc)
+{
+    return rc == -ENOENT || rc == -EPERM || rc == -EACCES || rc == -EXDEV || rc == -EINVAL || rc == -ENOSYS ||
+           rc == -EOPNOTSUPP || rc == -EMLINK || rc == -ELOOP;
+}
+
 /* Renames or links to the first free candidate; from is a name in folder, or NULL to link the unnamed fd. */
 static int take_name(int folder, int fd, const char *from, const char *path, char final_name[HP_NAME_MAX + 1],
                      hp_err_t *err)
@@ -217,22 +263,63 @@ static int take_name(int folder, int fd, const char *from, const char *path, cha
                               : hp_disk_link(fd, folder, final_name);
         if (rc == 0)
             return 0;
+        if (from == NULL && is_refused(rc))
+            return -EOPNOTSUPP;
         if (rc != -EEXIST)
             return fail(err, rc, "giving its name to", path);
     }
     return fail(err, -EEXIST, "finding a free name for", path);
 }
 
-int hp_part_finish(int fd, const char *base, const char *path, const char *name,
+/* Whether name in folder is the open file. size: that it must have by now; HP_PART_ANY_SIZE. 0 or
+ * HP_E_CONFLICT. */
+static int compare(int fd, int folder, const char *name, uint64_t size, hp_err_t *err)
+{
+    struct stat open_file, named;
+    if (fstat(fd, &open_file) != 0)
+        return hp_err_set(err, -errno, "looking at the part file: %s", hp_err_sentence(-errno));
+    if (fstatat(folder, name, &named, AT_SYMLINK_NOFOLLOW) != 0)
+        return errno == ENOENT
+                   ? hp_err_set(err, HP_E_CONFLICT, "The part file was removed or renamed")
+                   : hp_err_set(err, -errno, "looking at the part file: %s", hp_err_sentence(-errno));
+    if (!S_ISREG(named.st_mode) || named.st_dev != open_file.st_dev || named.st_ino != open_file.st_ino)
+        return hp_err_set(err, HP_E_CONFLICT, "The part file was replaced by another file");
+    if (size == HP_PART_ANY_SIZE)
+        return 0;
+    if ((uint64_t)open_file.st_size != size)
+        return hp_err_set(err, HP_E_CONFLICT,
+                          "The part file was changed: it is %llu bytes long instead of %llu",
+                          (unsigned long long)open_file.st_size, (unsigned long long)size);
+    if ((uint64_t)open_file.st_blocks * 512 < size && hp_disk_counts_every_block(fd))
+        return hp_err_set(err, HP_E_CONFLICT, "The part file was changed: some of its bytes are gone");
+    return 0;
+}
+
+int hp_part_compare(int fd, const char *base, const char *path, const char *name, hp_err_t *err)
+{
+    hp_err_t ignored = {0};
+    int folder = open_folder(base, path, false, &ignored);
+    if (folder == -ENOENT || folder == -ENOTDIR || folder == -ELOOP)
+        return hp_err_set(err, HP_E_CONFLICT, "The folder of the part file was removed or renamed");
+    if (folder < 0)
+        return 0; /* nothing is known: the disk will say at the next write */
+    int rc = compare(fd, folder, name, HP_PART_ANY_SIZE, err);
+    close(folder);
+    return rc == HP_E_CONFLICT ? rc : 0;
+}
+
+int hp_part_finish(int fd, const char *base, const char *path, const char *name, uint64_t size,
                    char final_name[HP_NAME_MAX + 1], hp_err_t *err)
 {
     int rc = hp_disk_sync_data(fd);
     if (rc != 0)
         return fail(err, rc, "writing to the disk", path);
     int folder = open_folder(base, path, false, err);
+    if (folder == -ENOENT)
+        return hp_err_set(err, HP_E_CONFLICT, "The folder of the part file was removed or renamed");
     if (folder < 0)
         return folder;
-    rc = take_name(folder, fd, name, path, final_name, err);
+    int rc = hp_disk_sync_data(file->fd);
     if (rc == 0)
         rc = sync_folder(folder, path, err);
     close(folder);
@@ -339,7 +426,11 @@ static void write_unnamed(small_batch_t *batch, hp_part_small_t *file)
 
 static void give_name(small_batch_t *batch, hp_part_small_t *file)
 {
+<<<<<<< HEAD
     int rc = hp_disk_sync_data(file->fd);
+=======
+    int rc = hp_disk_sync_data(file->fd);
+>>>>>>> 76e18ce (wip)
     if (rc != 0)
         file->status = fail(&file->err, rc, "writing", file->path);
     else

@@ -30,9 +30,15 @@ typedef struct hp_part_identity {
 int hp_part_create(const char *base, const char *path, int64_t download_id, char name[HP_NAME_MAX + 1],
                    hp_part_identity_t *identity, hp_err_t *err);
 
-/* 0, HP_E_NO_SPACE (-ENOSPC, -EDQUOT) or another system code; then it is as long as it was, and holds nothing
- * of the disk that it did not hold before. */
-int hp_part_reserve(int fd, uint64_t size, hp_err_t *err);
+/* Makes the file size bytes long and reserves room for it: all of it where that is a small part of what is
+ * free, else as much as arrived bytes justify, because a source may claim any size. reserved gets how much
+ * that is now; when half of it has arrived the next call takes more. 0, HP_E_NO_SPACE (-ENOSPC, -EDQUOT; also
+ * when the whole cannot fit) or another system code; then it is as long as it was, and holds nothing of the
+ * disk that it did not hold before. */
+int hp_part_reserve(int fd, uint64_t size, uint64_t arrived, uint64_t *reserved, hp_err_t *err);
+
+/* Cuts off what an earlier try of a body of unknown length has left past its end. 0 or a system code. */
+int hp_part_shorten(int fd, uint64_t size);
 
 /* A second descriptor of the open part file, for writing past the page cache; -1 where that does not pay (a
  * file smaller than HP_PART_DIRECT_MIN, which is wanted in the cache when somebody opens it) or is not known
@@ -54,8 +60,15 @@ int hp_part_open(const char *base, const char *path, const char *name, const hp_
                  uint64_t size, bool has_chunks, hp_part_found_t *found, int *fd,
                  char final_name[HP_NAME_MAX + 1], hp_err_t *err);
 
-/* final_name gets the name that it has now: the last segment of path, or the next free candidate. */
-int hp_part_finish(int fd, const char *base, const char *path, const char *name,
+/* Whether the part file still stands beside path under its name: 0, or HP_E_CONFLICT with a sentence when it
+ * was removed, renamed or replaced, or its folder was. */
+#define HP_PART_ANY_SIZE UINT64_MAX
+int hp_part_compare(int fd, const char *base, const char *path, const char *name, hp_err_t *err);
+
+/* final_name gets the name that it has now: the last segment of path, or the next free candidate.
+ * HP_E_CONFLICT and nothing is done when the file under the part's name is not the open one or is not size
+ * bytes long: somebody has changed it. */
+int hp_part_finish(int fd, const char *base, const char *path, const char *name, uint64_t size,
                    char final_name[HP_NAME_MAX + 1], hp_err_t *err);
 
 /* A file that is written in one step. */

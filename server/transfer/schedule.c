@@ -209,7 +209,7 @@ bool hp_item_schedule(item_t *item)
     if (item->phase != ITEM_FETCHING)
         return item->phase != ITEM_DONE && item->phase != ITEM_FAILED && item->phase != ITEM_STOPPED;
     if (item->restart_why != NULL) {
-        if (item->leases == NULL && item->writing.count == 0)
+        if (item->leases == NULL && item->writing.count == 0 && !item->reserving)
             hp_item_restart(item);
         return true;
     }

@@ -59,7 +59,7 @@ static int write_by_part(const hp_small_file_t *file, hp_part_small_t *part)
     if (rc != 0)
         hp_err_set(&part->err, rc, "writing %s: %s", part->path, hp_err_sentence(rc));
     else
-        rc = hp_part_finish(fd, part->base, part->path, name, part->name, &part->err);
+        rc = hp_part_finish(fd, part->base, part->path, name, part->length, part->name, &part->err);
     close(fd);
     if (rc != 0)
         hp_part_remove(part->base, part->path, name, &identity, NULL); /* made a moment ago, on no record */

@@ -74,7 +74,7 @@ static bool wants_place(const download_t *d)
     if (d->removing)
         return false;
     if (d->state == HP_DOWNLOAD_QUEUED)
-        return d->items == NULL && !d->files_loading;
+        return d->items == NULL && !d->files_loading && !d->sums_stale;
     return hp_download_is_back(d);
 }
 
@@ -186,6 +186,8 @@ static void on_tick(uv_timer_t *timer)
     hp_transfer_tell_waiting(self);
     if (uv_now(self->loop) - self->disk_looked_at >= DISK_LOOK_MS)
         hp_transfer_look_at_disks(self);
+    if (self->ticks++ % PARTS_TICKS == 0)
+        hp_transfer_look_at_parts(self);
     hp_transfer_wake(self);
 }
 

@@ -59,9 +59,9 @@ static void add_progress(hp_download_info_t *info, const item_t *item)
     const hp_download_file_row_t *row = &item->row;
     if (item->phase == ITEM_LOADING && row->size > 0 && row->chunk_size > 0) {
         /* Its chunk rows are being read; their number is known. */
-        info->done_bytes += (uint64_t)HP_MIN(row->chunks_done * row->chunk_size, row->size);
+        info->done_bytes += (uint64_t)hp_row_done_bytes(row, row->chunks_done);
         info->chunks_done += (uint64_t)row->chunks_done;
-        info->chunks_total += (uint64_t)((row->size + row->chunk_size - 1) / row->chunk_size);
+        info->chunks_total += (uint64_t)hp_row_chunks(row);
         return;
     }
     info->done_bytes += item->done_bytes;

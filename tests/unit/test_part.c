@@ -23,6 +23,7 @@ typedef struct fixture {
     char name[HP_NAME_MAX + 1], final_name[HP_NAME_MAX + 1];
     hp_part_identity_t identity;
     hp_part_found_t found;
+    uint64_t reserved;
     hp_err_t err;
 } fixture_t;
 
@@ -52,6 +53,13 @@ static char *at(const fixture_t *f, const char *path)
     static char text[512];
     snprintf(text, sizeof text, "%s/%s", f->base, path);
     return text;
+}
+
+static uint64_t size_of(int fd)
+{
+    struct stat st;
+    assert_int_equal(fstat(fd, &st), 0);
+    return (uint64_t)st.st_size;
 }
 
 static void put(const fixture_t *f, const char *path, const char *text)
@@ -115,7 +123,7 @@ static int make_part(fixture_t *f, const char *path, const char *text)
 {
     int fd = hp_part_create(f->base, path, 7, f->name, &f->identity, &f->err);
     assert_true(fd >= 0);
-    assert_int_equal(hp_part_reserve(fd, strlen(text), &f->err), 0);
+    assert_int_equal(hp_part_reserve(fd, strlen(text), 0, &f->reserved, &f->err), 0);
     assert_int_equal(pwrite(fd, text, strlen(text), 0), (ssize_t)strlen(text));
     return fd;
 }
@@ -126,7 +134,7 @@ static void a_new_file_goes_from_its_part_to_its_name(void **state)
     int fd = make_part(f, "a/b/film.mp4", "hello");
     assert_string_equal(f->name, ".film.mp4.7.hostpair-part");
     assert_int_equal(access(at(f, "a/b/.film.mp4.7.hostpair-part"), F_OK), 0);
-    assert_int_equal(hp_part_finish(fd, f->base, "a/b/film.mp4", f->name, f->final_name, &f->err), 0);
+    assert_int_equal(hp_part_finish(fd, f->base, "a/b/film.mp4", f->name, size_of(fd), f->final_name, &f->err), 0);
     assert_string_equal(f->final_name, "film.mp4");
     assert_holds(f, "a/b/film.mp4", "hello");
     assert_int_equal(access(at(f, "a/b/.film.mp4.7.hostpair-part"), F_OK), -1);
@@ -139,7 +147,7 @@ static void a_name_that_was_taken_meanwhile_is_not_replaced(void **state)
     int fd = make_part(f, "x.tar.gz", "new");
     put(f, "x.tar.gz", "old");
     put(f, "x (1).tar.gz", "older");
-    assert_int_equal(hp_part_finish(fd, f->base, "x.tar.gz", f->name, f->final_name, &f->err), 0);
+    assert_int_equal(hp_part_finish(fd, f->base, "x.tar.gz", f->name, size_of(fd), f->final_name, &f->err), 0);
     assert_string_equal(f->final_name, "x (2).tar.gz");
     assert_holds(f, "x.tar.gz", "old");
     assert_holds(f, "x (1).tar.gz", "older");
@@ -157,7 +165,7 @@ static void a_file_system_that_only_links_replaces_nothing_either(void **state)
     char part[512];
     snprintf(part, sizeof part, "%s", at(f, f->name));
     assert_int_equal(link(part, at(f, "x (1)")), 0);
-    assert_int_equal(hp_part_finish(fd, f->base, "x", f->name, f->final_name, &f->err), 0);
+    assert_int_equal(hp_part_finish(fd, f->base, "x", f->name, size_of(fd), f->final_name, &f->err), 0);
     no_noreplace = false;
     assert_string_equal(f->final_name, "x (1)");
     assert_holds(f, "x", "old");
@@ -228,11 +236,11 @@ static void a_reservation_that_fails_gives_back_what_it_got(void **state)
     int fd = hp_part_create(f->base, "x", 7, f->name, &f->identity, &f->err);
     assert_true(fd >= 0);
     room = 1 << 20;
-    assert_int_equal(hp_part_reserve(fd, 4 << 20, &f->err), HP_E_NO_SPACE);
+    assert_int_equal(hp_part_reserve(fd, 4 << 20, 0, &f->reserved, &f->err), HP_E_NO_SPACE);
     assert_int_equal(stat_of(f, f->name).st_size, 0);
     assert_int_equal(stat_of(f, f->name).st_blocks, 0);
     room = -1;
-    assert_int_equal(hp_part_reserve(fd, 4 << 20, &f->err), 0);
+    assert_int_equal(hp_part_reserve(fd, 4 << 20, 0, &f->reserved, &f->err), 0);
     assert_int_equal(stat_of(f, f->name).st_size, 4 << 20);
     close(fd);
 }
@@ -277,7 +285,7 @@ static void a_final_file_whose_part_is_gone_is_found(void **state)
     fixture_t *f = *state;
     put(f, "x", "taken");
     int fd = make_part(f, "x", "12345");
-    assert_int_equal(hp_part_finish(fd, f->base, "x", f->name, f->final_name, &f->err), 0);
+    assert_int_equal(hp_part_finish(fd, f->base, "x", f->name, size_of(fd), f->final_name, &f->err), 0);
     close(fd);
     char name[HP_NAME_MAX + 1];
     folder_syncs = 0;

@@ -1,4 +1,4 @@
-// libs: transfer fetch share store db path os base
+// libs: transfer fetch share store db path pool os base
 /* The queue: which downloads run, and what people do to them at awkward moments. Nothing is downloaded here:
  * the sources are a port where nobody listens, one that takes connections and says nothing, and a server that
  * says how long its files are and then no more. */
@@ -435,6 +435,18 @@ int statvfs(const char *path, struct statvfs *fs)
     if (free_on_disk >= 0)
         available = free_on_disk;
     *fs = (struct statvfs){.f_frsize = 1, .f_bsize = 1, .f_bavail = (fsblkcnt_t)available};
+    return 0;
+}
+
+/* A sparse disk has room for whatever anybody says. */
+int fstatvfs(int fd, struct statvfs *fs)
+{
+    struct statfs kernel;
+    if (syscall(SYS_fstatfs, fd, &kernel) != 0)
+        return -1;
+    uint64_t available = kernel.f_bavail * (uint64_t)kernel.f_bsize;
+    *fs =
+        (struct statvfs){.f_frsize = 1, .f_bsize = 1, .f_bavail = is_sparse ? UINT64_C(1) << 60 : available};
     return 0;
 }
 

@@ -101,7 +101,8 @@ static void write_a_file(fixture_t *f, bool cached)
     static chunk_t chunks[COUNT];
     memset(chunks, 0, sizeof chunks);
     uint64_t size = (COUNT - 1) * (uint64_t)CHUNK + TAIL;
-    assert_int_equal(hp_part_reserve(f->fd, size, NULL), 0);
+    uint64_t reserved;
+    assert_int_equal(hp_part_reserve(f->fd, size, 0, &reserved, NULL), 0);
     for (int i = 0; i < COUNT; i++) {
         int n = i * 5 % COUNT;
         chunks[n].job.cached = cached;

@@ -91,15 +91,35 @@ int hp_disk_open_direct(int fd)
     return -EOPNOTSUPP;
 }
 
+bool hp_disk_counts_every_block(int fd)
+{
+    static const long plain[] = {EXT4_SUPER_MAGIC, XFS_SUPER_MAGIC, TMPFS_MAGIC};
+    struct statfs fs;
+    if (fstatfs(fd, &fs) != 0)
+        return false;
+    for (size_t i = 0; i < HP_COUNT(plain); i++)
+        if ((long)fs.f_type == plain[i])
+            return true;
+    return false;
+}
+
 int hp_disk_sync_data(int fd)
 {
-    return fdatasync(fd) == 0 ? 0 : -errno;
+    int rc;
+    do
+        rc = fdatasync(fd) == 0 ? 0 : -errno;
+    while (rc == -EINTR);
+    return rc;
 }
 
 int hp_disk_sync_folder(int fd)
 {
     /* A file system that cannot sync folders says EINVAL; there is nothing more to be had from it. */
-    return fsync(fd) == 0 || errno == EINVAL ? 0 : -errno;
+    int rc;
+    do
+        rc = fsync(fd) == 0 ? 0 : -errno;
+    while (rc == -EINTR);
+    return rc == -EINVAL ? 0 : rc;
 }
 
 int hp_disk_sync_all(int fd)
