@@ -319,7 +319,9 @@ int hp_part_finish(int fd, const char *base, const char *path, const char *name,
         return hp_err_set(err, HP_E_CONFLICT, "The folder of the part file was removed or renamed");
     if (folder < 0)
         return folder;
-    int rc = hp_disk_sync_data(file->fd);
+    rc = compare(fd, folder, name, size, err);
+    if (rc == 0)
+        rc = take_name(folder, fd, name, path, final_name, err);
     if (rc == 0)
         rc = sync_folder(folder, path, err);
     close(folder);
@@ -426,11 +428,7 @@ static void write_unnamed(small_batch_t *batch, hp_part_small_t *file)
 
 static void give_name(small_batch_t *batch, hp_part_small_t *file)
 {
-<<<<<<< HEAD
     int rc = hp_disk_sync_data(file->fd);
-=======
-    int rc = hp_disk_sync_data(file->fd);
->>>>>>> 76e18ce (wip)
     if (rc != 0)
         file->status = fail(&file->err, rc, "writing", file->path);
     else

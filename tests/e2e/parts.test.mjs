@@ -195,7 +195,7 @@ describe("a download goes on by itself", () => {
         const { id } = await download(b, { host: host.id, path: "big.bin" });
         await waitState(b, id, (d) => d.done_bytes >= 3 * MiB);
         const lock = spawn("sqlite3", [join(b.dataDir, "hostpair.db")], { stdio: ["pipe", "ignore", "inherit"] });
-        lock.stdin.write("BEGIN IMMEDIATE;\n");
+        lock.stdin.write(".timeout 10000\nBEGIN IMMEDIATE;\n");
         await waitState(b, id, (d) => d.state === "paused" && /database/i.test(d.reason), { timeout: 40_000 });
         lock.stdin.end("ROLLBACK;\n");
         const d = await waitState(b, id, "done", { timeout: 60_000 });
@@ -238,36 +238,39 @@ test("why a file failed is known after a restart", { timeout: 60_000 }, async (t
 });
 
 describe("a record that a damaged database", () => {
-    /** @type {[string, string][]} */
+    /** @type {[string, string, string][]} */
     const damages = [
-        ["says is of chunks of one byte", "UPDATE download_file SET chunk_size = 1"],
-        ["says is of chunks of 2^62 bytes", "UPDATE download_file SET chunk_size = 4611686018427387904"],
-        ["says is longer than any file", "UPDATE download_file SET size = 9223372036854775807"],
+        ["says is of chunks of one byte", "UPDATE download_file SET chunk_size = 1", "failed"],
+        ["says is of a chunk of 2^62 bytes", "UPDATE download_file SET chunk_size = 4611686018427387904", "done"],
+        ["says is longer than any file", "UPDATE download_file SET size = 9223372036854775807", "failed"],
     ];
-    for (const [damage, sql] of damages)
-        test(`${damage} does not end hostpair; the file starts over`, { timeout: 60_000 }, async (t) => {
+    for (const [damage, sql, end] of damages)
+        test(`${damage} does not end hostpair`, { timeout: 60_000 }, async (t) => {
             const { b, host, sum } = await pair(t);
             const { id } = await download(b, { host: host.id, path: "big.bin" });
             await waitState(b, id, (d) => d.done_bytes >= 6 * MiB);
             await b.kill9();
             execFileSync("sqlite3", [join(b.dataDir, "hostpair.db"), sql]);
             await b.restart();
-            const d = await waitState(b, id, "done", { timeout: 40_000 });
+            const d = await waitState(b, id, end, { timeout: 40_000 });
+            if (end === "failed") return assert.match(d.reason, /damaged/);
             assert.equal(await sha256(pathOf(b, d)), sum);
             assert.deepEqual(readdirSync(b.downloadsDir), [basename(d.path)]);
         });
 
-    test("leads out of the folder is not followed", { timeout: 60_000 }, async (t) => {
-        const { b, host } = await pair(t);
-        const { id } = await download(b, { host: host.id, path: "big.bin" });
-        await waitState(b, id, (d) => d.done_bytes >= 3 * MiB);
-        await b.kill9();
-        execFileSync("sqlite3", [
-            join(b.dataDir, "hostpair.db"),
-            "UPDATE download_file SET path = '../../escaped.bin', part = '../../escaped.bin'",
-        ]);
-        await b.restart();
-        const d = await waitState(b, id, "failed");
-        assert.match(d.reason, /damaged/);
-    });
+    for (const [where, path] of [
+        ["leads out of the folder", "../../escaped.bin"],
+        ["has no path", ""],
+    ])
+        test(`${where} is left out, and others go on`, { timeout: 60_000 }, async (t) => {
+            const { b, host } = await pair(t);
+            const { id } = await download(b, { host: host.id, path: "big.bin" });
+            await waitState(b, id, (d) => d.done_bytes >= 3 * MiB);
+            await b.kill9();
+            const sql = `UPDATE download_file SET path = '${path}', part = '../../escaped.bin'`;
+            execFileSync("sqlite3", [join(b.dataDir, "hostpair.db"), sql]);
+            await b.restart();
+            assert.equal((await b.api(`/downloads/${id}`)).status, 404);
+            assert.equal((await b.api("/status")).status, 200);
+        });
 });
