@@ -111,14 +111,20 @@ describe("no part file is left", () => {
 describe("a part file that somebody", () => {
     /** @type {[string, (part: string) => Promise<void>][]} */
     const deeds = [
-        ["replaced by another file", async (part) => {
-            await rename(part, `${part}.away`);
-            writeFileSync(part, makeBytes(24 * MiB, 77));
-        }],
-        ["replaced by a link", async (part) => {
-            await rename(part, join(dirname(part), "victim"));
-            await symlink("victim", part);
-        }],
+        [
+            "replaced by another file",
+            async (part) => {
+                await rename(part, `${part}.away`);
+                writeFileSync(part, makeBytes(24 * MiB, 77));
+            },
+        ],
+        [
+            "replaced by a link",
+            async (part) => {
+                await rename(part, join(dirname(part), "victim"));
+                await symlink("victim", part);
+            },
+        ],
         ["shortened", async (part) => truncateSync(part, 1000)],
         ["removed", async (part) => rm(part)],
         ["renamed", async (part) => rename(part, join(dirname(part), "mine"))],
@@ -151,7 +157,12 @@ describe("a part file that somebody", () => {
 });
 
 describe("a size that a source claims", () => {
-    for (const total of ["4611686018427387904", "9223372036854775807", "2305843009213693952", "1125899906842624"])
+    for (const total of [
+        "4611686018427387904",
+        "9223372036854775807",
+        "2305843009213693952",
+        "1125899906842624",
+    ])
         test(`of ${total} bytes fails the download, and nothing else`, { timeout: 60_000 }, async (t) => {
             const port = await listen(t, (req, res) => {
                 res.writeHead(206, {
@@ -182,7 +193,9 @@ describe("a size that a source claims", () => {
             res.write(Buffer.alloc(100_000));
         });
         const { id } = await download(h, { url: `http://127.0.0.1:${port}/x.bin` });
-        await waitFor(() => partsIn(h.downloadsDir).some((p) => statSync(join(h.downloadsDir, p)).size === size));
+        await waitFor(() =>
+            partsIn(h.downloadsDir).some((p) => statSync(join(h.downloadsDir, p)).size === size),
+        );
         const used = statSync(join(h.downloadsDir, partsIn(h.downloadsDir)[0])).blocks * 512;
         assert.ok(used <= free / 8 + 64 * MiB, `${used} of ${free} free bytes are reserved`);
         await h.api(`/downloads/${id}?data=remove`, { method: "DELETE" });
@@ -194,9 +207,13 @@ describe("a download goes on by itself", () => {
         const { b, host, sum } = await pair(t, { size: 48 * MiB, rate: 8 * MiB });
         const { id } = await download(b, { host: host.id, path: "big.bin" });
         await waitState(b, id, (d) => d.done_bytes >= 3 * MiB);
-        const lock = spawn("sqlite3", [join(b.dataDir, "hostpair.db")], { stdio: ["pipe", "ignore", "inherit"] });
+        const lock = spawn("sqlite3", [join(b.dataDir, "hostpair.db")], {
+            stdio: ["pipe", "ignore", "inherit"],
+        });
         lock.stdin.write(".timeout 10000\nBEGIN IMMEDIATE;\n");
-        await waitState(b, id, (d) => d.state === "paused" && /database/i.test(d.reason), { timeout: 40_000 });
+        await waitState(b, id, (d) => d.state === "paused" && /database/i.test(d.reason), {
+            timeout: 40_000,
+        });
         lock.stdin.end("ROLLBACK;\n");
         const d = await waitState(b, id, "done", { timeout: 60_000 });
         assert.deepEqual([d.verified, d.chunks_done, d.chunks_total, d.files_done], [true, 48, 48, 1]);
@@ -208,7 +225,8 @@ describe("a download goes on by itself", () => {
         const limit = (/** @type {number} */ n) =>
             execFileSync("prlimit", ["--pid", String(b.pid), `--nofile=${n}:`]);
         const before = Number(
-            /Max open files\s+(\d+)/.exec(readFileSync(`/proc/${b.pid}/limits`, "utf8"))?.[1] ?? assert.fail(),
+            /Max open files\s+(\d+)/.exec(readFileSync(`/proc/${b.pid}/limits`, "utf8"))?.[1] ??
+                assert.fail(),
         );
         // The connection of these calls stands; two more descriptors: not enough for a connection and a part file.
         await b.api("/status");
@@ -226,7 +244,9 @@ describe("a download goes on by itself", () => {
 test("why a file failed is known after a restart", { timeout: 60_000 }, async (t) => {
     const { a, b, host } = await pair(t, { path: "in/a.bin", size: 1000 });
     await makeFile(join(a.shareDir, "in/b.bin"), 24 * MiB, 6);
-    await waitFor(async () => (await b.api(`/hosts/${host.id}/files/refresh`, { method: "POST" })).status < 300);
+    await waitFor(
+        async () => (await b.api(`/hosts/${host.id}/files/refresh`, { method: "POST" })).status < 300,
+    );
     await waitFor(async () => (await b.api(`/hosts/${host.id}/files?folder=in`)).json.files.length === 2);
     await rm(join(a.shareDir, "in/a.bin"));
     const { id } = await download(b, { host: host.id, folder: "in" });
@@ -241,7 +261,11 @@ describe("a record that a damaged database", () => {
     /** @type {[string, string, string][]} */
     const damages = [
         ["says is of chunks of one byte", "UPDATE download_file SET chunk_size = 1", "failed"],
-        ["says is of a chunk of 2^62 bytes", "UPDATE download_file SET chunk_size = 4611686018427387904", "done"],
+        [
+            "says is of a chunk of 2^62 bytes",
+            "UPDATE download_file SET chunk_size = 4611686018427387904",
+            "done",
+        ],
         ["says is longer than any file", "UPDATE download_file SET size = 9223372036854775807", "failed"],
     ];
     for (const [damage, sql, end] of damages)
