@@ -115,7 +115,7 @@ static int load(hp_identity_t **identity, int folder, const char *path, hp_err_t
                           path, hp_err_sentence(rc));
     }
     char *text = hp_alloc(FILE_MAX);
-    size_t length;
+    size_t length = 0;
     int rc = read_file(fd, path, text, &length, err);
     if (rc == 0)
         rc = parse(identity, path, text, length, err);

@@ -231,6 +231,8 @@ function environment(extra = {}, home, sanitizerLog) {
     const log = sanitizerLog ? `:log_path=${sanitizerLog}` : "";
     env.ASAN_OPTIONS = `detect_leaks=1:abort_on_error=0:exitcode=86${log}`;
     env.UBSAN_OPTIONS = `halt_on_error=1:print_stacktrace=1${log}`;
+    const suppressions = join(checkout, "tests/tsan.supp");
+    env.TSAN_OPTIONS = `suppressions=${suppressions}:exitcode=86:second_deadlock_stack=1${log}`;
     for (const [key, value] of Object.entries(extra)) {
         if (value === undefined) delete env[key];
         else env[key] = value;
