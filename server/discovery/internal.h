@@ -161,16 +161,25 @@ hp_host_entry_t *hp_hosts_entry_at(const hp_hosts_t *hosts, const hp_endpoint_t 
 /* A new host without addresses; NULL when there is no room for one more at that address, or in all. */
 hp_host_entry_t *hp_hosts_new_entry(hp_hosts_t *hosts, const char *id, const char *name,
                                     const hp_endpoint_t *at);
+/* The same without asking for room. */
+hp_host_entry_t *hp_hosts_make_entry(hp_hosts_t *hosts, const char *id, const char *name);
 void hp_hosts_remove_entry(hp_hosts_t *hosts, hp_host_entry_t *host);
 void hp_hosts_rename(hp_hosts_t *hosts, hp_host_entry_t *host, const char *name);
 void hp_hosts_emit(hp_hosts_t *hosts, hp_host_event_t event, const hp_host_entry_t *host);
-void hp_hosts_save(hp_hosts_t *hosts, hp_host_entry_t *host);
 /* The index of the address in the host's list, added at the end when it is new (the oldest makes room). */
 size_t hp_hosts_add_address(hp_host_entry_t *host, const hp_endpoint_t *at);
 void hp_hosts_drop_address(hp_host_entry_t *host, size_t index);
 void hp_hosts_prefer_address(hp_host_entry_t *host, size_t index);
 /* Sets the timer to what is due next. */
 void hp_hosts_schedule(hp_hosts_t *hosts);
+
+/* ---- host_rows.c ---- */
+
+void hp_hosts_save(hp_hosts_t *hosts, hp_host_entry_t *host);
+/* Removes what is kept of a host, and its list. */
+void hp_hosts_forget(hp_hosts_t *hosts, const hp_host_entry_t *host);
+/* Makes an entry of every host that is kept. Blocks; start-up. */
+int hp_hosts_load(hp_hosts_t *hosts, hp_err_t *err);
 
 /* ---- tries.c ---- */
 
