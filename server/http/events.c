@@ -70,7 +70,7 @@ static void push(hp_http_events_t *self, hp_buf_t *block, int overflow)
     if (!self->request->ended) {
         if (overflow != 0 || hp_buf_add(&self->waiting, block->data, block->length) != 0) {
             hp_log(HP_LOG_INFO, "%s: an event stream of %s fell behind",
-                   self->request->connection->listener->name, self->request->connection->address);
+                   self->request->connection->listener->name, self->request->connection->who.address);
             hp_buf_dispose(block);
             hp_connection_cut(self->request->connection);
             return;

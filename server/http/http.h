@@ -26,7 +26,9 @@
 #include <uv.h>
 
 #include "base/err.h"
+#include "path/who.h"
 
+typedef struct hp_secure hp_secure_t; /* secure/secure.h */
 typedef struct hp_http_request hp_http_request_t;
 typedef struct hp_http_listener hp_http_listener_t;
 
@@ -40,11 +42,12 @@ typedef struct hp_http_options {
                                     one makes room */
     unsigned descriptor_percent; /* of the descriptors that the process may use for connections; the shares of
                                     all listeners together are at most 100. 0: all */
-    unsigned per_address_max; /* loopback exempt; 0: none; less where descriptors are few. One too many gets
-                                 503 */
-    unsigned stuck_ms;        /* no byte moved in the middle of a request or reply: closed (0: 30000) */
-    unsigned idle_ms;         /* keep-alive without a request (0: 60000) */
-    bool problem_json;        /* what this folder refuses by itself gets problem+json, not plain text */
+    unsigned per_address_max;    /* of a proven host, and of an address for all others there; loopback exempt;
+                                    0: none; less where descriptors are few. One too many gets 503 */
+    unsigned stuck_ms;           /* no byte moved in the middle of a request or reply: closed (0: 30000) */
+    unsigned idle_ms;            /* keep-alive without a request (0: 60000) */
+    const hp_secure_t *secure;   /* TLS beside plain HTTP on the same port; NULL: plain alone. Outlives it */
+    bool problem_json;           /* what this folder refuses by itself gets problem+json, not plain text */
     hp_http_handler_fn handler;
     void *arg;
 } hp_http_options_t;
@@ -56,11 +59,11 @@ int hp_http_listen(hp_http_listener_t **listener, uv_loop_t *loop, const char *a
                    const hp_http_options_t *options, hp_err_t *err);
 uint16_t hp_http_port(const hp_http_listener_t *listener);
 
-/* Serves a connected stream that came from elsewhere (a tunnel). The listener takes it over: its socket is
- * duplicated and the stream closed, with free_fn(stream) once libuv has let go of it. A stream that cannot be
- * served is closed all the same. */
-void hp_http_serve_stream(hp_http_listener_t *listener, uv_stream_t *stream,
-                          void (*free_fn)(uv_stream_t *stream));
+/* Serves a connected stream socket that came from elsewhere (a tunnel, a relay), and takes it over, also when
+ * it cannot be served. An id in who is one that the way has proven: what follows is plain HTTP. Without an id
+ * the client proves itself by TLS, and has to unless the way is LAN. An address in who stands where the
+ * socket has none. */
+void hp_http_serve_fd(hp_http_listener_t *listener, int fd, const hp_who_t *who);
 
 /* Bytes of file replies a second over all connections; 0: no limit. */
 void hp_http_set_limit(hp_http_listener_t *listener, uint64_t bytes_a_second);
@@ -93,6 +96,8 @@ const char *hp_http_header(hp_http_request_t *request, const char *name);
 const void *hp_http_body(hp_http_request_t *request, size_t *length);
 /* The client's numeric address and port. */
 const char *hp_http_client(const hp_http_request_t *request, uint16_t *port);
+/* Who sent it. */
+const hp_who_t *hp_http_who(const hp_http_request_t *request);
 /* Whether Accept names this media type literally with a q above 0 (RFC 9110 section 12.5.1); wildcards do not
  * count. */
 bool hp_http_accepts(hp_http_request_t *request, const char *media_type);
@@ -185,6 +190,8 @@ typedef struct hp_http_connection {
     uint64_t id;
     char address[64];
     uint16_t port;
+    char host[HP_PEER_ID_SIZE]; /* its proven id; "" */
+    bool encrypted;
     int64_t since; /* wall ms */
     uint64_t requests, bytes_sent, speed_bps;
     char path[256];       /* of the request under way or the last one, printable */
@@ -197,8 +204,9 @@ typedef struct hp_http_connection {
 size_t hp_http_connections(const hp_http_listener_t *listener, hp_http_connection_t *out, size_t max);
 /* Ends one. 0 or HP_E_NOT_FOUND. */
 int hp_http_disconnect(hp_http_listener_t *listener, uint64_t id);
-/* Ends all of an address; returns how many there were. */
-size_t hp_http_disconnect_address(hp_http_listener_t *listener, const char *address);
+/* Ends all whose client fn is true for; returns how many there were. */
+size_t hp_http_disconnect_if(hp_http_listener_t *listener, bool (*fn)(void *arg, const hp_who_t *who),
+                             void *arg);
 /* Body bytes sent since the start. */
 uint64_t hp_http_bytes_sent(const hp_http_listener_t *listener);
 

@@ -19,7 +19,14 @@
 #include "http.h"
 #include "limits.h"
 
+#include "secure/channel.h"
+
 typedef struct hp_connection hp_connection_t;
+typedef struct hp_secured hp_secured_t;
+
+#define HP_CIPHER_BYTES ((size_t)64 * 1024) /* read from a client at a time */
+#define HP_PLAIN_BYTES  ((size_t)16 * 1024) /* one record */
+#define HP_HAND_BYTES   ((size_t)64 * 1024) /* encrypted at a time */
 
 typedef struct hp_reply_type {
     void (*turn)(hp_http_request_t *request); /* nothing is outstanding on the socket: send the next piece */
@@ -43,8 +50,7 @@ struct hp_http_request {
     hp_text_t *texts; /* what accessors returned */
     void *body;
     size_t body_length;
-    char client[64];
-    uint16_t client_port;
+    hp_who_t who;
     void (*gone)(void *arg);
     void *gone_arg;
     const hp_reply_type_t *type; /* of a reply that takes turns */
@@ -53,15 +59,21 @@ struct hp_http_request {
 };
 
 struct hp_connection {
-    uv_tcp_t tcp;
+    uv_tcp_t tcp; /* the client's */
     hp_http_listener_t *listener;
-    h2o_socket_t *socket;       /* NULL once closed */
+    h2o_socket_t *socket;       /* h2o's; NULL until the first bytes, and once closed */
+    hp_secured_t *secured;      /* NULL: plain */
+    unsigned handles;           /* of libuv that are not closed yet; the last one frees */
     hp_http_request_t *request; /* under way */
     h2o_linklist_t all;         /* in connections or in dying */
     h2o_linklist_t idle;        /* linked while there is no request, longest first */
-    hp_ip_t ip;
-    bool counted; /* in the limits */
+    hp_limits_key_t key, key_all;
+    bool counted, counted_all; /* in the limits, by these keys */
+    bool exempt;               /* from the limits */
     bool cut;
+    bool left;      /* the lists and the limits */
+    size_t sockets; /* how many it holds */
+    hp_who_t who;
     uint64_t id;
     int64_t since; /* wall ms */
     uint64_t requests, bytes_sent;
@@ -72,8 +84,6 @@ struct hp_connection {
     uint64_t moved;         /* bytes that had moved by then */
     uint64_t measured_sent; /* bytes_sent at the last measurement */
     uint64_t speed_bps;
-    char address[64];
-    uint16_t port;
     char path[256];
     char user_agent[128];
 };
@@ -93,10 +103,14 @@ struct hp_http_listener {
     h2o_linklist_t connections, idle_connections;
     h2o_linklist_t dying; /* connections that were cut and have not closed yet */
     h2o_linklist_t turns, waiting;
+    h2o_linklist_t handshakes; /* with bytes to work off */
+    hp_channel_sink_t sink;
+    uint8_t *cipher, *plain, *hand; /* for one call each; NULL without TLS */
     h2o_linklist_t lingering;
     size_t linger_count;
     hp_limits_t limits;
-    size_t connection_count;     /* sockets open */
+    size_t connection_count;
+    size_t sockets, sockets_max; /* of all connections */
     size_t busy_count, busy_max; /* requests under way; more get 503 */
     size_t outstanding; /* connections, lingering sockets, pool jobs and own handles that have to end before
                            the listener may */
@@ -114,8 +128,17 @@ void hp_listener_release(
 
 /* connection.c */
 void hp_connection_accept(hp_http_listener_t *listener, uv_stream_t *server);
-void hp_connection_adopt(hp_http_listener_t *listener, int fd);
-int hp_connection_fd(const hp_connection_t *self); /* -1 once closed */
+/* One more handle of libuv, one less. */
+void hp_connection_addref(hp_connection_t *self);
+void hp_connection_release(hp_connection_t *self);
+int hp_connection_fd(const hp_connection_t *self); /* the client's socket; -1 once closed */
+/* Closes that socket now; h2o has none, or one of its own. */
+void hp_connection_close_tcp(hp_connection_t *self);
+/* Counts the sockets of TLS, and a proven host as itself. False when there is no room for it. */
+bool hp_connection_count_secured(hp_connection_t *self);
+void hp_connection_log_refused(const hp_connection_t *self, const char *why);
+/* Makes the end of what is sent so far look like a cut. */
+void hp_connection_make_abrupt(hp_connection_t *self);
 /* Ends it now; what the kernel still holds for the client is dropped. May run the disposal of its request at
  * once. */
 void hp_connection_cut(hp_connection_t *self);
@@ -162,6 +185,7 @@ void hp_reply_static(hp_http_request_t *self, int status, const char *content_ty
 
 /* turns.c */
 void hp_turns_init(hp_http_listener_t *self);
+void hp_turns_wake(hp_http_listener_t *self); /* there is something to do in the next turn of the loop */
 void hp_turns_queue(hp_http_request_t *request);
 void hp_turns_wait(hp_http_request_t *request); /* for HP_HTTP_FILE_RETRY_MS */
 void hp_turns_forget(hp_http_request_t *request);

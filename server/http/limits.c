@@ -9,57 +9,79 @@
 
 struct hp_limits_entry {
     hp_limits_entry_t *next;
-    hp_ip_t ip;
+    hp_limits_key_t key;
     unsigned count;
 };
 
 static const uint8_t mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
 
-hp_ip_t hp_ip_of(const struct sockaddr *address)
+static void full_bytes(const struct sockaddr *address, uint8_t out[16])
 {
-    hp_ip_t ip = {{0}};
+    memset(out, 0, 16);
     if (address->sa_family == AF_INET) {
-        memcpy(ip.bytes, mapped, sizeof mapped);
-        memcpy(ip.bytes + 12, &((const struct sockaddr_in *)address)->sin_addr, 4);
+        memcpy(out, mapped, sizeof mapped);
+        memcpy(out + 12, &((const struct sockaddr_in *)address)->sin_addr, 4);
     } else if (address->sa_family == AF_INET6) {
-        memcpy(ip.bytes, &((const struct sockaddr_in6 *)address)->sin6_addr, 16);
+        memcpy(out, &((const struct sockaddr_in6 *)address)->sin6_addr, 16);
     }
-    return ip;
 }
 
-bool hp_ip_is_loopback(const hp_ip_t *ip)
+hp_limits_key_t hp_limits_address(hp_limits_kind_t kind, const struct sockaddr *address)
+{
+    hp_limits_key_t key = {.kind = kind};
+    full_bytes(address, key.bytes);
+    if (memcmp(key.bytes, mapped, sizeof mapped) != 0)
+        memset(key.bytes + 8, 0, 8);
+    return key;
+}
+
+hp_limits_key_t hp_limits_host(const uint8_t fingerprint[32])
+{
+    hp_limits_key_t key = {.kind = HP_LIMITS_HOST};
+    memcpy(key.bytes, fingerprint, sizeof key.bytes);
+    return key;
+}
+
+bool hp_limits_is_loopback(const struct sockaddr *address)
 {
     static const uint8_t v6[16] = {[15] = 1};
-    return memcmp(ip->bytes, v6, 16) == 0 || (memcmp(ip->bytes, mapped, 12) == 0 && ip->bytes[12] == 127);
+    uint8_t bytes[16];
+    full_bytes(address, bytes);
+    return memcmp(bytes, v6, 16) == 0 || (memcmp(bytes, mapped, 12) == 0 && bytes[12] == 127);
 }
 
-static hp_limits_entry_t **find(hp_limits_t *self, const hp_ip_t *ip)
+static bool is_same(const hp_limits_key_t *a, const hp_limits_key_t *b)
 {
-    uint32_t hash = 2166136261u;
+    return a->kind == b->kind && memcmp(a->bytes, b->bytes, sizeof a->bytes) == 0;
+}
+
+static hp_limits_entry_t **find(hp_limits_t *self, const hp_limits_key_t *key)
+{
+    uint32_t hash = 2166136261u ^ (uint32_t)key->kind;
     for (int i = 0; i < 16; i++)
-        hash = (hash ^ ip->bytes[i]) * 16777619u;
+        hash = (hash ^ key->bytes[i]) * 16777619u;
     hp_limits_entry_t **at = &self->buckets[hash % HP_LIMITS_BUCKETS];
-    while (*at != NULL && memcmp((*at)->ip.bytes, ip->bytes, 16) != 0)
+    while (*at != NULL && !is_same(&(*at)->key, key))
         at = &(*at)->next;
     return at;
 }
 
-bool hp_limits_add(hp_limits_t *self, const hp_ip_t *ip, unsigned max)
+bool hp_limits_add(hp_limits_t *self, const hp_limits_key_t *key, unsigned max)
 {
-    hp_limits_entry_t **at = find(self, ip);
+    hp_limits_entry_t **at = find(self, key);
     if (*at != NULL && max > 0 && (*at)->count >= max)
         return false;
     if (*at == NULL) {
         *at = hp_alloc(sizeof **at);
-        (*at)->ip = *ip;
+        (*at)->key = *key;
     }
     (*at)->count++;
     return true;
 }
 
-void hp_limits_remove(hp_limits_t *self, const hp_ip_t *ip)
+void hp_limits_remove(hp_limits_t *self, const hp_limits_key_t *key)
 {
-    hp_limits_entry_t **at = find(self, ip), *entry = *at;
+    hp_limits_entry_t **at = find(self, key), *entry = *at;
     if (entry != NULL && --entry->count == 0) {
         *at = entry->next;
         free(entry);

@@ -129,16 +129,15 @@ static int open_tcp(hp_http_listener_t **out, uv_loop_t *loop, const char *addre
 }
 
 /* The rest of hostpair keeps some descriptors; of the others the listener has its share, so that one that is
- * crowded leaves the other ones theirs. Three parts of that for connections, one for the files of requests
- * under way. One address gets half of the files at most, so that there is always some left. */
+ * crowded leaves the other ones theirs. Three parts of that for the sockets of connections, one for the files
+ * of requests under way. One address gets half of the files at most, so that there is always some left. */
 static void share_out(hp_http_listener_t *self, size_t descriptors)
 {
     unsigned percent = self->options.descriptor_percent > 0 ? self->options.descriptor_percent : 100;
     size_t shared = descriptors - HP_MIN(descriptors / 4, (size_t)DESCRIPTORS_KEPT);
     size_t part = HP_MAX(shared * percent / 100 / 4, (size_t)1);
     self->busy_max = part;
-    if (self->options.connections_max == 0)
-        self->options.connections_max = (unsigned)(3 * part);
+    self->sockets_max = 3 * part;
     if (self->options.per_address_max > 0)
         self->options.per_address_max =
             (unsigned)HP_MIN((size_t)self->options.per_address_max, HP_MAX(part / 2, (size_t)1));
@@ -176,6 +175,11 @@ int hp_http_listen(hp_http_listener_t **listener, uv_loop_t *loop, const char *a
     open_handles(self);
     configure(self);
     hp_turns_init(self);
+    if (options->secure != NULL) {
+        self->cipher = hp_alloc(HP_CIPHER_BYTES);
+        self->plain = hp_alloc(HP_PLAIN_BYTES);
+        self->hand = hp_alloc(HP_HAND_BYTES);
+    }
     hp_sweep_start(self);
     *listener = self;
     return 0;
@@ -195,6 +199,10 @@ static void on_all_closed(uv_handle_t *handle)
     void (*closed)(void *arg) = self->closed;
     void *arg = self->closed_arg;
     hp_limits_dispose(&self->limits);
+    free(self->sink.data);
+    free(self->cipher);
+    free(self->plain);
+    free(self->hand);
     free(self->name);
     free(self->server);
     free(self);
@@ -253,13 +261,15 @@ size_t hp_http_connections(const hp_http_listener_t *self, hp_http_connection_t 
         if (count >= max)
             continue;
         out[count] = (hp_http_connection_t){.id = c->id,
-                                            .port = c->port,
+                                            .port = c->who.port,
+                                            .encrypted = c->who.encrypted,
                                             .since = c->since,
                                             .requests = c->requests,
                                             .bytes_sent = c->bytes_sent,
                                             .speed_bps = c->speed_bps,
                                             .active = c->request != NULL || c->begun_at != 0};
-        memcpy(out[count].address, c->address, sizeof c->address);
+        memcpy(out[count].address, c->who.address, sizeof out[count].address);
+        memcpy(out[count].host, c->who.id, sizeof out[count].host);
         memcpy(out[count].path, c->path, sizeof c->path);
         memcpy(out[count].user_agent, c->user_agent, sizeof c->user_agent);
     }
@@ -281,7 +291,7 @@ int hp_http_disconnect(hp_http_listener_t *self, uint64_t id)
 }
 
 /* In turns as the sweep does: a cut may run callbacks that end others. */
-size_t hp_http_disconnect_address(hp_http_listener_t *self, const char *address)
+size_t hp_http_disconnect_if(hp_http_listener_t *self, bool (*fn)(void *arg, const hp_who_t *who), void *arg)
 {
     size_t count = 0;
     for (size_t left = self->connection_count; left > 0 && !h2o_linklist_is_empty(&self->connections);
@@ -289,7 +299,7 @@ size_t hp_http_disconnect_address(hp_http_listener_t *self, const char *address)
         hp_connection_t *c = H2O_STRUCT_FROM_MEMBER(hp_connection_t, all, self->connections.next);
         h2o_linklist_unlink(&c->all);
         h2o_linklist_insert(&self->connections, &c->all);
-        if (strcmp(c->address, address) == 0) {
+        if (fn(arg, &c->who)) {
             hp_connection_cut(c);
             count++;
         }

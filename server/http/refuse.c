@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "secured.h"
 
 typedef struct {
     h2o_ostream_t super;
@@ -22,7 +23,9 @@ static void on_dispose(void *data)
 {
     hp_connection_t *connection = data;
     int fd = hp_connection_fd(connection);
-    if (fd >= 0 && !connection->cut)
+    if (connection->secured != NULL)
+        hp_secured_linger(connection);
+    else if (fd >= 0 && !connection->cut)
         hp_linger_start(connection->listener, fd);
 }
 

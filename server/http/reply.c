@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/utf8.h"
+#include "secured.h"
 
 static const struct {
     int status;
@@ -106,12 +107,15 @@ void hp_reply_start(hp_http_request_t *self, const hp_reply_type_t *type, void *
 void hp_reply_send(hp_http_request_t *self, const void *data, size_t length, h2o_send_state_t state)
 {
     h2o_iovec_t piece = h2o_iovec_init(data, length);
+    hp_connection_t *connection = self->connection;
     self->writing = true;
     self->finished = state == H2O_SEND_STATE_FINAL;
     self->ended = state != H2O_SEND_STATE_IN_PROGRESS;
     if (state != H2O_SEND_STATE_ERROR)
-        hp_connection_sent(self->connection, length);
+        hp_connection_sent(connection, length);
     h2o_send(self->req, &piece, length > 0 ? 1 : 0, state);
+    if (connection->secured != NULL)
+        hp_secured_pump(connection); /* rather than after the next look at the sockets */
 }
 
 void hp_reply_static(hp_http_request_t *self, int status, const char *content_type, const void *body,

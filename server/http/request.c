@@ -69,7 +69,10 @@ static void on_proceed(h2o_generator_t *generator, h2o_req_t *req)
     (void)req;
     hp_http_request_t *self = (hp_http_request_t *)generator;
     self->writing = false;
-    hp_turns_queue(self);
+    if (self->connection->cut) /* while h2o was writing, whose socket took it all the same */
+        hp_request_abort(self);
+    else
+        hp_turns_queue(self);
 }
 
 static void note(hp_connection_t *connection, hp_http_request_t *request)
@@ -91,8 +94,7 @@ int hp_request_on_req(h2o_handler_t *handler, h2o_req_t *req)
     self->req = req;
     self->connection = connection;
     self->refs = 1;
-    memcpy(self->client, connection->address, sizeof self->client);
-    self->client_port = connection->port;
+    self->who = connection->who;
     hp_request_at_disposal(req, on_dispose, self);
     hp_connection_became_busy(connection, self);
     int refused = hp_head_init(&self->head, socket->input->bytes, socket->input->size);
@@ -213,8 +215,13 @@ const void *hp_http_body(hp_http_request_t *self, size_t *length)
 const char *hp_http_client(const hp_http_request_t *self, uint16_t *port)
 {
     if (port != NULL)
-        *port = self->client_port;
-    return self->client;
+        *port = self->who.port;
+    return self->who.address;
+}
+
+const hp_who_t *hp_http_who(const hp_http_request_t *self)
+{
+    return &self->who;
 }
 
 bool hp_http_accepts(hp_http_request_t *self, const char *media_type)

@@ -1,11 +1,13 @@
 /* How the bytes of a file reach the client.
  *
- * Two ways, taken in turns with the other replies (turns.c) and never while h2o has a write outstanding:
+ * Three ways, taken in turns with the other replies (turns.c) and never while h2o has a write outstanding:
  *
  * - Zero copy: sendfile(2) from the page cache to the socket, for a piece of the file with more than
  * ZERO_COPY_MIN bytes to go. The pages are probed first; what is not cached is read by the pool, WARM_WINDOW
  * at a time, the next window while this one is sent. When the socket is full, one piece goes by hand: h2o
  * waits until the socket takes it, and its completion is the sign to go on.
+ * - Encrypted: over TLS that cannot be; what is cached is read, encrypted and written to the socket, in
+ * pieces. When the socket is full, the rest of a piece waits, and its leaving is the sign to go on.
  * - By hand: read into a buffer (in the pool, if the bytes are not cached) and passed to h2o. The head of the
  * reply leaves with the first piece, so a small file is one write; multipart texts and the last bytes go this
  * way too.
@@ -23,9 +25,11 @@
 #include "base/mem.h"
 #include "os/disk.h"
 #include "os/pages.h"
+#include "secured.h"
 
 #define ZERO_COPY_MIN ((size_t)64 * 1024)       /* bytes; less goes by hand */
 #define TURN_BYTES    ((size_t)1024 * 1024)     /* by zero copy in one turn */
+#define CIPHER_BYTES  ((size_t)256 * 1024)      /* encrypted in one turn */
 #define HAND_BYTES    ((size_t)64 * 1024)       /* by hand in one turn */
 #define POOL_BYTES    ((size_t)256 * 1024)      /* by hand, where only the pool can read */
 #define FULL_BYTES    ((size_t)4 * 1024)        /* by hand when the socket is full */
@@ -86,7 +90,7 @@ static void on_disposed(hp_http_request_t *request)
 static void cut(sender_t *self, const char *why)
 {
     hp_connection_t *connection = self->request->connection;
-    hp_log(HP_LOG_WARN, "%s: cut the reply to %s for %s: %s", self->listener->name, connection->address,
+    hp_log(HP_LOG_WARN, "%s: cut the reply to %s for %s: %s", self->listener->name, connection->who.address,
            connection->path, why);
     hp_reply_send(self->request, NULL, 0, H2O_SEND_STATE_ERROR);
 }
@@ -184,7 +188,7 @@ static uint64_t ready_until(sender_t *self, uint64_t end)
     return HP_MIN(end, self->warm_end);
 }
 
-/* ---- the two ways ---- */
+/* ---- the three ways ---- */
 
 static step_t send_zero_copy(sender_t *self)
 {
@@ -220,6 +224,44 @@ static step_t send_zero_copy(sender_t *self)
             self->failed = (int)n;
             return STEP_BROKEN;
         }
+    }
+    return STEP_AGAIN;
+}
+
+/* STEP_WAITS also when the connection was cut, and self has gone with it. */
+static step_t send_encrypted(sender_t *self)
+{
+    hp_connection_t *connection = self->request->connection;
+    uint64_t stop = self->plan.pieces[self->piece].end - TAIL_BYTES;
+    uint8_t *piece = self->listener->hand;
+    if (!hp_secured_is_clear(connection))
+        return STEP_WAITS;
+    for (size_t done = 0; done < CIPHER_BYTES && self->at < stop;) {
+        uint64_t ready = ready_until(self, HP_MIN(stop, self->at + HP_HAND_BYTES));
+        if (ready == self->at)
+            return STEP_WAITS; /* for the job */
+        size_t want = allow(self, ready - self->at);
+        if (want == 0) {
+            hp_turns_wait(self->request);
+            return STEP_WAITS;
+        }
+        ssize_t n = hp_pages_read(self->fd, self->pages, piece, want, self->at);
+        hp_limit_give_back(self->listener, n > 0 ? want - (size_t)n : want);
+        if (n == -EAGAIN)
+            return STEP_BY_HAND; /* the pages have gone since they were probed: a job reads them */
+        if (n <= 0) {
+            self->failed = (int)n;
+            return STEP_BROKEN;
+        }
+        bool limited = self->listener->limit_bps != 0;
+        done += (size_t)n;
+        advance(self, (uint64_t)n);
+        hp_connection_sent(connection, (size_t)n);
+        hp_secured_send(connection, piece, (size_t)n);
+        if (connection->cut || !hp_secured_is_clear(connection))
+            return STEP_WAITS;
+        if (limited)
+            return STEP_AGAIN;
     }
     return STEP_AGAIN;
 }
@@ -294,8 +336,11 @@ static void on_turn(hp_http_request_t *request)
         const hp_piece_t *piece = &self->plan.pieces[self->piece];
         if (self->pages == HP_PAGES_UNKNOWN)
             by_hand = POOL_BYTES;
-        else if (self->begun && !self->no_sendfile && piece->text == NULL &&
+        else if (self->begun && self->request->connection->secured != NULL && piece->text == NULL &&
                  piece->end - self->at > ZERO_COPY_MIN) {
+            step = send_encrypted(self);
+        } else if (self->begun && !self->no_sendfile && piece->text == NULL &&
+                   piece->end - self->at > ZERO_COPY_MIN) {
             step = send_zero_copy(self);
             by_hand = FULL_BYTES;
         }

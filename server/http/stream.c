@@ -3,7 +3,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 
 #include "base/mem.h"
 
@@ -47,9 +46,8 @@ static void on_disposed(hp_http_request_t *request)
 /* An unframed body that ends early would look whole: the client gets a reset instead. */
 static void make_end_abrupt(hp_http_stream_t *self)
 {
-    struct linger drop = {1, 0};
     if (self->unframed)
-        setsockopt(hp_connection_fd(self->request->connection), SOL_SOCKET, SO_LINGER, &drop, sizeof drop);
+        hp_connection_make_abrupt(self->request->connection);
 }
 
 hp_http_stream_t *hp_http_reply_stream_sized(hp_http_request_t *request, int status, const char *content_type,

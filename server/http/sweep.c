@@ -1,5 +1,7 @@
 /* Time-outs, the same for every kind of request and reply. A timer looks at every connection.
  *
+ * Handshake: TLS is not agreed on yet. It is cut after HP_HANDSHAKE_MS.
+ *
  * Idle: no byte of a request has come. It is ended after idle_ms.
  *
  * Coming in: a part of a request has come. It is cut when no byte came for stuck_ms, or when the request
@@ -14,6 +16,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "os/tcp.h"
+#include "secured.h"
 
 #define SWEEP_MS_MAX     1000
 #define SWEEP_MS_MIN     10
@@ -22,7 +25,7 @@
 static void cut(hp_connection_t *c, const char *why)
 {
     /* Not louder: any client can bring it about, as often as it likes. */
-    hp_log(HP_LOG_DEBUG, "%s: closed the connection of %s: %s", c->listener->name, c->address, why);
+    hp_log(HP_LOG_DEBUG, "%s: closed the connection of %s: %s", c->listener->name, c->who.address, why);
     hp_connection_cut(c);
 }
 
@@ -30,7 +33,7 @@ static void cut(hp_connection_t *c, const char *why)
 static void look_at_waiting(hp_connection_t *c, uint64_t now)
 {
     const hp_http_options_t *options = &c->listener->options;
-    size_t come = c->socket->input->size;
+    size_t come = c->secured != NULL ? hp_secured_come(c) : c->socket != NULL ? c->socket->input->size : 0;
     if (come == 0) {
         c->begun_at = 0;
         if (now - c->quiet_since >= options->idle_ms)
@@ -49,9 +52,22 @@ static void look_at_waiting(hp_connection_t *c, uint64_t now)
         cut(c, "its request did not arrive in time");
 }
 
+static bool is_writing(const hp_connection_t *c)
+{
+    return (c->socket != NULL && h2o_socket_is_writing(c->socket)) ||
+           (c->secured != NULL && hp_secured_is_writing(c));
+}
+
+/* A handshake has its whole time once, whatever drips in. */
+static void look_at_handshake(hp_connection_t *c, uint64_t now)
+{
+    if (now - c->begun_at >= HP_MIN(HP_HANDSHAKE_MS, c->listener->options.stuck_ms))
+        cut(c, "its TLS handshake did not end in time");
+}
+
 static void look_at_replying(hp_connection_t *c, uint64_t now)
 {
-    bool writing = h2o_socket_is_writing(c->socket);
+    bool writing = is_writing(c);
     hp_tcp_state_t tcp = hp_tcp_read(hp_connection_fd(c));
     bool pushed = c->request != NULL && c->request->type != NULL && c->request->type->pushed;
     if (tcp.dead || (tcp.half && pushed)) {
@@ -87,7 +103,9 @@ static void on_sweep(uv_timer_t *timer)
         h2o_linklist_unlink(&c->all);
         h2o_linklist_insert(&self->connections, &c->all);
         measure(c, passed);
-        if (c->request != NULL || h2o_socket_is_writing(c->socket))
+        if (c->secured != NULL && !hp_secured_is_open(c))
+            look_at_handshake(c, now);
+        else if (c->request != NULL || is_writing(c))
             look_at_replying(c, now);
         else
             look_at_waiting(c, now);

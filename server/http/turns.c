@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "secured.h"
 
 #define TURN_NS         2000000 /* of one loop turn, for all replies together */
 #define LIMIT_BURST_MS  250     /* when a busy machine lets the loop run late, so much is made up */
@@ -16,6 +17,7 @@ static void on_turn(uv_idle_t *idle)
     hp_http_listener_t *self = idle->data;
     uint64_t end = hp_clock_ns() + TURN_NS;
     h2o_linklist_t now;
+    bool more = hp_secured_turn(self, end - TURN_NS / 2);
     h2o_linklist_init_anchor(&now);
     h2o_linklist_insert_list(&now, &self->turns);
     while (!h2o_linklist_is_empty(&now)) {
@@ -28,7 +30,7 @@ static void on_turn(uv_idle_t *idle)
     }
     /* Who had no turn comes before who had one. */
     h2o_linklist_insert_list(self->turns.next, &now);
-    if (h2o_linklist_is_empty(&self->turns))
+    if (h2o_linklist_is_empty(&self->turns) && !more && h2o_linklist_is_empty(&self->handshakes))
         uv_idle_stop(&self->idle);
 }
 
@@ -46,6 +48,13 @@ void hp_turns_init(hp_http_listener_t *self)
 {
     h2o_linklist_init_anchor(&self->turns);
     h2o_linklist_init_anchor(&self->waiting);
+    h2o_linklist_init_anchor(&self->handshakes);
+}
+
+void hp_turns_wake(hp_http_listener_t *self)
+{
+    if (!self->closing)
+        uv_idle_start(&self->idle, on_turn);
 }
 
 void hp_turns_queue(hp_http_request_t *request)
@@ -54,8 +63,7 @@ void hp_turns_queue(hp_http_request_t *request)
     if (h2o_linklist_is_linked(&request->link))
         return;
     h2o_linklist_insert(&self->turns, &request->link);
-    if (!self->closing)
-        uv_idle_start(&self->idle, on_turn);
+    hp_turns_wake(self);
 }
 
 void hp_turns_wait(hp_http_request_t *request)

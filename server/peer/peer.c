@@ -97,14 +97,24 @@ static void on_request(void *arg, hp_http_request_t *request)
     }
 }
 
+static bool is_of_host(void *arg, const hp_who_t *who)
+{
+    const hp_host_t *host = arg;
+    if (who->id[0] != '\0')
+        return strcmp(who->id, host->id) == 0;
+    char address[HP_ENDPOINT_ADDRESS_SIZE];
+    for (size_t i = 0; i < host->address_count; i++)
+        if (strcmp(hp_endpoint_address(&host->addresses[i].endpoint, address), who->address) == 0)
+            return true;
+    return false;
+}
+
 /* Whatever it is in the middle of. */
 static void on_host(void *arg, hp_host_event_t event, const hp_host_t *host)
 {
     hp_peer_t *self = arg;
-    char address[HP_ENDPOINT_ADDRESS_SIZE];
-    for (size_t i = 0; event == HP_HOST_BLOCKED && i < host->address_count; i++)
-        hp_http_disconnect_address(self->listener,
-                                   hp_endpoint_address(&host->addresses[i].endpoint, address));
+    if (event == HP_HOST_BLOCKED)
+        hp_http_disconnect_if(self->listener, is_of_host, (void *)host);
 }
 
 int hp_peer_create(hp_peer_t **peer, uv_loop_t *loop, const hp_peer_options_t *options, hp_share_t *share,
@@ -123,6 +133,7 @@ int hp_peer_create(hp_peer_t **peer, uv_loop_t *loop, const hp_peer_options_t *o
         .connections_max = options->connections_max,
         .descriptor_percent = options->descriptor_percent,
         .per_address_max = options->per_address_max != 0 ? options->per_address_max : HP_PEER_PER_ADDRESS,
+        .secure = options->secure,
         .stuck_ms = options->stuck_ms,
         .idle_ms = options->idle_ms,
         .handler = on_request,

@@ -27,6 +27,7 @@ typedef struct hp_peer_options {
     unsigned connections_max;    /* 0: what the descriptor limit leaves */
     unsigned descriptor_percent; /* as in hp_http_options_t */
     unsigned per_address_max;    /* 0: HP_PEER_PER_ADDRESS */
+    const hp_secure_t *secure;   /* TLS beside plain HTTP; NULL: plain alone. Outlives the peer */
     unsigned stuck_ms, idle_ms;  /* 0: the defaults of http.h */
     hp_hosts_t *hosts;       /* hears of hosts that look for others, knows who is blocked; NULL: nobody does.
                                 Outlives the peer */

@@ -104,6 +104,11 @@ void hp_channel_set_input(hp_channel_t *self, const void *data, size_t length)
     self->input_length = length;
 }
 
+const uint8_t *hp_channel_input(const hp_channel_t *self)
+{
+    return self->input;
+}
+
 size_t hp_channel_input_left(const hp_channel_t *self)
 {
     return self->input_length;

@@ -36,7 +36,8 @@ void hp_channel_destroy(hp_channel_t *channel);
 /* The bytes that hp_channel_read() takes next. They are not copied: they stay where they are until all are
  * taken or others are set. */
 void hp_channel_set_input(hp_channel_t *channel, const void *data, size_t length);
-/* How many of them are not taken yet. */
+/* Those that are not taken yet, and how many they are. */
+const uint8_t *hp_channel_input(const hp_channel_t *channel);
 size_t hp_channel_input_left(const hp_channel_t *channel);
 
 #define HP_CHANNEL_END (-1) /* the other side has said that it sends no more */

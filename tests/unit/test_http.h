@@ -20,10 +20,15 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "http/http.h"
+#include "identity/identity.h"
+#include "secure/secure.h"
 
 #define WAIT_MS 10000 /* for any condition; a test that gets there has failed */
 
@@ -37,10 +42,97 @@ typedef struct client {
     bool reads; /* false: leaves the bytes in the kernel */
     bool ended; /* the server has closed */
     int error;  /* 0: in order */
+    SSL *ssl;   /* with TLS; its wire: */
+    BIO *in, *out;
     struct client *next;
 } client_t;
 
 static client_t *clients;
+
+/* ---- TLS: a program that defines TEST_TLS runs the same tests over it ---- */
+
+#ifdef TEST_TLS
+static const bool with_tls = true;
+#else
+static const bool with_tls = false;
+#endif
+
+/* A host with a key. */
+typedef struct host {
+    char folder[64];
+    hp_identity_t *identity;
+    hp_secure_t *secure;
+} host_t;
+
+static host_t server_host;
+static SSL_CTX *client_context; /* of clients without a certificate */
+
+static inline void host_make(host_t *host)
+{
+    char path[100];
+    strcpy(host->folder, "/tmp/hostpair-http-XXXXXX");
+    assert_non_null(mkdtemp(host->folder));
+    assert_int_equal(hp_identity_open(&host->identity, host->folder, NULL), 0);
+    assert_int_equal(hp_secure_create(&host->secure, host->identity, NULL), 0);
+    snprintf(path, sizeof path, "%s/%s", host->folder, HP_IDENTITY_FILE);
+    unlink(path);
+    rmdir(host->folder);
+}
+
+static inline void host_dispose(host_t *host)
+{
+    hp_secure_destroy(host->secure);
+    hp_identity_destroy(host->identity);
+    *host = (host_t){0};
+}
+
+static inline const hp_secure_t *secure_server(void)
+{
+    if (server_host.secure == NULL) {
+        host_make(&server_host);
+        client_context = SSL_CTX_new(TLS_client_method());
+    }
+    return server_host.secure;
+}
+
+static inline void client_use_tls(client_t *c, SSL_CTX *context)
+{
+    c->ssl = SSL_new(context);
+    c->in = BIO_new(BIO_s_mem());
+    c->out = BIO_new(BIO_s_mem());
+    SSL_set_bio(c->ssl, c->in, c->out);
+    SSL_set_connect_state(c->ssl);
+    if (c->ssl == NULL || c->in == NULL || c->out == NULL)
+        abort();
+}
+
+static inline void client_add(client_t *c, const char *piece, size_t n)
+{
+    if (c->length + n >= c->capacity) {
+        c->capacity = 2 * (c->length + n) + 1;
+        c->data = hp_realloc(c->data, c->capacity);
+    }
+    memcpy(c->data + c->length, piece, n);
+    c->length += n;
+    c->data[c->length] = '\0';
+}
+
+/* What came from the wire: decrypted, where there is TLS. */
+static inline void client_got(client_t *c, const char *piece, size_t n)
+{
+    char plain[16384];
+    int got;
+    if (c->ssl == NULL) {
+        client_add(c, piece, n);
+        return;
+    }
+    BIO_write(c->in, piece, (int)n);
+    if (!SSL_is_init_finished(c->ssl))
+        SSL_do_handshake(c->ssl);
+    while (SSL_is_init_finished(c->ssl) && (got = SSL_read(c->ssl, plain, sizeof plain)) > 0)
+        client_add(c, plain, (size_t)got);
+    ERR_clear_error();
+}
 
 static inline void read_client(client_t *c)
 {
@@ -48,13 +140,7 @@ static inline void read_client(client_t *c)
     while (c->fd >= 0 && c->reads && !c->ended) {
         ssize_t n = recv(c->fd, piece, sizeof piece, MSG_DONTWAIT);
         if (n > 0) {
-            if (c->length + (size_t)n >= c->capacity) {
-                c->capacity = 2 * (c->length + (size_t)n) + 1;
-                c->data = hp_realloc(c->data, c->capacity);
-            }
-            memcpy(c->data + c->length, piece, (size_t)n);
-            c->length += (size_t)n;
-            c->data[c->length] = '\0';
+            client_got(c, piece, (size_t)n);
         } else if (n == 0) {
             c->ended = true;
         } else if (errno == EAGAIN) {
@@ -90,8 +176,40 @@ static inline void run_for(uint64_t ms)
         turn();
 }
 
-/* receive_buffer 0: the kernel's default. */
-static inline client_t *client_open_with(int receive_buffer)
+static inline void client_send_bytes(client_t *c, const char *bytes, size_t length)
+{
+    for (size_t done = 0; done < length;) {
+        ssize_t n = send(c->fd, bytes + done, length - done, MSG_DONTWAIT | MSG_NOSIGNAL);
+        if (n > 0)
+            done += (size_t)n;
+        else if (n < 0 && errno != EAGAIN)
+            fail_msg("send: %s", strerror(errno));
+        turn();
+    }
+}
+
+/* What TLS has to say. */
+static inline void client_flush(client_t *c)
+{
+    char *bytes;
+    long length = BIO_get_mem_data(c->out, &bytes);
+    char *copy = memcpy(hp_alloc((size_t)length + 1), bytes, (size_t)length);
+    (void)BIO_reset(c->out);
+    client_send_bytes(c, copy, (size_t)length);
+    free(copy);
+}
+
+static inline void client_shake_hands(client_t *c)
+{
+    SSL_do_handshake(c->ssl);
+    client_flush(c);
+    wait_until(SSL_is_init_finished(c->ssl) || c->ended);
+    client_flush(c);
+    ERR_clear_error();
+}
+
+/* receive_buffer 0: the kernel's default. No byte is sent yet. */
+static inline client_t *client_connect(int receive_buffer)
 {
     client_t *c = hp_alloc(sizeof *c);
     c->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -107,6 +225,16 @@ static inline client_t *client_open_with(int receive_buffer)
     return c;
 }
 
+static inline client_t *client_open_with(int receive_buffer)
+{
+    client_t *c = client_connect(receive_buffer);
+    if (with_tls) {
+        client_use_tls(c, client_context);
+        client_shake_hands(c);
+    }
+    return c;
+}
+
 static inline client_t *client_open(void)
 {
     return client_open_with(0);
@@ -114,14 +242,12 @@ static inline client_t *client_open(void)
 
 static inline void client_send(client_t *c, const char *text)
 {
-    for (size_t length = strlen(text), done = 0; done < length;) {
-        ssize_t n = send(c->fd, text + done, length - done, MSG_DONTWAIT | MSG_NOSIGNAL);
-        if (n > 0)
-            done += (size_t)n;
-        else if (n < 0 && errno != EAGAIN)
-            fail_msg("send: %s", strerror(errno));
-        turn();
+    if (c->ssl == NULL) {
+        client_send_bytes(c, text, strlen(text));
+        return;
     }
+    assert_int_equal(SSL_write(c->ssl, text, (int)strlen(text)), strlen(text));
+    client_flush(c);
 }
 
 static inline client_t *client_ask(const char *request)
@@ -190,6 +316,8 @@ static inline void listen_with(hp_http_options_t options)
     hp_err_t err = {0};
     options.name = "test";
     options.server = "test/1";
+    if (with_tls)
+        options.secure = secure_server();
     if (options.body_max == 0)
         options.body_max = 1000;
     int rc = hp_http_listen(&listener, &loop, "127.0.0.1", 0, &options, &err);
@@ -227,8 +355,14 @@ static inline int tear_down(void **state)
         client_t *c = clients;
         clients = c->next;
         client_close(c);
+        SSL_free(c->ssl);
         free(c->data);
         free(c);
+    }
+    if (server_host.secure != NULL) {
+        host_dispose(&server_host);
+        SSL_CTX_free(client_context);
+        client_context = NULL;
     }
     uv_run(&loop, UV_RUN_NOWAIT);
     return uv_loop_close(&loop);

@@ -157,9 +157,10 @@ static void a_multipart_body_has_the_form_of_the_rfc(void **state)
     hp_plan_dispose(&plan);
 }
 
-static hp_ip_t ip(const char *text)
+static struct sockaddr *ip(const char *text)
 {
-    struct sockaddr_storage where = {0};
+    static struct sockaddr_storage where;
+    memset(&where, 0, sizeof where);
     if (strchr(text, ':') != NULL) {
         where.ss_family = AF_INET6;
         assert_int_equal(inet_pton(AF_INET6, text, &((struct sockaddr_in6 *)&where)->sin6_addr), 1);
@@ -167,14 +168,19 @@ static hp_ip_t ip(const char *text)
         where.ss_family = AF_INET;
         assert_int_equal(inet_pton(AF_INET, text, &((struct sockaddr_in *)&where)->sin_addr), 1);
     }
-    return hp_ip_of((struct sockaddr *)&where);
+    return (struct sockaddr *)&where;
+}
+
+static hp_limits_key_t key(const char *text)
+{
+    return hp_limits_address(HP_LIMITS_ADDRESS, ip(text));
 }
 
 static void connections_are_counted_by_address(void **state)
 {
     (void)state;
     hp_limits_t limits = {{0}};
-    hp_ip_t a = ip("10.0.0.1"), mapped = ip("::ffff:10.0.0.1"), b = ip("10.0.0.2");
+    hp_limits_key_t a = key("10.0.0.1"), mapped = key("::ffff:10.0.0.1"), b = key("10.0.0.2");
     assert_true(hp_limits_add(&limits, &a, 2));
     assert_true(hp_limits_add(&limits, &mapped, 2));
     assert_false(hp_limits_add(&limits, &a, 2));
@@ -184,10 +190,39 @@ static void connections_are_counted_by_address(void **state)
     hp_limits_remove(&limits, &a);
     assert_true(hp_limits_add(&limits, &a, 2));
     for (int i = 0; i < 5000; i++) {
-        hp_ip_t many = {{10, 1, (uint8_t)(i >> 8), (uint8_t)i}};
+        hp_limits_key_t many = {HP_LIMITS_ADDRESS, {10, 1, (uint8_t)(i >> 8), (uint8_t)i}};
         assert_true(hp_limits_add(&limits, &many, 1));
         assert_false(hp_limits_add(&limits, &many, 1));
     }
+    hp_limits_dispose(&limits);
+}
+
+static void an_ipv6_client_counts_by_its_network(void **state)
+{
+    (void)state;
+    hp_limits_t limits = {{0}};
+    hp_limits_key_t a = key("2001:db8:1:2::1"), b = key("2001:db8:1:2:ffff:0:1:2"),
+                    c = key("2001:db8:1:3::1");
+    assert_true(hp_limits_add(&limits, &a, 1));
+    assert_false(hp_limits_add(&limits, &b, 1));
+    assert_true(hp_limits_add(&limits, &c, 1));
+    hp_limits_dispose(&limits);
+}
+
+static void hosts_and_addresses_are_counted_apart(void **state)
+{
+    (void)state;
+    hp_limits_t limits = {{0}};
+    const uint8_t fingerprint[32] = {1, 2, 3};
+    hp_limits_key_t all = hp_limits_address(HP_LIMITS_ADDRESS_ALL, ip("10.0.0.1"));
+    hp_limits_key_t one = key("10.0.0.1"), host = hp_limits_host(fingerprint);
+    hp_limits_key_t as_address = {HP_LIMITS_ADDRESS, {0}};
+    memcpy(as_address.bytes, host.bytes, 16);
+    assert_true(hp_limits_add(&limits, &all, 1));
+    assert_true(hp_limits_add(&limits, &one, 1));
+    assert_true(hp_limits_add(&limits, &host, 1));
+    assert_true(hp_limits_add(&limits, &as_address, 1));
+    assert_false(hp_limits_add(&limits, &host, 1));
     hp_limits_dispose(&limits);
 }
 
@@ -197,12 +232,10 @@ static void loopback_is_known_in_every_form(void **state)
     static const char *const loopback[] = {"127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"};
     static const char *const others[] = {"10.0.0.1", "::", "::2", "fe80::1", "::ffff:10.0.0.1"};
     for (size_t i = 0; i < 4; i++) {
-        hp_ip_t address = ip(loopback[i]);
-        assert_true(hp_ip_is_loopback(&address));
+        assert_true(hp_limits_is_loopback(ip(loopback[i])));
     }
     for (size_t i = 0; i < 5; i++) {
-        hp_ip_t address = ip(others[i]);
-        assert_false(hp_ip_is_loopback(&address));
+        assert_false(hp_limits_is_loopback(ip(others[i])));
     }
 }
 
@@ -214,6 +247,8 @@ int main(void)
         cmocka_unit_test(a_weak_or_missing_tag_never_resumes),
         cmocka_unit_test(a_multipart_body_has_the_form_of_the_rfc),
         cmocka_unit_test(connections_are_counted_by_address),
+        cmocka_unit_test(an_ipv6_client_counts_by_its_network),
+        cmocka_unit_test(hosts_and_addresses_are_counted_apart),
         cmocka_unit_test(loopback_is_known_in_every_form),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

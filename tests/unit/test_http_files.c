@@ -1,4 +1,4 @@
-// libs: http path os base
+// libs: http pool secure identity path os base
 /* Replies that send files: whole and in parts, cold and warm, limited, and files that change meanwhile. */
 #include "test_http.h"
 

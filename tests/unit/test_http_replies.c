@@ -1,4 +1,4 @@
-// libs: http path os base
+// libs: http pool secure identity path os base
 /* What a handler can answer: plain replies, JSON, problems, streams, events; and the requests that never
  * reach it. */
 #include "test_http.h"
