@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "api/internal.h"
+#include "base/array.h"
 #include "base/clock.h"
 #include "base/mem.h"
 
@@ -242,8 +243,7 @@ void hp_api_delete_message(hp_api_t *api, hp_http_request_t *request, const char
 struct hp_news {
     hp_api_t *api;
     uv_timer_t timer;
-    int64_t *ids;
-    size_t count, room;
+    HP_ARRAY(int64_t) ids;
     void (*closed)(void *arg);
     void *closed_arg;
 };
@@ -267,19 +267,19 @@ static void on_read_for_news(void *arg, int status, const hp_message_t *message,
 
 static void tell(hp_news_t *self)
 {
-    size_t count = HP_MIN(self->count, (size_t)NEWS_MAX);
+    size_t count = HP_MIN(self->ids.count, (size_t)NEWS_MAX);
     for (size_t i = 0; i < count && hp_events_awake(self->api->events); i++)
-        hp_messages_get(self->api->deps.messages, self->ids[i], on_read_for_news,
+        hp_messages_get(self->api->deps.messages, self->ids.items[i], on_read_for_news,
                         hp_api_op_create(sizeof(hp_api_op_t), self->api, NULL));
-    self->count -= count;
-    if (self->count > 0)
-        memmove(self->ids, self->ids + count, self->count * sizeof *self->ids);
+    self->ids.count -= count;
+    if (self->ids.count > 0)
+        memmove(self->ids.items, self->ids.items + count, self->ids.count * sizeof *self->ids.items);
 }
 
 static void on_news_time(uv_timer_t *timer)
 {
     hp_news_t *self = timer->data;
-    if (self->count == 0)
+    if (self->ids.count == 0)
         uv_timer_stop(timer);
     else
         tell(self);
@@ -287,14 +287,10 @@ static void on_news_time(uv_timer_t *timer)
 
 static void add_news(hp_news_t *self, int64_t id)
 {
-    for (size_t i = 0; i < self->count; i++)
-        if (self->ids[i] == id)
+    for (size_t i = 0; i < self->ids.count; i++)
+        if (self->ids.items[i] == id)
             return;
-    if (self->count == self->room) {
-        self->room = HP_MAX(2 * self->room, (size_t)16);
-        self->ids = hp_realloc(self->ids, self->room * sizeof *self->ids);
-    }
-    self->ids[self->count++] = id;
+    *hp_array_add(&self->ids) = id;
     if (uv_is_active((uv_handle_t *)&self->timer))
         return;
     uv_timer_start(&self->timer, on_news_time, SPACING_MS, SPACING_MS);
@@ -330,7 +326,7 @@ static void on_timer_closed(uv_handle_t *handle)
     hp_news_t *self = handle->data;
     void (*closed)(void *) = self->closed;
     void *arg = self->closed_arg;
-    free(self->ids);
+    hp_array_dispose(&self->ids);
     free(self);
     closed(arg);
 }

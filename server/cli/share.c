@@ -14,6 +14,7 @@
 
 #include <openssl/evp.h>
 
+#include "base/array.h"
 #include "base/clock.h"
 #include "base/path.h"
 #include "cli/internal.h"
@@ -29,9 +30,9 @@ typedef struct {
 
 typedef struct {
     hp_cli_t *cli;
-    char *share_folder; /* NULL: not on this machine */
-    file_t *files;      /* of the present argument */
-    size_t count, room, skipped;
+    char *share_folder;     /* NULL: not on this machine */
+    HP_ARRAY(file_t) files; /* of the present argument */
+    size_t skipped;
     int64_t done, total; /* bytes of the present argument */
     uint64_t begun_ms;
     int64_t sent;
@@ -44,22 +45,19 @@ typedef struct {
 
 static void add_file(share_t *self, const char *local, const char *target, int64_t size)
 {
-    if (self->count == self->room) {
-        self->room = HP_MAX(self->room * 2, (size_t)64);
-        self->files = hp_realloc(self->files, self->room * sizeof *self->files);
-    }
-    self->files[self->count++] =
+    *hp_array_add(&self->files) =
         (file_t){.local = hp_strdup(local), .target = hp_strdup(target), .size = size};
     self->total += size;
 }
 
 static void clear_files(share_t *self)
 {
-    for (size_t i = 0; i < self->count; i++) {
-        free(self->files[i].local);
-        free(self->files[i].target);
+    for (size_t i = 0; i < self->files.count; i++) {
+        free(self->files.items[i].local);
+        free(self->files.items[i].target);
     }
-    self->count = self->skipped = 0;
+    hp_array_clear(&self->files);
+    self->skipped = 0;
     self->done = self->total = 0;
 }
 
@@ -305,17 +303,17 @@ static char *target_of(const share_t *self, const char *path, const char *real)
 static bool share_found(share_t *self, int *code)
 {
     bool failed = false;
-    qsort(self->files, self->count, sizeof *self->files, by_target);
-    for (size_t i = 0; i < self->count && !hp_term_interrupted(); i++) {
+    qsort(self->files.items, self->files.count, sizeof *self->files.items, by_target);
+    for (size_t i = 0; i < self->files.count && !hp_term_interrupted(); i++) {
         hp_err_t err = {0};
         int64_t done = self->done;
-        int rc = share_file(self, &self->files[i], &err);
+        int rc = share_file(self, &self->files.items[i], &err);
         if (rc == 0)
             continue;
         hp_bar_clear(&self->bar);
         *code = hp_cli_fail(self->cli, &err);
         failed = true;
-        self->done = done + self->files[i].size;
+        self->done = done + self->files.items[i].size;
         if (rc == HP_E_UNREACHABLE || rc == HP_E_NO_SPACE)
             break;
     }
@@ -327,7 +325,7 @@ static void tell_end(share_t *self, const char *target, bool folder)
     char size[HP_TEXT_SIZE], note[HP_TEXT_SIZE * 2];
     file_t whole = {.target = (char *)(uintptr_t)target};
     hp_text_bytes(self->total, size);
-    snprintf(note, sizeof note, "%zu file%s, %s", self->count, self->count == 1 ? "" : "s", size);
+    snprintf(note, sizeof note, "%zu file%s, %s", self->files.count, self->files.count == 1 ? "" : "s", size);
     self->done = self->total;
     show(self, &whole, note, true);
     hp_bar_end(&self->bar);
@@ -382,7 +380,7 @@ static int share_one(share_t *self, const char *path)
     self->sent = 0;
     if (find_files(self, real, target, &folder, &err) != 0)
         code = hp_cli_fail(self->cli, &err);
-    else if (self->count == 0)
+    else if (self->files.count == 0)
         hp_say(stderr, "There are no files in %s.", path);
     else if (!share_found(self, &code) && !hp_term_interrupted())
         tell_end(self, target, folder);
@@ -421,7 +419,7 @@ int hp_cli_share(hp_cli_t *cli)
     }
     json_decref(self.made);
     free(self.share_folder);
-    free(self.files);
+    hp_array_dispose(&self.files);
     free(self.piece);
     return code;
 }

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "base/mem.h"
 #include "cli/text.h"
 
@@ -19,8 +20,7 @@ struct hp_table {
     const hp_column_t *columns;
     size_t count;
     hp_term_t term;
-    cell_t *cells;
-    size_t used, room;
+    HP_ARRAY(cell_t) cells;
 };
 
 hp_table_t *hp_table_create(const hp_column_t *columns, size_t count, const hp_term_t *term)
@@ -34,19 +34,15 @@ hp_table_t *hp_table_create(const hp_column_t *columns, size_t count, const hp_t
 
 void hp_table_destroy(hp_table_t *self)
 {
-    for (size_t i = 0; i < self->used; i++)
-        free(self->cells[i].text);
-    free(self->cells);
+    for (size_t i = 0; i < self->cells.count; i++)
+        free(self->cells.items[i].text);
+    hp_array_dispose(&self->cells);
     free(self);
 }
 
 void hp_table_coloured(hp_table_t *self, const char *text, hp_colour_t colour)
 {
-    if (self->used == self->room) {
-        self->room = HP_MAX(self->room * 2, (size_t)64);
-        self->cells = hp_realloc(self->cells, self->room * sizeof *self->cells);
-    }
-    cell_t *cell = &self->cells[self->used++];
+    cell_t *cell = hp_array_add(&self->cells);
     cell->text = hp_text_clean(text != NULL ? text : "");
     cell->width = hp_text_width(cell->text);
     cell->colour = colour;
@@ -134,9 +130,9 @@ static bool shrink_one(const hp_table_t *self, layout_t *layout)
 static void lay_out(const hp_table_t *self, layout_t *layout)
 {
     *layout = (layout_t){0};
-    for (size_t i = 0; i < self->used; i++) {
+    for (size_t i = 0; i < self->cells.count; i++) {
         int *width = &layout->widths[i % self->count];
-        *width = HP_MAX(*width, self->cells[i].width);
+        *width = HP_MAX(*width, self->cells.items[i].width);
     }
     for (size_t c = 0; c < self->count; c++) {
         layout->shown[c] = layout->widths[c] > 0; /* nothing in it: no column */
@@ -191,9 +187,9 @@ static void print_row(const hp_table_t *self, const layout_t *layout, const cell
 
 static void print_plain(const hp_table_t *self, FILE *out)
 {
-    for (size_t i = 0; i < self->used; i++) {
+    for (size_t i = 0; i < self->cells.count; i++) {
         bool last = (i + 1) % self->count == 0;
-        fprintf(out, "%s%c", self->cells[i].text, last ? '\n' : '\t');
+        fprintf(out, "%s%c", self->cells.items[i].text, last ? '\n' : '\t');
     }
 }
 
@@ -208,8 +204,8 @@ void hp_table_print(const hp_table_t *self, FILE *out)
     lay_out(self, &layout);
     for (size_t c = 0; c < self->count; c++)
         titles[c] = (cell_t){.text = (char *)self->columns[c].title, .colour = HP_DIM};
-    if (self->used > 0)
+    if (self->cells.count > 0)
         print_row(self, &layout, titles, out);
-    for (size_t i = 0; i + self->count <= self->used; i += self->count)
-        print_row(self, &layout, self->cells + i, out);
+    for (size_t i = 0; i + self->count <= self->cells.count; i += self->count)
+        print_row(self, &layout, self->cells.items + i, out);
 }

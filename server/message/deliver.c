@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -148,18 +149,13 @@ typedef struct keep_job {
     hp_delivery_state_t state;
     char reason[200];
     int64_t now;
-    int64_t *ids; /* of the messages that changed */
-    size_t count, room;
+    HP_ARRAY(int64_t) ids; /* of the messages that changed */
 } keep_job_t;
 
 static void add_id(void *arg, const hp_db_delivery_t *delivery)
 {
     keep_job_t *job = arg;
-    if (job->count == job->room) {
-        job->room = HP_MAX(2 * job->room, (size_t)16);
-        job->ids = hp_realloc(job->ids, job->room * sizeof *job->ids);
-    }
-    job->ids[job->count++] = delivery->message;
+    *hp_array_add(&job->ids) = delivery->message;
 }
 
 static int work_keep(hp_db_t *db, void *arg, hp_err_t *err)
@@ -174,8 +170,8 @@ static int work_keep(hp_db_t *db, void *arg, hp_err_t *err)
     delivery.state = job->state;
     delivery.reason = job->reason;
     delivery.at = job->now;
-    for (size_t i = 0; rc == 0 && i < job->count; i++) {
-        delivery.message = job->ids[i];
+    for (size_t i = 0; rc == 0 && i < job->ids.count; i++) {
+        delivery.message = job->ids.items[i];
         rc = hp_db_delivery_finish(db, &delivery, err);
         if (rc == HP_E_NOT_FOUND) /* removed by a person meanwhile */
             rc = 0;
@@ -191,13 +187,13 @@ static void on_kept(void *arg, int status, const hp_err_t *err)
     if (status == 0) {
         outbox->retry.failures = 0;
         set_state(outbox, OUTBOX_READY);
-        for (size_t i = 0; i < job->count; i++)
-            hp_messages_emit(self, HP_MESSAGE_CHANGED, job->ids[i]);
+        for (size_t i = 0; i < job->ids.count; i++)
+            hp_messages_emit(self, HP_MESSAGE_CHANGED, job->ids.items[i]);
     } else {
         hp_log(HP_LOG_ERROR, "what became of a message cannot be written: %s", hp_err_text(err));
         wait_until(outbox, hp_clock_ms() + DISK_MS, "the database cannot be written");
     }
-    free(job->ids);
+    hp_array_dispose(&job->ids);
     free(job);
     if (self->closing)
         remove_outbox(outbox);

@@ -20,7 +20,7 @@ typedef struct hp_unread {
 /* All of them; made in the store's thread, then handed to the loop. */
 typedef struct hp_unread_list {
     hp_unread_t *items;
-    size_t count;
+    size_t count, room;
 } hp_unread_list_t;
 
 typedef struct hp_outbox hp_outbox_t; /* deliver.c */

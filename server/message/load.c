@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "base/mem.h"
 #include "base/utf8.h"
 #include "message/internal.h"
@@ -82,9 +83,8 @@ void hp_message_dispose(hp_message_t *message)
 static void add_unread(void *arg, const char *host, int64_t count)
 {
     hp_unread_list_t *list = arg;
-    list->items = hp_realloc(list->items, (list->count + 1) * sizeof *list->items);
-    hp_unread_t *item = &list->items[list->count++];
-    *item = (hp_unread_t){.count = (uint64_t)count};
+    hp_unread_t *item = hp_array_add(list);
+    item->count = (uint64_t)count;
     COPY(item->host, host);
 }
 

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/array.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -38,8 +39,7 @@ struct hp_hasher {
     uv_cond_t wake;
     hp_shared_rows_t queue;
     size_t next; /* in queue */
-    hp_hash_result_t *results;
-    size_t result_count, result_room;
+    HP_ARRAY(hp_hash_result_t) results;
     bool stop, ended;
     work_t *open[OPEN_MAX]; /* the last is being read, those before stand back; only the thread changes it */
     size_t open_count;
@@ -86,11 +86,7 @@ static void put_result(hp_hasher_t *self, const hp_hash_result_t *result)
 {
     uv_mutex_lock(&self->mutex);
     self->open_count--;
-    if (self->result_count == self->result_room) {
-        self->result_room = HP_MAX(16, 2 * self->result_room);
-        self->results = hp_realloc(self->results, self->result_room * sizeof *self->results);
-    }
-    self->results[self->result_count++] = *result;
+    *hp_array_add(&self->results) = *result;
     uv_mutex_unlock(&self->mutex);
     uv_async_send(&self->async);
 }
@@ -243,9 +239,9 @@ static void on_closed(uv_handle_t *handle)
     void (*closed)(void *arg) = self->closed;
     void *arg = self->closed_arg;
     hp_shared_rows_dispose(&self->queue);
-    for (size_t i = 0; i < self->result_count; i++)
-        hp_hash_result_dispose(&self->results[i]);
-    free(self->results);
+    for (size_t i = 0; i < self->results.count; i++)
+        hp_hash_result_dispose(&self->results.items[i]);
+    hp_array_dispose(&self->results);
     uv_cond_destroy(&self->wake);
     uv_mutex_destroy(&self->mutex);
     free(self);
@@ -307,8 +303,8 @@ static bool is_known(const hp_hasher_t *self, const hp_shared_identity_t *identi
     for (size_t i = 0; i < self->open_count; i++)
         if (same(&self->open[i]->row.identity, identity))
             return true;
-    for (size_t i = 0; i < self->result_count; i++)
-        if (same(&self->results[i].identity, identity))
+    for (size_t i = 0; i < self->results.count; i++)
+        if (same(&self->results.items[i].identity, identity))
             return true;
     return false;
 }
@@ -327,7 +323,7 @@ bool hp_hasher_give(hp_hasher_t *self, hp_shared_rows_t *rows)
     hp_shared_rows_dispose(&self->queue);
     self->queue = *rows;
     self->next = 0;
-    bool news = kept > 0 || self->result_count > 0;
+    bool news = kept > 0 || self->results.count > 0;
     uv_cond_signal(&self->wake);
     uv_mutex_unlock(&self->mutex);
     *rows = (hp_shared_rows_t){0};
@@ -345,10 +341,10 @@ bool hp_hasher_is_hungry(hp_hasher_t *self)
 hp_hash_result_t *hp_hasher_take(hp_hasher_t *self, size_t *count)
 {
     uv_mutex_lock(&self->mutex);
-    hp_hash_result_t *results = self->results;
-    *count = self->result_count;
-    self->results = NULL;
-    self->result_count = self->result_room = 0;
+    hp_hash_result_t *results = self->results.items;
+    *count = self->results.count;
+    self->results.items = NULL;
+    self->results.count = self->results.room = 0;
     uv_mutex_unlock(&self->mutex);
     if (*count == 0) {
         free(results);
