@@ -374,6 +374,20 @@ void hp_options_print_client_help(FILE *out)
             print_option(out, &options[i]);
 }
 
+void hp_options_each(void (*fn)(void *arg, const hp_option_help_t *option), void *arg)
+{
+    for (size_t i = 0; i < HP_COUNT(options); i++) {
+        char variable[64];
+        const option_t *option = &options[i];
+        bool anywhere = option->kind != HP_OPTION_COMMAND;
+        fn(arg, &(hp_option_help_t){.name = option->name,
+                                    .value = option->value,
+                                    .fallback = option->fallback,
+                                    .help = option->help,
+                                    .variable = anywhere ? environment_name(option, variable) : NULL});
+    }
+}
+
 void hp_options_print_help(FILE *out)
 {
     for (size_t i = 0; i < HP_COUNT(options); i++)

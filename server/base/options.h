@@ -52,6 +52,15 @@ int hp_options_read(hp_options_t *self, int argc, char **argv, hp_err_t *err);
 int hp_options_read_client(hp_options_t *self, int argc, char **argv, int *index, hp_err_t *err);
 void hp_options_dispose(hp_options_t *self);
 
+/* An option as documentation shows it. */
+typedef struct hp_option_help {
+    const char *name, *value; /* without dashes; value: its placeholder, NULL for a flag */
+    const char *fallback;     /* the default as text; NULL: none */
+    const char *help;
+    const char *variable; /* in the environment; NULL: it cannot be given there */
+} hp_option_help_t;
+void hp_options_each(void (*fn)(void *arg, const hp_option_help_t *option), void *arg);
+
 /* What --help prints of the options; and only those of hp_options_read_client. */
 void hp_options_print_help(FILE *out);
 void hp_options_print_client_help(FILE *out);

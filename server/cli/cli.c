@@ -80,6 +80,15 @@ const hp_command_t hp_commands[] = {
      .max = 1,
      .takes = {HP_TAKES_EVERYONE, HP_TAKES_NOTHING},
      .run = hp_cli_messages},
+    {.name = "settings",
+     .arguments = "[NAME [VALUE]]",
+     .sentence = "list the settings, or change one",
+     .more =
+         "A change takes effect at once and stays over a restart. A speed may be written as 500k or 2M.\n",
+     .flags = "json",
+     .max = 2,
+     .takes = {HP_TAKES_SETTING, HP_TAKES_VALUE, HP_TAKES_NOTHING},
+     .run = hp_cli_settings},
     {.name = "help",
      .arguments = "[COMMAND]",
      .sentence = "print this list, or what one command does",
@@ -134,11 +143,11 @@ const hp_command_t *hp_command_find(const char *name)
     return strcmp(name, complete.name) == 0 ? &complete : NULL;
 }
 
-void hp_cli_each_flag(const hp_command_t *command, void (*fn)(void *arg, const char *name), void *arg)
+void hp_cli_each_flag(const hp_command_t *command, hp_cli_flag_fn fn, void *arg)
 {
     for (size_t i = 0; i < HP_COUNT(flags); i++)
         if (takes_flag(command, &flags[i]))
-            fn(arg, flags[i].name);
+            fn(arg, flags[i].name, flags[i].value, flags[i].help);
 }
 
 /* ---- help ---- */

@@ -5,6 +5,7 @@
 
 #include "base/path.h"
 #include "cli/internal.h"
+#include "settings/table.h"
 
 #define PAGES_MAX 10 /* of a folder's list */
 
@@ -23,8 +24,9 @@ static void offer(const complete_t *self, const char *candidate)
     free(clean);
 }
 
-static void offer_flag(void *arg, const char *name)
+static void offer_flag(void *arg, const char *name, const char *value, const char *help)
 {
+    (void)value, (void)help;
     char word[64];
     snprintf(word, sizeof word, "--%s", name);
     offer(arg, word);
@@ -110,6 +112,20 @@ static void offer_downloads(const complete_t *self, hp_client_t *client)
     json_decref(answer);
 }
 
+static void offer_values(complete_t *self, const char *name)
+{
+    const hp_setting_t *row = hp_setting_find(name);
+    if (row == NULL)
+        return;
+    if (row->type == HP_SETTING_SWITCH) {
+        offer(self, "true");
+        offer(self, "false");
+    }
+    self->files = row->type == HP_SETTING_FOLDER;
+    for (const char *const *word = row->words; word != NULL && *word != NULL; word++)
+        offer(self, *word);
+}
+
 static void offer_argument(hp_cli_t *cli, complete_t *self)
 {
     static const char *const actions[] = {"pause", "resume", "retry", "remove"};
@@ -134,6 +150,13 @@ static void offer_argument(hp_cli_t *cli, complete_t *self)
         break;
     case HP_TAKES_COMMAND:
         offer_commands(self);
+        break;
+    case HP_TAKES_SETTING:
+        for (size_t i = 0; i < hp_settings_count; i++)
+            offer(self, hp_settings_table[i].name);
+        break;
+    case HP_TAKES_VALUE:
+        offer_values(self, cli->args[0]);
         break;
     case HP_TAKES_ACTION:
         for (size_t i = 0; i < HP_COUNT(actions); i++)
@@ -160,7 +183,7 @@ static void complete_command(hp_cli_t *cli, complete_t *self)
     }
     if (self->word[0] == '-') {
         hp_cli_each_flag(cli->command, offer_flag, self);
-        offer_flag(self, "help");
+        offer_flag(self, "help", NULL, NULL);
     } else if (cli->command->takes[0] == HP_TAKES_FILE || cli->command->offline ||
                hp_client_create(&cli->client, cli->options, NULL) == 0) {
         offer_argument(cli, self);

@@ -29,6 +29,8 @@ typedef enum {
     HP_TAKES_PATH,
     HP_TAKES_FILE, /* of this machine */
     HP_TAKES_COMMAND,
+    HP_TAKES_SETTING,
+    HP_TAKES_VALUE, /* of the setting that the first argument names */
     HP_TAKES_ACTION,
     HP_TAKES_ID,
 } hp_takes_t;
@@ -69,8 +71,9 @@ const hp_command_t *hp_command_find(const char *name);
 /* Sorts words into arguments and options. HP_E_INVALID with one line that names the word. */
 int hp_cli_parse(hp_cli_t *self, hp_err_t *err);
 void hp_cli_print_command_help(const hp_command_t *command, FILE *out);
-/* Calls fn for each option that the command takes. */
-void hp_cli_each_flag(const hp_command_t *command, void (*fn)(void *arg, const char *name), void *arg);
+/* Calls fn for each option that the command takes; value: its placeholder, NULL when it takes none. */
+typedef void (*hp_cli_flag_fn)(void *arg, const char *name, const char *value, const char *help);
+void hp_cli_each_flag(const hp_command_t *command, hp_cli_flag_fn fn, void *arg);
 
 /* Prints the error as one line; gives the exit code. */
 int hp_cli_fail(const hp_cli_t *self, const hp_err_t *err);
@@ -112,6 +115,7 @@ int hp_cli_downloads(hp_cli_t *cli);
 int hp_cli_share(hp_cli_t *cli);
 int hp_cli_send(hp_cli_t *cli);
 int hp_cli_messages(hp_cli_t *cli);
+int hp_cli_settings(hp_cli_t *cli);
 int hp_cli_help(hp_cli_t *cli);
 int hp_cli_complete(hp_cli_t *cli);
 

@@ -264,6 +264,46 @@ describe("finding the hostpair that runs", () => {
     });
 });
 
+test("settings are listed, told one by one and changed", async (t) => {
+    const h = await startHostpair({ t, name: "own" });
+    const run = (/** @type {string[]} */ ...words) => piped(["settings", ...words], { env: asks(h) });
+    const all = await run();
+    assert.equal(all.code, 0, all.stderr);
+    const rows = all.stdout.trim().split("\n").map((line) => line.split("\t"));
+    const now = (await h.api("/settings")).json;
+    assert.deepEqual(
+        rows.map((row) => [row[0], row[1]]),
+        Object.entries(now).map(([name, value]) => [name, String(value)]),
+    );
+    assert.deepEqual(JSON.parse((await run("--json")).stdout), now);
+    for (const [name, typed, stored, shown] of [
+        ["down_limit_bps", "2M", 2_000_000, "2000000"],
+        ["up_limit_bps", "0", 0, "0"],
+        ["running_downloads", "7", 7, "7"],
+        ["scan", "off", false, "false"],
+        ["theme", "dark", "dark", "dark"],
+    ]) {
+        const changed = await run(String(name), String(typed));
+        assert.equal(changed.code, 0, changed.stderr);
+        assert.equal(changed.stdout.trim(), shown);
+        assert.equal((await h.api("/settings")).json[String(name)], stored);
+        assert.equal((await run(String(name))).stdout.trim(), shown);
+    }
+    for (const [name, typed] of [
+        ["running_downloads", "-3"],
+        ["down_limit_bps", "-3"],
+        ["scan", "maybe"],
+        ["theme", "pink"],
+    ]) {
+        const refused = await run(name, typed);
+        assert.equal(refused.code, 1);
+        assert.match(refused.stderr, new RegExp(`^hostpair: ${name}: must be `));
+    }
+    const unknown = await run("colour", "red");
+    assert.equal(unknown.code, 2);
+    assert.match(unknown.stderr, /there is no setting colour/);
+});
+
 describe("messages", () => {
     /** Two hosts that know each other. @param {TestContext} t */
     async function friends(t) {
@@ -494,7 +534,7 @@ describe("completion in bash", () => {
     test("knows commands, hosts, their files, downloads and options", async (t) => {
         const { id, own, env } = await pair(t);
         assert.deepEqual(await complete([""], env), [
-            ...["hosts", "ls", "get", "downloads", "share", "send", "messages", "help"],
+            ...["hosts", "ls", "get", "downloads", "share", "send", "messages", "settings", "help"],
         ]);
         assert.deepEqual(await complete(["h"], env), ["hosts", "help"]);
         assert.deepEqual(await complete(["ls", ""], env), ["attic"]);
@@ -521,6 +561,9 @@ describe("completion in bash", () => {
         assert.deepEqual(await complete(["--lo"], env), ["--log"]);
         assert.deepEqual(await complete(["--log", "w"], env), ["warn"]);
         assert.deepEqual(await complete(["help", "sh"], env), ["share"]);
+        assert.deepEqual(await complete(["settings", "sc"], env), ["scan"]);
+        assert.deepEqual(await complete(["settings", "theme", ""], env), ["auto", "light", "dark"]);
+        assert.deepEqual(await complete(["settings", "scan", "f"], env), ["false"]);
     });
 
     test("finds a name in a folder of many, and nothing deeper", async (t) => {
@@ -586,7 +629,7 @@ describe("usage", () => {
         assert.equal(code, 0);
         assert.equal((await runHostpair(["--help"])).stdout, stdout);
         const names = [...stdout.matchAll(/^ {2}([a-z]+)\b.{10,}$/gm)].map(([, name]) => name);
-        assert.deepEqual(names, ["hosts", "ls", "get", "downloads", "share", "send", "messages", "help"]);
+        assert.deepEqual(names, ["hosts", "ls", "get", "downloads", "share", "send", "messages", "settings", "help"]);
         for (const name of names) {
             const own = await runHostpair([name, "--help"]);
             assert.equal(own.code, 0, own.stderr);

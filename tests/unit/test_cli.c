@@ -1,4 +1,4 @@
-// libs: cli os base
+// libs: cli settings http discovery transfer share fetch store db pool path os base
 #include <stdlib.h>
 #include <string.h>
 #include <setjmp.h>
@@ -15,6 +15,8 @@
 #include "cli/bar.h"
 #include "cli/running.h"
 #include "cli/internal.h"
+#include "cli/man.h"
+#include "settings/table.h"
 
 static char out[HP_TEXT_SIZE];
 
@@ -378,6 +380,58 @@ static void the_note_is_read_while_its_process_lives(void **state)
     assert_int_equal(rmdir(folder), 0);
 }
 
+static bool has_line(const char *page, const char *start)
+{
+    for (const char *line = page; line != NULL; line = strchr(line, '\n')) {
+        line += *line == '\n';
+        if (strncmp(line, start, strlen(start)) == 0)
+            return true;
+    }
+    print_error("no line starts with %s\n", start);
+    return false;
+}
+
+/* A dash as the manual page has it. */
+static char *escape(const char *name, char escaped[128])
+{
+    size_t n = 0;
+    for (; *name != '\0' && n < 120; name++) {
+        if (*name == '-')
+            escaped[n++] = '\\';
+        escaped[n++] = *name;
+    }
+    escaped[n] = '\0';
+    return escaped;
+}
+
+static void find_option(void *page, const hp_option_help_t *option)
+{
+    char name[128], start[160];
+    snprintf(start, sizeof start, "\\fB\\-\\-%s\\fR", escape(option->name, name));
+    assert_true(has_line(page, start));
+}
+
+static void the_manual_page_has_every_option_command_and_setting(void **state)
+{
+    (void)state;
+    char *page = NULL, name[128], start[160];
+    size_t length;
+    FILE *file = open_memstream(&page, &length);
+    hp_man_print(file);
+    fclose(file);
+    assert_true(has_line(page, ".TH HOSTPAIR 1 "));
+    hp_options_each(find_option, page);
+    for (const hp_command_t *command = hp_commands; command->name != NULL; command++) {
+        snprintf(start, sizeof start, ".SS \"%s", escape(command->name, name));
+        assert_true(has_line(page, start));
+    }
+    for (size_t i = 0; i < hp_settings_count; i++) {
+        snprintf(start, sizeof start, "\\fB%s\\fR", hp_settings_table[i].name);
+        assert_true(has_line(page, start));
+    }
+    free(page);
+}
+
 int main(void)
 {
     hp_text_init();
@@ -402,6 +456,7 @@ int main(void)
         HOSTS(what_may_be_several_hosts_is_none),
         HOSTS(no_host_takes_an_address_away_by_its_name),
         TEST(paths_are_tidied),
+        TEST(the_manual_page_has_every_option_command_and_setting),
         TEST(the_note_is_read_while_its_process_lives),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
