@@ -2,12 +2,14 @@
  */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "app.h"
 #include "base/mem.h"
 #include "check.h"
 #include "cli/cli.h"
+#include "hub/hub.h"
 
 #define POOL_MIN 4u
 #define POOL_MAX 16u
@@ -67,6 +69,8 @@ int main(int argc, char **argv)
 {
     static process_t self;
     hp_err_t err = {0};
+    if (argc > 1 && strcmp(argv[1], "hub") == 0)
+        return hp_hub_main(argc - 1, argv + 1);
     if (hp_options_read(&self.options, argc, argv, &err) != 0) {
         fprintf(stderr, "hostpair: %s\n", hp_err_text(&err));
         return 2;

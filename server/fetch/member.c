@@ -166,7 +166,14 @@ void hp_fetch_choose(hp_fetch_t *fetch)
     hp_fetch_choice_t *choice = hp_alloc(sizeof *choice);
     choice->fetch = fetch;
     fetch->choice = choice;
-    self->connector.choose(self->connector.arg, fetch->endpoint.id, on_chosen, choice);
+    int rc = self->connector.choose(self->connector.arg, fetch->endpoint.id, on_chosen, choice);
+    if (rc == 0)
+        return;
+    hp_fetch_unchoose(fetch);
+    free(choice);
+    fetch->way_chosen = true;
+    fetch->status = hp_err_set(&fetch->err, HP_E_UNREACHABLE, "it is a member of no group of this host");
+    hp_fetch_start_now(fetch);
 }
 
 void hp_fetch_unchoose(hp_fetch_t *fetch)

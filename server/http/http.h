@@ -53,8 +53,9 @@ typedef struct hp_http_options {
 } hp_http_options_t;
 
 /* Listens on address:port (numeric; "::" takes both families, falling back to 0.0.0.0 where there is no
- * IPv6). port 0 takes a free one. UV_EADDRINUSE and others with the words in err. Raises the soft descriptor
- * limit to the hard one and ignores SIGPIPE, for the whole process. */
+ * IPv6). port 0 takes a free one; address NULL: none, it
+ * serves what hp_http_serve_fd gives it. UV_EADDRINUSE and others with the words in err. Raises the soft
+ * descriptor limit to the hard one and ignores SIGPIPE, for the whole process. */
 int hp_http_listen(hp_http_listener_t **listener, uv_loop_t *loop, const char *address, uint16_t port,
                    const hp_http_options_t *options, hp_err_t *err);
 uint16_t hp_http_port(const hp_http_listener_t *listener);
@@ -98,6 +99,8 @@ const void *hp_http_body(hp_http_request_t *request, size_t *length);
 const char *hp_http_client(const hp_http_request_t *request, uint16_t *port);
 /* Who sent it. */
 const hp_who_t *hp_http_who(const hp_http_request_t *request);
+/* The round trip to the client as the kernel has measured it, microseconds; 0 unknown. */
+uint32_t hp_http_rtt_us(const hp_http_request_t *request);
 /* Whether Accept names this media type literally with a q above 0 (RFC 9110 section 12.5.1); wildcards do not
  * count. */
 bool hp_http_accepts(hp_http_request_t *request, const char *media_type);

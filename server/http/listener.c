@@ -100,7 +100,7 @@ static void open_handles(hp_http_listener_t *self)
 static int listen_on(hp_http_listener_t *self, const char *address, uint16_t port)
 {
     int rc = uv_tcp_init(self->loop, &self->tcp);
-    if (rc == 0)
+    if (rc == 0 && address != NULL)
         rc = bind_address(self, address, port);
     return rc;
 }
@@ -150,7 +150,7 @@ int hp_http_listen(hp_http_listener_t **listener, uv_loop_t *loop, const char *a
     signal(SIGPIPE, SIG_IGN);
     size_t descriptors = hp_limits_raise_descriptors();
     int rc = open_tcp(&self, loop, address, port);
-    if (strcmp(address, "::") == 0 && (rc == UV_EAFNOSUPPORT || rc == UV_EADDRNOTAVAIL)) {
+    if (address != NULL && strcmp(address, "::") == 0 && (rc == UV_EAFNOSUPPORT || rc == UV_EADDRNOTAVAIL)) {
         address = "0.0.0.0";
         rc = open_tcp(&self, loop, address, port);
     }

@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "base/range.h"
 #include "base/utf8.h"
+#include "os/tcp.h"
 
 /* A text that an accessor returned: kept under its key until the last release. */
 struct hp_text {
@@ -222,6 +223,11 @@ const char *hp_http_client(const hp_http_request_t *self, uint16_t *port)
 const hp_who_t *hp_http_who(const hp_http_request_t *self)
 {
     return &self->who;
+}
+
+uint32_t hp_http_rtt_us(const hp_http_request_t *self)
+{
+    return self->connection != NULL ? hp_tcp_rtt_us(hp_connection_fd(self->connection)) : 0;
 }
 
 bool hp_http_accepts(hp_http_request_t *self, const char *media_type)

@@ -16,4 +16,7 @@ typedef struct hp_tcp_state {
 
 hp_tcp_state_t hp_tcp_read(int fd);
 
+/* The round trip as the kernel has measured it, microseconds; 0: unknown, or no TCP socket. */
+uint32_t hp_tcp_rtt_us(int fd);
+
 #endif

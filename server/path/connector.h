@@ -11,8 +11,8 @@ typedef void (*hp_connector_chosen_fn)(void *arg, hp_way_t way, const hp_err_t *
 
 typedef struct hp_connector {
     /* Finds a way to the host with this id; takes as long as it takes to find one, or to know that there is
-     * none. */
-    void (*choose)(void *arg, const char *id, hp_connector_chosen_fn chosen, void *chosen_arg);
+     * none. 0; HP_E_NOT_FOUND when the host is not known here: chosen is not called then. */
+    int (*choose)(void *arg, const char *id, hp_connector_chosen_fn chosen, void *chosen_arg);
     /* Connects fd, a connected stream socket that the callee owns, to an HTTP connection of that host. Inside
      * a DIRECT one the host is proven and HTTP is plain; inside a RELAYED one nothing is proven and TLS
      * follows. When it fails, fd is closed. */

@@ -14,9 +14,10 @@ typedef struct {
     client_t client;
     outcome_t outcome;
     hp_way_t way;
-    int error;   /* of choose; 0: it finds a way */
-    bool refuse; /* to dial */
-    bool never;  /* choose does not answer */
+    int error;    /* of choose; 0: it finds a way */
+    bool refuse;  /* to dial */
+    bool never;   /* choose does not answer */
+    bool unknown; /* the host is no member */
     unsigned chosen, dialled;
     char id[33];
     hp_connector_chosen_fn answer;
@@ -34,14 +35,15 @@ static void on_timer(uv_timer_t *timer)
     w->answer(w->answer_arg, w->way, w->error != 0 ? &err : NULL);
 }
 
-static void choose(void *arg, const char *id, hp_connector_chosen_fn chosen, void *chosen_arg)
+static int choose(void *arg, const char *id, hp_connector_chosen_fn chosen, void *chosen_arg)
 {
     world_t *w = arg;
     snprintf(w->id, sizeof w->id, "%s", id);
     w->answer = chosen;
     w->answer_arg = chosen_arg;
-    if (!w->never)
+    if (!w->never && !w->unknown)
         uv_timer_start(&w->timer, on_timer, 5, 0);
+    return w->unknown ? HP_E_NOT_FOUND : 0;
 }
 
 typedef struct {
@@ -164,6 +166,15 @@ static void why_there_is_no_way_is_told(void **state)
     assert_int_equal(w->dialled, 0);
 }
 
+static void a_host_that_is_no_member_cannot_be_reached(void **state)
+{
+    world_t *w = *state;
+    w->unknown = true;
+    ask_member(w, "/100");
+    assert_int_equal(w->outcome.status, HP_E_UNREACHABLE);
+    assert_non_null(strstr(w->outcome.err.detail, "member of no group"));
+}
+
 static void a_way_that_has_gone_ends_the_request(void **state)
 {
     world_t *w = *state;
@@ -209,6 +220,7 @@ int main(void)
         TEST(a_member_is_asked_through_the_connector),
         TEST(a_connection_is_kept_for_the_next_request),
         TEST(why_there_is_no_way_is_told),
+        TEST(a_host_that_is_no_member_cannot_be_reached),
         TEST(a_way_that_has_gone_ends_the_request),
         TEST(a_relayed_way_is_never_plain),
         TEST(a_request_can_be_cancelled_while_a_way_is_looked_for),

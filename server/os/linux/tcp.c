@@ -22,3 +22,10 @@ hp_tcp_state_t hp_tcp_read(int fd)
         .moved = info.tcpi_bytes_acked + info.tcpi_bytes_received,
     };
 }
+
+uint32_t hp_tcp_rtt_us(int fd)
+{
+    struct tcp_info info = {0};
+    socklen_t length = sizeof info;
+    return fd >= 0 && getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length) == 0 ? info.tcpi_rtt : 0;
+}
