@@ -7,9 +7,8 @@
 #include <string.h>
 
 #include "base/buf.h"
-#include "base/clock.h"
 #include "base/mem.h"
-#include "base/path.h"
+#include "share/row_json.h"
 
 #define PAGE_ROWS 250 /* a page is in memory until its client has taken it */
 #define PAGE_MAX                                                                                             \
@@ -41,39 +40,10 @@ static void on_end(void *arg)
     destroy(arg);
 }
 
-/* Paths are valid UTF-8 without control characters (hp_path_check), so two characters are left to escape. */
-static void add_string(hp_buf_t *page, const char *text)
-{
-    hp_buf_add(page, "\"", 1);
-    for (;;) {
-        size_t plain = strcspn(text, "\"\\");
-        hp_buf_add(page, text, plain);
-        text += plain;
-        if (*text == '\0')
-            break;
-        hp_buf_add(page, "\\", 1);
-        hp_buf_add(page, text++, 1);
-    }
-    hp_buf_add(page, "\"", 1);
-}
-
-static void add_row(hp_buf_t *page, const hp_share_row_t *row)
-{
-    char time[HP_RFC3339_SIZE];
-    hp_buf_add_text(page, "{\"path\":");
-    add_string(page, row->path);
-    hp_buf_printf(page, ",\"size\":%" PRIu64 ",\"mtime\":\"%s\",\"type\":\"%s\",\"root\":", row->size,
-                  hp_clock_rfc3339(row->mtime_ms, time), hp_path_media_type(hp_path_name(row->path)));
-    if (row->root[0] != '\0')
-        hp_buf_printf(page, "\"%s\"}\n", row->root);
-    else
-        hp_buf_add_text(page, "null}\n");
-}
-
 static void take_page(list_t *self, const hp_share_row_t *rows, size_t count)
 {
     for (size_t i = 0; i < count; i++)
-        add_row(&self->page, &rows[i]);
+        hp_share_row_add_json(&self->page, &rows[i]);
     self->last = count < PAGE_ROWS;
     if (count > 0) {
         free(self->after);
