@@ -22,6 +22,7 @@
 #define TOTAL_MS      (20 * 60 * 1000)    /* of the whole transfer */
 #define BODY_MAX      (UINT64_C(4) << 30) /* bytes of a list */
 #define SIZE_BELIEVED (INT64_C(1) << 60)  /* bytes of a file that are believed */
+#define TEXT_PIECE    ((size_t)32 * 1024) /* bytes of a text that are read in one go */
 #define PATHS_MAX     ((size_t)HP_REMOTE_BATCH * (HP_PATH_MAX + 1))
 
 typedef struct batch {
@@ -47,7 +48,9 @@ struct hp_file_list {
     void *arg;
 
     hp_fetch_t *fetch; /* while under way */
-    bool held;         /* on_data waits for the store */
+    char *text;        /* instead of a reply; NULL: the host is asked */
+    size_t text_length, text_at;
+    bool held; /* on_data waits for the store */
     bool json;
     bool finished; /* the whole reply arrived */
     bool published, abandoned;
@@ -329,6 +332,16 @@ static int on_head(void *arg, const hp_fetch_head_t *head)
     return 0;
 }
 
+/* What the reply's end means: nothing is added to the list any more. */
+static void end_of_list(hp_file_list_t *self)
+{
+    self->finished = true;
+    if (self->line.length > 0)
+        on_line(self, self->line.data, self->line.length);
+    if (self->batch != NULL && self->batch->count > 0)
+        post_batch(self);
+}
+
 static void on_fetched(void *arg, int status, const hp_err_t *err)
 {
     hp_file_list_t *self = arg;
@@ -337,11 +350,7 @@ static void on_fetched(void *arg, int status, const hp_err_t *err)
     if (status != 0)
         fail(self, status, err);
     else if (self->status == 0) {
-        self->finished = true;
-        if (self->line.length > 0)
-            on_line(self, self->line.data, self->line.length);
-        if (self->batch != NULL && self->batch->count > 0)
-            post_batch(self);
+        end_of_list(self);
         if (self->result.unchanged)
             post(self, HP_STORE_WRITE_LAZY, work_touch, NULL);
     }
@@ -362,6 +371,18 @@ static void fetch(hp_file_list_t *self)
     self->fetch = hp_fetch_start(self->fetcher, &options, &callbacks, self);
 }
 
+/* The text that is here already goes the way of a reply, as fast as the store takes it. */
+static void feed(hp_file_list_t *self)
+{
+    while (self->status == 0 && self->jobs < HP_FILE_LIST_JOBS && self->text_at < self->text_length) {
+        size_t length = HP_MIN(self->text_length - self->text_at, TEXT_PIECE);
+        on_data(self, (const uint8_t *)self->text + self->text_at, length);
+        self->text_at += length;
+    }
+    if (self->status == 0 && self->text_at == self->text_length)
+        end_of_list(self);
+}
+
 static void finish(hp_file_list_t *self)
 {
     if (self->result.bad_lines > 0)
@@ -370,6 +391,7 @@ static void finish(hp_file_list_t *self)
     self->done(self->arg, self->status, &self->result, &self->err);
     batch_free(self->batch);
     hp_buf_dispose(&self->line);
+    free(self->text);
     free(self);
 }
 
@@ -379,6 +401,8 @@ static void next_step(hp_file_list_t *self)
         self->held = false;
         hp_fetch_resume(self->fetch);
     }
+    if (self->text != NULL && self->status == 0 && !self->finished)
+        feed(self);
     if (self->fetch != NULL || self->jobs > 0)
         return;
     if (self->status == 0 && !self->finished)
@@ -406,6 +430,23 @@ hp_file_list_t *hp_file_list_start(hp_store_t *store, hp_fetcher_t *fetcher, con
     self->arg = arg;
     hp_buf_init(&self->line, HP_FILE_LIST_LINE_MAX);
     post(self, HP_STORE_READ, work_read_etag, NULL);
+    return self;
+}
+
+hp_file_list_t *hp_file_list_take(hp_store_t *store, const char *host, const char *where, char *text,
+                                  size_t length, hp_file_list_fn done, void *arg)
+{
+    hp_file_list_t *self = hp_alloc(sizeof *self);
+    self->store = store;
+    snprintf(self->host, sizeof self->host, "%s", host);
+    snprintf(self->where, sizeof self->where, "%s", where);
+    self->json = true;
+    self->text = text;
+    self->text_length = length;
+    self->done = done;
+    self->arg = arg;
+    hp_buf_init(&self->line, HP_FILE_LIST_LINE_MAX);
+    post(self, HP_STORE_WRITE, work_begin, NULL);
     return self;
 }
 

@@ -47,6 +47,11 @@ hp_file_list_t *hp_file_list_start(hp_store_t *store, hp_fetcher_t *fetcher, con
                                    const hp_endpoint_t *endpoint, bool force, hp_file_list_fn done,
                                    void *arg);
 
+/* The same of a list that is here already, as text in JSON lines, which is freed. It is kept without a
+ * validator, so that the host is asked for its list when it is there. where: for the log. */
+hp_file_list_t *hp_file_list_take(hp_store_t *store, const char *host, const char *where, char *text,
+                                  size_t length, hp_file_list_fn done, void *arg);
+
 /* done runs with UV_ECANCELED. Nothing is added to the store from now on but the end of the import. */
 void hp_file_list_cancel(hp_file_list_t *list);
 
