@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "base/buf.h"
 #include "base/mem.h"
 #include "base/path.h"
@@ -41,7 +42,7 @@ typedef struct root_entry {
 } root_entry_t;
 
 typedef struct root_run {
-    root_entry_t *entries;
+    root_entry_t *items;
     size_t count, room, written;
 } root_run_t;
 
@@ -112,8 +113,8 @@ static void import_free(hp_remote_import_t *import)
     hp_buf_dispose(&import->highest);
     hp_buf_dispose(&import->names);
     hp_buf_dispose(&import->keys);
-    free(import->filling.entries);
-    free(import->draining.entries);
+    hp_array_dispose(&import->filling);
+    hp_array_dispose(&import->draining);
     free(import);
 }
 
@@ -326,11 +327,7 @@ static int insert_file(hp_db_t *db, int64_t id, int64_t folder, const hp_remote_
 
 static void collect_root(root_run_t *run, const uint8_t root[32], uint32_t number)
 {
-    if (run->count == run->room) {
-        run->room = HP_MAX(run->room * 2, (size_t)256);
-        run->entries = hp_realloc(run->entries, run->room * sizeof *run->entries);
-    }
-    run->entries[run->count++] = (root_entry_t){.prefix = hp_remote_root_prefix(root), .number = number};
+    *hp_array_add(run) = (root_entry_t){.prefix = hp_remote_root_prefix(root), .number = number};
 }
 
 static int add_file(hp_db_t *db, hp_remote_import_t *import, const hp_remote_entry_t *entry, hp_err_t *err)
@@ -418,13 +415,13 @@ static int write_roots(hp_db_t *db, hp_remote_import_t *import, bool all, size_t
         empty.count = empty.written = 0;
         *run = import->filling;
         import->filling = empty;
-        qsort(run->entries, run->count, sizeof *run->entries, by_prefix);
+        qsort(run->items, run->count, sizeof *run->items, by_prefix);
     }
     for (; most > 0 && run->written < run->count; most--, run->written++) {
         HP_QUERY(q, db, &sql[ADD_ROOT]);
         hp_query_bind_int(&q, ":list", import->list);
-        hp_query_bind_int(&q, ":prefix", run->entries[run->written].prefix);
-        hp_query_bind_int(&q, ":file", HP_REMOTE_ID(import->list, run->entries[run->written].number));
+        hp_query_bind_int(&q, ":prefix", run->items[run->written].prefix);
+        hp_query_bind_int(&q, ":file", HP_REMOTE_ID(import->list, run->items[run->written].number));
         int rc = hp_query_run(&q, err);
         if (rc != 0)
             return rc;

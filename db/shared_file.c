@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "base/mem.h"
 #include "db/shared_row.h"
 
@@ -308,8 +309,8 @@ int hp_shared_sweep(hp_db_t *db, const char *below, hp_shared_keep_fn keep, void
     /* The paths below "a" lie between "a/" and "a0": '0' follows '/'. No UTF-8 begins with the byte 0xff. */
     char *start = *after != NULL ? *after : below[0] != '\0' ? hp_sprintf("%s/", below) : hp_strdup("");
     char *end = below[0] != '\0' ? hp_sprintf("%s0", below) : hp_strdup("\xff");
-    int64_t *gone = NULL;
-    size_t gone_count = 0, gone_room = 0, seen = 0;
+    HP_ARRAY(int64_t) gone = {0};
+    size_t seen = 0;
     char *last = NULL;
     *after = NULL;
 
@@ -320,24 +321,19 @@ int hp_shared_sweep(hp_db_t *db, const char *below, hp_shared_keep_fn keep, void
     hp_query_bind_int(&q, ":limit", SWEEP_ROWS);
     for (; hp_query_row(&q); seen++) {
         int64_t id = hp_query_int(&q, 0);
-        if (keep == NULL || !keep(arg, id, hp_query_string(&q, 1))) {
-            if (gone_count == gone_room) {
-                gone_room = HP_MAX(64, 2 * gone_room);
-                gone = hp_realloc(gone, gone_room * sizeof *gone);
-            }
-            gone[gone_count++] = id;
-        }
+        if (keep == NULL || !keep(arg, id, hp_query_string(&q, 1)))
+            *hp_array_add(&gone) = id;
         if (seen + 1 == SWEEP_ROWS)
             last = hp_strdup(hp_query_string(&q, 1));
     }
     int rc = hp_query_end(&q, err);
-    for (size_t i = 0; i < gone_count && rc == 0; i++)
-        rc = remove_id(db, gone[i], change, err);
+    for (size_t i = 0; i < gone.count && rc == 0; i++)
+        rc = remove_id(db, gone.items[i], change, err);
     if (rc == 0)
         *after = last;
     else
         free(last);
-    free(gone);
+    hp_array_dispose(&gone);
     free(end);
     free(start);
     return rc;

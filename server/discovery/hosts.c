@@ -60,14 +60,10 @@ static void take_out(hp_hosts_t *hosts, const hp_host_entry_t *host)
 
 static void put_in(hp_hosts_t *hosts, hp_host_entry_t *host)
 {
-    if (hosts->count == hosts->room) {
-        hosts->room = HP_MAX(hosts->room * 2, (size_t)16);
-        hosts->items = hp_realloc(hosts->items, hosts->room * sizeof(void *));
-    }
-    size_t i = hosts->count++;
-    for (; i > 0 && compare(hosts->items[i - 1], host) > 0; i--)
-        hosts->items[i] = hosts->items[i - 1];
-    hosts->items[i] = host;
+    size_t i = hosts->count;
+    while (i > 0 && compare(hosts->items[i - 1], host) > 0)
+        i--;
+    *hp_array_insert(hosts, i) = host;
 }
 
 size_t hp_hosts_count(const hp_hosts_t *hosts)

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "os/beneath.h"
+#include "base/array.h"
 #include "base/buf.h"
 #include "base/mem.h"
 #include "base/path.h"
@@ -162,9 +163,11 @@ static int compare_names(const void *a, const void *b)
 }
 
 /* The names of the files in the open folder, unsorted. 0 or a code. */
-static int collect(hp_names_t *self, int folder, DIR *dir, char ***names, size_t *count)
+typedef HP_ARRAY(char *) names_t;
+
+static int collect(hp_names_t *self, int folder, DIR *dir, names_t *names)
 {
-    size_t room = 0, bytes = 0;
+    size_t bytes = 0;
     while (!atomic_load_explicit(&self->share->cancelled, memory_order_relaxed)) {
         errno = 0;
         struct dirent *entry = readdir(dir);
@@ -177,11 +180,7 @@ static int collect(hp_names_t *self, int folder, DIR *dir, char ***names, size_t
         bytes += strlen(entry->d_name) + 2;
         if (bytes > NAMES_MAX)
             return HP_E_TOO_LARGE;
-        if (*count == room) {
-            room = HP_MAX(64, 2 * room);
-            *names = hp_realloc(*names, room * sizeof **names);
-        }
-        (*names)[(*count)++] = hp_strdup(entry->d_name);
+        *hp_array_add(names) = hp_strdup(entry->d_name);
     }
     return UV_ECANCELED;
 }
@@ -190,8 +189,7 @@ static int names_work(void *arg, hp_err_t *err)
 {
     hp_names_t *self = arg;
     (void)err; /* the code says it all */
-    char **names = NULL;
-    size_t count = 0;
+    names_t names = {0};
     hp_buf_init(&self->text, NAMES_MAX);
     self->status = 0;
     int folder = hp_place_open(self->place);
@@ -202,7 +200,7 @@ static int names_work(void *arg, hp_err_t *err)
     int fd = hp_beneath_open(folder, "", O_RDONLY | O_DIRECTORY, 0, HP_BENEATH_NO_LINKS);
     DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
     if (dir != NULL) {
-        self->status = collect(self, folder, dir, &names, &count);
+        self->status = collect(self, folder, dir, &names);
         closedir(dir);
     } else {
         self->status = fd < 0 ? fd : -errno;
@@ -210,16 +208,16 @@ static int names_work(void *arg, hp_err_t *err)
             close(fd);
     }
     close(folder);
-    if (count > 0)
-        qsort(names, count, sizeof *names, compare_names);
-    for (size_t i = 0; i < count; i++) {
+    if (names.count > 0)
+        qsort(names.items, names.count, sizeof *names.items, compare_names);
+    for (size_t i = 0; i < names.count; i++) {
         if (self->status == 0)
-            self->status = hp_buf_add_text(&self->text, names[i]);
+            self->status = hp_buf_add_text(&self->text, names.items[i]);
         if (self->status == 0)
             self->status = hp_buf_add_text(&self->text, "\r\n");
-        free(names[i]);
+        free(names.items[i]);
     }
-    free(names);
+    hp_array_dispose(&names);
     return self->status;
 }
 
