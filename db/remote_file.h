@@ -111,9 +111,10 @@ typedef struct hp_remote_copy {
     char *path;
 } hp_remote_copy_t;
 
-/* One content: files with the same root, or without one the same name and size. */
+/* A folder, or one content: files with the same root, or without one the same name and size. */
 typedef struct hp_remote_result {
-    char *name; /* of the first copy that was found */
+    bool is_folder; /* size: of all files below it */
+    char *name;     /* of the first copy that was found */
     int64_t size;
     char root[65];
     hp_remote_copy_t *copies;
@@ -126,9 +127,12 @@ typedef struct hp_remote_results {
     bool more; /* there is more than fits the limit */
 } hp_remote_results_t;
 
-/* Files of all hosts whose names contain q (not empty), sorted by name; at most limit results with at most
- * HP_REMOTE_COPIES_MAX copies each. */
-#define HP_REMOTE_COPIES_MAX 256
+/* Folders and files of all hosts, sorted by name: those whose paths contain every word of q, in any order,
+ * and whose own names contain at least one of them. q has 1 to HP_REMOTE_WORDS_MAX words with blanks between
+ * them. At most limit results (1 to HP_REMOTE_RESULTS_MAX) with at most HP_REMOTE_COPIES_MAX copies each. */
+#define HP_REMOTE_WORDS_MAX   16
+#define HP_REMOTE_RESULTS_MAX 5000
+#define HP_REMOTE_COPIES_MAX  256
 int hp_remote_search(hp_db_t *db, const char *q, size_t limit, hp_remote_results_t *results, hp_err_t *err);
 void hp_remote_results_dispose(hp_remote_results_t *results);
 

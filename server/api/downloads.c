@@ -389,6 +389,73 @@ void hp_api_delete_download(hp_api_t *api, hp_http_request_t *request, const cha
                            hp_api_op_create(sizeof(hp_api_op_t), api, request));
 }
 
+/* ---- all finished ones at once ---- */
+
+typedef struct {
+    hp_api_op_t op;
+    size_t outstanding, removed;
+    int status; /* of the first that could not be removed */
+    hp_err_t err;
+} clear_op_t;
+
+static void clear_done(clear_op_t *clear)
+{
+    if (--clear->outstanding > 0)
+        return;
+    if (clear->status != 0) {
+        hp_http_reply_problem(clear->op.request, clear->status, &clear->err);
+    } else {
+        json_t *json = json_object();
+        json_object_set_new(json, "removed", hp_json_count((uint64_t)clear->removed));
+        hp_http_reply_json(clear->op.request, 200, json);
+    }
+    hp_api_op_destroy(clear);
+}
+
+static void on_one_removed(void *arg, int status, int64_t id, bool existing, const hp_err_t *err)
+{
+    (void)id, (void)existing;
+    clear_op_t *clear = arg;
+    if (status == 0) {
+        clear->removed++;
+    } else if (status != HP_E_NOT_FOUND && clear->status == 0) {
+        clear->status = status;
+        if (err != NULL)
+            clear->err = *err;
+    }
+    clear_done(clear);
+}
+
+void hp_api_delete_downloads(hp_api_t *api, hp_http_request_t *request, const char *arg)
+{
+    (void)arg;
+    static const char *const words[] = {"finished", NULL};
+    hp_transfer_t *transfer = api->deps.transfer;
+    hp_err_t err = {0};
+    int word = -1;
+    int rc = hp_param_get_word(request, "state", words, &word, &err);
+    if (rc == 0 && word < 0)
+        rc = hp_err_set(&err, HP_E_INVALID, "state: must be finished");
+    if (rc != 0) {
+        hp_http_reply_problem(request, rc, &err);
+        return;
+    }
+    clear_op_t *clear = hp_api_op_create(sizeof *clear, api, request);
+    clear->outstanding = 1; /* this function, until all are asked for */
+    size_t count = hp_transfer_count(transfer), found = 0;
+    int64_t *ids = hp_alloc_array(count, sizeof *ids);
+    for (size_t i = 0; i < count; i++) {
+        hp_download_info_t info;
+        if (hp_transfer_get_at(transfer, i, &info) == 0 && info.state == HP_DOWNLOAD_DONE)
+            ids[found++] = info.id;
+    }
+    clear->outstanding += found;
+    for (size_t i = 0; i < found; i++)
+        hp_transfer_remove(transfer, ids[i], true, on_one_removed, clear);
+    free(ids);
+    clear_done(clear);
+}
+
 /* ---- the chunk map ---- */
 
 void hp_api_get_download_chunks(hp_api_t *api, hp_http_request_t *request, const char *arg)

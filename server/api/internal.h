@@ -123,6 +123,7 @@ HP_HANDLER(post_downloads_pause);
 HP_HANDLER(post_downloads_resume);
 HP_HANDLER(get_download);
 HP_HANDLER(patch_download);
+HP_HANDLER(delete_downloads);
 HP_HANDLER(delete_download);
 HP_HANDLER(post_download_retry);
 HP_HANDLER(post_download_recheck);

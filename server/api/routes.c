@@ -19,6 +19,7 @@ const hp_route_t hp_api_routes[] = {
 
     {"GET", "/api/v1/downloads", hp_api_get_downloads},
     {"POST", "/api/v1/downloads", hp_api_post_downloads},
+    {"DELETE", "/api/v1/downloads", hp_api_delete_downloads},
     {"POST", "/api/v1/downloads/pause", hp_api_post_downloads_pause},
     {"POST", "/api/v1/downloads/resume", hp_api_post_downloads_resume},
     {"GET", "/api/v1/downloads/{id}", hp_api_get_download},

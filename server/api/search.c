@@ -8,7 +8,6 @@
 #include "base/mem.h"
 
 #define RESULTS_DEFAULT 200
-#define RESULTS_MAX     1000
 
 typedef struct {
     hp_api_op_t op;
@@ -30,6 +29,7 @@ static void add_result(void *arg, const hp_browse_result_t *result)
     json_object_set_new(json, "name", hp_json_text(result->name));
     json_object_set_new(json, "size", hp_json_count_or_null(result->size));
     json_object_set_new(json, "root", hp_json_text_or_null(result->root));
+    json_object_set_new(json, "folder", json_boolean(result->is_folder));
     json_object_set_new(json, "copies", copies);
     char *text = hp_json_dump(json);
     hp_buf_add_text(&op->results, op->results.length > 0 ? "," : "");
@@ -57,7 +57,7 @@ void hp_api_get_search(hp_api_t *api, hp_http_request_t *request, const char *ar
     hp_err_t err = {0};
     int64_t limit = RESULTS_DEFAULT;
     const char *q = NULL;
-    int rc = hp_param_get_int(request, "limit", 1, RESULTS_MAX, &limit, &err);
+    int rc = hp_param_get_int(request, "limit", 1, HP_BROWSE_RESULTS_MAX, &limit, &err);
     if (rc == 0)
         rc = hp_param_get_text(request, "q", &q, &err);
     if (rc == 0 && q == NULL)

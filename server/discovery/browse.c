@@ -119,7 +119,8 @@ static void show_result(browse_t *self, const hp_remote_result_t *row)
     hp_browse_copy_t *copies = hp_alloc_array(row->copy_count, sizeof *copies);
     for (size_t i = 0; i < row->copy_count; i++)
         copies[i] = (hp_browse_copy_t){.host = row->copies[i].host, .path = row->copies[i].path};
-    self->show_result(self->arg, &(hp_browse_result_t){.name = row->name,
+    self->show_result(self->arg, &(hp_browse_result_t){.is_folder = row->is_folder,
+                                                       .name = row->name,
                                                        .size = row->size,
                                                        .root = row->root,
                                                        .copies = copies,

@@ -53,24 +53,28 @@ typedef void (*hp_browse_done_fn)(void *arg, int status, const hp_err_t *err);
 void hp_browse_page(hp_hosts_t *hosts, const hp_browse_query_t *query, hp_browse_page_fn show,
                     hp_browse_done_fn done, void *arg);
 
-/* One content: files with the same root, or without one the same name and size. */
+/* A folder, or one content: files with the same root, or without one the same name and size. */
 typedef struct hp_browse_copy {
     const char *host, *path;
 } hp_browse_copy_t;
 
 typedef struct hp_browse_result {
+    bool is_folder;
     const char *name; /* of the first copy that was found */
-    int64_t size;     /* below 0: not known */
+    int64_t size;     /* of a folder: of all files below it; below 0: not known */
     const char *root; /* "" not known */
     const hp_browse_copy_t *copies;
     size_t copy_count;
 } hp_browse_result_t;
 
-/* Called for each result, sorted by name. */
+/* Called for each result: folders first, sorted by name. */
 typedef void (*hp_browse_result_fn)(void *arg, const hp_browse_result_t *result);
 
-/* Files of all hosts whose names contain q (not empty). *more, written before done: there is more than fits
- * the limit; it belongs to the caller. */
+#define HP_BROWSE_RESULTS_MAX 5000 /* limit of a search */
+
+/* Folders and files of all hosts whose paths contain every word of q, in any order, and whose own names
+ * contain at least one of them. HP_E_INVALID: q has no word, or more than 16. *more, written before done:
+ * there is more than fits the limit; it belongs to the caller. */
 void hp_browse_search(hp_hosts_t *hosts, const char *q, size_t limit, bool *more, hp_browse_result_fn show,
                       hp_browse_done_fn done, void *arg);
 

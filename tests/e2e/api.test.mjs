@@ -1031,7 +1031,7 @@ describe("the rest", () => {
             ["DELETE", "/status", "GET"],
             ["PUT", "/hosts", "GET,POST"],
             ["POST", `/hosts/${host.id}`, "DELETE,GET,PATCH"],
-            ["DELETE", "/downloads", "GET,POST"],
+            ["PUT", "/downloads", "DELETE,GET,POST"],
             ["GET", "/downloads/pause", "POST"],
             ["POST", "/events", "GET"],
             ["POST", "/api/v1/openapi.yaml", "GET"],

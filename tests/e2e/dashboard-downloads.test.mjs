@@ -1,6 +1,6 @@
 // @ts-check
 // The list of downloads and the details of one, in a browser, with real hosts: what it is, what it waits for, where it
-// came from, how it is taken off the list.
+// came from, how it is removed from the list.
 
 import assert from "node:assert/strict";
 import { after, describe, test } from "node:test";
@@ -107,14 +107,14 @@ describe("dashboard: downloads", { skip }, () => {
         });
     });
 
-    test("takes what failed off the list without a question, for nothing is there", async (t) => {
+    test("removes what failed from the list without a question, for nothing is there", async (t) => {
         const a = await sharing(t, "studio", { "there.bin": { size: MiB, seed: 9 } });
         const b = await startHostpair({ t, name: "workbench" });
         const { id: host } = await linked(t, b, a.peerPort, { files: 1 });
         const { id } = await download(b, { host, path: "never was.bin" });
         await waitState(b, id, "failed");
         const page = await openDashboard(t, b, "#/downloads");
-        await rowOf(page, id).getByRole("button", { name: "Take never was.bin off the list" }).click();
+        await rowOf(page, id).getByRole("button", { name: "Remove never was.bin from the list" }).click();
         await page.getByText("No downloads yet").waitFor();
         assert.equal(await page.locator("dialog").count(), 0);
         assert.equal(await page.getByRole("button", { name: "Pause all" }).count(), 0, "nothing to pause");

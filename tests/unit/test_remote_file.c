@@ -372,6 +372,50 @@ static void searching_all_hosts_groups_the_same_content(void **state)
     assert_int_equal(hp_remote_search(db, "", 2, &results, &why), HP_E_INVALID);
 }
 
+/* "name name ..." of what a search finds, folders with a slash. */
+static void assert_found(hp_db_t *db, const char *q, const char *expected)
+{
+    hp_remote_results_t results;
+    char found[512] = "";
+    ok(hp_remote_search(db, q, 100, &results, &err));
+    for (size_t i = 0; i < results.count; i++) {
+        size_t used = strlen(found);
+        snprintf(found + used, sizeof found - used, "%s%s ", results.items[i].name,
+                 results.items[i].is_folder ? "/" : "");
+    }
+    hp_remote_results_dispose(&results);
+    assert_string_equal(found, expected);
+}
+
+static void words_are_found_in_any_order_and_in_the_names_of_folders(void **state)
+{
+    hp_db_t *db = *state;
+    const hp_remote_entry_t files[] = {
+        F("Lofoten 2026/day one/boat.jpg", 1), F("Lofoten 2026/day two/fish and boat.jpg", 2),
+        F("Lofoten 2026/notes.txt", 3), F("boat-2026.txt", 4), F("lofoten.txt", 5)};
+    import_all(db, HOST, files, HP_COUNT(files));
+    assert_found(db, "lofoten", "Lofoten 2026/ lofoten.txt ");
+    assert_found(db, "2026 lofoten", "Lofoten 2026/ ");
+    assert_found(db, "boat 2026", "boat-2026.txt boat.jpg fish and boat.jpg ");
+    assert_found(db, "boat  LOFOTEN", "boat.jpg fish and boat.jpg ");
+    assert_found(db, "boat fish", "fish and boat.jpg ");
+    assert_found(db, "two boat", "fish and boat.jpg ");
+    assert_found(db, "day", "day one/ day two/ ");
+    assert_found(db, "notes boat", "");
+
+    hp_remote_results_t results;
+    hp_err_t why = {0};
+    ok(hp_remote_search(db, "lofoten", 1, &results, &why));
+    assert_true(results.items[0].is_folder);
+    assert_int_equal(results.items[0].size, 6);
+    assert_string_equal(results.items[0].copies[0].path, "Lofoten 2026");
+    assert_true(results.more);
+    hp_remote_results_dispose(&results);
+    assert_int_equal(hp_remote_search(db, "  ", 2, &results, &why), HP_E_INVALID);
+    assert_int_equal(hp_remote_search(db, "a b c d e f g h i j k l m n o p q", 2, &results, &why),
+                     HP_E_INVALID);
+}
+
 static void a_new_list_takes_the_place_of_the_old_one_at_once(void **state)
 {
     hp_db_t *db = *state;
@@ -663,6 +707,7 @@ int main(void)
         T(a_content_is_found_on_every_host_that_has_it),
         T(one_root_with_two_sizes_is_two_contents),
         T(searching_all_hosts_groups_the_same_content),
+        T(words_are_found_in_any_order_and_in_the_names_of_folders),
         T(a_new_list_takes_the_place_of_the_old_one_at_once),
         T(a_list_that_was_not_finished_leaves_the_old_one),
         T(a_forgotten_host_leaves_nothing),

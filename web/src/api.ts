@@ -113,8 +113,8 @@ export const api = {
   files: (host: string, options: FileQuery, signal?: AbortSignal) =>
     get<FilePage>(`${hostPath(host)}/files${query(options)}`, signal),
   refreshFiles: (host: string) => change<void>("POST", `${hostPath(host)}/files/refresh`),
-  search: async (q: string, signal?: AbortSignal) =>
-    (await get<SearchPage>(`/search${query({ q })}`, signal)).results,
+  search: (q: string, limit: number, signal?: AbortSignal) =>
+    get<SearchPage>(`/search${query({ q, limit })}`, signal),
 
   downloads: async () => (await get<{ downloads: Download[] }>("/downloads")).downloads,
   addDownload: (what: NewDownload) => change<Download>("POST", "/downloads", what),
@@ -126,6 +126,9 @@ export const api = {
   recheckDownload: (id: number) => change<void>("POST", `/downloads/${id}/recheck`),
   removeDownload: (id: number, data: "keep" | "remove") =>
     change<void>("DELETE", `/downloads/${id}?data=${data}`),
+  /** Removes all finished downloads from the list; their files stay. Resolves to how many these were. */
+  removeFinished: async () =>
+    (await change<{ removed: number }>("DELETE", "/downloads?state=finished")).removed,
   pauseAll: () => change<void>("POST", "/downloads/pause"),
   resumeAll: () => change<void>("POST", "/downloads/resume"),
   chunks: (id: number, signal?: AbortSignal) => get<Chunks>(`/downloads/${id}/chunks`, signal),

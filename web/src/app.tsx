@@ -16,6 +16,7 @@ import { SignIn } from "./parts/signin";
 import { link, reconnect, run } from "./state/connection";
 import { missing, optional, want } from "./state/loading";
 import { downloads, firstVersion, settings, speeds, status, unread } from "./state/store";
+import { startScroll } from "./state/scroll";
 import { dialog, dismiss, notices, remember, route, sentence, setTheme } from "./state/ui";
 import { DownloadsView, isOpen } from "./views/downloads";
 import { FilesView } from "./views/files";
@@ -100,6 +101,7 @@ export function App() {
 function start(): void {
   whenUnauthorized(() => (link.value = "locked"));
   startKeys();
+  startScroll();
   void run();
   effect(() => {
     const kept = settings.value;
@@ -344,8 +346,17 @@ function WithOptions({ text }: { text: string }) {
   );
 }
 
+/** Notices stand beside the view, below the navigation; where there is no room for that, the view ends above them. */
 function Notices() {
   const box = useRef<HTMLDivElement>(null);
+  useEffect(() => {
+    const observer = new ResizeObserver(() => {
+      const height = box.current?.offsetHeight ?? 0;
+      document.documentElement.style.setProperty("--notices", `${height}px`);
+    });
+    observer.observe(box.current!);
+    return () => observer.disconnect();
+  }, []);
   return (
     <div class="notices" ref={box} role="status" aria-live="polite">
       {notices.value.map((notice) => (

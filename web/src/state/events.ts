@@ -4,7 +4,7 @@
 
 import { batch } from "@preact/signals";
 import { type ServerEvent, api } from "../api";
-import { t } from "../i18n";
+import { explain, t } from "../i18n";
 import type { Download, Events, LogLine, Message, Removed } from "../types";
 import { isBeforeLoaded, isWanted } from "./loading";
 import { hold, takeAll } from "./pending";
@@ -134,7 +134,7 @@ function announce(ended: Download[]): void {
   for (const one of ended.filter((other) => other.state === "failed").slice(0, 2)) {
     notify(
       "bad",
-      t("notice.failed", { name: one.name, reason: one.error?.detail ?? "" }),
+      t("notice.failed", { name: one.name, reason: explain(one.error?.code ?? "", one.error?.detail ?? "") }),
       show(`#/downloads/${one.id}`),
     );
   }

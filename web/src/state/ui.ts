@@ -13,7 +13,8 @@ export interface Route {
   query: URLSearchParams;
 }
 
-function parse(hash: string): Route {
+/** What an address leads to. */
+export function parseRoute(hash: string): Route {
   const [path = "", search = ""] = hash.replace(/^#\/?/, "").split("?", 2);
   const segments = path.split("/").filter((part) => part !== "");
   return { path: segments.map(decode), query: new URLSearchParams(search) };
@@ -27,9 +28,9 @@ function decode(text: string): string {
   }
 }
 
-export const route = signal<Route>(parse(location.hash));
+export const route = signal<Route>(parseRoute(location.hash));
 addEventListener("hashchange", () => {
-  route.value = parse(location.hash);
+  route.value = parseRoute(location.hash);
   // A dialog belongs to what was shown: the browser's "back" closes it.
   dialog.value = null;
 });
@@ -177,6 +178,23 @@ export function remember(key: string, value: string): void {
 export function recall(key: string): string | null {
   try {
     return localStorage.getItem(`hostpair.${key}`);
+  } catch {
+    return null;
+  }
+}
+
+/** For this tab alone, until it is closed. */
+export function rememberOnce(key: string, value: unknown): void {
+  try {
+    sessionStorage.setItem(`hostpair.${key}`, JSON.stringify(value));
+  } catch {
+    // As above.
+  }
+}
+
+export function recallOnce<T>(key: string): T | null {
+  try {
+    return JSON.parse(sessionStorage.getItem(`hostpair.${key}`) ?? "null") as T | null;
   } catch {
     return null;
   }

@@ -142,17 +142,16 @@ export function DownloadsView({ selected }: { selected: number | null }) {
   );
 }
 
-/** Takes all finished downloads off the list; their files stay. */
+/** Removes all finished downloads from the list; their files stay. */
 function clearFinished(): void {
   const ids = downloads
     .all()
     .filter((one) => one.state === "done")
     .map((one) => one.id);
   void attempt(async () => {
-    for (const id of ids) {
-      await api.removeDownload(id, "keep");
-      downloads.remove(id);
-    }
+    const n = await api.removeFinished();
+    downloads.removeAll(ids);
+    notify("info", t("downloads.cleared", { n }));
   });
 }
 

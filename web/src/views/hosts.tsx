@@ -17,21 +17,23 @@ import type { Host } from "../types";
 
 /** The hosts; with a query, what they have by that name. */
 export function HostsView({ query }: { query: string }) {
-  const ids = useComputed(() =>
+  const inState = (state: Host["state"]): string[] =>
     hosts
       .all()
-      .sort((a, b) => (a.state === b.state ? a.name.localeCompare(b.name) : a.state === "online" ? -1 : 1))
-      .map((host) => host.id),
-  );
-  const online = useComputed(() => hosts.all().filter((host) => host.state === "online").length);
+      .filter((host) => host.state === state)
+      .sort((a, b) => a.name.localeCompare(b.name))
+      .map((host) => host.id);
+  const online = useComputed(() => inState("online"));
+  const offline = useComputed(() => inState("offline"));
+  const count = online.value.length + offline.value.length;
   const scan = status.value?.scan;
-  const some = ids.value.length > 0;
+  const some = count > 0;
   return (
     <section class="view" aria-labelledby="view-title">
       <div class="view-head">
         <h1 id="view-title">{t("hosts.title")}</h1>
         {hosts.loaded.value && some && (
-          <p class="muted">{t("hosts.count", { n: ids.value.length, online: online.value })}</p>
+          <p class="muted">{t("hosts.count", { n: count, online: online.value.length })}</p>
         )}
         <div class="row end">
           <Button
@@ -58,11 +60,14 @@ export function HostsView({ query }: { query: string }) {
       ) : query !== "" ? (
         <Lazy load={async () => (await import("./search")).SearchResults} props={{ query }} />
       ) : some ? (
-        <ul class="cards" aria-label={t("hosts.title")}>
-          {ids.value.map((id) => (
-            <HostCard key={id} id={id} />
-          ))}
-        </ul>
+        <>
+          <ul class="cards" aria-label={t("hosts.title")}>
+            {online.value.map((id) => (
+              <HostCard key={id} id={id} />
+            ))}
+          </ul>
+          {offline.value.length > 0 && <OfflineHosts ids={offline.value} open={online.value.length === 0} />}
+        </>
       ) : (
         <Alone />
       )}
@@ -242,11 +247,63 @@ export function offerOf(host: Host): string {
   return host.bytes ? amount(host.files, host.bytes) : t("files.count", { n: host.files });
 }
 
+/** Hosts that do not answer: one line each, out of the way until a person wants them. */
+function OfflineHosts({ ids, open }: { ids: string[]; open: boolean }) {
+  return (
+    <details class="panel offline-hosts" open={open}>
+      <summary>{t("hosts.offline", { n: ids.length })}</summary>
+      <ul aria-label={t("hosts.offline", { n: ids.length })}>
+        {ids.map((id) => (
+          <OfflineHost key={id} id={id} />
+        ))}
+      </ul>
+    </details>
+  );
+}
+
+function OfflineHost({ id }: { id: string }) {
+  const host = hosts.get(id);
+  if (!host) return null;
+  const name = host.name || host.addresses[0] || host.id;
+  return (
+    <li class="host-line" data-host={id}>
+      <a href={href("hosts", id)} title={host.addresses.join("\n")}>
+        {name}
+      </a>
+      <span class={`state ${host.blocked ? "blocked" : "offline"}`}>
+        {t(host.blocked ? "state.blocked" : "state.offline")}
+      </span>
+      <span class="muted">
+        {t("host.seen")}: {ago(host.last_seen)}
+      </span>
+      {host.problem && <span class="muted">{host.problem}</span>}
+      <HostButtons host={host} name={name} />
+    </li>
+  );
+}
+
+/** What is done with a host: a message, and the menu of the rest. */
+function HostButtons({ host, name }: { host: Host; name: string }) {
+  return (
+    <span class="row end">
+      {!missing.value.has("messages") && messages.loaded.value && (
+        <Button
+          icon="messages"
+          kind="quiet"
+          iconOnly
+          label={t("message.to", { name })}
+          onClick={() => go("messages", host.id)}
+        />
+      )}
+      <Menu label={t("more.of", { name })} items={hostActions(host)} />
+    </span>
+  );
+}
+
 function HostCard({ id }: { id: string }) {
   const host = hosts.get(id);
   if (!host) return null;
   const name = host.name || host.addresses[0] || host.id;
-  const online = host.state === "online";
   return (
     <li class={`card host ${host.state}`} data-host={id}>
       <div class="card-head">
@@ -266,18 +323,7 @@ function HostCard({ id }: { id: string }) {
       <div class="offer">
         <Icon name="folder" size={18} />
         <span>{offerOf(host)}</span>
-        <span class="row end">
-          {!missing.value.has("messages") && messages.loaded.value && (
-            <Button
-              icon="messages"
-              kind="quiet"
-              iconOnly
-              label={t("message.to", { name })}
-              onClick={() => go("messages", id)}
-            />
-          )}
-          <Menu label={t("more.of", { name })} items={hostActions(host)} />
-        </span>
+        <HostButtons host={host} name={name} />
       </div>
       {host.problem && (
         <p class="note host-note">
@@ -287,9 +333,9 @@ function HostCard({ id }: { id: string }) {
       )}
       <Facts
         items={[
-          [t("host.clock"), online ? clockThere(host.clock_offset_ms) : "–"],
+          [t("host.clock"), clockThere(host.clock_offset_ms)],
           [t("host.offset"), clockOffset(host.clock_offset_ms, host.clock_uncertainty_ms)],
-          online ? [t("host.rtt"), rtt(host.rtt_ms)] : [t("host.seen"), ago(host.last_seen)],
+          [t("host.rtt"), rtt(host.rtt_ms)],
           [t("host.found"), foundBy(host)],
         ]}
       />

@@ -5,34 +5,48 @@ import { useEffect } from "preact/hooks";
 import { api } from "../api";
 import { bytes } from "../format";
 import { t } from "../i18n";
-import { Empty, Failed, Loading } from "../parts/bits";
+import { Button, Empty, Failed, Loading } from "../parts/bits";
 import { FileState } from "../parts/filestate";
 import { Icon, fileIcon } from "../parts/icons";
 import { optional } from "../state/loading";
 import { hostName, hosts } from "../state/store";
 import { href, sentence } from "../state/ui";
-import type { SearchResult } from "../types";
+import type { SearchPage, SearchResult } from "../types";
+
+/** How many results are asked for, at first and each time that more are wanted; the server gives no more than the last. */
+const LIMITS = [200, 1000, 5000];
 
 export function SearchResults({ query: words }: { query: string }) {
-  const results = useSignal<SearchResult[] | null>(null);
+  const found = useSignal<SearchPage | null>(null);
   const error = useSignal<string | null>(null);
   const tries = useSignal(0);
+  const step = useSignal(0);
+  const busy = useSignal(false);
+  useEffect(() => {
+    step.value = 0;
+  }, [words]);
   useEffect(() => {
     const abort = new AbortController();
     error.value = null;
-    optional("search", () => api.search(words, abort.signal)).then(
-      (found) => {
-        if (!abort.signal.aborted) results.value = found ?? [];
+    busy.value = true;
+    optional("search", () => api.search(words, LIMITS[step.value]!, abort.signal)).then(
+      (page) => {
+        if (abort.signal.aborted) return;
+        found.value = page ?? { results: [], more: false };
+        busy.value = false;
       },
       (reason) => {
-        if (!abort.signal.aborted) error.value = sentence(reason);
+        if (abort.signal.aborted) return;
+        error.value = sentence(reason);
+        busy.value = false;
       },
     );
     return () => abort.abort();
-  }, [words, tries.value]);
+  }, [words, step.value, tries.value]);
   if (error.value) return <Failed text={error.value} retry={() => tries.value++} />;
-  if (results.value === null) return <Loading />;
-  if (results.value.length === 0) {
+  if (found.value === null) return <Loading />;
+  const { results, more } = found.value;
+  if (results.length === 0) {
     return (
       <Empty icon="search" title={t("search.none")}>
         {t("search.none.text")}
@@ -40,14 +54,21 @@ export function SearchResults({ query: words }: { query: string }) {
     );
   }
   return (
-    <ul class="results" aria-label={t("search.title")}>
-      {results.value.map((result) => (
-        <Result
-          key={`${result.root ?? ""} ${result.copies[0]?.host} ${result.copies[0]?.path}`}
-          result={result}
-        />
-      ))}
-    </ul>
+    <>
+      <ul class="results" aria-label={t("search.title")}>
+        {results.map((result) => (
+          <Result
+            key={`${result.root ?? ""} ${result.copies[0]?.host} ${result.copies[0]?.path}`}
+            result={result}
+          />
+        ))}
+      </ul>
+      {more && step.value < LIMITS.length - 1 && (
+        <div class="row">
+          <Button label={t("search.more")} busy={busy.value} onClick={() => step.value++} />
+        </div>
+      )}
+    </>
   );
 }
 
@@ -59,9 +80,15 @@ function Result({ result }: { result: SearchResult }) {
   );
   return (
     <li>
-      <Icon name={fileIcon(result.name, null)} />
+      <Icon name={result.folder ? "folder" : fileIcon(result.name, null)} />
       <div class="result-main">
-        <span class="result-name">{result.name}</span>
+        {result.folder && best ? (
+          <a class="result-name" href={href("hosts", best.host, ...best.path.split("/"))}>
+            {result.name}
+          </a>
+        ) : (
+          <span class="result-name">{result.name}</span>
+        )}
         <span class="muted">
           {bytes(result.size)} ·{" "}
           {places.slice(0, 3).map((copy, index) => (
@@ -73,9 +100,10 @@ function Result({ result }: { result: SearchResult }) {
             </>
           ))}
           {places.length > 3 && ` +${places.length - 3}`}
+          {best?.path.includes("/") && ` · ${best.path.split("/").slice(0, -1).join("/")}`}
         </span>
       </div>
-      {best && (
+      {best && !result.folder && (
         <FileState host={best.host} file={{ path: best.path, name: result.name, root: result.root }} />
       )}
     </li>

@@ -1,6 +1,7 @@
 // What a person may set. Each field is saved when it is left, and says so.
 
 import { useSignal } from "@preact/signals";
+import type { JSX } from "preact";
 import { useEffect } from "preact/hooks";
 import { api } from "../api";
 import { bytes } from "../format";
@@ -10,7 +11,7 @@ import { Failed, Field, Loading, Segments } from "../parts/bits";
 import { want } from "../state/loading";
 import { settings } from "../state/store";
 import { canTell, notify, sentence, tell, telling } from "../state/ui";
-import type { Settings } from "../types";
+import type { Settings, SettingsChange } from "../types";
 
 export function SettingsView() {
   const error = useSignal<string | null>(null);
@@ -89,7 +90,7 @@ export function SettingsView() {
 const label = (name: keyof Settings): string => t(`settings.${name}` as Key);
 
 /** Saves one field; a refusal is the server's sentence. */
-async function save(fields: Partial<Settings>): Promise<string | undefined> {
+async function save(fields: SettingsChange): Promise<string | undefined> {
   try {
     settings.value = await api.changeSettings(fields);
     notify("good", t("settings.saved"));
@@ -99,34 +100,50 @@ async function save(fields: Partial<Settings>): Promise<string | undefined> {
   }
 }
 
-function TextSetting({ name, help }: { name: "name" | "share_folder" | "downloads_folder"; help: Key }) {
-  const kept = settings.value![name];
-  const text = useSignal(kept);
+/**
+ * What is typed into one field: it is saved when the field is left or Enter is pressed, and an objection stays only for
+ * as long as what it is about. `read` gives the value that a text stands for, or throws a sentence.
+ */
+function useTyped<V extends string | number>(
+  name: keyof Settings,
+  kept: V,
+  write: (value: V) => string,
+  read: (text: string) => V,
+) {
+  const text = useSignal(write(kept));
   const error = useSignal<string | undefined>(undefined);
   useEffect(() => {
-    text.value = kept;
+    text.value = write(kept);
   }, [kept]);
   const commit = async (): Promise<void> => {
-    if (text.value === kept) {
-      error.value = undefined;
-      return;
+    error.value = undefined;
+    if (text.value === write(kept)) return;
+    try {
+      error.value = await save({ [name]: read(text.value) });
+    } catch (objection) {
+      error.value = sentence(objection);
     }
-    error.value = await save({ [name]: text.value });
   };
+  return {
+    error: error.value,
+    attributes: {
+      value: text.value,
+      autocomplete: "off" as const,
+      onInput: (event: JSX.TargetedInputEvent<HTMLInputElement>) => {
+        text.value = event.currentTarget.value;
+        if (text.value === write(kept)) error.value = undefined;
+      },
+      onBlur: () => void commit(),
+      onKeyDown: (event: KeyboardEvent) => event.key === "Enter" && void commit(),
+    },
+  };
+}
+
+function TextSetting({ name, help }: { name: "name" | "share_folder" | "downloads_folder"; help: Key }) {
+  const typed = useTyped(name, settings.value![name], String, String);
   return (
-    <Field label={label(name)} help={t(help)} error={error.value}>
-      {(attributes) => (
-        <input
-          {...attributes}
-          type="text"
-          value={text.value}
-          spellcheck={false}
-          autocomplete="off"
-          onInput={(event) => (text.value = event.currentTarget.value)}
-          onBlur={() => void commit()}
-          onKeyDown={(event) => event.key === "Enter" && void commit()}
-        />
-      )}
+    <Field label={label(name)} help={t(help)} error={typed.error}>
+      {(attributes) => <input {...attributes} {...typed.attributes} type="text" spellcheck={false} />}
     </Field>
   );
 }
@@ -140,50 +157,47 @@ function NumberSetting({
   min: number;
   max: number;
 }) {
-  const error = useSignal<string | undefined>(undefined);
+  const typed = useTyped(name, settings.value![name], String, (text) => {
+    const value = Number(text);
+    if (text.trim() === "" || !Number.isInteger(value) || value < min || value > max) {
+      throw new Error(t("settings.number", { min, max }));
+    }
+    return value;
+  });
   return (
-    <Field label={label(name)} error={error.value}>
+    <Field label={label(name)} error={typed.error}>
       {(attributes) => (
-        <input
-          {...attributes}
-          type="number"
-          class="short"
-          min={min}
-          max={max}
-          value={settings.value![name]}
-          onChange={async (event) => {
-            const value = event.currentTarget.valueAsNumber;
-            if (Number.isInteger(value)) error.value = await save({ [name]: value });
-          }}
-        />
+        <input {...attributes} {...typed.attributes} type="text" inputMode="numeric" class="short" />
       )}
     </Field>
   );
 }
 
+const MEGA = 1_000_000;
+
 /** A limit in MB a second, 0 for none. */
 function LimitSetting({ name }: { name: "down_limit_bps" | "up_limit_bps" }) {
-  const error = useSignal<string | undefined>(undefined);
   const kept = settings.value![name];
+  const typed = useTyped(
+    name,
+    kept,
+    (value) => String(value / MEGA),
+    (text) => {
+      const value = Math.round(Number(text.trim().replace(",", ".")) * MEGA);
+      if (text.trim() === "" || !Number.isSafeInteger(value) || value < 0) {
+        throw new Error(t("settings.limit.invalid"));
+      }
+      return value;
+    },
+  );
   return (
     <Field
       label={label(name)}
       help={kept > 0 ? t("settings.limit.now", { speed: `${bytes(kept)}/s` }) : t("settings.limit.none")}
-      error={error.value}
+      error={typed.error}
     >
       {(attributes) => (
-        <input
-          {...attributes}
-          type="number"
-          class="short"
-          min={0}
-          step="any"
-          value={kept / 1_000_000}
-          onChange={async (event) => {
-            const value = event.currentTarget.valueAsNumber;
-            if (value >= 0) error.value = await save({ [name]: Math.round(value * 1_000_000) });
-          }}
-        />
+        <input {...attributes} {...typed.attributes} type="text" inputMode="decimal" class="short" />
       )}
     </Field>
   );

@@ -244,7 +244,7 @@ function RemoveSelected({ list }: { list: FileList }) {
     dialog.value = {
       kind: "confirm",
       title: t("share.remove.many", { n: paths.length }),
-      text: t("share.remove.text"),
+      text: t("share.remove.many.text", { n: paths.length }),
       choices: [
         {
           label: t("share.remove"),
