@@ -11,7 +11,9 @@
 #include "base/path.h"
 #include "os/port_owner.h"
 #include "cli/running.h"
+#include "db/rename.h"
 #include "db/self.h"
+#include "secure/secure.h"
 #include "settings/hooks.h"
 
 /* What the listeners have of the descriptors for connections. Others can crowd the one, and a person has to
@@ -108,6 +110,8 @@ static void on_closed(void *arg)
     CLOSE(fetcher, hp_fetcher_destroy)
     CLOSE(store, hp_store_destroy)
 #undef CLOSE
+    hp_secure_destroy(app->secure);
+    hp_identity_destroy(app->identity);
     if (app->settings != NULL)
         hp_settings_destroy(app->settings);
     app->closed(app->closed_arg);
@@ -117,20 +121,43 @@ static void on_closed(void *arg)
 
 static int work_self(hp_db_t *db, void *arg, hp_err_t *err)
 {
-    return hp_db_self_load(db, arg, arg, err);
+    hp_db_self_t *self = arg, wanted = *self;
+    int rc = hp_db_self_load(db, &wanted, self, err);
+    if (rc != 0 || strcmp(self->id, wanted.id) == 0)
+        return rc;
+    rc = hp_db_self_rename(db, wanted.id, err);
+    return rc == 0 ? hp_db_self_load(db, &wanted, self, err) : rc;
 }
 
+/* The id is that of the key; what was stored under another follows. */
 static int load_self(hp_app_t *app, hp_err_t *err)
 {
-    uint8_t random[32];
+    uint8_t random[16];
     hp_db_self_t self = {.created_at = hp_clock_wall_ms()};
     int rc = uv_random(NULL, NULL, random, sizeof random, 0, NULL);
     if (rc != 0)
         return hp_err_set(err, rc, "no random numbers: %s", uv_strerror(rc));
-    hp_hex_encode(random, 16, self.id);
-    hp_hex_encode(random + 16, 16, app->self.instance);
+    hp_hex_encode(random, 16, app->self.instance);
+    snprintf(self.id, sizeof self.id, "%s", hp_identity_id(app->identity));
     rc = hp_store_run_now(app->store, HP_STORE_WRITE_SYNCED, work_self, &self, err);
     snprintf(app->self.id, sizeof app->self.id, "%s", self.id);
+    if (rc == 0 && self.former_id[0] != '\0')
+        hp_log(HP_LOG_INFO, "this host is %.8s, and was %.8s before", self.id, self.former_id);
+    return rc;
+}
+
+/* The store holds the lock of the data folder by now. */
+static int load_identity(hp_app_t *app, hp_err_t *err)
+{
+    int rc = hp_identity_open(&app->identity, app->options->data, err);
+    return rc == 0 ? hp_secure_create(&app->secure, app->identity, err) : rc;
+}
+
+static int create_fetcher(hp_app_t *app, hp_err_t *err)
+{
+    int rc = hp_fetcher_create(&app->fetcher, app->loop, err);
+    if (rc == 0)
+        hp_fetcher_set_secure(app->fetcher, app->secure);
     return rc;
 }
 
@@ -165,6 +192,7 @@ static int listen_peer(hp_app_t *app, const char *address, uint16_t port, hp_err
     hp_peer_options_t options = {.address = address,
                                  .port = port,
                                  .descriptor_percent = PEER_PERCENT,
+                                 .secure = app->secure,
                                  .hosts = app->hosts,
                                  .messages = app->messages};
     return hp_peer_create(&app->peer, app->loop, &options, app->share, &app->self, err);
@@ -220,9 +248,11 @@ int hp_app_build(hp_app_t *app, hp_err_t *err)
     if (rc == 0)
         rc = hp_settings_create(&app->settings, app->loop, app->store, app->options, err);
     if (rc == 0)
+        rc = load_identity(app, err);
+    if (rc == 0)
         rc = load_self(app, err);
     if (rc == 0)
-        rc = hp_fetcher_create(&app->fetcher, app->loop, err);
+        rc = create_fetcher(app, err);
     if (rc == 0)
         rc = hp_share_create(&app->share, app->loop, app->store,
                              hp_settings_text(app->settings, "share_folder"), err);

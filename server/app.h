@@ -5,6 +5,7 @@
 #define HP_APP_H
 
 #include "api/api.h"
+#include "identity/identity.h"
 #include "peer/peer.h"
 
 typedef struct hp_app {
@@ -12,6 +13,8 @@ typedef struct hp_app {
     const hp_options_t *options;
     hp_self_t self;
     hp_store_t *store;
+    hp_identity_t *identity;
+    hp_secure_t *secure;
     hp_settings_t *settings;
     hp_fetcher_t *fetcher;
     hp_share_t *share;

@@ -546,7 +546,7 @@ describe("the peer protocol", () => {
             cases.push("GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", "GET x HTTP/1.1\r\nHost: a\r\n\r\n");
             cases.push(
                 "GET / HTTP/1.1\r\nHost: a\r\nX: 1\r\n 2\r\n\r\n",
-                "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\r\n\r\n",
+                "\x15\x03\x01\x02\x00\x01\x00\x01\xfc\r\n\r\n",
             );
             for (const text of cases) {
                 const c = new Raw(port);
