@@ -7,8 +7,8 @@
  * 3. What a commit reported is there after kill -9. After a power cut the commits since the last hp_db_sync
  * or checkpoint may be gone, but never a part of one: commits alone sync nothing (WAL, synchronous=NORMAL).
  * 4. Nobody but the owner reads the file and its journals (mode 0600).
- * 5. Every failure is HP_E_NO_SPACE or HP_E_DB with SQLite's words and the name of the statement. Out of
- * memory aborts.
+ * 5. Every failure is HP_E_NO_SPACE, HP_E_DB_DAMAGED, HP_E_BUSY (another program holds it) or HP_E_DB with
+ * SQLite's words and the name of the statement. Out of memory aborts.
  *
  * The operations on the tables are in db/<table>.h. Times are wall clock milliseconds since 1970, sizes are
  * bytes.
@@ -27,12 +27,26 @@ typedef struct hp_db hp_db_t;
 
 /* Opens the file, makes it (mode 0600) when it is missing or empty, brings an older version up to date,
  * prepares all statements. HP_E_DB_NEWER (written by a newer hostpair), HP_E_DB_FOREIGN (another program's
- * database): the file is left as it is. HP_E_DB for what is no database, is damaged, or cannot be read or
- * written; HP_E_NO_SPACE. *db is NULL on failure. */
+ * database): the file is left as it is. HP_E_DB_DAMAGED for what is no database, or one that does not hold
+ * together; HP_E_DB for one that cannot be read or written; HP_E_NO_SPACE. *db is NULL on failure. */
 int hp_db_open(const char *path, hp_db_t **db, hp_err_t *err);
 
 /* A database in memory with the same tables, for tests. */
 int hp_db_open_memory(hp_db_t **db, hp_err_t *err);
+
+/* Asks wait whenever another program holds the database, every 10 ms, whether to go on waiting; in its place
+ * 5 s are waited. Where it says no, what was to be done fails with HP_E_BUSY. */
+typedef bool (*hp_db_wait_fn)(void *arg, unsigned waited_ms);
+void hp_db_on_busy(hp_db_t *db, hp_db_wait_fn wait, void *arg);
+
+/* Removes a database that nobody has open, with its journals. */
+void hp_db_unlink(const char *path);
+
+/* Copies everything as it is now into an empty file, without what is free. Outside of a transaction. */
+int hp_db_copy(hp_db_t *db, const char *path, hp_err_t *err);
+
+/* Closes a database whose file is gone, without a look at what lies there now. */
+void hp_db_abandon(hp_db_t *db);
 
 /* Rolls back an open transaction, writes the journal back into the file and closes it. NULL is allowed. */
 void hp_db_close(hp_db_t *db);

@@ -51,7 +51,8 @@
     X(MISDIRECTED, 36, "misdirected", 421, "This is meant for another host")                                 \
     X(KEY, 37, "identity", 500, "This host's identity cannot be used")                                       \
     X(WRONG_KEY, 38, "wrong-key", 502, "Another host answers at this address")                               \
-    X(NOT_TLS, 39, "not-tls", 502, "What answers there does not speak TLS")
+    X(NOT_TLS, 39, "not-tls", 502, "What answers there does not speak TLS")                                  \
+    X(DB_DAMAGED, 40, "database-damaged", 500, "The database is damaged")
 
 enum {
 #define X(name, n, slug, status, text) HP_E_##name = HP_E_BASE - (n),

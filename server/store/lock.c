@@ -8,6 +8,7 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "base/mem.h"
 
 /* The process id in the file; 0 while its holder has not written it yet. */
@@ -28,9 +29,10 @@ static int write_holder(int fd)
     return 0;
 }
 
-static int take(int fd, const char *data_folder, hp_err_t *err)
+static int take(int fd, const char *data_folder, bool *clean, hp_err_t *err)
 {
     if (flock(fd, LOCK_EX | LOCK_NB) == 0) {
+        *clean = read_holder(fd) == 0;
         errno = 0;
         int rc = write_holder(fd);
         /* The id is for people only; on a full disk the lock is as good without it. */
@@ -48,11 +50,11 @@ static int take(int fd, const char *data_folder, hp_err_t *err)
                       data_folder);
 }
 
-int hp_store_lock(const char *data_folder, hp_err_t *err)
+int hp_store_lock(const char *data_folder, bool *clean, hp_err_t *err)
 {
     char *path = hp_sprintf("%s/%s", data_folder, HP_STORE_LOCK_FILE);
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    int rc = fd >= 0 ? take(fd, data_folder, err)
+    int rc = fd >= 0 ? take(fd, data_folder, clean, err)
                      : hp_err_set(err, -errno, "opening %s: %s", path, hp_err_sentence(-errno));
     free(path);
     if (rc == 0)
@@ -60,4 +62,11 @@ int hp_store_lock(const char *data_folder, hp_err_t *err)
     if (fd >= 0)
         close(fd);
     return rc;
+}
+
+void hp_store_lock_clean(int fd)
+{
+    if (ftruncate(fd, 0) != 0)
+        hp_log(HP_LOG_WARN, "the lock cannot be written (%s): the next start takes this end for a crash",
+               hp_err_sentence(-errno));
 }

@@ -27,6 +27,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "db/file.h"
 #include "db/db.h"
 #include "os/thread.h"
 #include "store/lock.h"
@@ -35,6 +36,10 @@
 #define GROUP_MIN_MS    HP_STORE_WRITE_MS /* while jobs wait, a transaction gathers at least so long */
 #define GROUP_MAX       8192              /* writes in one transaction */
 #define SYNC_MS         1000              /* of other writes a power cut takes those of about so long */
+#define LOOK_MS         1000              /* so often the database's file is looked at */
+#define BUSY_TOLD_MS    1000              /* another program holds the database for so long: it is said */
+#define BUSY_MAX_MS     60000             /* then writes fail */
+#define BUSY_END_MS     500               /* the same when hostpair is to end */
 
 typedef struct job {
     hp_link_t link;
@@ -75,6 +80,10 @@ struct hp_store {
     bool synced;        /* the group has a write that is to be synced */
     uint64_t synced_at; /* the journal, hp_clock_ms */
     bool unsynced;      /* there were commits since */
+    hp_db_file_t file;
+    uint64_t looked_at; /* the file, hp_clock_ms */
+    bool marked;        /* as damaged */
+    hp_err_t broken;    /* why nothing is written any more; code 0: it is */
     int lock_fd;
 };
 
@@ -96,6 +105,35 @@ static void set_error(job_t *job, int status, const hp_err_t *err)
 }
 
 /* ---- store thread ---- */
+
+/* The next start sets it aside. What can still be read and written is, until then. */
+static void note_damage(hp_store_t *self, const hp_err_t *err)
+{
+    if (self->marked)
+        return;
+    self->marked = true;
+    hp_db_file_mark(self->file.path);
+    hp_log(HP_LOG_ERROR,
+           "the database %s is damaged (%s): restart hostpair, which then sets it aside and goes on with "
+           "what can be read of it",
+           self->file.path, hp_err_text(err));
+}
+
+static bool is_ending(hp_store_t *self)
+{
+    uv_mutex_lock(&self->mutex);
+    bool ending = self->ending;
+    uv_mutex_unlock(&self->mutex);
+    return ending;
+}
+
+static bool on_busy(void *arg, unsigned waited_ms)
+{
+    hp_store_t *self = arg;
+    if (waited_ms == BUSY_TOLD_MS)
+        hp_log(HP_LOG_WARN, "another program holds the database %s: hostpair waits for it", self->file.path);
+    return waited_ms < (is_ending(self) ? BUSY_END_MS : BUSY_MAX_MS);
+}
 
 static void finish(hp_store_t *self, hp_list_t *jobs)
 {
@@ -170,6 +208,8 @@ static void commit_group(hp_store_t *self)
 {
     hp_err_t err = {0};
     int rc = hp_db_commit(self->db, &err);
+    if (rc == HP_E_DB_DAMAGED)
+        note_damage(self, &err);
     if (rc != 0) {
         hp_db_rollback(self->db);
         fail_group(self, rc, &err);
@@ -197,6 +237,8 @@ static void run_read(hp_store_t *self, job_t *job)
     hp_err_t err = {0};
     int64_t before = hp_db_total_changes(self->db);
     set_error(job, job->work(self->db, job->arg, &err), &err);
+    if (job->status == HP_E_DB_DAMAGED)
+        note_damage(self, &err);
     if (hp_db_total_changes(self->db) != before) {
         hp_log(HP_LOG_ERROR,
                "store: a read changed the database"); /* a mistake in the code: nobody would commit it */
@@ -218,6 +260,8 @@ static void run_in_part(hp_store_t *self, job_t *job)
         if (rc != 0)
             hp_db_revert(self->db);
     }
+    if (rc == HP_E_DB_DAMAGED)
+        note_damage(self, &err);
     set_error(job, rc, &err);
 }
 
@@ -225,7 +269,11 @@ static void run_write(hp_store_t *self, job_t *job)
 {
     hp_err_t err = {0};
     if (hp_list_is_empty(&self->group)) {
-        int rc = hp_db_begin(self->db, &err);
+        int rc = self->broken.code;
+        if (rc != 0)
+            err = self->broken;
+        else
+            rc = hp_db_begin(self->db, &err);
         if (rc != 0) {
             set_error(job, rc, &err);
             finish_one(self, job);
@@ -258,8 +306,46 @@ static bool is_commit_due(const hp_store_t *self, uint64_t now)
     return now >= self->due && (hp_list_is_empty(&self->posted) || now >= self->begun + GROUP_MIN_MS);
 }
 
-/* The next job, or NULL when the group is to be committed or (with no group) the journal synced or the thread
- * ended. */
+/* Nothing goes on in a file that nobody will find again: what was deleted is written anew; where that is not
+ * to be, or somebody put another file there, nothing is written any more. */
+static void look_at_file(hp_store_t *self)
+{
+    hp_err_t err = {0}, failure = {0};
+    self->looked_at = hp_clock_ms();
+    if (self->broken.code != 0)
+        return;
+    hp_db_file_state_t state = hp_db_file_look(&self->file, &err);
+    if (state == HP_DB_FILE_FINE)
+        return;
+    if (state == HP_DB_FILE_GONE && hp_db_file_restore(&self->file, &self->db, &failure) == 0) {
+        hp_db_on_busy(self->db, on_busy, self);
+        self->unsynced = false;
+        hp_log(HP_LOG_ERROR, "%s: it was written anew from what hostpair still had open, nothing is lost",
+               hp_err_text(&err));
+        return;
+    }
+    if (failure.code != 0)
+        hp_err_set(&self->broken, HP_E_DB, "%s, and cannot be written anew (%s): restart hostpair",
+                   hp_err_text(&err), hp_err_text(&failure));
+    else
+        self->broken = err;
+    hp_log(HP_LOG_ERROR, "%s. Until then nothing is written down", hp_err_text(&self->broken));
+}
+
+static bool is_look_due(const hp_store_t *self, uint64_t now)
+{
+    return now >= self->looked_at + LOOK_MS;
+}
+
+/* What is to be done when nobody asks for anything, hp_clock_ms. */
+static uint64_t next_look(const hp_store_t *self)
+{
+    uint64_t look = self->looked_at + LOOK_MS, sync = self->synced_at + SYNC_MS;
+    return self->unsynced ? HP_MIN(look, sync) : look;
+}
+
+/* The next job, or NULL when the group is to be committed or (with no group) the journal synced, the file
+ * looked at or the thread ended. */
 static job_t *next_job(hp_store_t *self)
 {
     job_t *job = NULL;
@@ -267,17 +353,15 @@ static job_t *next_job(hp_store_t *self)
     while (true) {
         bool gathering = !hp_list_is_empty(&self->group);
         uint64_t now = hp_clock_ms();
-        if (gathering ? is_commit_due(self, now) : is_sync_due(self, now))
+        if (gathering ? is_commit_due(self, now) : is_sync_due(self, now) || is_look_due(self, now))
             break;
         job = take_first(&self->posted);
         if (job != NULL || self->ending || (gathering && self->awaited))
             break;
         if (gathering)
             uv_cond_timedwait(&self->wake, &self->mutex, (self->due - now) * 1000000);
-        else if (self->unsynced)
-            uv_cond_timedwait(&self->wake, &self->mutex, (self->synced_at + SYNC_MS - now) * 1000000);
         else
-            uv_cond_wait(&self->wake, &self->mutex);
+            uv_cond_timedwait(&self->wake, &self->mutex, (next_look(self) - now) * 1000000);
     }
     uv_mutex_unlock(&self->mutex);
     return job;
@@ -286,10 +370,18 @@ static job_t *next_job(hp_store_t *self)
 static void close_database(hp_store_t *self)
 {
     hp_err_t err = {0};
-    if (hp_db_checkpoint(self->db, &err) != 0)
+    look_at_file(self);
+    if (self->broken.code != 0) {
+        hp_db_abandon(self->db);
+    } else if (hp_db_checkpoint(self->db, &err) != 0) {
         hp_log(HP_LOG_WARN, "database: what is in its journal stays there until the next start: %s",
                hp_err_text(&err));
-    hp_db_close(self->db);
+        hp_db_close(self->db);
+    } else {
+        hp_db_close(self->db);
+        hp_store_lock_clean(self->lock_fd);
+    }
+    hp_db_file_dispose(&self->file);
     close(self->lock_fd);
 }
 
@@ -307,6 +399,8 @@ static void run_thread(void *arg)
             commit_group(self);
         else if (is_sync_due(self, hp_clock_ms()))
             sync_journal(self);
+        else if (is_look_due(self, hp_clock_ms()))
+            look_at_file(self);
         else
             break;
     }
@@ -444,20 +538,45 @@ int hp_store_run_now(hp_store_t *self, hp_store_kind_t kind, hp_store_work_fn wo
     return status;
 }
 
+static bool is_there(const char *path, const char *ending)
+{
+    char *name = hp_sprintf("%s%s", path, ending);
+    bool there = access(name, F_OK) == 0;
+    free(name);
+    return there;
+}
+
+/* A process that did not end in order leaves the journal with its last writes. */
+static void miss_journal(const char *path, bool clean)
+{
+    if (!clean && is_there(path, "") && !is_there(path, "-wal") && !is_there(path, "-journal"))
+        hp_log(HP_LOG_ERROR,
+               "the journal of the database (%s-wal) is missing, though hostpair was not ended in order: "
+               "unless another "
+               "program has opened the database since, what was written last is lost",
+               path);
+}
+
 static int open_folder(hp_store_t *self, const char *data_folder, hp_err_t *err)
 {
+    bool clean = true;
     int rc = hp_make_folder(data_folder, 0700);
     if (rc != 0)
         return hp_err_set(err, rc, "making the data folder %s: %s", data_folder, hp_err_sentence(rc));
-    rc = hp_store_lock(data_folder, err);
+    rc = hp_store_lock(data_folder, &clean, err);
     if (rc < 0)
         return rc;
     self->lock_fd = rc;
     char *path = hp_sprintf("%s/%s", data_folder, HP_DB_FILE);
-    rc = hp_db_open(path, &self->db, err);
-    free(path);
-    if (rc != 0)
+    miss_journal(path, clean);
+    rc = hp_db_file_open(path, &self->db, err);
+    if (rc == 0) {
+        hp_db_file_init(&self->file, path);
+        hp_db_on_busy(self->db, on_busy, self);
+    } else {
         close(self->lock_fd);
+    }
+    free(path);
     return rc;
 }
 

@@ -17,7 +17,11 @@
  * When the sync of one that is synced fails, it is reported as failed though it is committed.
  * 5. arg belongs to the poster; the work function may use it until it returns, the done function from then
  * on.
- * 6. The loop is kept alive while there are jobs, and only then.
+ * 6. The database's file is the one that lies in the data folder: one that somebody deletes is written anew
+ * within a second or two; where somebody puts another one there, writes fail with a sentence that says so.
+ * One that is damaged is set aside at start (db/file.h). A program that holds the database is waited for, for
+ * a minute.
+ * 7. The loop is kept alive while there are jobs, and only then.
  */
 #ifndef HP_STORE_STORE_H
 #define HP_STORE_STORE_H

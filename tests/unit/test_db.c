@@ -209,11 +209,11 @@ static void what_is_no_database_is_refused(void **state)
     char path[PATH_SIZE], text[5000];
     memset(text, 'x', sizeof text);
     write_whole(path_in(*state, "text.db", path), text, sizeof text);
-    assert_refused(path, HP_E_DB, "not a database");
+    assert_refused(path, HP_E_DB_DAMAGED, "not a database");
     assert_nothing_beside(path);
 
     write_whole(path_in(*state, "short.db", path), text, 20);
-    assert_refused(path, HP_E_DB, "not a database");
+    assert_refused(path, HP_E_DB_DAMAGED, "not a database");
 
     assert_int_equal(mkdir(path_in(*state, "folder.db", path), 0700), 0);
     assert_refused(path, HP_E_DB, "opening it");
@@ -228,12 +228,12 @@ static void a_damaged_header_is_refused(void **state)
     char *data = read_whole(path, &size);
     data[16] = 3; /* the page size is no power of two any more */
     write_whole(path, data, size);
-    assert_refused(path, HP_E_DB, "not a database");
+    assert_refused(path, HP_E_DB_DAMAGED, "not a database");
 
     data[16] = 16;
     memset(data + 60, 0, 4); /* the version */
     write_whole(path, data, size);
-    assert_refused(path, HP_E_DB, "its version is 0");
+    assert_refused(path, HP_E_DB_DAMAGED, "its version is 0");
     free(data);
 }
 
@@ -245,7 +245,7 @@ static void a_damaged_table_is_reported_with_the_statement(void **state)
     run(db, "DROP TABLE setting");
     hp_db_close(db);
     hp_err_t err = {0};
-    assert_int_equal(hp_db_open(path, &db, &err), HP_E_DB);
+    assert_int_equal(hp_db_open(path, &db, &err), HP_E_DB_DAMAGED);
     assert_null(db);
     assert_contains(hp_err_text(&err), "setting.get: no such table: setting");
 }
@@ -395,7 +395,7 @@ static void a_second_connection_that_writes_is_waited_for(void **state)
     assert_int_equal(sqlite3_exec(other, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
     sqlite3_busy_timeout(hp_db_handle(db), 50);
     hp_err_t err = {0};
-    assert_int_equal(hp_db_begin(db, &err), HP_E_DB);
+    assert_int_equal(hp_db_begin(db, &err), HP_E_BUSY);
     assert_contains(hp_err_text(&err), "begin: database is locked");
     assert_int_equal(sqlite3_exec(other, "COMMIT", NULL, NULL, NULL), SQLITE_OK);
     sqlite3_close(other);
