@@ -451,6 +451,8 @@ static trouble_t trouble_of(int code)
         return (trouble_t){HP_E_NO_SPACE, "The disk is full", "it goes on by itself when there is room",
                            true};
     case HP_E_DB:
+    case HP_E_DB_DAMAGED:
+    case HP_E_BUSY: /* another program holds it */
         return (trouble_t){HP_E_DB, "The database cannot be used", again, false};
     case -EMFILE:
     case -ENFILE:
