@@ -23,7 +23,7 @@ static int read_port_file(const char *path, uint16_t *port, hp_err_t *err)
     int found = fscanf(file, "{\"peer\":%5u,\"dashboard\":%5u}", &peer, &dashboard);
     fclose(file);
     if (found != 2 || dashboard == 0 || dashboard > UINT16_MAX)
-        return hp_err_set(err, HP_E_INVALID, "%s is no port file of hostpair", path);
+        return hp_err_set(err, HP_E_INVALID, "%s is not a port file of hostpair", path);
     *port = (uint16_t)dashboard;
     return 0;
 }
@@ -93,9 +93,9 @@ static int read_answer(int fd, hp_err_t *err)
     text[length] = '\0';
     int status = strncmp(text, start, strlen(start)) == 0 ? atoi(text + strlen(start)) : 0;
     if (status == 401)
-        return hp_err_set(err, HP_E_UNAUTHORIZED, "it asks for its token; see --dashboard-token-file");
+        return hp_err_set(err, HP_E_UNAUTHORIZED, "it requires its token; see --dashboard-token-file");
     if (status == 0)
-        return hp_err_set(err, HP_E_NOT_A_HOST, "what answers there is not hostpair");
+        return hp_err_set(err, HP_E_NOT_A_HOST, "the program that answers there is not hostpair");
     return status == 200 ? 0 : hp_err_set(err, HP_E_STATUS, "it answers with status %d", status);
 }
 

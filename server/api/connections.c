@@ -31,6 +31,6 @@ void hp_api_delete_connection(hp_api_t *api, hp_http_request_t *request, const c
         hp_http_reply_empty(request, 204);
         return;
     }
-    hp_err_set(&err, rc, "there is no connection %lld any more", (long long)id);
+    hp_err_set(&err, rc, "connection %lld has ended", (long long)id);
     hp_http_reply_problem(request, rc, &err);
 }

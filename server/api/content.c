@@ -78,7 +78,7 @@ static void on_opened(uv_work_t *work, int canceled)
         hp_err_set(&err, HP_E_CONFLICT, "this download is a folder");
         hp_http_reply_problem(file->op.request, HP_E_CONFLICT, &err);
     } else {
-        hp_err_set(&err, HP_E_NOT_FOUND, "the file is not where it was put any more: %s",
+        hp_err_set(&err, HP_E_NOT_FOUND, "the file is no longer where it was downloaded to: %s",
                    hp_err_sentence(file->fd));
         hp_http_reply_problem(file->op.request, HP_E_NOT_FOUND, &err);
     }

@@ -175,13 +175,13 @@ static int check_kind(const hp_download_order_t *order, hp_err_t *err)
     if (of_host && order->host == NULL)
         return hp_err_set(err, HP_E_INVALID, "host: is missing");
     if (!of_host && order->host != NULL)
-        return hp_err_set(err, HP_E_INVALID, "host: stands only beside path or folder");
+        return hp_err_set(err, HP_E_INVALID, "host: is allowed only with path or folder");
     if (order->size != 0 && order->root == NULL)
-        return hp_err_set(err, HP_E_INVALID, "size: stands only beside root");
+        return hp_err_set(err, HP_E_INVALID, "size: is allowed only with root");
     if (order->root != NULL) {
         uint8_t digest[32];
         if (hp_hex_decode(order->root, digest, sizeof digest) != 0)
-            return hp_err_set(err, HP_E_INVALID, "root: is not 64 hex digits");
+            return hp_err_set(err, HP_E_INVALID, "root: must be 64 hex digits");
     }
     return 0;
 }
@@ -295,7 +295,7 @@ static int read_change(json_t *body, change_op_t *change, hp_err_t *err)
     else if (strcmp(state, "queued") == 0)
         change->state = STATE_QUEUED;
     else
-        return hp_err_set(err, HP_E_INVALID, "state: is neither paused nor queued");
+        return hp_err_set(err, HP_E_INVALID, "state: must be paused or queued");
     return 0;
 }
 

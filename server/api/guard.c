@@ -103,10 +103,10 @@ static int check_host(const hp_guard_t *self, const char *field, hp_err_t *err)
 {
     char host[256];
     if (field == NULL || !read_host(field, host, sizeof host))
-        return hp_err_set(err, HP_E_FORBIDDEN, "the request names no host that can be understood");
+        return hp_err_set(err, HP_E_FORBIDDEN, "the request has no valid Host field");
     if (!host_allowed(self, host))
-        return hp_err_set(err, HP_E_FORBIDDEN,
-                          "the dashboard may not be called by the name %s; see --allow-host", host);
+        return hp_err_set(err, HP_E_FORBIDDEN, "the dashboard does not accept the name %s; see --allow-host",
+                          host);
     return 0;
 }
 
@@ -131,10 +131,10 @@ static bool same_origin(const hp_guard_t *self, const char *origin, const char *
 static int check_origin(const hp_guard_t *self, const hp_guard_request_t *request, hp_err_t *err)
 {
     if (request->origin != NULL && !same_origin(self, request->origin, request->host))
-        return hp_err_set(err, HP_E_FORBIDDEN, "a page of another web site may change nothing here");
+        return hp_err_set(err, HP_E_FORBIDDEN, "pages of other web sites may not change anything here");
     if (request->fetch_site != NULL && strcmp(request->fetch_site, "same-origin") != 0 &&
         strcmp(request->fetch_site, "none") != 0)
-        return hp_err_set(err, HP_E_FORBIDDEN, "a page of another web site may change nothing here");
+        return hp_err_set(err, HP_E_FORBIDDEN, "pages of other web sites may not change anything here");
     return 0;
 }
 
@@ -142,7 +142,7 @@ static int check_origin(const hp_guard_t *self, const hp_guard_request_t *reques
 
 static int refuse_for_now(unsigned seconds, hp_err_t *err)
 {
-    return hp_err_set(err, HP_E_TOO_MANY, "too many wrong tokens came; try again in %u seconds", seconds);
+    return hp_err_set(err, HP_E_TOO_MANY, "too many wrong tokens; try again in %u seconds", seconds);
 }
 
 int hp_guard_try_token(hp_guard_t *self, const char *client, uint64_t now_ms, const char *token,
@@ -259,7 +259,7 @@ static int check_token(hp_guard_t *self, const hp_guard_request_t *request, hp_e
         return refuse_for_now(seconds, err);
     if (cookie.any_wrong)
         hp_guesses_add(&self->guesses, request->client, cookie.wrong, request->now_ms);
-    return hp_err_set(err, HP_E_UNAUTHORIZED, "this dashboard asks for its token");
+    return hp_err_set(err, HP_E_UNAUTHORIZED, "this dashboard requires its token");
 }
 
 int hp_guard_check(hp_guard_t *self, const hp_guard_request_t *request, hp_err_t *err)

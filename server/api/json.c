@@ -262,9 +262,9 @@ int hp_json_get_text(const json_t *body, const char *field, const char **out, hp
     if (value == NULL || json_is_null(value))
         return 0;
     if (!json_is_string(value))
-        return hp_err_set(err, HP_E_INVALID, "%s: is not text", field);
+        return hp_err_set(err, HP_E_INVALID, "%s: must be text", field);
     if (strlen(json_string_value(value)) != json_string_length(value))
-        return hp_err_set(err, HP_E_INVALID, "%s: holds a NUL", field);
+        return hp_err_set(err, HP_E_INVALID, "%s: must not contain a NUL", field);
     *out = json_string_value(value);
     return 0;
 }
@@ -276,7 +276,7 @@ int hp_json_get_int(const json_t *body, const char *field, int64_t min, int64_t 
     if (value == NULL || json_is_null(value))
         return 0;
     if (!json_is_integer(value) || json_integer_value(value) < min || json_integer_value(value) > max)
-        return hp_err_set(err, HP_E_INVALID, "%s: is not a whole number from %lld to %lld", field,
+        return hp_err_set(err, HP_E_INVALID, "%s: must be a whole number from %lld to %lld", field,
                           (long long)min, (long long)max);
     *out = json_integer_value(value);
     if (given != NULL)
@@ -290,7 +290,7 @@ int hp_json_get_bool(const json_t *body, const char *field, bool *out, bool *giv
     if (value == NULL || json_is_null(value))
         return 0;
     if (!json_is_boolean(value))
-        return hp_err_set(err, HP_E_INVALID, "%s: is neither true nor false", field);
+        return hp_err_set(err, HP_E_INVALID, "%s: must be true or false", field);
     *out = json_is_true(value);
     if (given != NULL)
         *given = true;
@@ -313,7 +313,7 @@ int hp_param_get_text(hp_http_request_t *request, const char *name, const char *
 {
     const char *text = hp_http_query(request, name);
     if (text == NULL && is_asked(hp_http_query_text(request), name))
-        return hp_err_set(err, HP_E_INVALID, "%s: is not encoded well", name);
+        return hp_err_set(err, HP_E_INVALID, "%s: is not correctly percent-encoded", name);
     if (text != NULL && text[0] != '\0') {
         if (!hp_utf8_valid(text, strlen(text)))
             return hp_err_set(err, HP_E_INVALID, "%s: is not valid UTF-8", name);
@@ -334,7 +334,7 @@ int hp_param_get_int(hp_http_request_t *request, const char *name, int64_t min, 
     long long value = strtoll(text, &end, 10);
     if (length == 0 || length > 18 || strspn(text, "-0123456789") != length || *end != '\0' || value < min ||
         value > max)
-        return hp_err_set(err, HP_E_INVALID, "%s: is not a whole number from %lld to %lld", name,
+        return hp_err_set(err, HP_E_INVALID, "%s: must be a whole number from %lld to %lld", name,
                           (long long)min, (long long)max);
     *out = value;
     return 0;
@@ -356,5 +356,5 @@ int hp_param_get_word(hp_http_request_t *request, const char *name, const char *
         size_t used = strlen(all);
         snprintf(all + used, sizeof all - used, "%s%s", i > 0 ? ", " : "", words[i]);
     }
-    return hp_err_set(err, HP_E_INVALID, "%s: is not one of %s", name, all);
+    return hp_err_set(err, HP_E_INVALID, "%s: must be one of %s", name, all);
 }

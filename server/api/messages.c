@@ -118,7 +118,7 @@ static void on_opened(void *arg, int status, const hp_share_file_t *file)
         status = HP_E_BUSY;
     if (status != 0) {
         hp_err_set(&err, status, "offer.path: %s",
-                   status == HP_E_NOT_FOUND || status == HP_E_FORBIDDEN ? "is no file of the share"
+                   status == HP_E_NOT_FOUND || status == HP_E_FORBIDDEN ? "is not a shared file"
                                                                         : hp_err_sentence(status));
         on_sent(send, status == HP_E_FORBIDDEN ? HP_E_NOT_FOUND : status, NULL, &err);
         return;
@@ -134,7 +134,7 @@ static int read_offer(const json_t *body, const char **path, hp_err_t *err)
     if (offer == NULL || json_is_null(offer))
         return 0;
     if (!json_is_object(offer))
-        return hp_err_set(err, HP_E_INVALID, "offer: is not an object");
+        return hp_err_set(err, HP_E_INVALID, "offer: must be an object");
     int rc = hp_json_get_text(offer, "path", path, err);
     if (rc == 0 && *path == NULL)
         rc = hp_err_set(err, HP_E_INVALID, "path: is missing");

@@ -53,7 +53,8 @@ int hp_address_parse(const char *text, uint16_t default_port, char address[64], 
     }
     if (host_end == NULL || canonical(host, (size_t)(host_end - host), address) != 0 ||
         (text[0] == '[' && strchr(address, ':') == NULL))
-        return hp_err_set(err, HP_E_INVALID, "\"%s\" is no IP address, with or without a port", text);
+        return hp_err_set(err, HP_E_INVALID,
+                          "\"%s\" is not an address; write 192.168.1.20 or 192.168.1.20:9000", text);
     *port = default_port;
     if (*after == '\0')
         return 0;

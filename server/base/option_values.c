@@ -58,7 +58,7 @@ static char *absolute(const char *text, hp_err_t *err)
                strncmp(text, state, strlen(state)) == 0) {
         const char *in = text[0] == '$' ? ".local/state" : "", *rest = strchr(text, '/');
         if (home() == NULL) {
-            hp_err_set(err, HP_E_INVALID, "there is no home folder to put %s in", text);
+            hp_err_set(err, HP_E_INVALID, "there is no home folder for %s", text);
             return NULL;
         }
         path = hp_sprintf("%s/%s/%s", home(), in, rest != NULL ? rest : "");
@@ -112,11 +112,11 @@ static int check_host_name(const char *text, hp_err_t *err)
 {
     size_t length = strlen(text);
     if (length == 0 || length > 253)
-        return hp_err_set(err, HP_E_INVALID, "\"%s\" is no host name", text);
+        return hp_err_set(err, HP_E_INVALID, "\"%s\" is not a host name", text);
     for (size_t i = 0; i < length; i++) {
         unsigned char c = (unsigned char)text[i];
         if (c <= 0x20 || c >= 0x7f || strchr("/\\\"'@?#%,", c) != NULL)
-            return hp_err_set(err, HP_E_INVALID, "\"%s\" is no host name", text);
+            return hp_err_set(err, HP_E_INVALID, "\"%s\" is not a host name", text);
     }
     return 0;
 }
@@ -135,7 +135,7 @@ static int check_token(const char *text, hp_err_t *err)
 {
     for (const char *p = text; *p != '\0'; p++)
         if (*p <= 0x20 || *p >= 0x7f)
-            return hp_err_set(err, HP_E_INVALID, "a token is made of visible ASCII characters");
+            return hp_err_set(err, HP_E_INVALID, "a token may contain visible ASCII characters only");
     if (strlen(text) < HP_TOKEN_MIN)
         return hp_err_set(err, HP_E_INVALID, "a token has at least %d characters", HP_TOKEN_MIN);
     return 0;
@@ -181,7 +181,7 @@ static int set_listen(hp_listen_t *listen, const char *text, hp_err_t *err)
     bool has_port = bracket != NULL ? colon > bracket : colon != NULL && strchr(text, ':') == colon;
     hp_listen_t read = {.given = given};
     if (!has_port)
-        return hp_err_set(err, HP_E_INVALID, "\"%s\" is no ADDR:PORT", text);
+        return hp_err_set(err, HP_E_INVALID, "\"%s\" is not ADDR:PORT", text);
     int rc = hp_address_parse(text, no_port, read.address, &read.port, err);
     if (rc == 0)
         *listen = read;
@@ -195,7 +195,7 @@ static int set_folder(char **field, const char *text, bool must_exist, hp_err_t 
     if (path == NULL)
         return HP_E_INVALID;
     if (must_exist && (stat(path, &st) != 0 || !S_ISDIR(st.st_mode))) {
-        hp_err_set(err, HP_E_INVALID, "%s is no folder", path);
+        hp_err_set(err, HP_E_INVALID, "%s is not a folder", path);
         free(path);
         return HP_E_INVALID;
     }

@@ -252,11 +252,11 @@ static int read_argument(hp_options_t *self, int argc, char **argv, int *index, 
     if (strcmp(argument, "-h") == 0)
         argument = "--help";
     if (strncmp(argument, "--", 2) != 0 || argument[2] == '\0')
-        return hp_err_set(err, HP_E_INVALID, "%s is no option; see --help", argument);
+        return hp_err_set(err, HP_E_INVALID, "%s is not an option; see --help", argument);
     const char *name = argument + 2, *equals = strchr(name, '=');
     const option_t *option = find(name, equals != NULL ? (size_t)(equals - name) : strlen(name));
     if (option == NULL)
-        return hp_err_set(err, HP_E_INVALID, "%s is no option; see --help", argument);
+        return hp_err_set(err, HP_E_INVALID, "%s is not an option; see --help", argument);
     const char *text = equals != NULL ? equals + 1 : "true";
     if (option->value != NULL && equals == NULL) {
         if (*index + 1 >= argc || strncmp(argv[*index + 1], "--", 2) == 0)

@@ -59,9 +59,9 @@ static int look_at(walk_t *self, const struct stat *st, const char *name)
 {
     for (size_t i = 0; i < HP_COUNT(self->kept); i++)
         if (self->kept[i].inode == st->st_ino && self->kept[i].device == st->st_dev)
-            return refuse(self, "is a folder that hostpair uses itself");
+            return refuse(self, "is a folder that hostpair itself uses");
     if (st->st_dev != self->device)
-        return refuse(self, "lies on another disk");
+        return refuse(self, "is on another disk");
     return is_kept_part(self, name) ? refuse(self, "belongs to a download that is not finished") : 0;
 }
 
@@ -121,7 +121,7 @@ static int walk_once(walk_t *self, int parent, const char *name)
 static int walk_folder(walk_t *self, int parent, const char *name)
 {
     if (strlen(self->path) > HP_PATH_MAX || self->depth == DEPTH_MAX)
-        return refuse(self, "has too many folders in each other");
+        return refuse(self, "is nested too deeply");
     self->depth++;
     int rc = walk_once(self, parent, name);
     for (unsigned tries = 1; self->removing && rc == 0; tries++) {

@@ -214,7 +214,7 @@ int hp_cli_help(hp_cli_t *cli)
 {
     const hp_command_t *command = cli->count > 0 ? hp_command_find(cli->args[0]) : NULL;
     if (cli->count > 0 && command == NULL) {
-        hp_say(stderr, "hostpair: %s is no command; see hostpair help", cli->args[0]);
+        hp_say(stderr, "hostpair: %s is not a command; see hostpair help", cli->args[0]);
         return HP_EXIT_USAGE;
     }
     if (command != NULL)
@@ -283,8 +283,8 @@ static int read_option(hp_cli_t *self, int *index, hp_err_t *err)
     }
     int rc = hp_options_read_client(self->options, self->argc, self->argv, index, err);
     if (rc == HP_E_NOT_FOUND)
-        return hp_err_set(err, HP_E_INVALID, "%s is no option of this command; see hostpair %s --help", word,
-                          self->command->name);
+        return hp_err_set(err, HP_E_INVALID, "%s is not an option of this command; see hostpair %s --help",
+                          word, self->command->name);
     return rc;
 }
 

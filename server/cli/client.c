@@ -80,11 +80,11 @@ static int refusal(const hp_client_t *self, long status, const json_t *problem, 
     const char *slug = hp_client_text(problem, "code"), *detail = hp_client_text(problem, "detail");
     if (status == 401)
         return hp_err_set(err, HP_E_UNAUTHORIZED,
-                          "hostpair at %s asks for its token: give --dashboard-token-file, or "
+                          "hostpair at %s requires its token: give --dashboard-token-file, or "
                           "HOSTPAIR_DASHBOARD_TOKEN in the environment",
                           self->at);
     if (slug[0] == '\0')
-        return hp_err_set(err, HP_E_UNREACHABLE, "what answers at %s is not hostpair", self->at);
+        return hp_err_set(err, HP_E_UNREACHABLE, "the program that answers at %s is not hostpair", self->at);
     if (detail[0] == '\0')
         detail = hp_client_text(problem, "title");
     for (int code = HP_E_BASE - 1; strcmp(hp_err_slug(code), "system") != 0; code--)
@@ -116,7 +116,7 @@ static int perform(hp_client_t *self, struct curl_slist *headers, json_t **answe
     else if (status / 100 != 2)
         rc = refusal(self, status, json, err);
     else if (body.length > 0 && json == NULL)
-        rc = hp_err_set(err, HP_E_UNREACHABLE, "what answers at %s is not hostpair", self->at);
+        rc = hp_err_set(err, HP_E_UNREACHABLE, "the program that answers at %s is not hostpair", self->at);
     hp_buf_dispose(&body);
     if (rc == 0 && answer != NULL)
         *answer = json;
@@ -272,7 +272,7 @@ static int try(hp_client_t *self, const char *address, uint16_t port, hp_err_t *
     self->local = strncmp(host, "127.", 4) == 0 || strcmp(host, "::1") == 0;
     int rc = hp_client_call(self, "GET", "/status", NULL, &self->status, err);
     if (rc == 0 && !json_is_object(self->status))
-        rc = hp_err_set(err, HP_E_UNREACHABLE, "what answers at %s is not hostpair", self->at);
+        rc = hp_err_set(err, HP_E_UNREACHABLE, "the program that answers at %s is not hostpair", self->at);
     return rc;
 }
 

@@ -98,7 +98,7 @@ static int change_one(hp_cli_t *cli, const action_t *action, const char *id, jso
     json_t *answer = NULL;
     bool keeps = cli->flags.keep && strcmp(action->word, "remove") == 0;
     if (strspn(id, "0123456789") != strlen(id) || id[0] == '\0')
-        return hp_err_set(err, HP_E_INVALID, "%.60s is no number of a download", id);
+        return hp_err_set(err, HP_E_INVALID, "%.60s is not the number of a download", id);
     char *path = hp_sprintf("/downloads/%s%s", id, keeps ? "?data=keep" : action->path);
     json_t *body = action->state != NULL ? json_pack("{s:s}", "state", action->state) : NULL;
     int rc = hp_client_call(cli->client, action->method, path, body, &answer, err);
@@ -124,9 +124,9 @@ int hp_cli_downloads(hp_cli_t *cli)
         if (strcmp(actions[i].word, cli->args[0]) == 0)
             action = &actions[i];
     if (action == NULL)
-        return hp_cli_usage(cli, "what can be done is pause, resume, retry, remove");
+        return hp_cli_usage(cli, "the action must be pause, resume, retry or remove");
     if (cli->count < 2)
-        return hp_cli_usage(cli, "say which download, by its number");
+        return hp_cli_usage(cli, "give the number of a download");
     json_t *changed = json_array();
     for (size_t i = 1; i < cli->count; i++) {
         bool all = strcmp(cli->args[i], "all") == 0 && action->all != NULL;

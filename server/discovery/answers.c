@@ -183,7 +183,7 @@ static void take_answer(hp_hosts_t *hosts, hp_host_entry_t *host, size_t index,
     add_sample(host, answer);
     pub->last_seen = hp_clock_wall_ms();
     host->addresses[index].answered_at = pub->last_seen;
-    host->heard_at = host->told_at = now;
+    host->heard_at = host->answered_at = now;
     host->answer_number = hosts->answers;
     host->failures = 0;
     host->news = false;

@@ -86,7 +86,7 @@ int hp_file_list_parse_json(const char *line, size_t length, char *path, hp_remo
     const json_t *mtime = json_object_get(object, "mtime"), *root = json_object_get(object, "root");
     int rc = 0;
     if (!json_is_object(object) || !json_is_string(name))
-        rc = hp_err_set(err, HP_E_INVALID, "it is no JSON object with a path");
+        rc = hp_err_set(err, HP_E_INVALID, "it is not a JSON object with a path");
     else
         rc = take_path(json_string_value(name), json_string_length(name), path, err);
     if (rc == 0 && json_is_integer(size) && json_integer_value(size) >= 0 &&
@@ -111,7 +111,7 @@ int hp_file_list_parse_text(const char *line, size_t length, char *path, hp_remo
 {
     *entry = (hp_remote_entry_t){.path = path, .size = HP_REMOTE_NO_SIZE, .mtime = HP_REMOTE_NO_TIME};
     if (memchr(line, '/', length) != NULL)
-        return hp_err_set(err, HP_E_INVALID, "it is no name of a file in the folder itself");
+        return hp_err_set(err, HP_E_INVALID, "it is not the name of a file in the folder itself");
     return take_path(line, length, path, err);
 }
 
@@ -317,7 +317,7 @@ static int on_head(void *arg, const hp_fetch_head_t *head)
     if (head->status != 200)
         hp_err_set(&err, HP_E_STATUS, "it answers %d to GET /list", head->status);
     else if (!self->json && !text)
-        hp_err_set(&err, HP_E_PROTOCOL, "its list is %s, which is no list",
+        hp_err_set(&err, HP_E_PROTOCOL, "its list has the type %s",
                    hp_utf8_printable(head->content_type, strlen(head->content_type), shown, sizeof shown));
     if (err.code != 0) {
         /* Not through fail(): the return value ends the request. */

@@ -173,7 +173,7 @@ void hp_hosts_set_announce(hp_hosts_t *hosts, uint16_t port);
 void hp_hosts_set_port(hp_hosts_t *hosts, uint16_t port);
 uint16_t hp_hosts_port(const hp_hosts_t *hosts);
 
-/* How long things take, ms. The defaults are DESIGN section 7's; tests set shorter ones before start. */
+/* How long things take, ms. Tests set shorter ones before start. */
 typedef struct hp_hosts_times {
     unsigned silent;  /* an online host is probed after so long without a sign of life: 90 s */
     unsigned retry;   /* between the two failed probes that show it offline: 2 s */

@@ -55,7 +55,7 @@ typedef struct hp_host_entry {
 
     /* watching (watch.c, answers.c) */
     uint64_t heard_at;                    /* last sign of life, 0 never */
-    uint64_t told_at;                     /* last answer to a probe, 0 never */
+    uint64_t answered_at;                 /* last answer to a probe, 0 never */
     bool hashing;                         /* it said that some of its files have no root yet */
     uint64_t probe_at;                    /* when the next round is due */
     uint64_t round_at;                    /* when the last round began, 0 never */
@@ -70,7 +70,7 @@ typedef struct hp_host_entry {
     struct {
         hp_endpoint_t at;
         char instance[33];
-        uint64_t last; /* its last answer; 0: there is no such host */
+        uint64_t last; /* its last answer; 0: there is none */
     } rival;           /* another host that uses the same id */
 
     /* the file list (lists.c) */

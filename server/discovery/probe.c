@@ -168,19 +168,20 @@ static void on_reply(void *arg, int status, const hp_fetch_reply_t *reply, const
     else if (status != 0 && is_silence(status))
         status = hp_err_set(&err, HP_E_UNREACHABLE, "%s does not answer: %s", where, reason_of(why, where));
     else if (status != 0)
-        status = hp_err_set(&err, HP_E_NOT_A_HOST, "what answers at %s is not hostpair: %s", where,
-                            reason_of(why, where));
+        status = hp_err_set(&err, HP_E_NOT_A_HOST, "the program that answers at %s is not hostpair: %s",
+                            where, reason_of(why, where));
     else if (reply->head.status != 200)
-        status = hp_err_set(&err, HP_E_NOT_A_HOST,
-                            "what answers at %s is not hostpair: it says %d to GET /hostpair", where,
-                            reply->head.status);
+        status = hp_err_set(
+            &err, HP_E_NOT_A_HOST,
+            "the program that answers at %s is not hostpair: it answers GET /hostpair with status %d", where,
+            reply->head.status);
     else {
         status = hp_probe_parse(reply->body, reply->length, reply->head.hostpair_id,
                                 reply->head.hostpair_name, &self->at, &answer, &err);
         if (status == 0)
             measure_clock(&answer, reply->head.wait_us);
         else
-            hp_err_prefix(&err, "what answers at %s is not hostpair: ", where);
+            hp_err_prefix(&err, "the program that answers at %s is not hostpair: ", where);
     }
     self->done(self->arg, status, status == 0 ? &answer : NULL, &err);
     free(self);

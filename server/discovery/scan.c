@@ -385,7 +385,7 @@ static void on_tick(uv_timer_t *timer)
     if (!peek(self, &address)) {
         end(self);
     } else if (hp_clock_ms() >= self->pause_until && ++self->starved * TICK_MS >= STARVED_MS) {
-        hp_log(HP_LOG_WARN, "the scan is given up: there are no free file descriptors");
+        hp_log(HP_LOG_WARN, "the scan is stopped: no file descriptors are free");
         end(self);
     }
 }

@@ -31,9 +31,9 @@ uint64_t hp_watch_probe_at(const hp_hosts_t *hosts, const hp_host_entry_t *host)
 {
     uint64_t at = host->heard_at + hosts->times.silent;
     if (host->hashing)
-        at = HP_MIN(at, host->told_at + hp_watch_hashing_pause(hosts, host));
+        at = HP_MIN(at, host->answered_at + hp_watch_hashing_pause(hosts, host));
     if (host->news)
-        at = HP_MIN(at, host->told_at + hosts->times.again);
+        at = HP_MIN(at, host->answered_at + hosts->times.again);
     return at;
 }
 

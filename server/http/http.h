@@ -136,7 +136,7 @@ void hp_http_reply_method(hp_http_request_t *request, const char *allow);
 /* The same for the peer listener: a short text/plain sentence. */
 void hp_http_reply_text_error(hp_http_request_t *request, int code, const char *text);
 
-/* A file by every rule of RFC 9110 sections 13 and 14 (see DESIGN of the peer protocol): conditions, ranges,
+/* A file by every rule of RFC 9110 sections 13 and 14 (see server/peer/PROTOCOL.md): conditions, ranges,
  * multipart, HEAD. Takes fd (closed at the end, whatever happens) and copies the texts. If the file changes
  * while it is sent (its size, mtime or ctime differ before the last bytes, or it is shorter), the connection
  * is cut instead of completing the body. */

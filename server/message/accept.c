@@ -147,7 +147,7 @@ static void on_verified(void *arg, int status)
     if (host != NULL)
         take_from(accept, host);
     else if (status == HP_E_BUSY || status == UV_ECANCELED)
-        end(accept, hp_err_set(&err, HP_E_BUSY, "there is no time now to find out who sends this"), &err);
+        end(accept, hp_err_set(&err, HP_E_BUSY, "the sender cannot be verified right now"), &err);
     else
         refuse_sender(accept, status == 0 ? "another one answers there" : hp_err_sentence(status));
 }

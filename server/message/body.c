@@ -28,10 +28,10 @@ static int read_text(const json_t *object, const char *field, const char **text,
     if (value == NULL || json_is_null(value))
         return 0;
     if (!json_is_string(value))
-        return invalid(err, field, "is not text");
+        return invalid(err, field, "must be text");
     *text = json_string_value(value);
     *length = json_string_length(value);
-    return strlen(*text) == *length ? 0 : invalid(err, field, "holds a NUL");
+    return strlen(*text) == *length ? 0 : invalid(err, field, "must not contain a NUL");
 }
 
 static int read_uid(const json_t *object, hp_message_body_t *body, hp_err_t *err)
@@ -47,7 +47,7 @@ static int read_uid(const json_t *object, hp_message_body_t *body, hp_err_t *err
         return hp_err_set(err, HP_E_INVALID, "id: is longer than %d bytes", HP_MESSAGE_UID_MAX);
     for (const char *p = text; *p != '\0'; p++)
         if (*p < 0x20 || *p > 0x7e)
-            return invalid(err, "id", "holds something else than printable ASCII");
+            return invalid(err, "id", "must be printable ASCII");
     memcpy(body->uid, text, length + 1);
     return 0;
 }
@@ -86,7 +86,7 @@ static int read_time(const json_t *object, hp_message_body_t *body, hp_err_t *er
     if (text == NULL)
         return invalid(err, "sent_at", "is missing");
     if (hp_clock_parse_rfc3339(text, &body->sent_at) != 0)
-        return invalid(err, "sent_at", "is no time as RFC 3339 writes it");
+        return invalid(err, "sent_at", "must be a time as in RFC 3339");
     /* An offset can lead out of the years that can be written. */
     char again[HP_RFC3339_SIZE];
     hp_clock_parse_rfc3339(hp_clock_rfc3339(body->sent_at, again), &body->sent_at);
@@ -100,7 +100,7 @@ static int read_offer(const json_t *object, hp_message_body_t *body, hp_err_t *e
     if (offer == NULL || json_is_null(offer))
         return 0;
     if (!json_is_object(offer))
-        return invalid(err, "offer", "is no object");
+        return invalid(err, "offer", "must be an object");
     const char *path, *root;
     size_t path_length, root_length;
     int rc = read_text(offer, "path", &path, &path_length, err);

@@ -88,7 +88,7 @@ static int choose_recipients(send_job_t *job, hp_err_t *err)
         return 0;
     const hp_host_t *host = hp_hosts_find(hosts, job->to);
     if (host == NULL)
-        return hp_err_set(err, HP_E_INVALID, "to: there is no such host");
+        return hp_err_set(err, HP_E_INVALID, "to: this host is not known");
     if (host->blocked)
         return hp_err_set(err, HP_E_CONFLICT, "That host is blocked: let it in again first");
     if (!takes_messages(host))

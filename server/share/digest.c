@@ -253,7 +253,7 @@ void hp_digests_get(hp_digests_t *self, int fd, const struct stat *st, int algor
         close(fd);
     } else if (self->stopped || self->count >= WAITING_MAX) {
         close(fd);
-        rc = hp_err_set(&err, HP_E_TOO_MANY, "%d files wait for their digests already", WAITING_MAX);
+        rc = hp_err_set(&err, HP_E_TOO_MANY, "%d files already wait for their digests", WAITING_MAX);
     } else {
         bool waited_for = digest.size <= WAITED_FOR;
         rc = job_create(self, fd, &identity, waited_for ? done : NULL, arg);

@@ -46,7 +46,7 @@ bool hp_merkle_chunk_valid(uint64_t chunk_size)
 static unsigned height_of(uint64_t chunk_size)
 {
     if (!hp_merkle_chunk_valid(chunk_size)) {
-        fprintf(stderr, "hostpair: %llu is no chunk size\n", (unsigned long long)chunk_size);
+        fprintf(stderr, "hostpair: %llu is not a chunk size\n", (unsigned long long)chunk_size);
         abort();
     }
     return (unsigned)__builtin_ctzll(chunk_size / HP_LEAF_SIZE);

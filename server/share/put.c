@@ -49,11 +49,12 @@ struct hp_put {
 static int disk_error(hp_err_t *err, int code, const char *path)
 {
     if (code == -ELOOP || code == -EXDEV)
-        return hp_err_set(err, HP_E_BAD_NAME, "%s: leads through a link", path);
+        return hp_err_set(err, HP_E_BAD_NAME, "%s: the path leads through a link", path);
     if (code == -ENOTDIR || code == -EISDIR)
-        return hp_err_set(err, HP_E_CONFLICT, "%s: a file and a folder are in each other's way", path);
+        return hp_err_set(err, HP_E_CONFLICT,
+                          "%s: a file is in the way of a folder, or a folder in the way of a file", path);
     if (code == -EEXIST)
-        return hp_err_set(err, HP_E_PRECONDITION, "%s: there is something of that name already", path);
+        return hp_err_set(err, HP_E_PRECONDITION, "%s: something of that name already exists", path);
     if (code == -EACCES || code == -EPERM || code == -EROFS)
         return hp_err_set(err, HP_E_FORBIDDEN, "%s: %s", path, hp_err_sentence(code));
     return hp_err_set(err, code, "%s: %s", path, hp_err_sentence(code));
@@ -118,7 +119,8 @@ static int take_piece(hp_put_t *self, int parent)
     if (part == -ENOENT) {
         if (self->piece.ask || is_finished_already(self, parent))
             return 0;
-        return hp_err_set(&self->err, HP_E_CONFLICT, "nothing of this file is here yet: begin at byte 0");
+        return hp_err_set(&self->err, HP_E_CONFLICT,
+                          "no bytes of this file have arrived yet: begin at byte 0");
     }
     if (part < 0)
         return disk_error(&self->err, part, self->path);

@@ -28,7 +28,7 @@ typedef struct hp_share_stored {
     struct stat stat;  /* of the finished one */
 } hp_share_stored_t;
 
-/* status: 0; HP_E_BAD_NAME (not allowed, or leads through a link), HP_E_CONFLICT (a gap, another request, a
+/* status: 0; HP_E_BAD_NAME (not allowed, or the path leads through a link), HP_E_CONFLICT (a gap, another request, a
  * file where a folder should be), HP_E_PRECONDITION (is_new), HP_E_FORBIDDEN, HP_E_TOO_LARGE, system codes.
  * done runs once, perhaps inside the call. */
 typedef void (*hp_share_put_fn)(void *arg, int status, const hp_share_stored_t *stored, const hp_err_t *err);

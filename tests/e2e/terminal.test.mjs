@@ -256,7 +256,7 @@ describe("finding the hostpair that runs", () => {
         const h = await startHostpair({ t, name: "own", args: ["--dashboard-token", "s3cret-token"] });
         const none = await piped(["hosts"], { env: asks(h) });
         assert.equal(none.code, 1);
-        assert.match(none.stderr, /asks for its token.*HOSTPAIR_DASHBOARD_TOKEN/);
+        assert.match(none.stderr, /requires its token.*HOSTPAIR_DASHBOARD_TOKEN/);
         assert.equal((await piped(["hosts", "--dashboard-token", "wrong-token"], { env: asks(h) })).code, 1);
         assert.equal((await piped(["hosts", "--dashboard-token", "s3cret-token"], { env: asks(h) })).code, 0);
         const env = { ...asks(h), HOSTPAIR_DASHBOARD_TOKEN: "s3cret-token" };

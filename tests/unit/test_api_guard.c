@@ -235,7 +235,7 @@ static void who_guesses_is_refused_for_a_while(void **state)
     assert_int_equal(guess("10.0.0.1", 2000, 77), HP_E_TOO_MANY);
     hp_err_t err = {0};
     assert_int_equal(hp_guard_try_token(&guard, "10.0.0.1", 2000, TOKEN, &err), HP_E_TOO_MANY);
-    assert_string_equal(hp_err_text(&err), "too many wrong tokens came; try again in 59 seconds");
+    assert_string_equal(hp_err_text(&err), "too many wrong tokens; try again in 59 seconds");
     assert_int_equal(
         CHECK(.host = "localhost", .client = "10.0.0.1", .now_ms = 2000, .authorization = "Bearer " TOKEN),
         HP_E_TOO_MANY);

@@ -65,7 +65,7 @@ static void own_codes_have_slug_status_and_sentence(void **state)
     (void)state;
     assert_string_equal(hp_err_slug(HP_E_NOT_FOUND), "not-found");
     assert_int_equal(hp_err_status(HP_E_NOT_FOUND), 404);
-    assert_string_equal(hp_err_sentence(HP_E_NOT_FOUND), "There is no such thing here");
+    assert_string_equal(hp_err_sentence(HP_E_NOT_FOUND), "Not found");
 }
 
 static void kernel_codes_pass_through_with_their_words(void **state)

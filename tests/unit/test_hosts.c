@@ -96,9 +96,9 @@ static void what_is_no_host_is_refused_with_words(void **state)
     static const struct {
         const char *raw, *words;
     } cases[] = {
-        {"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", "it says 404"},
-        {"HTTP/1.1 204 No Content\r\n\r\n", "it says 204"},
-        {"HTTP/1.1 302 Found\r\nLocation: /login\r\nContent-Length: 0\r\n\r\n", "it says 302"},
+        {"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", "status 404"},
+        {"HTTP/1.1 204 No Content\r\n\r\n", "status 204"},
+        {"HTTP/1.1 302 Found\r\nLocation: /login\r\nContent-Length: 0\r\n\r\n", "status 302"},
         {"HTTP/1.1 200 OK\r\nContent-Length: 15\r\n\r\n<html>hi</html>", "neither empty nor JSON"},
         {"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]", "neither empty nor JSON"},
         {"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}", "no host id"},
