@@ -86,13 +86,11 @@ static void take_input(hp_secured_t *self, const uint8_t *data, size_t length)
         decrypt(self);
         return;
     }
-    if (!self->opened && (self->handshake_bytes += length) > HANDSHAKE_BYTES_MAX) {
-        fail(self);
-        return;
-    }
     keep_input(self, data, length);
-    if (!self->opened)
+    if (!self->opened) {
         queue_handshake(self);
+        watch(self); /* what follows the handshake waits in the socket */
+    }
 }
 
 static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
@@ -271,7 +269,7 @@ static void watch(hp_secured_t *self)
     if (self->closed)
         return;
     bool may_read = !self->read_ended && self->pending == NULL && self->held == NULL &&
-                    (!self->opened || self->input_length == 0);
+                    self->input_length < (self->opened ? 1 : HANDSHAKE_BYTES_MAX);
     if (may_read != self->reading) {
         uv_stream_t *stream = (uv_stream_t *)&self->connection->tcp;
         self->reading = may_read;
@@ -401,6 +399,7 @@ static void decrypt(hp_secured_t *self)
     if (self->closed || self->drained)
         return;
     uint8_t *own = self->input;
+    size_t length = self->input_length;
     if (own != NULL) {
         hp_channel_set_input(self->channel, own, self->input_length);
         self->input = NULL;
@@ -410,6 +409,10 @@ static void decrypt(hp_secured_t *self)
     while (more && self->pending == NULL && self->held == NULL)
         more = step(self);
     size_t left = self->closed || !more ? 0 : hp_channel_input_left(self->channel);
+    if (!self->opened && !self->closed && (self->handshake_bytes += length) > HANDSHAKE_BYTES_MAX) {
+        fail(self);
+        left = 0;
+    }
     if (left > 0)
         keep_input(self, hp_channel_input(self->channel), left);
     hp_channel_set_input(self->channel, NULL, 0);
