@@ -11,6 +11,7 @@ import type {
   LogLine,
   Message,
   MessagePage,
+  Pairing,
   Minute,
   NewDownload,
   SearchPage,
@@ -109,6 +110,11 @@ export const api = {
   addHost: (address: string) => change<Host>("POST", "/hosts", { address }),
   removeHost: (id: string) => change<void>("DELETE", hostPath(id)),
   blockHost: (id: string, blocked: boolean) => change<Host>("PATCH", hostPath(id), { blocked }),
+  pairings: async () => (await get<{ pairings: Pairing[] }>("/pairings")).pairings,
+  pair: (id: string) => change<Pairing>("POST", `${hostPath(id)}/pair`),
+  confirmPair: (id: string) => change<Pairing | undefined>("POST", `${hostPath(id)}/pair/confirm`),
+  /** Refuses a pairing that is under way, or ends one that stands. */
+  unpair: (id: string) => change<void>("DELETE", `${hostPath(id)}/pair`),
   scan: () => change<void>("POST", "/scan"),
   files: (host: string, options: FileQuery, signal?: AbortSignal) =>
     get<FilePage>(`${hostPath(host)}/files${query(options)}`, signal),

@@ -15,7 +15,8 @@ import { Lazy } from "./parts/lazy";
 import { SignIn } from "./parts/signin";
 import { link, reconnect, run } from "./state/connection";
 import { missing, optional, want } from "./state/loading";
-import { downloads, firstVersion, settings, speeds, status, unread } from "./state/store";
+import { downloads, firstVersion, pairings, settings, speeds, status, unread } from "./state/store";
+import { askToPair } from "./state/events";
 import { startScroll } from "./state/scroll";
 import { dialog, dismiss, notices, remember, route, sentence, setTheme } from "./state/ui";
 import { DownloadsView, isOpen } from "./views/downloads";
@@ -129,6 +130,14 @@ function start(): void {
       void want("settings").catch(() => {});
       void want("messages").catch(() => {});
       void want("share").catch(() => {});
+      void want("pairing")
+        .then(() => {
+          const asking = Object.values(pairings.peek()).find(
+            (one) => one.incoming && one.state === "confirm",
+          );
+          if (asking) askToPair(asking);
+        })
+        .catch(() => {});
       void optional("traffic", () => api.traffic(new Date(Date.now() - 60_000).toISOString())).catch(
         () => {},
       );

@@ -26,6 +26,21 @@ export function Dialogs() {
       return <Shortcuts />;
     case "identity":
       return <Identity />;
+    case "host":
+      return (
+        <Lazy
+          load={async () => (await import("./pairing")).HostDetails}
+          props={{ id: open.host, onClose: close }}
+        />
+      );
+    case "pairing":
+      return (
+        <Lazy
+          key={open.host}
+          load={async () => (await import("./pairing")).PairingDialog}
+          props={{ id: open.host, onClose: close }}
+        />
+      );
     case "preview":
       return (
         <Lazy

@@ -5,15 +5,18 @@
 import { batch } from "@preact/signals";
 import { type ServerEvent, api } from "../api";
 import { explain, t } from "../i18n";
-import type { Download, Events, LogLine, Message, Removed } from "../types";
+import type { Download, Events, LogLine, Message, Pairing, Removed } from "../types";
 import { isBeforeLoaded, isWanted } from "./loading";
 import { hold, takeAll } from "./pending";
 import {
   connections,
   downloads,
+  hostName,
   hosts,
   log,
   messages,
+  pairings,
+  putPairing,
   senderName,
   settings,
   shareRevision,
@@ -23,7 +26,7 @@ import {
   unreadBy,
 } from "./store";
 import type { Table } from "./table";
-import { background, go, notify, route } from "./ui";
+import { background, dialog, go, notify, route } from "./ui";
 
 /** Least time between two applications of events, milliseconds. */
 const MERGE_MS = 250;
@@ -84,6 +87,11 @@ const appliers: { [K in Exclude<keyof Events, "log" | "reset">]: (data: Events[K
   host: (data) => putOrRemove(hosts, data),
   download: (data) => putOrRemove(downloads, data),
   connection: (data) => putOrRemove(connections, data),
+  pairing: (data) => {
+    const before = pairings.peek()[data.host];
+    putPairing(data);
+    if (data.incoming && data.state === "confirm" && before?.state !== "confirm") askToPair(data);
+  },
   message: (data) => {
     const { id } = data as { id: number };
     if (messages.signalOf(id) === undefined && isBeforeLoaded(id)) return;
@@ -104,6 +112,17 @@ function putOrRemove<K extends string | number, T extends { id: K }>(
 ): void {
   if ("removed" in thing) table.remove(thing.id as K);
   else table.put(thing);
+}
+
+/** Another host's person wants to pair: the digits are shown at once, unless the person is in the middle of something. */
+export function askToPair(pairing: Pairing): void {
+  const name = hostName(pairing.host);
+  const show = (): void => {
+    dialog.value = { kind: "pairing", host: pairing.host };
+  };
+  background("hostpair", t("pair.asks", { name }), `pairing ${pairing.host}`, show);
+  if (dialog.peek() === null) show();
+  else notify("info", t("pair.asks", { name }), { label: t("show"), run: show });
 }
 
 /** Whether a download that was under way is over now; one that the list did not have began after it was loaded. */

@@ -10,6 +10,7 @@ import {
   log,
   messages,
   moreMessages,
+  pairings,
   settings,
   shareRevision,
   status,
@@ -21,7 +22,8 @@ export const MESSAGES_PAGE = 500;
 
 /** Parts of the API that this server does not have; their views are not shown. */
 export const missing = signal<ReadonlySet<Feature>>(new Set());
-export type Feature = "share" | "connections" | "messages" | "settings" | "traffic" | "log" | "search";
+export type Feature =
+  "share" | "connections" | "messages" | "settings" | "traffic" | "log" | "search" | "pairing";
 
 /** Loads a part that an older or smaller server may not have. */
 export async function optional<T>(feature: Feature, load: () => Promise<T>): Promise<T | undefined> {
@@ -76,6 +78,10 @@ const loaders = {
   log: async () => {
     const lines = await optional("log", api.log);
     if (lines) log.value = lines;
+  },
+  pairing: async () => {
+    const list = await optional("pairing", api.pairings);
+    if (list) pairings.value = Object.fromEntries(list.map((one) => [one.host, one]));
   },
   settings: async () => {
     const value = await optional("settings", api.settings);

@@ -6,7 +6,8 @@ const pending = new Map<string, ServerEvent>();
 const keyOf = (kind: string, id: string | number): string => `${kind} ${id}`;
 
 export function hold(event: ServerEvent): void {
-  const id = (event.data as { id?: string | number } | undefined)?.id ?? "";
+  const data = event.data as { id?: string | number; host?: string } | undefined;
+  const id = (event.type === "pairing" ? data?.host : data?.id) ?? "";
   // Log lines have no id, and each line counts; of every other thing only the last event does.
   pending.set(keyOf(event.type, event.type === "log" ? event.id : id), event);
 }

@@ -1,7 +1,17 @@
 // What the page knows about this host and the others, as signals. loading.ts fills them, events.ts keeps them current.
 
 import { computed, signal } from "@preact/signals";
-import type { Connection, Download, Host, LogLine, Message, Settings, Status, Unread } from "../types";
+import type {
+  Connection,
+  Download,
+  Host,
+  LogLine,
+  Message,
+  Pairing,
+  Settings,
+  Status,
+  Unread,
+} from "../types";
 import { Table } from "./table";
 
 export const status = signal<Status | null>(null);
@@ -9,6 +19,8 @@ export const hosts = new Table<string, Host>("host");
 export const downloads = new Table<number, Download>("download");
 export const connections = new Table<number, Connection>("connection");
 export const messages = new Table<number, Message>("message");
+/** The last pairing with each host, by its id. */
+export const pairings = signal<Readonly<Record<string, Pairing>>>({});
 export const settings = signal<Settings | null>(null);
 export const log = signal<LogLine[]>([]);
 /** Goes up when something in the shared folder may have changed. */
@@ -41,6 +53,14 @@ export function takeUnread(now: Unread): void {
 export function hostName(id: string | null): string {
   if (id === null || id === "") return "";
   return hosts.get(id)?.name || id;
+}
+
+/** Whether two people still have something to do for it. */
+export const isOpenPairing = (pairing: Pairing | undefined): boolean =>
+  pairing !== undefined && ["waiting", "confirm", "confirmed"].includes(pairing.state);
+
+export function putPairing(pairing: Pairing): void {
+  pairings.value = { ...pairings.peek(), [pairing.host]: pairing };
 }
 
 /** What a message's sender is called: as it is known here, else as it called itself. */

@@ -141,6 +141,8 @@ export type Dialog =
   | { kind: "add-url" }
   | { kind: "shortcuts" }
   | { kind: "identity" }
+  | { kind: "host"; host: string }
+  | { kind: "pairing"; host: string }
   | {
       kind: "confirm";
       title: string;

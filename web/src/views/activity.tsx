@@ -6,6 +6,7 @@ import { api } from "../api";
 import { ago, bytes, clock, count, speed } from "../format";
 import { t } from "../i18n";
 import { Button, Empty, Failed, Menu, Segments } from "../parts/bits";
+import { HostName } from "../parts/hostname";
 import { Lazy } from "../parts/lazy";
 import { requestOf } from "../parts/requests";
 import { missing, want } from "../state/loading";
@@ -123,7 +124,7 @@ function ConnectionRow({ id }: { id: number }) {
   return (
     <tr data-connection={id} class={active ? "" : "idle"}>
       <td>
-        <bdi>{name}</bdi>
+        <HostName id={one.host} otherwise={one.address} />
         {one.host && <span class="muted small"> {one.address}</span>}
       </td>
       <td class="breakable">

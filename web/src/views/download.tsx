@@ -8,6 +8,7 @@ import { type Key, t } from "../i18n";
 import { Button, Empty, Facts, Loading, Progress } from "../parts/bits";
 import { ChunkMap, SOURCE_STYLES, Swatch } from "../parts/chunkmap";
 import { DigestFact } from "../parts/digest";
+import { HostName } from "../parts/hostname";
 import { Icon } from "../parts/icons";
 import { downloads, hostName, hosts } from "../state/store";
 import { attempt, copy, go, href, sentence } from "../state/ui";
@@ -353,7 +354,7 @@ function SourceRow({
     <li>
       <Swatch style={style} />
       <span class="source-name" title={source?.address}>
-        {hostName(name)}
+        <HostName id={name} />
         {source && hostName(name) === name && source.address !== name && (
           <span class="muted"> {source.address}</span>
         )}

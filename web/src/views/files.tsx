@@ -8,6 +8,7 @@ import { t } from "../i18n";
 import { Button, Empty, Menu, SearchBox } from "../parts/bits";
 import { FileState, FolderState, order, started } from "../parts/filestate";
 import { FileTable, SelectionBar } from "../parts/filetable";
+import { NotProven, PairedMark } from "../parts/hostname";
 import { Icon, kindOf } from "../parts/icons";
 import { FileList, join } from "../state/filelist";
 import { missing } from "../state/loading";
@@ -112,6 +113,8 @@ export function FilesView({ host: id, folder }: { host: string; folder: string }
           </span>
           <span class="muted">{offerOf(host)}</span>
           <span class="muted">{host.addresses[0]}</span>
+          <PairedMark host={host} />
+          <NotProven host={host} />
         </p>
       )}
       {host?.list_error && host.state === "online" && (

@@ -8,10 +8,12 @@ import { type Key, t } from "../i18n";
 import { Button, Empty, Facts, Loading, Menu, type MenuItem, Progress, SearchBox } from "../parts/bits";
 import { peerUrl } from "../parts/dialogs";
 import { offer } from "../parts/drop";
+import { NotProven, PairedMark } from "../parts/hostname";
 import { Icon } from "../parts/icons";
 import { Lazy } from "../parts/lazy";
+import { startPairing } from "../parts/pair";
 import { missing, want } from "../state/loading";
-import { connections, hosts, messages, settings, status } from "../state/store";
+import { connections, hosts, isOpenPairing, messages, pairings, settings, status } from "../state/store";
 import { attempt, copy, dialog, go, href, narrow, notify } from "../state/ui";
 import type { Host } from "../types";
 
@@ -176,6 +178,32 @@ function Alone() {
   );
 }
 
+/** How a host is reached; why not better stands in the tip and in the details. */
+function pathText(host: Host) {
+  return <span title={host.path_reason ?? undefined}>{t(`path.${host.path}` as Key)}</span>;
+}
+
+/** Ends a pairing, after a question. */
+function unpair(id: string, name: string): void {
+  dialog.value = {
+    kind: "confirm",
+    title: t("unpair.title", { name }),
+    text: t("unpair.text"),
+    choices: [
+      {
+        label: t("unpair"),
+        danger: true,
+        run: async () => {
+          await api.unpair(id);
+          const host = hosts.signalOf(id)?.peek();
+          if (host) hosts.put({ ...host, paired: false });
+          notify("info", t("unpair.done", { name }));
+        },
+      },
+    ],
+  };
+}
+
 function foundBy(host: Host): string {
   const key = `found.${host.found_by}` as Key;
   return ["scan", "beacon", "hand", "message"].includes(host.found_by) ? t(key) : host.found_by;
@@ -192,6 +220,15 @@ export function hostActions(host: Host): MenuItem[] {
       run: () => void copy(host.addresses[0] ?? ""),
     },
   ];
+  items.push({
+    label: t("details"),
+    icon: "key",
+    run: () => (dialog.value = { kind: "host", host: host.id }),
+  });
+  if (!missing.value.has("pairing") && host.proven) {
+    if (host.paired) items.push({ label: t("unpair"), icon: "shield", run: () => unpair(host.id, name) });
+    else items.push({ label: t("pair.start"), icon: "shield", run: () => void startPairing(host.id) });
+  }
   if (host.blocked !== undefined) items.push(blocking(host.id, name, host.blocked));
   items.push({ label: t("hosts.remove"), icon: "trash", danger: true, run: () => removeHost(host.id, name) });
   return items;
@@ -270,6 +307,8 @@ function OfflineHost({ id }: { id: string }) {
       <a href={href("hosts", id)} title={host.addresses.join("\n")}>
         {name}
       </a>
+      <PairedMark host={host} />
+      <NotProven host={host} />
       <span class={`state ${host.blocked ? "blocked" : "offline"}`}>
         {t(host.blocked ? "state.blocked" : "state.offline")}
       </span>
@@ -305,13 +344,15 @@ function HostCard({ id }: { id: string }) {
   if (!host) return null;
   const name = host.name || host.addresses[0] || host.id;
   return (
-    <li class={`card host ${host.state}`} data-host={id}>
+    <li class="card host" data-host={id}>
       <div class="card-head">
         <h2 title={name}>
           <a href={href("hosts", id)} class="card-link">
             {name}
           </a>
+          <PairedMark host={host} />
         </h2>
+        <NotProven host={host} />
         <span class={`state ${host.blocked ? "blocked" : host.state}`}>
           {t(host.blocked ? "state.blocked" : `state.${host.state}`)}
         </span>
@@ -331,12 +372,19 @@ function HostCard({ id }: { id: string }) {
           {host.problem}
         </p>
       )}
+      {isOpenPairing(pairings.value[id]) && (
+        <p class="note host-note">
+          <Icon name="shield" size={18} />
+          {t("pair.open", { name })}
+          <Button label={t("show")} onClick={() => (dialog.value = { kind: "pairing", host: id })} />
+        </p>
+      )}
       <Facts
         items={[
           [t("host.clock"), clockThere(host.clock_offset_ms)],
           [t("host.offset"), clockOffset(host.clock_offset_ms, host.clock_uncertainty_ms)],
           [t("host.rtt"), rtt(host.rtt_ms)],
-          [t("host.found"), foundBy(host)],
+          host.path ? [t("host.path"), pathText(host)] : [t("host.found"), foundBy(host)],
         ]}
       />
     </li>

@@ -7,6 +7,7 @@ import { bytes, count, dateTime, timeOfDay } from "../format";
 import { t } from "../i18n";
 import { Button, Empty, Failed, Loading, Menu, type MenuItem } from "../parts/bits";
 import { FileState } from "../parts/filestate";
+import { PairedMark } from "../parts/hostname";
 import { Icon, fileIcon } from "../parts/icons";
 import { Linked } from "../parts/linked";
 import { PickShared } from "../parts/pickshared";
@@ -113,6 +114,7 @@ function Conversation({
       <span class="conversation-name">
         <Icon name={key === EVERYONE ? "people" : "hosts"} size={18} />
         <bdi class="ellipsis">{nameOf(key)}</bdi>
+        <PairedMark host={host} />
         {state && state !== "online" && <span class="muted small">{t(`state.${state}`)}</span>}
         {unread > 0 && (
           <span class="badge">

@@ -7,9 +7,10 @@ import { bytes } from "../format";
 import { t } from "../i18n";
 import { Button, Empty, Failed, Loading } from "../parts/bits";
 import { FileState } from "../parts/filestate";
+import { HostName } from "../parts/hostname";
 import { Icon, fileIcon } from "../parts/icons";
 import { optional } from "../state/loading";
-import { hostName, hosts } from "../state/store";
+import { hosts } from "../state/store";
 import { href, sentence } from "../state/ui";
 import type { SearchPage, SearchResult } from "../types";
 
@@ -95,7 +96,7 @@ function Result({ result }: { result: SearchResult }) {
             <>
               {index > 0 && ", "}
               <a href={href("hosts", copy.host, ...copy.path.split("/").slice(0, -1))} title={copy.path}>
-                {hostName(copy.host)}
+                <HostName id={copy.host} />
               </a>
             </>
           ))}

@@ -50,6 +50,23 @@ export function SettingsView() {
             <SwitchSetting name="scan" help="settings.scan.help" />
             <SwitchSetting name="beacon" help="settings.beacon.help" />
           </fieldset>
+          {now.access !== undefined && (
+            <fieldset class="panel">
+              <legend>{t("settings.who")}</legend>
+              <ChoiceSetting
+                name="access"
+                help={t(`settings.access.${now.access}` as Key)}
+                choices={[
+                  { value: "everyone", label: t("access.everyone") },
+                  { value: "hosts", label: t("access.hosts") },
+                  { value: "paired", label: t("access.paired") },
+                ]}
+              />
+              {now.encrypt_content !== undefined && (
+                <SwitchSetting name="encrypt_content" help="settings.encrypt_content.help" />
+              )}
+            </fieldset>
+          )}
           <fieldset class="panel">
             <legend>{t("settings.look")}</legend>
             <ChoiceSetting
@@ -203,7 +220,7 @@ function LimitSetting({ name }: { name: "down_limit_bps" | "up_limit_bps" }) {
   );
 }
 
-function SwitchSetting({ name, help }: { name: "scan" | "beacon"; help: Key }) {
+function SwitchSetting({ name, help }: { name: "scan" | "beacon" | "encrypt_content"; help: Key }) {
   const error = useSignal<string | undefined>(undefined);
   return (
     <Field label={label(name)} help={t(help)} error={error.value} inline>
@@ -212,7 +229,7 @@ function SwitchSetting({ name, help }: { name: "scan" | "beacon"; help: Key }) {
           {...attributes}
           type="checkbox"
           role="switch"
-          checked={settings.value![name]}
+          checked={settings.value![name] ?? false}
           onChange={async (event) => {
             error.value = await save({ [name]: event.currentTarget.checked });
           }}
@@ -225,8 +242,10 @@ function SwitchSetting({ name, help }: { name: "scan" | "beacon"; help: Key }) {
 function ChoiceSetting({
   name,
   choices,
+  help,
 }: {
-  name: "language" | "theme";
+  name: "language" | "theme" | "access";
+  help?: string;
   choices: { value: string; label: string }[];
 }) {
   const error = useSignal<string | undefined>(undefined);
@@ -235,12 +254,13 @@ function ChoiceSetting({
       <p class="field-label">{label(name)}</p>
       <Segments
         label={label(name)}
-        value={settings.value![name]}
+        value={settings.value![name] ?? ""}
         choices={choices}
         onChange={async (value) => {
           error.value = await save({ [name]: value });
         }}
       />
+      {help && <p class="help">{help}</p>}
       {error.value && (
         <p class="error" role="alert">
           {error.value}

@@ -10,6 +10,7 @@ import { peerUrl } from "../parts/dialogs";
 import { DigestFact } from "../parts/digest";
 import { offer } from "../parts/drop";
 import { FileTable, SelectionBar } from "../parts/filetable";
+import { HostName } from "../parts/hostname";
 import { Icon, kindOf } from "../parts/icons";
 import { fileOf } from "../parts/requests";
 import { cancelUpload, clearUploads, retryUpload, uploads } from "../parts/upload";
@@ -331,14 +332,14 @@ function Uploads() {
 /** Who downloads what from here now: a line for each host and file, whatever number of connections it uses. */
 function Readers() {
   if (missing.value.has("connections")) return null;
-  const active = new Map<string, { name: string; file: string; speed: number }>();
+  const active = new Map<string, { host: string | null; name: string; file: string; speed: number }>();
   for (const one of connections.all()) {
     const file = fileOf(one.path);
     if (one.speed_bps === 0 || file === null) continue;
     const name = hostName(one.host) || one.address;
     const key = `${name}\n${file}`;
     const known = active.get(key);
-    active.set(key, { name, file, speed: one.speed_bps + (known?.speed ?? 0) });
+    active.set(key, { host: one.host, name, file, speed: one.speed_bps + (known?.speed ?? 0) });
   }
   if (active.size === 0) return null;
   return (
@@ -347,7 +348,9 @@ function Readers() {
       <ul class="readers">
         {[...active].map(([key, one]) => (
           <li key={key}>
-            <bdi class="ellipsis">{one.name}</bdi>
+            <span class="ellipsis">
+              <HostName id={one.host} otherwise={one.name} />
+            </span>
             <span class="muted ellipsis" title={one.file}>
               {one.file}
             </span>
