@@ -7,7 +7,9 @@
 
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/mem.h"
 #include "base/path.h"
+#include "base/utf8.h"
 
 const char hp_guest_style[] =
     ":root{color-scheme:light "
@@ -50,18 +52,23 @@ static const words_t english = {"en",         "Files of",          "All files",
 static const words_t chinese = {"zh-Hans",  "共享文件：", "全部文件",        "下载", "预览", "这里没有文件。",
                                 "更多文件", "回到开头",   "由 hostpair 共享"};
 
-/* Text between tags or in a quoted attribute. */
+/* Text between tags or in a quoted attribute. A name that would turn around what follows it ("gpj.exe" shown
+ * as "exe.jpg") is shown with the codes of these characters; the link to the file keeps it as it is. */
 static int add_escaped(hp_buf_t *out, const char *text)
 {
     int rc = 0;
-    for (;;) {
-        size_t plain = strcspn(text, "&<>\"'");
-        rc |= hp_buf_add(out, text, plain);
-        text += plain;
-        if (*text == '\0')
-            return rc;
-        rc |= hp_buf_printf(out, "&#%d;", *text++);
+    size_t size = 4 * strlen(text) + 1;
+    char *shown = hp_utf8_printable(text, strlen(text), hp_alloc(size), size);
+    for (const char *p = shown;; p++) {
+        size_t plain = strcspn(p, "&<>\"'");
+        rc |= hp_buf_add(out, p, plain);
+        p += plain;
+        if (*p == '\0')
+            break;
+        rc |= hp_buf_printf(out, "&#%d;", *p);
     }
+    free(shown);
+    return rc;
 }
 
 static int add_url_part(hp_buf_t *out, const char *text, bool keep_slash)

@@ -173,6 +173,20 @@ static void names_on_the_page_are_escaped(void **state)
     free(page);
 }
 
+static void a_name_cannot_turn_around_what_follows_it(void **state)
+{
+    (void)state;
+    hp_guest_entry_t entries[] = {{.name = "photo\xe2\x80\xaegpj.exe", .size = 5}};
+    hp_guest_view_t view = {
+        .host = "a\xe2\x81\xa7 host", .version = "1", .folder = "", .entries = entries, .count = 1};
+    char *page = page_of(&view);
+    assert_null(strstr(page, "\xe2\x80\xae"));
+    assert_null(strstr(page, "\xe2\x81\xa7"));
+    assert_non_null(strstr(page, ">photo\\xe2\\x80\\xaegpj.exe</a>"));
+    assert_non_null(strstr(page, "href=\"/files/photo%E2%80%AEgpj.exe\"")); /* the file is not lost */
+    free(page);
+}
+
 static void folders_come_first_and_an_empty_page_says_so(void **state)
 {
     (void)state;
@@ -229,6 +243,7 @@ int main(void)
         cmocka_unit_test(a_tag_changes_with_each_part_of_the_identity),
         cmocka_unit_test(a_tag_is_strong_once_no_write_can_share_its_ctime),
         cmocka_unit_test(names_on_the_page_are_escaped),
+        cmocka_unit_test(a_name_cannot_turn_around_what_follows_it),
         cmocka_unit_test(folders_come_first_and_an_empty_page_says_so),
         cmocka_unit_test(the_policy_allows_exactly_the_page_s_style),
         cmocka_unit_test(the_language_follows_the_browser),
