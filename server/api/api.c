@@ -182,7 +182,7 @@ int hp_api_create(hp_api_t **out, const hp_api_deps_t *deps, const char *address
                   &deps->options->allow_hosts, token);
     api->digests = hp_digests_create(deps->loop);
     api->events = hp_events_create(api);
-    api->news = hp_news_create(api);
+    api->message_feed = hp_message_feed_create(api);
     hp_settings_on_change(deps->settings, hp_api_settings_changed, api);
     *out = api;
     return 0;
@@ -203,7 +203,7 @@ static void on_listener_closed(void *arg)
 {
     hp_api_t *api = arg;
     api->parts = 2;
-    hp_news_destroy(api->news, on_part_closed, api);
+    hp_message_feed_destroy(api->message_feed, on_part_closed, api);
     hp_events_destroy(api->events, on_part_closed, api);
 }
 

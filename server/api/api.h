@@ -49,7 +49,7 @@ void hp_api_destroy(hp_api_t *api, void (*closed)(void *arg), void *arg);
 
 uint16_t hp_api_port(const hp_api_t *api);
 
-/* For hp_transfer_hooks_t and hp_share_on_change, which have one taker only. api NULL: nobody is to be told.
+/* For hp_transfer_hooks_t and hp_share_on_change, which take one listener. api NULL: nothing happens.
  */
 void hp_api_download_changed(hp_api_t *api, int64_t id);
 void hp_api_download_removed(hp_api_t *api, int64_t id);

@@ -1,4 +1,4 @@
-/* /api/v1/connections: who is connected to the peer listener. */
+/* /api/v1/connections: the clients of the peer listener. */
 #include <stdlib.h>
 
 #include "api/internal.h"

@@ -48,7 +48,7 @@ static void reply_content(open_op_t *file)
 {
     char etag[96];
     const struct stat *st = &file->stat;
-    /* The tag that a reader of the unfinished file was given, unless somebody has written to it since. */
+    /* The tag that readers of the unfinished file got, unless the file was written to since. */
     if ((int64_t)st->st_mtim.tv_sec * 1000 <= file->finished_at)
         hp_reader_etag(file->id, st->st_ino, (uint64_t)st->st_size, etag);
     else

@@ -488,7 +488,7 @@ void hp_api_get_download_chunks(hp_api_t *api, hp_http_request_t *request, const
     hp_http_reply_json(request, 200, json);
 }
 
-/* ---- who gave how much ---- */
+/* ---- how much each host gave ---- */
 
 static void on_given(void *arg, int status, const hp_given_t *given, size_t count, const hp_err_t *err)
 {

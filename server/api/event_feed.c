@@ -44,7 +44,7 @@ struct hp_event_feed {
     size_t listener_count;
     uint64_t left_at; /* when the last listener went; 0 never */
     uint64_t next_id;
-    bool gap;                         /* the id before next_id was left out, and nobody has seen it */
+    bool gap;                         /* the id before next_id was left out: no listener has seen it */
     event_t kept[HP_EVENT_FEED_KEPT]; /* event n stands at n % HP_EVENT_FEED_KEPT; kept_count of them up to
                                          next_id */
     size_t kept_count, kept_bytes;
@@ -116,8 +116,8 @@ static void render(hp_event_feed_t *feed, hp_topic_t topic, const char *key)
         emit(feed, topic, data);
 }
 
-/* While nobody is there events are lost, so nothing from before may be taken for a complete replay: an id is
- * left out once. */
+/* Events are lost while there is no listener, so nothing from before may be taken for a complete replay: an
+ * id is left out once. */
 static void forget(hp_event_feed_t *feed)
 {
     while (feed->kept_count > 0)

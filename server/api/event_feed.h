@@ -1,4 +1,5 @@
-/* The event feed: what happened, to any number of listeners, each of them late or early as it pleases.
+/* The event feed: tells any number of listeners what happened; a listener may come back later and get what it
+ * missed.
  *
  * A thing (a download, a host, the scan) is told at most 4 times a second: while it must wait, further
  * changes only mark it, and it is rendered when its turn has come, so that an event always shows the present
@@ -8,8 +9,8 @@
  * Invariants
  * 1. One thread. No call blocks, none calls back into the feed's owner but render and send.
  * 2. Ids go up by one from the start id. Nothing is skipped for one listener that another one gets.
- * 3. While nobody has listened for HP_EVENT_FEED_IDLE_MS, nothing is rendered or kept; a late comer gets a
- * reset.
+ * 3. When there was no listener for HP_EVENT_FEED_IDLE_MS, nothing is rendered or kept; a listener that comes
+ * later gets a reset.
  */
 #ifndef HP_API_EVENT_FEED_H
 #define HP_API_EVENT_FEED_H

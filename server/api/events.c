@@ -1,7 +1,7 @@
 /* GET /api/v1/events: what the parts tell, through the feed, to every open page.
  *
  * Hosts, downloads, the share and the log call back when they change. Connections, the scan and the speeds
- * change all the time and are looked at once a second, and only while somebody listens. */
+ * change all the time and are looked at once a second, and only while there are listeners. */
 #include <stdlib.h>
 #include <string.h>
 

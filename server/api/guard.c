@@ -91,7 +91,7 @@ static bool is_configured(const hp_guard_t *self, const char *host)
     return false;
 }
 
-/* DNS rebinding needs a name: whoever listens on all addresses may be called by each of them. */
+/* DNS rebinding needs a name. A dashboard that listens on all addresses may be called by each of them. */
 static bool host_allowed(const hp_guard_t *self, const char *host)
 {
     bool everywhere = strcmp(self->listen, "0.0.0.0") == 0 || strcmp(self->listen, "::") == 0;

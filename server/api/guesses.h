@@ -1,4 +1,4 @@
-/* Wrong dashboard tokens: how many came from where within a minute, and who has to wait.
+/* Wrong dashboard tokens: how many came from each address within a minute, and which addresses have to wait.
  *
  * A client that has sent HP_GUESSES_MAX different wrong values is refused for the rest of the minute, even
  * with the right one; so are all clients once HP_GUESSES_ALL came in all. The same wrong value again does not

@@ -10,8 +10,8 @@
 #include "api/route.h"
 #include "share/digest.h"
 
-typedef struct hp_events hp_events_t; /* events.c */
-typedef struct hp_news hp_news_t;     /* messages.c: events of messages */
+typedef struct hp_events hp_events_t;             /* events.c */
+typedef struct hp_message_feed hp_message_feed_t; /* messages.c: events of messages */
 
 struct hp_api {
     hp_api_deps_t deps;
@@ -19,7 +19,7 @@ struct hp_api {
     hp_guard_t guard;
     hp_events_t *events;
     hp_digests_t *digests;
-    hp_news_t *news;
+    hp_message_feed_t *message_feed;
     int64_t started_at; /* wall ms */
     uint64_t started_ms;
     unsigned references; /* one for the owner, one for every answer under way */
@@ -81,8 +81,8 @@ void hp_events_look_at_connections(hp_events_t *events);
 #define HP_API_CONNECTIONS_MAX 1000
 
 /* Tells of new and changed messages. */
-hp_news_t *hp_news_create(hp_api_t *api);
-void hp_news_destroy(hp_news_t *news, void (*closed)(void *arg), void *arg);
+hp_message_feed_t *hp_message_feed_create(hp_api_t *api);
+void hp_message_feed_destroy(hp_message_feed_t *message_feed, void (*closed)(void *arg), void *arg);
 
 /* Answers with the digest of the open file, or 202 while it is computed. Takes fd. */
 void hp_api_reply_digest(hp_api_t *api, hp_http_request_t *request, int fd, const struct stat *st,

@@ -40,7 +40,7 @@ char *hp_json_dump(json_t *json);
  * HP_E_INVALID naming the field, HP_E_TOO_LARGE. */
 int hp_json_read_body(hp_http_request_t *request, const char *const *known, json_t **body, hp_err_t *err);
 
-/* HP_E_INVALID: the body has a field that nobody knows. */
+/* HP_E_INVALID: the body has a field that is not known. */
 int hp_json_refuse_field(const char *field, hp_err_t *err);
 
 /* Each reads a field that may be missing or null: *out is then left as it is, and false is what *given says

@@ -12,7 +12,7 @@
 #define LIMIT_MAX     1000 /* messages of a page */
 #define LIMIT_DEFAULT 200
 #define SPACING_MS    250 /* between two events of one message */
-#define NEWS_MAX      64  /* messages that are told of in one go; the rest follow */
+#define EVENTS_MAX    64  /* messages that are told of in one go; the rest follow */
 
 /* ---- reading ---- */
 
@@ -240,7 +240,7 @@ void hp_api_delete_message(hp_api_t *api, hp_http_request_t *request, const char
 
 /* Messages that changed and were not told of yet. A message to many hosts changes with each delivery, and has
  * to be read from the database each time: it is told once in SPACING_MS. */
-struct hp_news {
+struct hp_message_feed {
     hp_api_t *api;
     uv_timer_t timer;
     HP_ARRAY(int64_t) ids;
@@ -254,9 +254,9 @@ static char *key_of(int64_t id, char out[24])
     return out;
 }
 
-static void on_read_for_news(void *arg, int status, const hp_message_t *message, const hp_err_t *err)
+static void on_read_for_feed(void *arg, int status, const hp_message_t *message, const hp_err_t *err)
 {
-    (void)err; /* one that was removed meanwhile was told as such; what else fails is seen by those who ask */
+    (void)err; /* a removed message has its own event; other failures show when a page asks */
     hp_api_op_t *op = arg;
     char key[24];
     if (status == 0 && !hp_api_is_closing(op->api))
@@ -265,27 +265,27 @@ static void on_read_for_news(void *arg, int status, const hp_message_t *message,
     hp_api_op_destroy(op);
 }
 
-static void tell(hp_news_t *self)
+static void send_queued(hp_message_feed_t *self)
 {
-    size_t count = HP_MIN(self->ids.count, (size_t)NEWS_MAX);
+    size_t count = HP_MIN(self->ids.count, (size_t)EVENTS_MAX);
     for (size_t i = 0; i < count && hp_events_awake(self->api->events); i++)
-        hp_messages_get(self->api->deps.messages, self->ids.items[i], on_read_for_news,
+        hp_messages_get(self->api->deps.messages, self->ids.items[i], on_read_for_feed,
                         hp_api_op_create(sizeof(hp_api_op_t), self->api, NULL));
     self->ids.count -= count;
     if (self->ids.count > 0)
         memmove(self->ids.items, self->ids.items + count, self->ids.count * sizeof *self->ids.items);
 }
 
-static void on_news_time(uv_timer_t *timer)
+static void on_feed_time(uv_timer_t *timer)
 {
-    hp_news_t *self = timer->data;
+    hp_message_feed_t *self = timer->data;
     if (self->ids.count == 0)
         uv_timer_stop(timer);
     else
-        tell(self);
+        send_queued(self);
 }
 
-static void add_news(hp_news_t *self, int64_t id)
+static void queue_event(hp_message_feed_t *self, int64_t id)
 {
     for (size_t i = 0; i < self->ids.count; i++)
         if (self->ids.items[i] == id)
@@ -293,8 +293,8 @@ static void add_news(hp_news_t *self, int64_t id)
     *hp_array_add(&self->ids) = id;
     if (uv_is_active((uv_handle_t *)&self->timer))
         return;
-    uv_timer_start(&self->timer, on_news_time, SPACING_MS, SPACING_MS);
-    tell(self);
+    uv_timer_start(&self->timer, on_feed_time, SPACING_MS, SPACING_MS);
+    send_queued(self);
 }
 
 static void on_message(void *arg, hp_message_event_t event, int64_t id)
@@ -308,12 +308,12 @@ static void on_message(void *arg, hp_message_event_t event, int64_t id)
     else if (event == HP_MESSAGE_REMOVED)
         hp_events_removed(api->events, HP_TOPIC_MESSAGE, key_of(id, key), json_integer(id));
     else if (hp_events_awake(api->events))
-        add_news(api->news, id);
+        queue_event(api->message_feed, id);
 }
 
-hp_news_t *hp_news_create(hp_api_t *api)
+hp_message_feed_t *hp_message_feed_create(hp_api_t *api)
 {
-    hp_news_t *self = hp_alloc(sizeof *self);
+    hp_message_feed_t *self = hp_alloc(sizeof *self);
     self->api = api;
     uv_timer_init(api->deps.loop, &self->timer);
     self->timer.data = self;
@@ -323,7 +323,7 @@ hp_news_t *hp_news_create(hp_api_t *api)
 
 static void on_timer_closed(uv_handle_t *handle)
 {
-    hp_news_t *self = handle->data;
+    hp_message_feed_t *self = handle->data;
     void (*closed)(void *) = self->closed;
     void *arg = self->closed_arg;
     hp_array_dispose(&self->ids);
@@ -331,7 +331,7 @@ static void on_timer_closed(uv_handle_t *handle)
     closed(arg);
 }
 
-void hp_news_destroy(hp_news_t *self, void (*closed)(void *arg), void *arg)
+void hp_message_feed_destroy(hp_message_feed_t *self, void (*closed)(void *arg), void *arg)
 {
     self->closed = closed;
     self->closed_arg = arg;

@@ -49,7 +49,7 @@ static void on_end(void *arg)
     free(self);
 }
 
-/* A read may wait for long, and what it waits for is fetched first: not for somebody who has left. */
+/* A read may wait for long, and what it waits for is fetched first: not for a client that has gone. */
 static void on_gone(void *arg)
 {
     stream_t *self = arg;

@@ -6,7 +6,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 
-#define SHOWN_MS ((int64_t)24 * 3600 * 1000) /* when nobody says since when */
+#define SHOWN_MS ((int64_t)24 * 3600 * 1000) /* without "since" */
 
 typedef struct {
     hp_api_op_t op;

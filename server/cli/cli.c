@@ -344,7 +344,7 @@ static int run(hp_cli_t *self)
     return self->command->run(self);
 }
 
-/* What is opened must not become standard output or standard error of somebody who has closed them. */
+/* Files that are opened later must not become standard output or standard error when these are closed. */
 static void open_standard_streams(void)
 {
     int fd;

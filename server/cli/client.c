@@ -246,7 +246,7 @@ int hp_client_events(hp_client_t *self, hp_client_event_fn on_event, void *arg, 
 
 /* ---- finding it ---- */
 
-/* Who listens everywhere is asked over loopback. */
+/* A dashboard that listens on all addresses is asked over loopback. */
 static const char *reachable(const char *address)
 {
     if (strcmp(address, "0.0.0.0") == 0)
@@ -297,7 +297,7 @@ int hp_client_create(hp_client_t **client, const hp_options_t *options, hp_err_t
                    options->data != NULL ? options->data : "that it takes by default");
         if (options->data != NULL && hp_running_read(options->data, address, &port) == 0)
             rc = try(self, address, port, err);
-        /* Whoever names a data folder does not mean the one that runs at the default address. */
+        /* With --data the hostpair at the default address is not meant. */
         if (rc == HP_E_UNREACHABLE && !listen->given && !options->data_given)
             rc = try(self, listen->address, listen->port, err);
     }

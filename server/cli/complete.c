@@ -1,6 +1,6 @@
-/* Completion for the shell: what the last of some words may become, one candidate a line. Says nothing where
- * it knows nothing: no message of this belongs between somebody's keystrokes. Ends with code 1 where files of
- * this machine fit, which the shell knows better. */
+/* Completion for the shell: what the last of some words may become, one candidate a line. Prints nothing
+ * where it knows nothing: a message would appear in the middle of the person's input. Ends with code 1 where
+ * files of this machine fit, which the shell knows better. */
 #include <string.h>
 
 #include "base/path.h"

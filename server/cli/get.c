@@ -1,4 +1,4 @@
-/* Downloads with somebody waiting for them.
+/* Downloads that the command waits for.
  *
  * All are ordered first, then watched together: one line shows how far they are. Ctrl-C pauses what this
  * command started or let go on; what was under way before stays under way. The same command finds a paused
@@ -260,7 +260,7 @@ static int look(get_t *self, item_t *item, hp_err_t *err)
     int rc = hp_client_call(self->cli->client, "GET", path, NULL, &now, err);
     free(path);
     if (rc == HP_E_NOT_FOUND) {
-        end_failed(self, item, "somebody removed this download");
+        end_failed(self, item, "this download was removed");
         return 0;
     }
     if (rc != 0)
@@ -275,9 +275,9 @@ static int look(get_t *self, item_t *item, hp_err_t *err)
         end_failed(self, item, detail[0] != '\0' ? detail : reason[0] != '\0' ? reason : "it failed");
         forget(self, item);
     } else if (strcmp(state, "cancelled") == 0) {
-        end_failed(self, item, "somebody cancelled this download");
+        end_failed(self, item, "this download was cancelled");
     } else if (strcmp(state, "paused") == 0 && reason[0] == '\0') {
-        end_failed(self, item, "somebody paused this download; the same command lets it go on");
+        end_failed(self, item, "this download was paused; the same command resumes it");
     }
     return 0;
 }

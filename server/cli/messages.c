@@ -192,7 +192,7 @@ static const char *state_of(const json_t *message)
     return "";
 }
 
-/* The lines of a text, each behind a margin: nobody can write a line that looks like another message. */
+/* The lines of a text, each behind a margin: no line of a text can look like another message. */
 static void print_text(const char *text)
 {
     for (const char *p = text; *p != '\0';) {

@@ -89,7 +89,7 @@ static void on_old_address_tried(void *arg, int status, hp_host_entry_t *answere
     (void)answered, (void)is_new, (void)err;
     hp_host_entry_t *host = hosts->closing ? NULL : hp_hosts_entry_at(hosts, &try->at, &index);
     if (status != 0 && host != NULL && strcmp(host->pub.id, try->id) == 0) {
-        host->seen[index].last = 0; /* nobody is there now */
+        host->seen[index].last = 0; /* no host is there now */
         for (size_t i = 0; i < host->pub.address_count; i++)
             if (host->seen[i].last > host->seen[best].last)
                 best = i;
@@ -186,7 +186,7 @@ static void take_answer(hp_hosts_t *hosts, hp_host_entry_t *host, size_t index,
     host->heard_at = host->answered_at = now;
     host->answer_number = hosts->answers;
     host->failures = 0;
-    host->news = false;
+    host->maybe_changed = false;
     host->probe_at = hp_watch_probe_at(hosts, host);
     /* An address that works is not left for another one. */
     if (!pub->online || host->seen[0].last == 0 || host->seen[0].at + hosts->times.silent < now)

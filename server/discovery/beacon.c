@@ -13,8 +13,8 @@
 #include "path/address.h"
 
 #define EVERY_MS       30000
-#define NEWS_MS        250  /* news wait so long for more */
-#define NEWS_REST_MS   3000 /* at least between two that tell news */
+#define CHANGE_MS      250  /* news wait so long for more */
+#define CHANGE_REST_MS 3000 /* at least between two that tell news */
 #define NEWS_BURST     5    /* as often in a row; in the long run one in EVERY_MS */
 #define NEW_MS         5000 /* how long an instance counts as new */
 #define KNOWN          1024 /* ids whose instance is remembered */
@@ -52,9 +52,9 @@ struct hp_beacon {
     char list[HP_LIST_TAG_SIZE];
     size_t burst; /* next of burst_ms */
     uint64_t started_at, next_at;
-    bool news;          /* waits to be told out of turn */
-    uint64_t news_at;   /* when any were last told */
-    uint64_t news_paid; /* with one in EVERY_MS, as many would have been told by then */
+    bool change_pending; /* waits to be told out of turn */
+    uint64_t news_at;    /* when any were last told */
+    uint64_t news_paid;  /* with one in EVERY_MS, as many would have been told by then */
     hp_beacon_limit_t *limit;
     known_t known[KNOWN];
 };
@@ -129,8 +129,8 @@ static void on_time(uv_timer_t *timer)
     hp_beacon_t *self = timer->data;
     announce(self);
     uint64_t now = hp_clock_ms();
-    if (self->news) {
-        self->news = false;
+    if (self->change_pending) {
+        self->change_pending = false;
         self->news_at = now;
         self->news_paid = HP_MAX(self->news_paid, now) + EVERY_MS;
     }
@@ -145,12 +145,12 @@ static void on_time(uv_timer_t *timer)
 void hp_beacon_set_list(hp_beacon_t *self, const char *list, bool soon)
 {
     snprintf(self->list, sizeof self->list, "%s", list);
-    if (!soon || self->news || !uv_is_active((uv_handle_t *)&self->timer))
+    if (!soon || self->change_pending || !uv_is_active((uv_handle_t *)&self->timer))
         return;
-    uint64_t now = hp_clock_ms(), at = HP_MAX(now + NEWS_MS, self->news_at + NEWS_REST_MS);
+    uint64_t now = hp_clock_ms(), at = HP_MAX(now + CHANGE_MS, self->news_at + CHANGE_REST_MS);
     if (self->news_paid > (NEWS_BURST - 1) * EVERY_MS)
         at = HP_MAX(at, self->news_paid - (NEWS_BURST - 1) * EVERY_MS);
-    self->news = true;
+    self->change_pending = true;
     if (at < self->next_at)
         uv_timer_start(&self->timer, on_time, at - now, 0);
 }
@@ -333,7 +333,7 @@ void hp_beacon_start(hp_beacon_t *self, const hp_interface_t *interfaces, size_t
         join(self, &self->interfaces[i]);
     self->burst = 0;
     self->started_at = self->next_at = hp_clock_ms();
-    self->news = false; /* told by the burst */
+    self->change_pending = false; /* told by the burst */
     uv_timer_start(&self->timer, on_time, burst_ms[0], 0);
 }
 

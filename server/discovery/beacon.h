@@ -5,8 +5,8 @@
  * Sent from every interface to the multicast group, to the broadcast address and to the IPv6 group: at 0, 0.5
  * and 2 s, then every 30 s, and again from the start when the interfaces change. A new id or instance is
  * answered at once, to it alone; while it is new (5 s), each of its beacons is, in case an answer was lost.
- * When other files are offered it is sent soon, out of turn, with the tag of the list: whoever knows the list
- * by another tag asks for it. A few times in a row that is done every 3 s, in the long run every 30 s.
+ * When other files are offered it is sent soon, out of turn, with the tag of the list: a host that knows the
+ * list by another tag asks for it. A few times in a row that is done every 3 s, in the long run every 30 s.
  *
  * At most HP_BEACON_PER_SOURCE datagrams a second are looked at from one address, and HP_BEACON_PER_SECOND in
  * all: the rest is read and dropped. All tables are bounded. */

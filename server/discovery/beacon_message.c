@@ -1,4 +1,4 @@
-/* The parts of the beacon that need no socket: datagrams as bytes, and who is listened to. */
+/* The parts of the beacon that need no socket: datagrams as bytes, and which senders are heard. */
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -279,7 +279,7 @@ int hp_discovery_create(hp_discovery_t **out, uv_loop_t *loop, hp_hosts_t *hosts
     return 0;
 }
 
-/* Whoever looks for others wants to be found; who has switched both off does not. */
+/* A host that looks for others is to be found by them; with both switched off it is not. */
 static void set_announce(const hp_discovery_t *self)
 {
     uint16_t port = self->advertise_port != 0 ? self->advertise_port : self->self->peer_port;

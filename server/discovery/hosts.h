@@ -121,7 +121,7 @@ void hp_hosts_verify(hp_hosts_t *hosts, const hp_endpoint_t *at, hp_found_by_t b
 /* Whether the address, at any port, is one of the host's. */
 bool hp_hosts_has_address(const hp_hosts_t *hosts, const char *id, const char *address);
 
-/* Probes every known host now. person: somebody asked, so one failed probe shows a host offline. */
+/* Probes every known host now. person: a person asked, so one failed probe shows a host offline. */
 void hp_hosts_probe_all(hp_hosts_t *hosts, bool person);
 
 /* By hand. done runs once: 0 with the host and whether it is new; HP_E_UNREACHABLE or HP_E_NOT_A_HOST with

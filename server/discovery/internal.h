@@ -1,6 +1,6 @@
 /* What the sources of the registry share: hosts.c (the hosts themselves), tries.c (probes of addresses),
- * answers.c (which answer is whose), watch.c (who is online), lists.c (when file lists are fetched). Loop
- * thread. */
+ * answers.c (which host an answer belongs to), watch.c (which hosts are online), lists.c (when file lists are
+ * fetched). Loop thread. */
 #ifndef HP_DISCOVERY_INTERNAL_H
 #define HP_DISCOVERY_INTERNAL_H
 
@@ -64,7 +64,7 @@ typedef struct hp_host_entry {
     uint64_t failed_at;                   /* when the first of them ended */
     unsigned round_left;                  /* probes of the present round that are under way; 0: no round */
     bool round_person;                    /* a person waits for its result */
-    bool news;                            /* there may be something that the last answer did not tell */
+    bool maybe_changed;                   /* there may be something that the last answer did not tell */
     bool round_answered;
     bool round_all; /* all addresses are being tried, not only the first */
     struct {
@@ -97,7 +97,7 @@ typedef struct hp_try_waiter {
     struct hp_try_waiter *next;
 } hp_try_waiter_t;
 
-/* A probe of an endpoint, for everybody who wants to know. */
+/* A probe of an endpoint, shared by all that ask for it. */
 typedef struct hp_try {
     hp_hosts_t *hosts;
     hp_endpoint_t at;

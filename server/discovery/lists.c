@@ -118,7 +118,7 @@ static void note_success(hp_hosts_t *hosts, hp_host_entry_t *host, const hp_list
     hp_hosts_emit(hosts, result->unchanged && !first ? HP_HOST_CHANGED : HP_HOST_LISTED, host);
 }
 
-/* Who waits for a place looks again. */
+/* Hosts that wait for a place look again. */
 static void wake_waiting(hp_hosts_t *hosts, uint64_t now)
 {
     for (size_t i = 0; i < hosts->count; i++) {

@@ -1,4 +1,4 @@
-/* A large network does not fit the kernel's neighbour table: of the addresses that nobody has, each stays in
+/* A large network does not fit the kernel's neighbour table: an address without a host stays in
  * it for the three seconds of its ARP requests, and Linux keeps 1024 unless told otherwise. A connection
  * whose address found no place is silently not tried at all. So after each handful of connections of a large
  * scan the table is read, and those that are missing from it are put back for later (verify()); a process
@@ -165,7 +165,7 @@ static void on_writable(uv_poll_t *poll, int status, int events)
     go_on(self);
 }
 
-/* 0; -1: not now, there is no descriptor left; 1: nobody can be there. */
+/* 0; -1: not now, there is no descriptor left; 1: no host can be there. */
 static int begin_attempt(hp_scan_t *self, const hp_sockaddr_t *address)
 {
     int fd = socket(address->any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);

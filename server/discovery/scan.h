@@ -28,7 +28,7 @@ hp_scan_t *hp_scan_create(uv_loop_t *loop, hp_hosts_t *hosts, uint16_t port, voi
 /* Gives up what is under way, then calls closed. */
 void hp_scan_destroy(hp_scan_t *scan, void (*closed)(void *arg), void *arg);
 
-/* Begins a scan of these networks. Not while one runs. person: somebody asked for it (hp_hosts_probe_all). */
+/* Begins a scan of these networks. Not while one runs. person: a person asked for it (hp_hosts_probe_all). */
 void hp_scan_begin(hp_scan_t *scan, const hp_interface_t *interfaces, size_t count, bool person);
 bool hp_scan_running(const hp_scan_t *scan);
 hp_scan_progress_t hp_scan_progress(const hp_scan_t *scan);

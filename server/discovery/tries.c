@@ -1,4 +1,4 @@
-/* Tries: probes of one address each, shared by everybody who wants to know about it, and a memory of the
+/* Tries: probes of one address each, shared by all callers that ask about it, and a memory of the
  * addresses that were tried lately and have no host, so that hints about them are not followed again and
  * again. */
 #include <stdio.h>

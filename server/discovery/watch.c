@@ -1,4 +1,4 @@
-/* Who is online: rounds of tries.
+/* Which hosts are online: rounds of tries.
  *
  * A round is a look whether a host is there: its first address, and if that fails all the others at once. A
  * host is online from its first answer until two rounds, or one that a person asked for, were without any. */
@@ -32,7 +32,7 @@ uint64_t hp_watch_probe_at(const hp_hosts_t *hosts, const hp_host_entry_t *host)
     uint64_t at = host->heard_at + hosts->times.silent;
     if (host->hashing)
         at = HP_MIN(at, host->answered_at + hp_watch_hashing_pause(hosts, host));
-    if (host->news)
+    if (host->maybe_changed)
         at = HP_MIN(at, host->answered_at + hosts->times.again);
     return at;
 }
@@ -100,7 +100,7 @@ static void on_round_try(void *arg, int status, hp_host_entry_t *answered, bool 
         host->round_answered = true;
     size_t index;
     if (status != 0 && hp_hosts_entry_at(hosts, &round->at, &index) == host)
-        host->seen[index].last = 0; /* nobody is there now */
+        host->seen[index].last = 0; /* no host is there now */
     if (!host->round_answered && !host->round_all) {
         host->round_all = true;
         for (size_t i = 0; i < host->pub.address_count; i++)
@@ -175,7 +175,7 @@ void hp_hosts_look(hp_hosts_t *hosts, const char *id)
     hp_host_entry_t *host = hp_hosts_entry(hosts, id);
     if (host == NULL || hosts->closing || !host->pub.online)
         return;
-    host->news = true;
+    host->maybe_changed = true;
     if (host->probe_at == HP_NEVER) /* being asked now */
         return;
     host->probe_at = HP_MIN(host->probe_at, hp_watch_probe_at(hosts, host));

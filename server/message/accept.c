@@ -29,9 +29,9 @@ typedef struct accept {
     void *arg;
 } accept_t;
 
-/* A question to the registry that cannot be taken back: its answer may come when nobody waits any more. */
+/* A question to the registry that cannot be taken back: its answer may come after the request has ended. */
 struct hp_verifying {
-    accept_t *accept; /* NULL: nobody waits */
+    accept_t *accept; /* NULL: the request has ended */
     verifying_t *next, **link;
 };
 

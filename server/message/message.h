@@ -6,7 +6,7 @@
  * 1. Loop thread only. The database holds every message and where it stands; nothing but what is on its way
  *    just now is in memory. The store, the fetcher and the registry outlive this.
  * 2. A message is stored before anybody is told of it: before POST /message is answered 202, and before a
- *    delivery begins. It is delivered at least once, and kept at most once by the receiver, who knows it by
+ *    delivery begins. It is delivered at least once, and kept at most once by the receiver, which knows it by
  *    its sender and the id that the sender gave it.
  * 3. A host gets its messages in the order in which they were sent. One that it refuses for good (any 4xx but
  *    429) has failed, and the next one follows; everything else is tried again, later and later, or as soon
@@ -112,7 +112,7 @@ void hp_messages_remove(hp_messages_t *messages, int64_t id, hp_messages_done_fn
 /* Queues again what failed. */
 void hp_messages_retry(hp_messages_t *messages, int64_t id, hp_message_fn done, void *arg);
 
-/* How many messages nobody has read, in all and of the index-th host that has any (NULL past the end). */
+/* The number of unread messages, in all and of the index-th host that has any (NULL past the end). */
 uint64_t hp_messages_unread(const hp_messages_t *messages);
 const char *hp_messages_unread_of(const hp_messages_t *messages, size_t index, uint64_t *count);
 

@@ -64,7 +64,7 @@ typedef struct hp_setting {
     int (*begin)(const hp_settings_parts_t *parts, const char *value, hp_setting_begun_fn begun, void *arg);
 
     /* Loop. Puts the present value into effect, at the start and after each change. Rows that share a hook
-     * have it called once for all of them. NULL: those who use the setting read it each time. */
+     * have it called once for all of them. NULL: the setting is read at each use. */
     int (*apply)(const hp_settings_t *settings, const hp_settings_parts_t *parts, hp_err_t *err);
 } hp_setting_t;
 

@@ -46,7 +46,7 @@ typedef struct job {
     bool running, whole;
     int status;
     char hex[65];
-    hp_digest_fn done; /* of the one that waits for it; NULL: nobody does */
+    hp_digest_fn done; /* of the caller that waits for it; NULL: there is none */
     void *arg;
 } job_t;
 

@@ -33,7 +33,7 @@ typedef struct hp_hasher hp_hasher_t;
 int hp_hasher_create(hp_hasher_t **hasher, uv_loop_t *loop, const hp_place_t *place, void (*ready)(void *arg),
                      void *arg);
 
-/* Ends at the next piece of a file; the results that nobody took are dropped. */
+/* Ends at the next piece of a file; results that were not taken are dropped. */
 void hp_hasher_destroy(hp_hasher_t *hasher, void (*closed)(void *arg), void *arg);
 
 /* What to hash now, in this order; takes the rows over and leaves the struct empty. False when that is

@@ -23,8 +23,8 @@ struct hp_hashing {
     bool exhausted;      /* the store had nothing that is not being hashed */
     unsigned ending;     /* hashers that were given up and have not ended */
     bool paused;
-    void (*quiet)(void *arg); /* to be called when nothing is under way any more; NULL */
-    void *quiet_arg;
+    void (*idle)(void *arg); /* to be called when nothing is under way any more; NULL */
+    void *idle_arg;
 };
 
 static void go_on(hp_hashing_t *self);
@@ -248,11 +248,11 @@ void hp_hashing_stop(hp_hashing_t *self)
 
 static void check_quiet(hp_hashing_t *self)
 {
-    if (self->quiet == NULL || self->asking || self->saving || self->ending > 0)
+    if (self->idle == NULL || self->asking || self->saving || self->ending > 0)
         return;
-    void (*quiet)(void *arg) = self->quiet;
-    self->quiet = NULL;
-    quiet(self->quiet_arg);
+    void (*idle)(void *arg) = self->idle;
+    self->idle = NULL;
+    idle(self->idle_arg);
 }
 
 static void on_paused_hasher_closed(void *arg)
@@ -264,11 +264,11 @@ static void on_paused_hasher_closed(void *arg)
     hp_pending_drop(&share->pending);
 }
 
-void hp_hashing_pause(hp_hashing_t *self, void (*quiet)(void *arg), void *arg)
+void hp_hashing_pause(hp_hashing_t *self, void (*idle)(void *arg), void *arg)
 {
     self->paused = true;
-    self->quiet = quiet;
-    self->quiet_arg = arg;
+    self->idle = idle;
+    self->idle_arg = arg;
     uv_timer_stop(&self->timer);
     if (self->hasher != NULL) {
         hp_pending_add(&self->share->pending);

@@ -37,8 +37,8 @@ struct hp_index {
     bool running, running_everything, running_links;
     bool paused;
     unsigned watches_ending;
-    void (*quiet)(void *arg); /* to be called when nothing is under way any more; NULL */
-    void *quiet_arg;
+    void (*idle)(void *arg); /* to be called when nothing is under way any more; NULL */
+    void *idle_arg;
     uint64_t device, inode; /* of the folder at the last walk of everything; inode 0: never */
     uint64_t walk_ms, walk_ended;
     uint64_t seen_device, seen_inode; /* by the check */
@@ -367,18 +367,18 @@ static void start_pass(hp_index_t *self)
 
 static void check_quiet(hp_index_t *self)
 {
-    if (self->quiet == NULL || self->running || self->checking || self->watches_ending > 0)
+    if (self->idle == NULL || self->running || self->checking || self->watches_ending > 0)
         return;
-    void (*quiet)(void *arg) = self->quiet;
-    self->quiet = NULL;
-    quiet(self->quiet_arg);
+    void (*idle)(void *arg) = self->idle;
+    self->idle = NULL;
+    idle(self->idle_arg);
 }
 
-void hp_index_pause(hp_index_t *self, void (*quiet)(void *arg), void *arg)
+void hp_index_pause(hp_index_t *self, void (*idle)(void *arg), void *arg)
 {
     self->paused = true;
-    self->quiet = quiet;
-    self->quiet_arg = arg;
+    self->idle = idle;
+    self->idle_arg = arg;
     uv_timer_stop(&self->look_timer);
     uv_timer_stop(&self->walk_timer);
     uv_timer_stop(&self->check_timer);

@@ -16,7 +16,7 @@ typedef struct hp_share_query {
     size_t limit;       /* 1 to HP_SHARE_PAGE_MAX entries, folders and files together */
     const char *cursor; /* next of the page before; NULL for the first */
     bool (*given_up)(
-        void *arg); /* asked from time to time: whether nobody wants the page any more; or NULL */
+        void *arg); /* asked from time to time: whether the page is not wanted any more; or NULL */
 } hp_share_query_t;
 
 /* A file, or a folder with the sums of what is in it. Folders come before files and are sorted by name,

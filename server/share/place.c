@@ -163,7 +163,7 @@ int hp_place_open_file(const hp_place_t *self, int folder_fd, const char *path, 
 {
     if (hp_path_check(path, strlen(path), NULL) != 0 || hp_place_hides(self, path))
         return HP_E_NOT_FOUND;
-    /* Not to wait for the other end of a pipe that somebody put here. */
+    /* Not to wait for the other end of a pipe that stands here. */
     const int flags = O_RDONLY | O_NONBLOCK | O_NOCTTY;
     int file = hp_beneath_open(folder_fd, path, flags, 0, HP_BENEATH_NO_LINKS);
     if (file == -ELOOP) { /* there is a link in it */

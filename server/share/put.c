@@ -1,8 +1,8 @@
 /* Files put into the shared folder and taken out of it (put.h).
  *
  * Pieces are collected in a part file beside the target, whose name holds the file's total size: pieces of
- * another size never meet. The last piece syncs it and renames it over the target in one step, so nobody ever
- * sees half a file. */
+ * another size never meet. The last piece syncs it and renames it over the target in one step, so half a file
+ * is never seen. */
 #include "share/put.h"
 
 #include <dirent.h>

@@ -2,9 +2,9 @@
  * change.
  *
  * A file arrives in pieces, from its start to its end. A piece at 0 starts over; one that overlaps what is
- * there already (its answer was lost) is written again; one that would leave a gap is refused. Nobody ever
- * sees half a file. Requests for one file, or for a folder and what is in it, do not run at the same time:
- * the later one gets HP_E_CONFLICT. Loop thread; disk work happens in the pool. */
+ * there already (its answer was lost) is written again; one that would leave a gap is refused. Half a file is
+ * never visible. Requests for one file, or for a folder and what is in it, do not run at the same time: the
+ * later one gets HP_E_CONFLICT. Loop thread; disk work happens in the pool. */
 #ifndef HP_SHARE_PUT_H
 #define HP_SHARE_PUT_H
 
@@ -28,9 +28,9 @@ typedef struct hp_share_stored {
     struct stat stat;  /* of the finished one */
 } hp_share_stored_t;
 
-/* status: 0; HP_E_BAD_NAME (not allowed, or the path leads through a link), HP_E_CONFLICT (a gap, another request, a
- * file where a folder should be), HP_E_PRECONDITION (is_new), HP_E_FORBIDDEN, HP_E_TOO_LARGE, system codes.
- * done runs once, perhaps inside the call. */
+/* status: 0; HP_E_BAD_NAME (not allowed, or the path leads through a link), HP_E_CONFLICT (a gap, another
+ * request, a file where a folder should be), HP_E_PRECONDITION (is_new), HP_E_FORBIDDEN, HP_E_TOO_LARGE,
+ * system codes. done runs once, perhaps inside the call. */
 typedef void (*hp_share_put_fn)(void *arg, int status, const hp_share_stored_t *stored, const hp_err_t *err);
 void hp_share_put(hp_share_t *share, const char *path, const hp_share_piece_t *piece, hp_share_put_fn done,
                   void *arg);

@@ -1,6 +1,6 @@
 /* The share's inside, for the sources of this folder. See share.h for what it is.
  *
- *   share.c    life, totals, who is told of changes, the rows
+ *   share.c    life, totals, telling of changes, the rows
  *   place.c    the folder on the disk: what may be seen, how a file is opened       any thread
  *   walk.c     reading folders                                                      pool
  *   watch.c    inotify                                                              loop
@@ -40,7 +40,7 @@ typedef struct hp_share_tuning {
     unsigned check;                   /* between two looks whether the folder is still the same */
     unsigned check_missing;           /* whether it is back */
     unsigned retry;                   /* after a walk that failed */
-    unsigned change;                  /* between two calls to who wants to know of changes */
+    unsigned change;                  /* between two calls of the change listener */
     unsigned settle;                  /* a file is hashed when it has not changed for so long */
     unsigned settle_coarse;           /* the same where the file system counts time in large steps */
     unsigned again_least, again_most; /* before a file that changed while it was hashed is tried again: ten
@@ -84,7 +84,7 @@ struct hp_share {
     hp_rows_request_t *rows_first, *rows_last; /* wait for the first walk */
 
     HP_SIGNAL(hp_share_change_fn) on_change;
-    uv_timer_t change_timer; /* runs while nobody is to be told again */
+    uv_timer_t change_timer; /* while it runs, the listener is not called again */
     bool change_due;
 
     bool started, closing;
@@ -100,11 +100,11 @@ struct hp_share {
 
 /* What a store job found the totals to be; for the end of every job that changes rows. */
 int hp_share_read_totals(hp_db_t *db, hp_share_totals_t *totals, hp_err_t *err);
-/* Takes them over on the loop and tells who wants to know. */
+/* Takes them over on the loop and tells the listener. */
 void hp_share_set_totals(hp_share_t *share, const hp_share_totals_t *totals);
 /* Something that people see has changed. */
 void hp_share_changed(hp_share_t *share);
-/* The index became complete: answers who waits for rows. */
+/* The index became complete: answers requests that wait for rows. */
 void hp_share_serve_rows(hp_share_t *share);
 
 /* ---- index.c ---- */
@@ -112,9 +112,9 @@ hp_index_t *hp_index_create(hp_share_t *share);
 void hp_index_start(hp_index_t *index);
 void hp_index_stop(hp_index_t *index); /* closes its handles, which hold the share until then */
 void hp_index_free(hp_index_t *index);
-/* Gives up what is under way and watches nothing more, then calls quiet, perhaps inside the call.
+/* Gives up what is under way and watches nothing more, then calls idle, perhaps inside the call.
  * share->halted is set. */
-void hp_index_pause(hp_index_t *index, void (*quiet)(void *arg), void *arg);
+void hp_index_pause(hp_index_t *index, void (*idle)(void *arg), void *arg);
 /* Looks at everything in the share's folder, which may be another one now. */
 void hp_index_resume(hp_index_t *index);
 /* Something may have changed at a path. */
@@ -127,7 +127,7 @@ hp_hashing_t *hp_hashing_create(hp_share_t *share);
 void hp_hashing_stop(hp_hashing_t *hashing);
 void hp_hashing_free(hp_hashing_t *hashing);
 /* As hp_index_pause and hp_index_resume. */
-void hp_hashing_pause(hp_hashing_t *hashing, void (*quiet)(void *arg), void *arg);
+void hp_hashing_pause(hp_hashing_t *hashing, void (*idle)(void *arg), void *arg);
 void hp_hashing_resume(hp_hashing_t *hashing);
 /* There may be something to hash. */
 void hp_hashing_wake(hp_hashing_t *hashing);
