@@ -1,8 +1,11 @@
 #include "api/api.h"
 
 #include <stdio.h>
+#include <errno.h>
+#include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "api/internal.h"
 #include "base/clock.h"
@@ -101,6 +104,30 @@ static int check_caller(hp_api_t *api, hp_http_request_t *request, bool open, hp
     return rc;
 }
 
+/* Without a token the dashboard is for the user as whom hostpair runs, and for root: others on this machine
+ * could change what is shared of that user's files. */
+static int check_owner(const hp_api_t *api, hp_http_request_t *request, hp_err_t *err)
+{
+    uid_t uid;
+    if (api->guard.has_token)
+        return 0;
+    int rc = hp_http_owner(request, &uid);
+    if (rc == 0 && (uid == geteuid() || uid == 0))
+        return 0;
+    const struct passwd *owner = getpwuid(geteuid());
+    const char *name = owner != NULL ? owner->pw_name : "another user";
+    if (rc == 0 || rc == -ENOENT)
+        return hp_err_set(
+            err, HP_E_FORBIDDEN,
+            "this dashboard belongs to %s; others need a token, which it has with --dashboard-token-file",
+            name);
+    return hp_err_set(
+        err, HP_E_FORBIDDEN,
+        "the kernel does not tell whose program this is (%s), and this dashboard belongs to %s; with "
+        "--dashboard-token-file it asks for a token instead",
+        strerror(-rc), name);
+}
+
 static void on_request(void *arg, hp_http_request_t *request)
 {
     hp_api_t *api = arg;
@@ -111,7 +138,9 @@ static void on_request(void *arg, hp_http_request_t *request)
     int found = hp_route_find(hp_api_routes, hp_api_routes_count, hp_http_method(request), path, &match);
     bool page = !is_api_path(path);
     bool open = page || (found == 0 && match.route->handler == hp_api_post_session);
-    int rc = check_caller(api, request, open, &err);
+    int rc = check_owner(api, request, &err);
+    if (rc == 0)
+        rc = check_caller(api, request, open, &err);
     if (rc != 0) {
         hp_http_reply_problem(request, rc, &err);
         return;

@@ -74,6 +74,9 @@ struct hp_connection {
     bool left;      /* the lists and the limits */
     size_t sockets; /* how many it holds */
     hp_who_t who;
+    bool owner_known; /* the kernel was asked: owner, or owner_error */
+    uid_t owner;
+    int owner_error;
     uint64_t id;
     int64_t since; /* wall ms */
     uint64_t requests, bytes_sent;

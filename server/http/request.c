@@ -1,13 +1,16 @@
 /* A request's life, and what its accessors read. */
 #include "internal.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/range.h"
 #include "base/utf8.h"
+#include "os/socket_owner.h"
 #include "os/tcp.h"
 
 /* A text that an accessor returned: kept under its key until the last release. */
@@ -223,6 +226,24 @@ const char *hp_http_client(const hp_http_request_t *self, uint16_t *port)
 const hp_who_t *hp_http_who(const hp_http_request_t *self)
 {
     return &self->who;
+}
+
+int hp_http_owner(const hp_http_request_t *self, uid_t *uid)
+{
+    hp_connection_t *connection = self->connection;
+    hp_sockaddr_t client, here;
+    socklen_t client_length = sizeof client, here_length = sizeof here;
+    if (connection == NULL)
+        return -ENOENT;
+    if (!connection->owner_known) {
+        int fd = hp_connection_fd(connection);
+        bool known = getpeername(fd, &client.any, &client_length) == 0 &&
+                     getsockname(fd, &here.any, &here_length) == 0;
+        connection->owner_error = known ? hp_os_socket_owner(&client, &here, &connection->owner) : -errno;
+        connection->owner_known = true;
+    }
+    *uid = connection->owner;
+    return connection->owner_error;
 }
 
 uint32_t hp_http_rtt_us(const hp_http_request_t *self)
