@@ -193,14 +193,13 @@ static void on_check(uv_check_t *check)
 /* ---- datagrams ---- */
 
 static void receive(hp_quic_conn_t *conn, hp_udp_t *udp, const uint8_t *data, size_t length,
-                    const hp_sockaddr_t *from)
+                    const hp_sockaddr_t *from, uint64_t now)
 {
     const hp_sockaddr_t *local = hp_udp_local(udp);
     ngtcp2_path path = {{(struct sockaddr *)&local->any, hp_sockaddr_length(local)},
                         {(struct sockaddr *)&from->any, hp_sockaddr_length(from)},
                         NULL};
     ngtcp2_pkt_info info = {0};
-    uint64_t now = hp_clock_ns();
     hp_quic_touch(conn);
     if (conn->failure != 0)
         return;
@@ -209,7 +208,7 @@ static void receive(hp_quic_conn_t *conn, hp_udp_t *udp, const uint8_t *data, si
 }
 
 void hp_quic_datagram(hp_quic_t *self, hp_udp_t *udp, const uint8_t *data, size_t length,
-                      const hp_sockaddr_t *from)
+                      const hp_sockaddr_t *from, uint64_t now)
 {
     ngtcp2_version_cid ids;
     ngtcp2_pkt_hd header;
@@ -221,7 +220,7 @@ void hp_quic_datagram(hp_quic_t *self, hp_udp_t *udp, const uint8_t *data, size_
     hp_quic_cid_t *cid = find_cid(self, ids.dcid, ids.dcidlen);
     if (cid != NULL) {
         if (cid->conn->udp == udp)
-            receive(cid->conn, udp, data, length, from);
+            receive(cid->conn, udp, data, length, from, now);
         return;
     }
     if (ids.version == 0 || ngtcp2_accept(&header, data, length) != 0 ||
@@ -230,7 +229,7 @@ void hp_quic_datagram(hp_quic_t *self, hp_udp_t *udp, const uint8_t *data, size_
     if (hp_quic_conn_create(self, udp, from, &peer, &header, &conn, &err) != 0)
         return;
     self->options.made(self->options.arg, &peer, conn);
-    receive(conn, udp, data, length, from);
+    receive(conn, udp, data, length, from, now);
 }
 
 void hp_quic_writable(hp_quic_t *self, hp_udp_t *udp)

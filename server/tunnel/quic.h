@@ -80,9 +80,9 @@ int hp_quic_create(hp_quic_t **quic, uv_loop_t *loop, const hp_quic_options_t *o
 /* Ends all connections, with their events, before it returns. */
 void hp_quic_destroy(hp_quic_t *self);
 
-/* A datagram that is not STUN; the socket is full no longer. */
+/* A datagram that is not STUN, at this time (hp_clock_ns); the socket is full no longer. */
 void hp_quic_datagram(hp_quic_t *self, hp_udp_t *udp, const uint8_t *data, size_t length,
-                      const hp_sockaddr_t *from);
+                      const hp_sockaddr_t *from, uint64_t now);
 void hp_quic_writable(hp_quic_t *self, hp_udp_t *udp);
 
 /* Begins a connection from a socket, which it holds a reference to, to an address. */

@@ -170,14 +170,16 @@ void hp_quic_send(hp_quic_conn_t *conn)
         return;
     ngtcp2_tstamp now = hp_clock_ns();
     int rc = 1;
-    for (int i = 0; i < TRAINS_AT_ONCE && rc > 0 && conn->burst == NULL; i++)
+    for (int i = 0; i < TRAINS_AT_ONCE && rc > 0 && conn->burst == NULL; i++) {
         rc = send_train(conn, now);
+        ngtcp2_conn_update_pkt_tx_time(conn->ngtcp2,
+                                       now); /* the next train waits as long as this one takes */
+    }
     if (rc < 0) {
         conn->failure = rc;
         hp_quic_touch(conn);
         return;
     }
-    ngtcp2_conn_update_pkt_tx_time(conn->ngtcp2, now);
     note_flight(conn, now);
     if (rc > 0 && conn->burst == NULL)
         hp_quic_touch(conn); /* in the next turn of the loop */

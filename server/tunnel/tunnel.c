@@ -10,20 +10,29 @@
 
 /* ---- sockets ---- */
 
-static void on_datagram(void *arg, hp_udp_t *udp, const uint8_t *data, size_t length,
-                        const hp_sockaddr_t *from)
+static void on_stun(hp_tunnel_t *self, hp_udp_t *udp, const uint8_t *data, size_t length,
+                    const hp_sockaddr_t *from)
 {
-    hp_tunnel_t *self = arg;
     hp_stun_t stun;
-    if (!hp_stun_is(data, length)) {
-        hp_quic_datagram(self->quic, udp, data, length, from);
-        return;
-    }
     if (hp_stun_parse(&stun, data, length) != 0)
         return;
     HP_LIST_EACH (at, &self->remotes)
         if (hp_remote_stun(HP_CONTAINER(at, hp_remote_t, link), udp, &stun, from))
             return;
+}
+
+static void on_train(void *arg, hp_udp_t *udp, const uint8_t *data, size_t length, size_t segment,
+                     const hp_sockaddr_t *from)
+{
+    hp_tunnel_t *self = arg;
+    uint64_t now = hp_clock_ns();
+    for (size_t at = 0; at < length && !self->closing; at += segment) {
+        size_t size = HP_MIN(segment, length - at);
+        if (hp_stun_is(data + at, size))
+            on_stun(self, udp, data + at, size, from);
+        else
+            hp_quic_datagram(self->quic, udp, data + at, size, from, now);
+    }
 }
 
 static void on_writable(void *arg, hp_udp_t *udp)
@@ -34,7 +43,7 @@ static void on_writable(void *arg, hp_udp_t *udp)
 /* NULL where this machine lacks the family. */
 static hp_udp_t *open_port(hp_tunnel_t *self, int family, uint16_t port)
 {
-    hp_udp_events_t events = {.datagram = on_datagram, .writable = on_writable, .arg = self};
+    hp_udp_events_t events = {.train = on_train, .writable = on_writable, .arg = self};
     hp_udp_t *udp = NULL;
     int rc = hp_udp_create(&udp, self->loop, family, port, &events, &self->pending);
     if (rc != 0 && port != 0)

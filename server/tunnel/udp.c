@@ -36,9 +36,7 @@ static void receive(hp_udp_t *self)
             return;
         if (got <= 0) /* ICMP errors of earlier datagrams, and empty datagrams */
             continue;
-        for (size_t at = 0; at < (size_t)got && !self->closed; at += segment)
-            self->events.datagram(self->events.arg, self, inbox + at, HP_MIN(segment, (size_t)got - at),
-                                  &from);
+        self->events.train(self->events.arg, self, inbox, (size_t)got, segment, &from);
     }
 }
 

@@ -19,8 +19,9 @@
 typedef struct hp_udp hp_udp_t;
 
 typedef struct hp_udp_events {
-    /* One datagram; valid during the call. */
-    void (*datagram)(void *arg, hp_udp_t *udp, const uint8_t *data, size_t length, const hp_sockaddr_t *from);
+    /* Datagrams of segment bytes from one sender, the last of which may be shorter; valid during the call. */
+    void (*train)(void *arg, hp_udp_t *udp, const uint8_t *data, size_t length, size_t segment,
+                  const hp_sockaddr_t *from);
     /* After -EAGAIN of hp_udp_send: there is room again. */
     void (*writable)(void *arg, hp_udp_t *udp);
     void *arg;

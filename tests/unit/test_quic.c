@@ -128,10 +128,12 @@ static void on_made(void *arg, const hp_quic_peer_t *peer, hp_quic_conn_t *conn)
     side->made++;
 }
 
-static void on_datagram(void *arg, hp_udp_t *udp, const uint8_t *data, size_t length,
-                        const hp_sockaddr_t *from)
+static void on_train(void *arg, hp_udp_t *udp, const uint8_t *data, size_t length, size_t segment,
+                     const hp_sockaddr_t *from)
 {
-    hp_quic_datagram(((side_t *)arg)->quic, udp, data, length, from);
+    for (size_t at = 0; at < length; at += segment)
+        hp_quic_datagram(((side_t *)arg)->quic, udp, data + at, HP_MIN(segment, length - at), from,
+                         hp_clock_ns());
 }
 
 static void on_writable(void *arg, hp_udp_t *udp)
@@ -149,7 +151,7 @@ static void start_side(side_t *side)
     hp_quic_options_t options = {
         .identity = side->identity, .accept = accept_peer, .made = on_made, .arg = side};
     assert_int_equal(hp_quic_create(&side->quic, &loop, &options, &pending, &err), 0);
-    hp_udp_events_t events = {.datagram = on_datagram, .writable = on_writable, .arg = side};
+    hp_udp_events_t events = {.train = on_train, .writable = on_writable, .arg = side};
     assert_int_equal(hp_udp_create(&side->udp, &loop, AF_INET, 0, &events, &pending), 0);
     side->expected.events = (hp_quic_events_t){
         .usable = on_usable, .up = on_up, .stream = on_stream, .down = on_down, .arg = side};
@@ -541,7 +543,7 @@ static void garbage_is_dropped(void **state)
     for (int i = 0; i < 2000; i++) {
         for (size_t k = 0; k < sizeof data; k++)
             data[k] = (uint8_t)((seed = seed * 1664525 + 1013904223) >> 24);
-        hp_quic_datagram(b.quic, b.udp, data, seed % sizeof data, &from);
+        hp_quic_datagram(b.quic, b.udp, data, seed % sizeof data, &from, hp_clock_ns());
     }
     assert_int_equal(b.made, 1);
     carry(100000, 20000);

@@ -598,14 +598,16 @@ typedef struct guest {
     size_t have;
 } guest_t;
 
-static void on_question(void *arg, hp_udp_t *udp, const uint8_t *data, size_t length,
+static void on_question(void *arg, hp_udp_t *udp, const uint8_t *data, size_t length, size_t segment,
                         const hp_sockaddr_t *from)
 {
-    uint8_t out[HP_STUN_MAX];
-    size_t size = hp_stun_answer(out, data, length, from);
     (void)arg;
-    if (size > 0)
-        hp_udp_send(udp, from, out, size, size);
+    for (size_t at = 0; at < length; at += segment) {
+        uint8_t out[HP_STUN_MAX];
+        size_t size = hp_stun_answer(out, data + at, HP_MIN(segment, length - at), from);
+        if (size > 0)
+            hp_udp_send(udp, from, out, size, size);
+    }
 }
 
 static void on_room(void *arg, hp_udp_t *udp)
@@ -680,7 +682,7 @@ static void on_accept(uv_poll_t *poll, int status, int events)
 static int run_hub(int argc, char **argv)
 {
     uint16_t port = (uint16_t)atoi(argv[2]);
-    hp_udp_events_t events = {.datagram = on_question, .writable = on_room};
+    hp_udp_events_t events = {.train = on_question, .writable = on_room};
     hp_list_init(&waiting);
     hp_list_init(&joined);
     for (int i = 3; i < argc; i++) {
