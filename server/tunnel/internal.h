@@ -76,8 +76,9 @@ struct hp_quic_conn {
     uint64_t unused_since;           /* hp_clock_ms */
     uint64_t heard_at, flying_since; /* hp_clock_ns; flying_since 0: nothing is under way */
     uint64_t silence_ns;
-    uint64_t due; /* hp_clock_ns */
-    size_t owed;  /* received bytes for which the connection got no credit yet */
+    uint64_t due;      /* hp_clock_ns */
+    uint64_t pace_due; /* hp_clock_ns: when the next train may go, or something else is due */
+    size_t owed;       /* received bytes for which the connection got no credit yet */
     /* A burst that the socket did not take, or NULL. */
     uint8_t *burst;
     size_t burst_length, burst_segment;
