@@ -89,6 +89,15 @@ const hp_command_t hp_commands[] = {
      .max = 2,
      .takes = {HP_TAKES_SETTING, HP_TAKES_VALUE, HP_TAKES_NOTHING},
      .run = hp_cli_settings},
+    {.name = "identity",
+     .sentence = "print who this host is to others, or make it another one",
+     .more = "The fingerprint is that of the key by which other hosts know this one; compare it where it "
+             "matters.\n"
+             "It is read from the data folder, whether hostpair runs or not. For --new it must not run.\n",
+     .flags = "new yes json",
+     .takes = {HP_TAKES_NOTHING},
+     .run = hp_cli_identity,
+     .offline = true},
     {.name = "help",
      .arguments = "[COMMAND]",
      .sentence = "print this list, or what one command does",
@@ -123,6 +132,8 @@ static const flag_t flags[] = {
     {"count", "N", offsetof(hp_flags_t, count), "print so many, 20 if not given"},
     {"follow", NULL, offsetof(hp_flags_t, follow), "go on printing those that come"},
     {"refresh", NULL, offsetof(hp_flags_t, refresh), "ask the host for its list first"},
+    {"new", NULL, offsetof(hp_flags_t, new_key), "make another key; the old one's file is kept beside it"},
+    {"yes", NULL, offsetof(hp_flags_t, yes), "do not ask"},
     {"json", NULL, offsetof(hp_flags_t, json), "print what the API says, as JSON"},
 };
 

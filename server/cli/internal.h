@@ -48,7 +48,7 @@ typedef struct hp_command {
 
 /* The commands' own options. */
 typedef struct hp_flags {
-    bool json, no_wait, replace, keep, follow, refresh, help;
+    bool json, no_wait, replace, keep, follow, refresh, new_key, yes, help;
     const char *to, *limit, *count;
 } hp_flags_t;
 
@@ -116,6 +116,7 @@ int hp_cli_share(hp_cli_t *cli);
 int hp_cli_send(hp_cli_t *cli);
 int hp_cli_messages(hp_cli_t *cli);
 int hp_cli_settings(hp_cli_t *cli);
+int hp_cli_identity(hp_cli_t *cli);
 int hp_cli_help(hp_cli_t *cli);
 int hp_cli_complete(hp_cli_t *cli);
 

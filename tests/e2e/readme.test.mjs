@@ -172,7 +172,7 @@ test("the commands are the same in README.md as in hostpair help", async () => {
         row[1].replaceAll("\\|", "|"),
         row[2],
     ]);
-    assert.equal(real.length, 9, stdout);
+    assert.ok(real.length >= 9, stdout);
     assert.deepEqual(told, real);
 });
 

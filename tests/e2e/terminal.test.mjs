@@ -269,7 +269,10 @@ test("settings are listed, told one by one and changed", async (t) => {
     const run = (/** @type {string[]} */ ...words) => piped(["settings", ...words], { env: asks(h) });
     const all = await run();
     assert.equal(all.code, 0, all.stderr);
-    const rows = all.stdout.trim().split("\n").map((line) => line.split("\t"));
+    const rows = all.stdout
+        .trim()
+        .split("\n")
+        .map((line) => line.split("\t"));
     const now = (await h.api("/settings")).json;
     assert.deepEqual(
         rows.map((row) => [row[0], row[1]]),
@@ -534,7 +537,18 @@ describe("completion in bash", () => {
     test("knows commands, hosts, their files, downloads and options", async (t) => {
         const { id, own, env } = await pair(t);
         assert.deepEqual(await complete([""], env), [
-            ...["hosts", "ls", "get", "downloads", "share", "send", "messages", "settings", "help"],
+            ...[
+                "hosts",
+                "ls",
+                "get",
+                "downloads",
+                "share",
+                "send",
+                "messages",
+                "settings",
+                "identity",
+                "help",
+            ],
         ]);
         assert.deepEqual(await complete(["h"], env), ["hosts", "help"]);
         assert.deepEqual(await complete(["ls", ""], env), ["attic"]);
@@ -629,7 +643,19 @@ describe("usage", () => {
         assert.equal(code, 0);
         assert.equal((await runHostpair(["--help"])).stdout, stdout);
         const names = [...stdout.matchAll(/^ {2}([a-z]+)\b.{10,}$/gm)].map(([, name]) => name);
-        assert.deepEqual(names, ["hosts", "ls", "get", "downloads", "share", "send", "messages", "settings", "help"]);
+        const all = [
+            "hosts",
+            "ls",
+            "get",
+            "downloads",
+            "share",
+            "send",
+            "messages",
+            "settings",
+            "identity",
+            "help",
+        ];
+        assert.deepEqual(names, all);
         for (const name of names) {
             const own = await runHostpair([name, "--help"]);
             assert.equal(own.code, 0, own.stderr);
