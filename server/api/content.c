@@ -117,14 +117,14 @@ static void open_download(hp_api_t *api, hp_http_request_t *request, int64_t id,
         on_opened(&file->work, rc);
 }
 
-void hp_api_get_download_content(hp_api_t *api, hp_http_request_t *request, const char *arg)
+static void get_content(hp_api_t *api, hp_http_request_t *request, const char *arg)
 {
     int64_t id;
     if (hp_api_read_number(request, arg, &id))
         open_download(api, request, id, -1);
 }
 
-void hp_api_get_download_digest(hp_api_t *api, hp_http_request_t *request, const char *arg)
+static void get_digest(hp_api_t *api, hp_http_request_t *request, const char *arg)
 {
     int64_t id;
     int algorithm;
@@ -136,4 +136,14 @@ void hp_api_get_download_digest(hp_api_t *api, hp_http_request_t *request, const
         hp_http_reply_problem(request, rc, &err);
     else
         open_download(api, request, id, algorithm);
+}
+
+void hp_api_get_download_content(hp_api_t *api, hp_http_request_t *request, const char *arg)
+{
+    hp_api_with_download(api, request, arg, get_content);
+}
+
+void hp_api_get_download_digest(hp_api_t *api, hp_http_request_t *request, const char *arg)
+{
+    hp_api_with_download(api, request, arg, get_digest);
 }

@@ -1,26 +1,11 @@
 /* Downloads: /api/v1/downloads and what stands below it. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "api/internal.h"
-#include "base/buf.h"
 #include "base/mem.h"
 #include "transfer/given.h"
-
-#define PIECE_DOWNLOADS 100 /* of the list, made at one go */
-
-bool hp_api_read_number(hp_http_request_t *request, const char *arg, int64_t *id)
-{
-    char *end;
-    long long value = strtoll(arg, &end, 10);
-    size_t length = strlen(arg);
-    if (length > 0 && length <= 18 && strspn(arg, "0123456789") == length && *end == '\0') {
-        *id = value;
-        return true;
-    }
-    hp_http_reply_problem(request, HP_E_NOT_FOUND, NULL);
-    return false;
-}
 
 static void reply_download(hp_api_t *api, hp_http_request_t *request, int status, int64_t id)
 {
@@ -35,74 +20,16 @@ static void reply_download(hp_api_t *api, hp_http_request_t *request, int status
     hp_http_reply_problem(request, rc, &err);
 }
 
-/* ---- the list, made in pieces: there may be ten thousand ---- */
-
-typedef struct {
-    hp_api_op_t op;
-    int64_t *ids;
-    size_t count, next;
-    bool any; /* one was written already */
-} list_op_t;
-
-static void on_list_end(void *arg)
-{
-    list_op_t *list = arg;
-    free(list->ids);
-    hp_api_op_destroy(list);
-}
-
-static void next_piece(void *arg, hp_http_stream_t *stream)
-{
-    list_op_t *list = arg;
-    hp_buf_t piece;
-    hp_buf_init(&piece, SIZE_MAX / 2);
-    if (list->next == 0)
-        hp_buf_add_text(&piece, "{\"downloads\":[");
-    bool closing = hp_api_is_closing(list->op.api);
-    size_t end = HP_MIN(list->count, list->next + PIECE_DOWNLOADS);
-    for (; !closing && list->next < end; list->next++) {
-        hp_download_info_t info;
-        if (hp_transfer_get(list->op.api->deps.transfer, list->ids[list->next], &info) != 0)
-            continue; /* removed since the list was begun */
-        char *text = hp_json_dump(hp_json_download(&info));
-        hp_buf_add_text(&piece, list->any ? "," : "");
-        hp_buf_add_text(&piece, text);
-        list->any = true;
-        free(text);
-    }
-    bool last = list->next >= list->count;
-    if (last)
-        hp_buf_add_text(&piece, "]}");
-    hp_http_stream_send(stream, piece.data, piece.length,
-                        closing ? HP_STREAM_FAILED
-                        : last  ? HP_STREAM_LAST
-                                : HP_STREAM_MORE);
-    hp_buf_dispose(&piece);
-}
-
-void hp_api_get_downloads(hp_api_t *api, hp_http_request_t *request, const char *arg)
-{
-    (void)arg;
-    list_op_t *list = hp_api_op_create(sizeof *list, api, request);
-    size_t count = hp_transfer_count(api->deps.transfer);
-    list->ids = hp_alloc_array(count, sizeof *list->ids);
-    for (size_t i = 0; i < count; i++) {
-        hp_download_info_t info;
-        if (hp_transfer_get_at(api->deps.transfer, i, &info) == 0)
-            list->ids[list->count++] = info.id;
-    }
-    hp_http_stream_t *stream = hp_http_reply_stream(request, 200, "application/json", next_piece, list);
-    if (stream != NULL)
-        hp_http_stream_on_end(stream, on_list_end);
-    else
-        on_list_end(list);
-}
-
-void hp_api_get_download(hp_api_t *api, hp_http_request_t *request, const char *arg)
+static void get_download(hp_api_t *api, hp_http_request_t *request, const char *arg)
 {
     int64_t id;
     if (hp_api_read_number(request, arg, &id))
         reply_download(api, request, 200, id);
+}
+
+void hp_api_get_download(hp_api_t *api, hp_http_request_t *request, const char *arg)
+{
+    hp_api_with_download(api, request, arg, get_download);
 }
 
 /* ---- orders ---- */
@@ -299,7 +226,7 @@ static int read_change(json_t *body, change_op_t *change, hp_err_t *err)
     return 0;
 }
 
-void hp_api_patch_download(hp_api_t *api, hp_http_request_t *request, const char *arg)
+static void patch_download(hp_api_t *api, hp_http_request_t *request, const char *arg)
 {
     static const char *const known[] = {"state", "priority", "limit_bps", NULL};
     hp_err_t err = {0};
@@ -325,6 +252,11 @@ void hp_api_patch_download(hp_api_t *api, hp_http_request_t *request, const char
     }
 }
 
+void hp_api_patch_download(hp_api_t *api, hp_http_request_t *request, const char *arg)
+{
+    hp_api_with_download(api, request, arg, patch_download);
+}
+
 typedef void (*transfer_call_fn)(hp_transfer_t *transfer, int64_t id, hp_download_fn done, void *arg);
 
 static void start_work(hp_api_t *api, hp_http_request_t *request, const char *arg, transfer_call_fn call)
@@ -338,14 +270,24 @@ static void start_work(hp_api_t *api, hp_http_request_t *request, const char *ar
     call(api->deps.transfer, id, on_changed, change);
 }
 
-void hp_api_post_download_retry(hp_api_t *api, hp_http_request_t *request, const char *arg)
+static void retry(hp_api_t *api, hp_http_request_t *request, const char *arg)
 {
     start_work(api, request, arg, hp_transfer_retry);
 }
 
-void hp_api_post_download_recheck(hp_api_t *api, hp_http_request_t *request, const char *arg)
+void hp_api_post_download_retry(hp_api_t *api, hp_http_request_t *request, const char *arg)
+{
+    hp_api_with_download(api, request, arg, retry);
+}
+
+static void recheck(hp_api_t *api, hp_http_request_t *request, const char *arg)
 {
     start_work(api, request, arg, hp_transfer_recheck);
+}
+
+void hp_api_post_download_recheck(hp_api_t *api, hp_http_request_t *request, const char *arg)
+{
+    hp_api_with_download(api, request, arg, recheck);
 }
 
 void hp_api_post_downloads_pause(hp_api_t *api, hp_http_request_t *request, const char *arg)
@@ -373,7 +315,7 @@ static void on_removed(void *arg, int status, int64_t id, bool existing, const h
     hp_api_op_destroy(op);
 }
 
-void hp_api_delete_download(hp_api_t *api, hp_http_request_t *request, const char *arg)
+static void delete_download(hp_api_t *api, hp_http_request_t *request, const char *arg)
 {
     static const char *const words[] = {"keep", "remove", NULL};
     hp_err_t err = {0};
@@ -389,76 +331,45 @@ void hp_api_delete_download(hp_api_t *api, hp_http_request_t *request, const cha
                            hp_api_op_create(sizeof(hp_api_op_t), api, request));
 }
 
-/* ---- all finished ones at once ---- */
-
-typedef struct {
-    hp_api_op_t op;
-    size_t outstanding, removed;
-    int status; /* of the first that could not be removed */
-    hp_err_t err;
-} clear_op_t;
-
-static void clear_done(clear_op_t *clear)
+void hp_api_delete_download(hp_api_t *api, hp_http_request_t *request, const char *arg)
 {
-    if (--clear->outstanding > 0)
-        return;
-    if (clear->status != 0) {
-        hp_http_reply_problem(clear->op.request, clear->status, &clear->err);
-    } else {
-        json_t *json = json_object();
-        json_object_set_new(json, "removed", hp_json_count((uint64_t)clear->removed));
-        hp_http_reply_json(clear->op.request, 200, json);
-    }
-    hp_api_op_destroy(clear);
+    hp_api_with_download(api, request, arg, delete_download);
 }
 
-static void on_one_removed(void *arg, int status, int64_t id, bool existing, const hp_err_t *err)
+/* ---- all finished ones at once ---- */
+
+static void on_all_removed(void *arg, int status, uint64_t removed, const hp_err_t *err)
 {
-    (void)id, (void)existing;
-    clear_op_t *clear = arg;
-    if (status == 0) {
-        clear->removed++;
-    } else if (status != HP_E_NOT_FOUND && clear->status == 0) {
-        clear->status = status;
-        if (err != NULL)
-            clear->err = *err;
+    hp_api_op_t *op = arg;
+    if (status != 0) {
+        hp_http_reply_problem(op->request, status, err);
+    } else {
+        json_t *json = json_object();
+        json_object_set_new(json, "removed", hp_json_count(removed));
+        hp_http_reply_json(op->request, 200, json);
     }
-    clear_done(clear);
+    hp_api_op_destroy(op);
 }
 
 void hp_api_delete_downloads(hp_api_t *api, hp_http_request_t *request, const char *arg)
 {
     (void)arg;
     static const char *const words[] = {"finished", NULL};
-    hp_transfer_t *transfer = api->deps.transfer;
     hp_err_t err = {0};
     int word = -1;
     int rc = hp_param_get_word(request, "state", words, &word, &err);
     if (rc == 0 && word < 0)
         rc = hp_err_set(&err, HP_E_INVALID, "state: must be finished");
-    if (rc != 0) {
+    if (rc != 0)
         hp_http_reply_problem(request, rc, &err);
-        return;
-    }
-    clear_op_t *clear = hp_api_op_create(sizeof *clear, api, request);
-    clear->outstanding = 1; /* this function, until all are asked for */
-    size_t count = hp_transfer_count(transfer), found = 0;
-    int64_t *ids = hp_alloc_array(count, sizeof *ids);
-    for (size_t i = 0; i < count; i++) {
-        hp_download_info_t info;
-        if (hp_transfer_get_at(transfer, i, &info) == 0 && info.state == HP_DOWNLOAD_DONE)
-            ids[found++] = info.id;
-    }
-    clear->outstanding += found;
-    for (size_t i = 0; i < found; i++)
-        hp_transfer_remove(transfer, ids[i], true, on_one_removed, clear);
-    free(ids);
-    clear_done(clear);
+    else
+        hp_transfer_remove_done(api->deps.transfer, on_all_removed,
+                                hp_api_op_create(sizeof(hp_api_op_t), api, request));
 }
 
 /* ---- the chunk map ---- */
 
-void hp_api_get_download_chunks(hp_api_t *api, hp_http_request_t *request, const char *arg)
+static void get_chunks(hp_api_t *api, hp_http_request_t *request, const char *arg)
 {
     static const char *const states[] = {"missing", "active", "done"};
     uint64_t chunk_size, total;
@@ -488,6 +399,11 @@ void hp_api_get_download_chunks(hp_api_t *api, hp_http_request_t *request, const
     hp_http_reply_json(request, 200, json);
 }
 
+void hp_api_get_download_chunks(hp_api_t *api, hp_http_request_t *request, const char *arg)
+{
+    hp_api_with_download(api, request, arg, get_chunks);
+}
+
 /* ---- how much each host gave ---- */
 
 static void on_given(void *arg, int status, const hp_given_t *given, size_t count, const hp_err_t *err)
@@ -509,10 +425,15 @@ static void on_given(void *arg, int status, const hp_given_t *given, size_t coun
     hp_api_op_destroy(op);
 }
 
-void hp_api_get_download_sources(hp_api_t *api, hp_http_request_t *request, const char *arg)
+static void get_sources(hp_api_t *api, hp_http_request_t *request, const char *arg)
 {
     int64_t id;
     if (hp_api_read_number(request, arg, &id))
         hp_transfer_given(api->deps.transfer, id, on_given,
                           hp_api_op_create(sizeof(hp_api_op_t), api, request));
+}
+
+void hp_api_get_download_sources(hp_api_t *api, hp_http_request_t *request, const char *arg)
+{
+    hp_api_with_download(api, request, arg, get_sources);
 }

@@ -103,6 +103,11 @@ const char *hp_api_host_of(hp_api_t *api, const char *address); /* the id of the
 
 void hp_api_serve_asset(hp_api_t *api, hp_http_request_t *request);
 
+/* Calls the handler for the download whose number arg is, after it was read from the store where it is not in
+ * memory; 404 where there is none. */
+void hp_api_with_download(hp_api_t *api, hp_http_request_t *request, const char *arg,
+                          void (*handler)(hp_api_t *api, hp_http_request_t *request, const char *arg));
+
 /* ---- handlers, one file a resource ---- */
 
 #define HP_HANDLER(name) void hp_api_##name(hp_api_t *api, hp_http_request_t *request, const char *arg)

@@ -24,16 +24,10 @@ static void add_downloads(hp_buf_t *out, hp_transfer_t *transfer)
         HP_DOWNLOAD_STATES(X)
 #undef X
     };
-    uint64_t counts[HP_COUNT(names)] = {0};
-    for (size_t i = 0; i < hp_transfer_count(transfer); i++) {
-        hp_download_info_t info;
-        if (hp_transfer_get_at(transfer, i, &info) == 0)
-            counts[info.state]++;
-    }
     head(out, "downloads", "gauge", "Downloads by state.");
     for (size_t i = 0; i < HP_COUNT(names); i++)
         hp_buf_printf(out, "hostpair_downloads{state=\"%s\"} %llu\n", names[i],
-                      (unsigned long long)counts[i]);
+                      (unsigned long long)hp_transfer_count_in(transfer, (hp_download_state_t)i));
 }
 
 static void add_hosts(hp_buf_t *out, const hp_hosts_t *hosts)

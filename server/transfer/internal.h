@@ -33,6 +33,7 @@
 #include "share/merkle.h"
 #include "transfer/meter.h"
 #include "transfer/part.h"
+#include "transfer/reader.h"
 #include "transfer/source_kind.h"
 #include "transfer/transfer.h"
 #include "transfer/writer.h"
@@ -272,7 +273,8 @@ struct hp_transfer {
     unsigned running_max, connections;
     unsigned running; /* downloads, as of the last turn */
     download_t *downloads;
-    size_t count;
+    size_t count;                               /* of those in memory */
+    uint64_t counts[HP_DOWNLOAD_CANCELLED + 1]; /* by state, of all */
     download_t *active;
     download_t *cursor; /* what hp_transfer_get_at found last, and where */
     size_t cursor_index;
@@ -320,11 +322,25 @@ void hp_transfer_disk_failed(hp_transfer_t *self, const download_t *first, int c
 int64_t hp_row_chunks(const hp_download_file_row_t *row);
 int64_t hp_row_done_bytes(const hp_download_file_row_t *row, int64_t chunks_done);
 
+/* ---- listing.c ---- */
+bool hp_download_has_ended(const download_t *self); /* DONE, FAILED or CANCELLED */
+/* Frees ended downloads beyond those that are kept for being asked for again soon. */
+void hp_transfer_drop_ended(hp_transfer_t *self);
+/* So many ended ones of this state are in the store. */
+void hp_transfer_count_loaded(hp_transfer_t *self, const char *state, int64_t count);
+
+/* ---- view.c ---- */
+void hp_download_fill(download_t *self, hp_download_info_t *info);
+
 /* ---- watch.c ---- */
 void hp_transfer_look_at_parts(hp_transfer_t *self);
 
 /* ---- order.c ---- */
 void hp_transfer_refuse(hp_transfer_t *transfer, const hp_err_t *err, hp_download_fn done, void *arg);
+void hp_download_copy_row(const hp_download_row_t *from, hp_download_row_t *to);
+/* A download as its row says, in no list; and one that takes part from now on. */
+download_t *hp_download_make(hp_transfer_t *transfer, const hp_download_row_t *row);
+bool hp_transfer_is_being_removed(const hp_transfer_t *transfer, int64_t id);
 download_t *hp_download_from_row(hp_transfer_t *transfer, const hp_download_row_t *row);
 
 /* ---- download.c ---- */
@@ -447,6 +463,8 @@ void hp_lease_release_chunks(lease_t *lease); /* what it did not fill is free ag
 void hp_lease_resume(lease_t *lease);
 
 /* ---- reader.c ---- */
+const hp_reader_t *hp_reader_next(const hp_reader_t *reader);
+int64_t hp_reader_download(const hp_reader_t *reader);
 void hp_reader_wake(hp_transfer_t *transfer); /* readers that wait may have what they wait for */
 
 /* ---- schedule.c ---- */

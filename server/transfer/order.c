@@ -273,17 +273,20 @@ static char *copy(const char *text)
     return text != NULL ? hp_strdup(text) : NULL;
 }
 
-download_t *hp_download_from_row(hp_transfer_t *transfer, const hp_download_row_t *row)
+void hp_download_copy_row(const hp_download_row_t *from, hp_download_row_t *to)
+{
+    *to = *from;
+    char **texts[] = {&to->base,      &to->path,  &to->order_host, &to->order_path,   &to->order_root,
+                      &to->order_url, &to->state, &to->reason,     &to->error_detail, &to->root};
+    for (size_t i = 0; i < HP_COUNT(texts); i++)
+        *texts[i] = copy(*texts[i]);
+}
+
+download_t *hp_download_make(hp_transfer_t *transfer, const hp_download_row_t *row)
 {
     download_t *self = hp_alloc(sizeof *self);
     self->transfer = transfer;
-    self->row = *row;
-    char **texts[] = {&self->row.base,       &self->row.path,       &self->row.order_host,
-                      &self->row.order_path, &self->row.order_root, &self->row.order_url,
-                      &self->row.state,      &self->row.reason,     &self->row.error_detail,
-                      &self->row.root};
-    for (size_t i = 0; i < HP_COUNT(texts); i++)
-        *texts[i] = copy(*texts[i]);
+    hp_download_copy_row(row, &self->row);
     self->name = hp_strdup(hp_path_name(row->path));
     if (parse_state(row->state, &self->state) != 0)
         self->state = HP_DOWNLOAD_PAUSED;
@@ -291,15 +294,26 @@ download_t *hp_download_from_row(hp_transfer_t *transfer, const hp_download_row_
     if (hp_download_is_running(self))
         self->state = HP_DOWNLOAD_QUEUED;
     hp_bucket_set(&self->bucket, (uint64_t)row->limit_bps);
-    self->next = transfer->downloads;
-    transfer->downloads = self;
+    return self;
+}
+
+download_t *hp_download_from_row(hp_transfer_t *transfer, const hp_download_row_t *row)
+{
+    download_t *self = hp_download_make(transfer, row);
+    download_t **link = &transfer->downloads; /* newest first */
+    while (*link != NULL && (*link)->row.id > row->id)
+        link = &(*link)->next;
+    self->next = *link;
+    *link = self;
     transfer->count++;
     transfer->cursor = NULL;
+    if (!hp_download_has_ended(self))
+        transfer->counts[self->state]++; /* ended ones are counted already */
     hp_transfer_activate(transfer, self);
     return self;
 }
 
-static bool is_being_removed(const hp_transfer_t *transfer, int64_t id)
+bool hp_transfer_is_being_removed(const hp_transfer_t *transfer, int64_t id)
 {
     for (const download_t *d = transfer->downloads; d != NULL; d = d->next)
         if (d->row.id == id)
@@ -314,7 +328,8 @@ static void on_ordered(void *arg, int status, const hp_err_t *err)
     order_t *self = arg;
     hp_transfer_t *transfer = self->transfer;
     transfer->jobs--;
-    if (status == 0 && self->existing && !transfer->stopping && is_being_removed(transfer, self->id)) {
+    if (status == 0 && self->existing && !transfer->stopping &&
+        hp_transfer_is_being_removed(transfer, self->id)) {
         /* What was found goes: asked again, until it has gone. */
         self->existing = false;
         hp_download_row_dispose(&self->row);
@@ -323,7 +338,8 @@ static void on_ordered(void *arg, int status, const hp_err_t *err)
     }
     if (status == 0 && hp_transfer_find(transfer, self->id) == NULL) {
         download_t *download = hp_download_from_row(transfer, &self->row);
-        hp_log(HP_LOG_INFO, "download %lld (%s): ordered", (long long)self->id, download->name);
+        if (!self->existing)
+            hp_log(HP_LOG_INFO, "download %lld (%s): ordered", (long long)self->id, download->name);
         hp_download_changed(download);
     }
     if (self->done != NULL)

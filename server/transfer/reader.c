@@ -202,6 +202,16 @@ static void try_read(hp_reader_t *self)
         read_piece(self, fd, NULL, HP_MIN(end * item->chunk_size, item->size) - self->offset);
 }
 
+const hp_reader_t *hp_reader_next(const hp_reader_t *self)
+{
+    return self->next;
+}
+
+int64_t hp_reader_download(const hp_reader_t *self)
+{
+    return self->id;
+}
+
 void hp_reader_wake(hp_transfer_t *transfer)
 {
     for (hp_reader_t *reader = transfer->readers, *next; reader != NULL; reader = next) {

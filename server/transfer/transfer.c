@@ -34,7 +34,7 @@ static void drop_inactive(hp_transfer_t *self)
     for (download_t **link = &self->active; *link != NULL;) {
         download_t *d = *link;
         bool rests = !hp_download_is_running(d) && d->state != HP_DOWNLOAD_QUEUED && d->items == NULL &&
-                     !d->files_loading && !d->removing && !hp_download_waits_for_disk(d);
+                     !d->files_loading && !d->removing && !d->sums_stale && !hp_download_waits_for_disk(d);
         if (rests) {
             d->active = false;
             *link = d->next_active;
@@ -125,6 +125,7 @@ static void on_turn(uv_idle_t *turn)
         hp_download_continue_removal(d);
     }
     drop_inactive(self);
+    hp_transfer_drop_ended(self);
     hp_transfer_maybe_closed(self);
 }
 
@@ -223,9 +224,15 @@ static void add_row(void *arg, const hp_download_row_t *row)
     hp_download_from_row(arg, row);
 }
 
+static void add_count(void *arg, const char *state, int64_t count)
+{
+    hp_transfer_count_loaded(arg, state, count);
+}
+
 static int work_load(hp_db_t *db, void *arg, hp_err_t *err)
 {
-    return hp_db_download_each(db, add_row, arg, err);
+    int rc = hp_db_download_counts(db, add_count, arg, err);
+    return rc == 0 ? hp_db_download_unfinished(db, add_row, arg, err) : rc;
 }
 
 int hp_transfer_create(hp_transfer_t **transfer, uv_loop_t *loop, hp_store_t *store, hp_fetcher_t *fetcher,

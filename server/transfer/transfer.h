@@ -148,11 +148,40 @@ void hp_transfer_change(hp_transfer_t *transfer, int64_t id, const int *priority
 /* Forgets the download; keep_data leaves an unfinished part file where it is. A finished file always stays.
  */
 void hp_transfer_remove(hp_transfer_t *transfer, int64_t id, bool keep_data, hp_download_fn done, void *arg);
+/* Forgets all downloads that are done; their files stay. done runs once: 0, or why one of them could not be
+ * forgotten; how many were. */
+void hp_transfer_remove_done(hp_transfer_t *transfer,
+                             void (*done)(void *arg, int status, uint64_t removed, const hp_err_t *err),
+                             void *arg);
 void hp_transfer_pause_all(hp_transfer_t *transfer);
 void hp_transfer_resume_all(hp_transfer_t *transfer);
 
 /* ---- what people see ---- */
 
+/* Downloads that have ended are kept in the store; the calls by id below know those in memory: all that have
+ * not ended, those that ended or were ordered in this turn or shortly before, and those that hp_transfer_load
+ * brought there, at least until the next return to the loop. */
+bool hp_transfer_has(const hp_transfer_t *transfer, int64_t id);
+/* 0, or HP_E_NOT_FOUND and errors of the store. Runs done once, never inside the call. */
+void hp_transfer_load(hp_transfer_t *transfer, int64_t id, hp_download_fn done, void *arg);
+
+/* A page of all downloads, newest first, wherever they are. */
+typedef struct hp_transfer_page {
+    bool one_state;
+    hp_download_state_t state; /* with one_state */
+    int64_t before;            /* only ids below this one; 0: any */
+    size_t limit;              /* 1 or more */
+} hp_transfer_page_t;
+/* each runs for at most limit downloads, its info valid during the call; then done: last is the id to go on
+ * before, more: there may be others. Not inside the call; also at teardown. */
+void hp_transfer_list(hp_transfer_t *transfer, const hp_transfer_page_t *page,
+                      void (*each)(void *arg, const hp_download_info_t *info),
+                      void (*done)(void *arg, int status, bool more, int64_t last, const hp_err_t *err),
+                      void *arg);
+/* How many downloads there are in a state, in memory or not. */
+uint64_t hp_transfer_count_in(const hp_transfer_t *transfer, hp_download_state_t state);
+
+/* Of those in memory. */
 size_t hp_transfer_count(const hp_transfer_t *transfer);
 /* 0 or HP_E_NOT_FOUND. By position: newest first. */
 int hp_transfer_get(hp_transfer_t *transfer, int64_t id, hp_download_info_t *info);

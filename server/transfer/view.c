@@ -69,7 +69,7 @@ static void add_progress(hp_download_info_t *info, const item_t *item)
     info->chunks_total += item->endless ? 0 : item->chunks;
 }
 
-static void fill(download_t *self, hp_download_info_t *info)
+void hp_download_fill(download_t *self, hp_download_info_t *info)
 {
     static char reason[500]; /* valid until the next view, like the rest */
     const hp_download_row_t *row = &self->row;
@@ -129,7 +129,7 @@ int hp_transfer_get(hp_transfer_t *transfer, int64_t id, hp_download_info_t *inf
     download_t *download = hp_transfer_find(transfer, id);
     if (download == NULL)
         return HP_E_NOT_FOUND;
-    fill(download, info);
+    hp_download_fill(download, info);
     return 0;
 }
 
@@ -147,7 +147,7 @@ int hp_transfer_get_at(hp_transfer_t *transfer, size_t index, hp_download_info_t
     transfer->cursor_index = at;
     if (download == NULL)
         return HP_E_NOT_FOUND;
-    fill(download, info);
+    hp_download_fill(download, info);
     return 0;
 }
 
@@ -219,7 +219,7 @@ int hp_transfer_chunks(hp_transfer_t *transfer, int64_t id, uint64_t *chunk_size
     if (download == NULL)
         return HP_E_NOT_FOUND;
     hp_download_info_t info;
-    fill(download, &info);
+    hp_download_fill(download, &info);
     run_list_t list = {0};
     /* Files that are not under way come as one run each way; they stand before those that are. */
     const hp_download_row_t *row = &download->row;

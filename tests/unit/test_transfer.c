@@ -263,11 +263,24 @@ static void put_done(fixture_t *f)
     assert_int_equal(hp_store_run_now(f->store, HP_STORE_WRITE, work_insert_done, f, &err), 0);
 }
 
+/* A finished download is in the store alone until somebody asks for it. */
+static void load(fixture_t *f, int64_t id)
+{
+    hp_download_info_t info;
+    assert_int_equal(hp_transfer_get(f->transfer, id, &info), HP_E_NOT_FOUND);
+    f->answered = 0;
+    hp_transfer_load(f->transfer, id, on_answer, f);
+    wait_until(f, is_answered);
+    assert_int_equal(f->status, 0);
+    f->answered = 0;
+}
+
 static void a_file_is_where_its_row_says_after_a_crash_between_two_commits(void **state)
 {
     fixture_t *f = *state;
     put_done(f);
     start(f, 1);
+    load(f, f->id);
     char *path = hp_transfer_final_path(f->transfer, f->id), *expected = hp_sprintf("%s/f (1)", f->downloads);
     assert_string_equal(path, expected);
     free(path);
@@ -279,6 +292,7 @@ static void an_order_for_what_is_just_being_removed_does_not_bring_it_back(void 
     fixture_t *f = *state;
     put_done(f);
     start(f, 1);
+    load(f, f->id);
     char *path = hp_transfer_final_path(f->transfer, f->id);
     close(open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
     free(path);
