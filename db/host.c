@@ -7,11 +7,11 @@
 #include "base/mem.h"
 #include "db/statement.h"
 
-enum { HOSTS, ADDRESSES, SAVE, SET_PAIRED, ADD_ADDRESS, REMOVE_ADDRESSES, REMOVE };
+enum { HOSTS, ADDRESSES, SAVE, SET_PAIRED, SET_UNPAIRED, ADD_ADDRESS, REMOVE_ADDRESSES, REMOVE };
 
 static const hp_sql_t sql[] = {
     [HOSTS] = {"host.all", "SELECT id, name, instance, found_by, protocol, files, bytes, first_seen, "
-                           "last_seen, blocked, fingerprint, proven, paired_at FROM host"},
+                           "last_seen, blocked, fingerprint, proven, paired_at, unpaired_at FROM host"},
     [ADDRESSES] = {"host.addresses", "SELECT address, port, answered_at FROM host_address WHERE host = :host "
                                      "ORDER BY answered_at DESC, address, port"},
     [SAVE] =
@@ -26,7 +26,9 @@ static const hp_sql_t sql[] = {
          "excluded.last_seen, blocked = excluded.blocked, "
          "fingerprint = ifnull(fingerprint, excluded.fingerprint), proven = max(proven, excluded.proven) "
          "WHERE fingerprint IS NULL OR excluded.fingerprint IS NULL OR fingerprint = excluded.fingerprint"},
-    [SET_PAIRED] = {"host.set_paired", "UPDATE host SET paired_at = :at WHERE id = :id"},
+    [SET_PAIRED] = {"host.set_paired", "UPDATE host SET paired_at = :at, unpaired_at = NULL WHERE id = :id"},
+    [SET_UNPAIRED] = {"host.set_unpaired",
+                      "UPDATE host SET paired_at = NULL, unpaired_at = :at WHERE id = :id"},
     [ADD_ADDRESS] = {"host.add_address",
                      "INSERT OR REPLACE INTO host_address (host, address, port, answered_at) "
                      "VALUES (:host, :address, :port, :answered_at)"},
@@ -68,6 +70,7 @@ static void read_key(hp_query_t *q, hp_host_row_t *row)
     memcpy(row->fingerprint, fingerprint, length);
     row->proven = hp_query_int(q, 11) != 0;
     row->paired_at = hp_query_int(q, 12);
+    row->unpaired_at = hp_query_int(q, 13);
 }
 
 int hp_host_load(hp_db_t *db, hp_host_row_t **rows, size_t *count, hp_err_t *err)
@@ -178,6 +181,15 @@ int hp_host_set_paired(hp_db_t *db, const char *id, int64_t paired_at, hp_err_t 
         hp_query_bind_int(&q, ":at", paired_at);
     else
         hp_query_bind_null(&q, ":at");
+    int rc = hp_query_run(&q, err);
+    return rc == 0 && hp_db_changes(db) == 0 ? HP_E_NOT_FOUND : rc;
+}
+
+int hp_host_set_unpaired(hp_db_t *db, const char *id, int64_t unpaired_at, hp_err_t *err)
+{
+    HP_QUERY(q, db, &sql[SET_UNPAIRED]);
+    hp_query_bind_text(&q, ":id", id);
+    hp_query_bind_int(&q, ":at", unpaired_at);
     int rc = hp_query_run(&q, err);
     return rc == 0 && hp_db_changes(db) == 0 ? HP_E_NOT_FOUND : rc;
 }

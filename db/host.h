@@ -31,6 +31,7 @@ typedef struct hp_host_row {
     uint8_t fingerprint[32]; /* SHA-256 of its public key, where has_fingerprint */
     bool proven;             /* it has proven that key in a handshake */
     int64_t paired_at;       /* wall ms; 0: not paired; read only, see hp_host_set_paired */
+    int64_t unpaired_at;     /* wall ms, when that ended here and it has not been told yet; 0; read only */
     hp_host_row_address_t addresses[HP_HOST_ROW_ADDRESSES]; /* the one that answered last comes first */
     size_t address_count;
 } hp_host_row_t;
@@ -46,6 +47,10 @@ int hp_host_save(hp_db_t *db, const hp_host_row_t *row, hp_err_t *err);
 /* People on both sides have compared the digits at this time (wall ms), or (0) one of them has ended it.
  * HP_E_NOT_FOUND; HP_E_DB for a host that has not proven its key. */
 int hp_host_set_paired(hp_db_t *db, const char *id, int64_t paired_at, hp_err_t *err);
+
+/* A pairing has ended here at this time (wall ms), and the other host has still to be told. HP_E_NOT_FOUND.
+ * hp_host_set_paired takes it back, also with 0. */
+int hp_host_set_unpaired(hp_db_t *db, const char *id, int64_t unpaired_at, hp_err_t *err);
 
 /* Removes a host and its addresses. 0 also when there is none. */
 int hp_host_remove(hp_db_t *db, const char *id, hp_err_t *err);

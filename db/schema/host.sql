@@ -13,8 +13,10 @@ CREATE TABLE host (
     fingerprint BLOB CHECK (length(fingerprint) = 32), -- SHA-256 of its public key; NULL unknown
     proven INTEGER NOT NULL DEFAULT 0 -- 1: it has proven that key in a handshake, and is never asked in plain again
         CHECK (proven IN (0, 1)) CHECK (proven = 0 OR fingerprint IS NOT NULL),
-    paired_at INTEGER CHECK (paired_at IS NULL OR proven = 1) -- wall clock, ms, when people on both sides compared the
-                                                             -- digits; NULL: they have not
+    paired_at INTEGER CHECK (paired_at IS NULL OR proven = 1), -- wall clock, ms, when people on both sides compared the
+                                                              -- digits; NULL: they have not
+    unpaired_at INTEGER CHECK (unpaired_at IS NULL OR paired_at IS NULL) -- wall clock, ms, when the pairing ended here;
+                                                                        -- NULL once the other host has been told
 ) STRICT;
 
 -- Ids that a host had before, each leading to the one it has now: what was said of the old one is said of the new one.

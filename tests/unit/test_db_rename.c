@@ -279,6 +279,23 @@ static void a_proven_key_and_a_pairing_stay_with_a_host(void **state)
     assert_int_equal(hp_host_set_paired(db, "nobody", 0, NULL), HP_E_NOT_FOUND);
 }
 
+static void that_a_host_has_still_to_hear_of_the_end_of_its_pairing_is_kept(void **state)
+{
+    hp_db_t *db = *state;
+    hp_host_row_t row = {
+        .id = NEW, .name = "Bert", .found_by = "beacon", .has_fingerprint = true, .proven = true};
+    assert_ok(hp_host_save(db, &row, &err));
+    assert_ok(hp_host_set_paired(db, NEW, 1700000000700, &err));
+    assert_ok(hp_host_set_unpaired(db, NEW, 1700000000800, &err));
+    assert_value(
+        db, "SELECT paired_at IS NULL AND unpaired_at = 1700000000800 FROM host WHERE id = '" NEW "'", "1");
+    assert_ok(hp_host_save(db, &row, &err)); /* seen again */
+    assert_value(db, "SELECT unpaired_at FROM host WHERE id = '" NEW "'", "1700000000800");
+    assert_ok(hp_host_set_paired(db, NEW, 0, &err)); /* it has heard */
+    assert_value(db, "SELECT unpaired_at IS NULL FROM host WHERE id = '" NEW "'", "1");
+    assert_int_equal(hp_host_set_unpaired(db, "nobody", 1, NULL), HP_E_NOT_FOUND);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_fixture, close_fixture)
@@ -290,6 +307,7 @@ int main(void)
         TEST(a_rename_that_fails_changes_nothing),
         TEST(the_own_id_changes_with_the_own_messages),
         TEST(a_proven_key_and_a_pairing_stay_with_a_host),
+        TEST(that_a_host_has_still_to_hear_of_the_end_of_its_pairing_is_kept),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
