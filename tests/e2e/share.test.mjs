@@ -140,7 +140,7 @@ describe("a folder of the share", { concurrency: 1 }, () => {
         const part = join(share, "films", ".film.mp4.7.hostpair-part");
         await makeFile(part, 10);
         for (const [folder, why] of /** @type {Array<[string, RegExp]>} */ ([
-            ["own", /hostpair uses itself/],
+            ["own", /that hostpair itself uses/],
             ["films", /download that is not finished/],
         ])) {
             const refused = await remove(a, folder, "?recursive=true");

@@ -181,13 +181,13 @@ describe("get", () => {
         await own.api(`/downloads/${await id()}`, { method: "PATCH", json: { state: "paused" } });
         const paused = await first.ended;
         assert.equal(paused.code, 1);
-        assert.match(paused.screen, /hostpair: big\.bin: somebody paused this download/);
+        assert.match(paused.screen, /hostpair: big\.bin: this download was paused/);
         const second = terminal(["get", "attic", "big.bin"], { env: asks(own) });
         await waitFor(async () => (await own.api("/downloads")).json.downloads[0].state === "running");
         await own.api(`/downloads/${await id()}?data=remove`, { method: "DELETE" });
         const removed = await second.ended;
         assert.equal(removed.code, 1);
-        assert.match(removed.screen, /hostpair: big\.bin: somebody removed this download/);
+        assert.match(removed.screen, /hostpair: big\.bin: this download was removed/);
     });
 
     test("when hostpair itself ends, it says so with code 3", async (t) => {
