@@ -238,7 +238,7 @@ static int start_settings(hp_app_t *app, hp_err_t *err)
                                  .share = app->share,
                                  .transfer = app->transfer,
                                  .discovery = app->discovery,
-                                 .peer = hp_peer_listener(app->peer)};
+                                 .peer = app->peer};
     return hp_settings_start(app->settings, &parts, err);
 }
 

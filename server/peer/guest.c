@@ -40,36 +40,47 @@ static void destroy(guest_t *self)
     free(self);
 }
 
+static void send_page(hp_http_request_t *request, int status, hp_guest_view_t *view)
+{
+    const char *language = hp_http_header(request, "Accept-Language");
+    hp_buf_t page;
+    hp_buf_init(&page, PAGE_BYTES);
+    view->version = HP_VERSION;
+    view->chinese = language != NULL && hp_guest_prefers_chinese(language);
+    if (hp_guest_write(view, &page) != 0) {
+        hp_peer_refuse(request, HP_E_TOO_LARGE);
+    } else {
+        hp_http_set_header(request, "Content-Security-Policy", hp_guest_csp);
+        hp_http_set_header(request, "Referrer-Policy", "no-referrer");
+        hp_http_set_header(request, "Cache-Control", "no-cache");
+        hp_http_set_header(request, "Vary", "Accept-Language");
+        hp_http_reply(request, status, "text/html; charset=utf-8", page.data, page.length);
+    }
+    hp_buf_dispose(&page);
+}
+
+void hp_peer_guest_closed(hp_peer_t *peer, hp_http_request_t *request)
+{
+    hp_guest_view_t view = {.host = peer->self->name, .folder = "", .first = true, .closed = true};
+    send_page(request, hp_err_status(HP_E_FORBIDDEN), &view);
+}
+
 static void reply(guest_t *self, bool more)
 {
-    const char *language = hp_http_header(self->request, "Accept-Language");
     if (self->count == 0 && self->folder[0] != '\0' && self->first) {
         hp_peer_refuse(self->request, HP_E_NOT_FOUND);
         destroy(self);
         return;
     }
-    hp_buf_t page;
-    hp_buf_init(&page, PAGE_BYTES);
     hp_guest_view_t view = {
         .host = self->peer->self->name,
-        .version = HP_VERSION,
         .folder = self->folder,
         .next = more ? self->after : NULL,
         .first = self->first,
-        .chinese = language != NULL && hp_guest_prefers_chinese(language),
         .entries = self->entries,
         .count = self->count,
     };
-    if (hp_guest_write(&view, &page) != 0) {
-        hp_peer_refuse(self->request, HP_E_TOO_LARGE);
-    } else {
-        hp_http_set_header(self->request, "Content-Security-Policy", hp_guest_csp);
-        hp_http_set_header(self->request, "Referrer-Policy", "no-referrer");
-        hp_http_set_header(self->request, "Cache-Control", "no-cache");
-        hp_http_set_header(self->request, "Vary", "Accept-Language");
-        hp_http_reply(self->request, 200, "text/html; charset=utf-8", page.data, page.length);
-    }
-    hp_buf_dispose(&page);
+    send_page(self->request, 200, &view);
     destroy(self);
 }
 

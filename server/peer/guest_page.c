@@ -43,14 +43,30 @@ const char hp_guest_csp[] =
     "media-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 typedef struct {
-    const char *language, *files_of, *top, *download, *preview, *empty, *more, *start, *about;
+    const char *language, *files_of, *top, *download, *preview, *empty, *more, *start, *about, *closed;
 } words_t;
 
-static const words_t english = {"en",         "Files of",          "All files",
-                                "Download",   "Preview",           "There is nothing here.",
-                                "More files", "Back to the start", "Shared with hostpair"};
-static const words_t chinese = {"zh-Hans",  "共享文件：", "全部文件",        "下载", "预览", "这里没有文件。",
-                                "更多文件", "回到开头",   "由 hostpair 共享"};
+static const words_t english = {
+    "en",
+    "Files of",
+    "All files",
+    "Download",
+    "Preview",
+    "There is nothing here.",
+    "More files",
+    "Back to the start",
+    "Shared with hostpair",
+    "This host shares with other hosts that run hostpair, and not with browsers."};
+static const words_t chinese = {"zh-Hans",
+                                "共享文件：",
+                                "全部文件",
+                                "下载",
+                                "预览",
+                                "这里没有文件。",
+                                "更多文件",
+                                "回到开头",
+                                "由 hostpair 共享",
+                                "这台主机只与其他运行 hostpair 的主机共享，不对浏览器开放。"};
 
 /* Text between tags or in a quoted attribute. A name that would turn around what follows it ("gpj.exe" shown
  * as "exe.jpg") is shown with the codes of these characters; the link to the file keeps it as it is. */
@@ -204,8 +220,8 @@ static int add_file(hp_buf_t *out, const hp_guest_view_t *view, const hp_guest_e
 /* Folders first; each kind in the order given. */
 static int add_entries(hp_buf_t *out, const hp_guest_view_t *view, const words_t *words)
 {
-    if (view->count == 0)
-        return hp_buf_printf(out, "<p class=\"empty\">%s</p>\n", words->empty);
+    if (view->count == 0 || view->closed)
+        return hp_buf_printf(out, "<p class=\"empty\">%s</p>\n", view->closed ? words->closed : words->empty);
     int rc = hp_buf_add_text(out, "<ul>\n");
     for (size_t i = 0; i < view->count; i++)
         if (view->entries[i].folder)
@@ -219,6 +235,8 @@ static int add_entries(hp_buf_t *out, const hp_guest_view_t *view, const words_t
 static int add_paging(hp_buf_t *out, const hp_guest_view_t *view, const words_t *words)
 {
     int rc = 0;
+    if (view->closed)
+        return 0;
     if (view->next != NULL) {
         rc |= hp_buf_add_text(out, "<p class=\"more\"><a rel=\"next\" href=\"/?folder=") |
               add_url_part(out, view->folder, true);

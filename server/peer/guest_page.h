@@ -23,6 +23,7 @@ typedef struct hp_guest_view {
     const char *next;    /* where the next page starts, NULL on the last one */
     bool first;          /* the first page */
     bool chinese;        /* simplified Chinese instead of English */
+    bool closed;         /* nobody but hosts is let in: the page says so and shows nothing */
     const hp_guest_entry_t *entries;
     size_t count;
 } hp_guest_view_t;

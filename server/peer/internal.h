@@ -16,6 +16,9 @@ struct hp_peer {
     struct hp_peer_names *names;  /* names.c: GET /list as text */
     hp_http_listener_t *listener; /* NULL once it has closed */
     unsigned timers;              /* that are open */
+    hp_access_t access;
+    bool (*is_trusted)(void *arg, const char *id);
+    void *is_trusted_arg;
     void (*closed)(void *arg);
     void *closed_arg;
 };
@@ -40,6 +43,11 @@ void hp_peer_message(hp_peer_t *peer, hp_http_request_t *request);
 /* The port that the request says its sender listens on; 0: it does not say. */
 uint16_t hp_peer_sender_port(hp_http_request_t *request);
 void hp_peer_guest(hp_peer_t *peer, hp_http_request_t *request);
+/* The same page where guests are not let in. */
+void hp_peer_guest_closed(hp_peer_t *peer, hp_http_request_t *request);
+
+/* Whether the access setting lets this request in; if not, it is answered. path: without its leading "/". */
+bool hp_peer_lets_in(hp_peer_t *peer, hp_http_request_t *request, const char *path);
 
 /* Answers for a share's status that is not 0. */
 void hp_peer_refuse(hp_http_request_t *request, int status);

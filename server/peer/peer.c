@@ -85,6 +85,8 @@ static void on_request(void *arg, hp_http_request_t *request)
     const char *method = hp_http_method(request), *path = hp_http_path(request) + 1;
     if (self->hosts != NULL && hp_hosts_is_blocked(self->hosts, hp_http_client(request, NULL))) {
         hp_http_reply_text_error(request, HP_E_BLOCKED, NULL);
+    } else if (!hp_peer_lets_in(self, request, path)) {
+        return;
     } else if (self->messages != NULL && is_message(path)) {
         if (strcmp(method, "POST") == 0)
             hp_peer_message(self, request);
@@ -123,6 +125,8 @@ int hp_peer_create(hp_peer_t **peer, uv_loop_t *loop, const hp_peer_options_t *o
     hp_peer_t *made = hp_alloc(sizeof *made);
     *made = (hp_peer_t){
         .loop = loop, .share = share, .self = self, .hosts = options->hosts, .messages = options->messages};
+    made->is_trusted = options->is_trusted;
+    made->is_trusted_arg = options->is_trusted_arg;
     made->index = hp_gate_create(share);
     made->trees = hp_gate_create(share);
     made->names = hp_peer_names_create(share);

@@ -21,6 +21,13 @@
 
 typedef struct hp_peer hp_peer_t;
 
+/* Who may ask this host for anything but who it is. */
+typedef enum {
+    HP_ACCESS_EVERYONE, /* hosts, and guests with a browser or curl */
+    HP_ACCESS_HOSTS,    /* hosts that have proven their key */
+    HP_ACCESS_PAIRED,   /* those that people have paired, and members of own groups */
+} hp_access_t;
+
 typedef struct hp_peer_options {
     const char *address;         /* numeric; "::" takes both families */
     uint16_t port;               /* 0 takes a free one */
@@ -32,6 +39,9 @@ typedef struct hp_peer_options {
     hp_hosts_t *hosts;       /* hears of hosts that look for others, knows who is blocked; NULL: nobody does.
                                 Outlives the peer */
     hp_messages_t *messages; /* takes what other hosts send; NULL: nobody does. Outlives the peer */
+    /* Whether people trust the host of this id: it is paired, or a member of a group. NULL: nobody is. */
+    bool (*is_trusted)(void *arg, const char *id);
+    void *is_trusted_arg;
 } hp_peer_options_t;
 
 #define HP_PEER_PER_ADDRESS 1000
@@ -42,6 +52,12 @@ int hp_peer_create(hp_peer_t **peer, uv_loop_t *loop, const hp_peer_options_t *o
 
 /* Ends every connection, then calls closed. */
 void hp_peer_destroy(hp_peer_t *peer, void (*closed)(void *arg), void *arg);
+
+/* HP_ACCESS_EVERYONE at first. It takes effect at once: connections of those who are not let in any more are
+ * cut, whatever they are in the middle of. */
+void hp_peer_set_access(hp_peer_t *peer, hp_access_t access);
+/* The same for what is_trusted says, which has changed. */
+void hp_peer_check_access(hp_peer_t *peer);
 
 /* Which state of the list GET /list shows now; its ETag without the quotes. The host's id in it keeps the
  * tags of two databases apart. */

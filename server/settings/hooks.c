@@ -12,6 +12,7 @@
 #include "base/utf8.h"
 #include "discovery/discovery.h"
 #include "http/http.h"
+#include "peer/peer.h"
 #include "settings/settings.h"
 #include "share/share.h"
 
@@ -96,7 +97,19 @@ int hp_settings_apply_transfer(const hp_settings_t *settings, const hp_settings_
 int hp_settings_apply_up_limit(const hp_settings_t *settings, const hp_settings_parts_t *parts, hp_err_t *err)
 {
     (void)err;
-    hp_http_set_limit(parts->peer, (uint64_t)hp_settings_number(settings, "up_limit_bps"));
+    hp_http_set_limit(hp_peer_listener(parts->peer), (uint64_t)hp_settings_number(settings, "up_limit_bps"));
+    return 0;
+}
+
+/* ---- who is let in ---- */
+
+int hp_settings_apply_access(const hp_settings_t *settings, const hp_settings_parts_t *parts, hp_err_t *err)
+{
+    (void)err;
+    const char *access = hp_settings_text(settings, "access");
+    hp_peer_set_access(parts->peer, strcmp(access, "paired") == 0  ? HP_ACCESS_PAIRED
+                                    : strcmp(access, "hosts") == 0 ? HP_ACCESS_HOSTS
+                                                                   : HP_ACCESS_EVERYONE);
     return 0;
 }
 

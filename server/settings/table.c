@@ -14,6 +14,7 @@
 
 #define LANGUAGE_MAX 35 /* bytes, as BCP 47 advises */
 
+static const char *const accesses[] = {"everyone", "hosts", "paired", NULL};
 static const char *const themes[] = {"auto", "light", "dark", NULL};
 
 const hp_setting_t hp_settings_table[] = {
@@ -83,6 +84,13 @@ const hp_setting_t hp_settings_table[] = {
      .option = "no-beacon",
      .option_value = OPTION(no_beacon),
      .apply = hp_settings_apply_discovery},
+    {.name = "access",
+     .type = HP_SETTING_WORD,
+     .words = accesses,
+     .fallback = "everyone",
+     .help = "who may see and download what is shared: everyone (browsers, too), hosts that prove who they "
+             "are, or paired ones",
+     .apply = hp_settings_apply_access},
     {.name = "language", .type = HP_SETTING_LANGUAGE, .fallback = "auto", .help = "the dashboard's language"},
     {.name = "theme",
      .type = HP_SETTING_WORD,

@@ -22,7 +22,7 @@ typedef struct hp_settings_parts {
     struct hp_share *share;
     struct hp_transfer *transfer;
     struct hp_discovery *discovery;
-    struct hp_http_listener *peer;
+    struct hp_peer *peer;
 } hp_settings_parts_t;
 
 typedef enum {

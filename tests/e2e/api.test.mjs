@@ -805,6 +805,7 @@ describe("settings", () => {
                 connections_per_source: "int",
                 scan: "boolean",
                 beacon: "boolean",
+                access: "string",
                 language: "any",
                 theme: "any",
             },

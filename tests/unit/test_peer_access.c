@@ -1,0 +1,236 @@
+// libs: peer message discovery http fetch share store db secure identity path os base
+/* Who is let in, by the access setting: guests in plain and over TLS, hosts, and those that people trust. */
+#include "test_http.h"
+
+#include <ftw.h>
+
+#include "peer/peer.h"
+
+#define MIB ((size_t)1024 * 1024)
+
+static const hp_self_t self = {.id = "0123456789abcdef0123456789abcdef", .name = "attic"};
+static char *folder;
+static hp_store_t *store;
+static hp_share_t *share;
+static hp_peer_t *peer;
+static host_t stranger, friend;
+static SSL_CTX *stranger_context, *friend_context;
+
+static bool is_friend(void *arg, const char *id)
+{
+    (void)arg;
+    return friend.identity != NULL && strcmp(id, hp_identity_id(friend.identity)) == 0;
+}
+
+static int remove_one(const char *path, const struct stat *st, int kind, struct FTW *ftw)
+{
+    (void)st, (void)kind, (void)ftw;
+    return remove(path);
+}
+
+static void write_file(const char *shared, const char *name, size_t size)
+{
+    char *path = hp_sprintf("%s/%s", shared, name);
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    assert_int_equal(ftruncate(fileno(file), (off_t)size), 0);
+    fclose(file);
+    free(path);
+}
+
+static SSL_CTX *host_context(const host_t *host)
+{
+    SSL_CTX *context = SSL_CTX_new(TLS_client_method());
+    assert_int_equal(hp_secure_prepare_client(host->secure, context), 0);
+    return context;
+}
+
+static int open_peer(void **state)
+{
+    hp_err_t err = {0};
+    set_up(state);
+    hp_peer_options_t options = {.address = "127.0.0.1", .secure = secure_server(), .is_trusted = is_friend};
+    host_make(&stranger);
+    host_make(&friend);
+    stranger_context = host_context(&stranger);
+    friend_context = host_context(&friend);
+    folder = hp_strdup("/tmp/hostpair-access-XXXXXX");
+    assert_non_null(mkdtemp(folder));
+    char *data = hp_sprintf("%s/data", folder), *shared = hp_sprintf("%s/shared", folder);
+    int rc = hp_store_create(&store, &loop, data, &err);
+    if (rc == 0)
+        rc = hp_share_create(&share, &loop, store, shared, &err);
+    write_file(shared, "small", 5);
+    write_file(shared, "large", 64 * MIB);
+    if (rc == 0)
+        rc = hp_peer_create(&peer, &loop, &options, share, &self, &err);
+    if (rc != 0)
+        fail_msg("%s", hp_err_text(&err));
+    hp_share_start(share);
+    listener = hp_peer_listener(peer);
+    free(data);
+    free(shared);
+    return 0;
+}
+
+static int close_peer(void **state)
+{
+    bool gone = false;
+    listener = NULL;
+    hp_peer_destroy(peer, on_listener_gone, &gone);
+    wait_until(gone);
+    gone = false;
+    hp_share_destroy(share, on_listener_gone, &gone);
+    wait_until(gone);
+    gone = false;
+    hp_store_destroy(store, on_listener_gone, &gone);
+    wait_until(gone);
+    SSL_CTX_free(stranger_context);
+    SSL_CTX_free(friend_context);
+    host_dispose(&stranger);
+    host_dispose(&friend);
+    nftw(folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    free(folder);
+    return tear_down(state);
+}
+
+/* Who asks, in the order of how much they prove. */
+enum { PLAIN, ANONYMOUS, STRANGER, FRIEND, KINDS };
+static const char *const kinds[] = {"in plain", "without a certificate", "a stranger", "a friend"};
+
+static client_t *client_of(int kind)
+{
+    SSL_CTX *contexts[] = {NULL, client_context, stranger_context, friend_context};
+    client_t *c = client_connect(0);
+    if (contexts[kind] != NULL) {
+        client_use_tls(c, contexts[kind]);
+        client_shake_hands(c);
+    }
+    return c;
+}
+
+static int ask(int kind, const char *method, const char *path, const char **body)
+{
+    char request[300];
+    client_t *c = client_of(kind);
+    snprintf(request, sizeof request, "%s %s HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n", method, path);
+    client_send(c, request);
+    if (strcmp(method, "HEAD") != 0)
+        return status_of(client_reply(c, body));
+    wait_until(c->ended);
+    return status_of(c->data);
+}
+
+/* first: the kinds from here on are let in. */
+static void check(int first)
+{
+    static const struct {
+        const char *method, *path;
+        int status;
+    } asked[] = {{"GET", "/", 200},
+                 {"GET", "/list", 200},
+                 {"GET", "/small", 200},
+                 {"GET", "/files/small", 200},
+                 {"HEAD", "/small", 200},
+                 {"GET", "/nothing", 404},
+                 {"GET", "/manifest/x", 404},
+                 {"PROPFIND", "/", 405},
+                 {"OPTIONS", "/files/", 405},
+                 {"POST", "/message", 405},
+                 {"GET", "/hostpair/have/x", 404}};
+    for (int kind = 0; kind < KINDS; kind++) {
+        for (size_t i = 0; i < HP_COUNT(asked); i++) {
+            int status = ask(kind, asked[i].method, asked[i].path, NULL);
+            int expected = kind >= first ? asked[i].status : 403;
+            if (status != expected)
+                fail_msg("%s %s, %s: %d instead of %d", asked[i].method, asked[i].path, kinds[kind], status,
+                         expected);
+        }
+        assert_int_equal(ask(kind, "GET", "/hostpair", NULL), 200);
+        assert_int_equal(ask(kind, "HEAD", "/%68ostpair", NULL), 200);
+    }
+}
+
+static void everyone_is_let_in_at_first(void **state)
+{
+    (void)state;
+    check(PLAIN);
+}
+
+static void hosts_alone_are_let_in(void **state)
+{
+    (void)state;
+    hp_peer_set_access(peer, HP_ACCESS_HOSTS);
+    check(STRANGER);
+    hp_peer_set_access(peer, HP_ACCESS_EVERYONE);
+    check(PLAIN);
+}
+
+static void paired_hosts_alone_are_let_in(void **state)
+{
+    (void)state;
+    hp_peer_set_access(peer, HP_ACCESS_PAIRED);
+    check(FRIEND);
+    /* To pair, one must be able to ask for it. */
+    assert_int_equal(ask(STRANGER, "GET", "/hostpair/pair", NULL), 404);
+    assert_int_equal(ask(ANONYMOUS, "GET", "/hostpair/pair", NULL), 403);
+}
+
+static void who_is_shut_out_is_told_why(void **state)
+{
+    (void)state;
+    const char *body;
+    hp_peer_set_access(peer, HP_ACCESS_PAIRED);
+    assert_int_equal(ask(STRANGER, "GET", "/list", &body), 403);
+    assert_has(body, "paired with only");
+    assert_int_equal(ask(PLAIN, "GET", "/", &body), 403);
+    assert_has(body, "<h1>Files of attic</h1>");
+    assert_has(body, "not with browsers");
+    assert_has_not(body, "small");
+    hp_peer_set_access(peer, HP_ACCESS_HOSTS);
+    assert_int_equal(ask(PLAIN, "GET", "/list", &body), 403);
+    assert_has(body, "prove who they are");
+}
+
+static size_t connection_count(void)
+{
+    return hp_http_connections(listener, NULL, 0);
+}
+
+static void a_change_cuts_what_runs(void **state)
+{
+    (void)state;
+    client_t *clients_of[KINDS];
+    for (int kind = 0; kind < KINDS; kind++) {
+        clients_of[kind] = client_of(kind);
+        clients_of[kind]->reads = false;
+        client_send(clients_of[kind], "GET /large HTTP/1.1\r\nHost: h\r\n\r\n");
+    }
+    wait_until(connection_count() == 4 && hp_http_bytes_sent(listener) > MIB);
+    hp_peer_set_access(peer, HP_ACCESS_HOSTS);
+    wait_until(connection_count() == 2);
+    clients_of[PLAIN]->reads = clients_of[ANONYMOUS]->reads = true;
+    wait_until(clients_of[PLAIN]->ended && clients_of[ANONYMOUS]->ended);
+    assert_true(clients_of[PLAIN]->length < 64 * MIB);
+    assert_true(clients_of[ANONYMOUS]->length < 64 * MIB);
+    hp_peer_set_access(peer, HP_ACCESS_PAIRED);
+    wait_until(connection_count() == 1);
+    clients_of[FRIEND]->reads = true;
+    wait_until(clients_of[FRIEND]->length > 64 * MIB);
+    /* It is trusted no more. */
+    hp_identity_t *identity = friend.identity;
+    friend.identity = NULL;
+    hp_peer_check_access(peer);
+    wait_until(connection_count() == 0);
+    friend.identity = identity;
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, open_peer, close_peer)
+    const struct CMUnitTest tests[] = {
+        TEST(everyone_is_let_in_at_first), TEST(hosts_alone_are_let_in),  TEST(paired_hosts_alone_are_let_in),
+        TEST(who_is_shut_out_is_told_why), TEST(a_change_cuts_what_runs),
+    };
+    return cmocka_run_group_tests_name("peer_access", tests, NULL, NULL);
+}
