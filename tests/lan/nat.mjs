@@ -4,14 +4,14 @@ import { execFileSync, spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, readdirSync } from "node:fs";
 import { createServer } from "node:net";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { performance } from "node:perf_hooks";
 import { createInterface } from "node:readline";
 import { setTimeout as pause } from "node:timers/promises";
-import { tempDir, waitFor } from "../e2e/harness.mjs";
+import { defaultBin, tempDir, waitFor } from "../e2e/harness.mjs";
 import { ip } from "./lan.mjs";
 
-const bin = process.env.HP_LAB_BIN ?? join(import.meta.dirname, "../../build-asan/lab");
+const bin = process.env.HP_LAB_BIN ?? join(dirname(defaultBin), "lab");
 const HUB = "203.0.113.9";
 const HUB6 = "2001:db8:9::9";
 const STUN_PORT = 9010;
@@ -84,7 +84,7 @@ table ip6 f6 {
 /**
  * @typedef {{ after(fn: () => unknown): unknown, diagnostic?(text: string): void }} TestContext
  * @typedef {Awaited<ReturnType<NatLab["start"]>>} LabHost
- * @typedef {{ delay?: number, loss?: number, rate?: number, queue?: number, mtu?: number, blackhole?: number, reorder?: number, dup?: number }} Line
+ * @typedef {{ delay?: number, loss?: number, rate?: number, queue?: number, mtu?: number, blackhole?: number, reorder?: number, reorder_ms?: number, dup?: number }} Line
  */
 
 export class NatLab {
@@ -101,7 +101,10 @@ export class NatLab {
             b: { delay: 20, ...options.b },
             hub: { delay: 5, ...options.hub },
         };
-        this.lan = { a: options.lanA ?? "192.168.1", b: options.lanB ?? "192.168.1" };
+        this.lan = {
+            a: options.lanA ?? "192.168.1",
+            b: options.lanB ?? "192.168.1",
+        };
         this.v6 = options.v6 ?? false;
         /** @type {Record<string, string>} */
         this.kind = {};
@@ -148,7 +151,20 @@ export class NatLab {
         const number = side === "a" ? 1 : 2;
         this.addNamespace(side);
         this.addNamespace(router);
-        ip("-n", this.ns(router), "link", "add", "lan", "type", "veth", "peer", "name", "eth0", "netns", this.ns(side));
+        ip(
+            "-n",
+            this.ns(router),
+            "link",
+            "add",
+            "lan",
+            "type",
+            "veth",
+            "peer",
+            "name",
+            "eth0",
+            "netns",
+            this.ns(side),
+        );
         ip("-n", this.ns(router), "addr", "add", `${this.lan[side]}.1/24`, "dev", "lan");
         ip("-n", this.ns(router), "link", "set", "lan", "up");
         ip("-n", this.ns(side), "addr", "add", this.address(side) + "/24", "dev", "eth0");
@@ -173,7 +189,10 @@ export class NatLab {
         const homes = [this.addHome("a"), this.addHome("b")];
         this.addNamespace("hub");
         const hub = `ns=${this.ns("hub")},if=w,addr=${HUB}/32,to=203.0.113.8/29${this.v6 ? `,addr=${HUB6}/128,to=2001:db8:9::/48` : ""}`;
-        const line = (/** @type {Line} */ l) => Object.entries(l).map(([key, value]) => `${key}=${value}`).join();
+        const line = (/** @type {Line} */ l) =>
+            Object.entries(l)
+                .map(([key, value]) => `${key}=${value}`)
+                .join();
         await this.spawnWan([
             `${homes[0]},${line(this.lines.a)}`,
             `${homes[1]},${line(this.lines.b)}`,
@@ -189,7 +208,9 @@ export class NatLab {
 
     /** @param {string[]} ports */
     async spawnWan(ports) {
-        const child = spawn(join(bin, "lab_wan"), ports, { stdio: ["pipe", "pipe", "inherit"] });
+        const child = spawn(join(bin, "lab_wan"), ports, {
+            stdio: ["pipe", "pipe", "inherit"],
+        });
         const lines = createInterface({ input: child.stdout });
         /** @type {((line: string) => void)[]} */
         const waiting = [];
@@ -204,7 +225,9 @@ export class NatLab {
         this.setLine = async (which, values) => {
             const answer = next();
             child.stdin.write(
-                `set ${["a", "b", "hub"].indexOf(which)} ${Object.entries(values).map(([k, v]) => `${k}=${v}`).join()}\n`,
+                `set ${["a", "b", "hub"].indexOf(which)} ${Object.entries(values)
+                    .map(([k, v]) => `${k}=${v}`)
+                    .join()}\n`,
             );
             Object.assign(this.lines[which], values);
             if ((await answer) !== "set") throw new Error("the internet did not obey");
@@ -221,8 +244,19 @@ export class NatLab {
         const addresses = [HUB, ...(this.v6 ? [HUB6] : [])];
         const child = spawn(
             "ip",
-            ["netns", "exec", this.ns("hub"), join(bin, "tunnel_lab"), "hub", String(STUN_PORT), ...addresses],
-            { stdio: ["ignore", "pipe", "inherit"], env: { ...process.env, ASAN_OPTIONS: "detect_leaks=0" } },
+            [
+                "netns",
+                "exec",
+                this.ns("hub"),
+                join(bin, "tunnel_lab"),
+                "hub",
+                String(STUN_PORT),
+                ...addresses,
+            ],
+            {
+                stdio: ["ignore", "pipe", "inherit"],
+                env: { ...process.env, ASAN_OPTIONS: "detect_leaks=0" },
+            },
         );
         const exited = new Promise((done) => child.on("close", done));
         this.stops.push(async () => {
@@ -329,10 +363,18 @@ export class NatLab {
     /** @param {LabHost} from @param {LabHost | undefined} to @param {number} request */
     onRelay(from, to, request) {
         if (!this.relays || !to) {
-            this.send(from, { do: "relay_answer", request, error: "the hub relays nothing at present" });
+            this.send(from, {
+                do: "relay_answer",
+                request,
+                error: "the hub relays nothing at present",
+            });
             return;
         }
-        const relay = { address: HUB, port: STUN_PORT, token: randomBytes(16).toString("hex") };
+        const relay = {
+            address: HUB,
+            port: STUN_PORT,
+            token: randomBytes(16).toString("hex"),
+        };
         this.send(from, { do: "relay_answer", request, ...relay });
         this.send(to, { do: "relay_asked", from: from.id, ...relay });
     }
@@ -349,8 +391,16 @@ export class NatLab {
         const child = spawn(
             "ip",
             [
-                "netns", "exec", this.ns(ns), join(bin, "tunnel_lab"), "host", this.socket ?? "", join(root, "data"),
-                addresses, String(STUN_PORT), ...args,
+                "netns",
+                "exec",
+                this.ns(ns),
+                join(bin, "tunnel_lab"),
+                "host",
+                this.socket ?? "",
+                join(root, "data"),
+                addresses,
+                String(STUN_PORT),
+                ...args,
             ],
             {
                 stdio: ["ignore", "pipe", "pipe"],
@@ -399,7 +449,11 @@ export class NatLab {
             fetch: async (other, bytes, { timeout = 30_000, verify = true } = {}) => {
                 const tag = ++tags;
                 self.say({ do: "fetch", id: other.id, bytes, tag, verify });
-                return await self.wait((e) => e.ev === "fetched" && e.tag === tag, timeout, `${name} to fetch ${bytes} bytes`);
+                return await self.wait(
+                    (e) => e.ev === "fetched" && e.tag === tag,
+                    timeout,
+                    `${name} to fetch ${bytes} bytes`,
+                );
             },
             /** @param {(event: any) => boolean} match @param {number} timeout @param {string} what */
             wait: async (match, timeout, what) =>
@@ -407,10 +461,17 @@ export class NatLab {
                     timeout,
                     interval: 2,
                     what,
-                    detail: () => ({ events: self.events.slice(-20), log: log.slice(-4000) }),
+                    detail: () => ({
+                        events: self.events.slice(-20),
+                        log: log.slice(-4000),
+                    }),
                 }),
             /** The latest path to the other machine. @returns {{ path: string, reason: string }} */
-            path: () => self.events.findLast((e) => e.ev === "path") ?? { path: "none", reason: "" },
+            path: () =>
+                self.events.findLast((e) => e.ev === "path") ?? {
+                    path: "none",
+                    reason: "",
+                },
             /** @param {string} path @param {number} [timeout] */
             waitForPath: async (path, timeout = 10_000) =>
                 waitFor(() => self.path().path === path, {
@@ -434,7 +495,8 @@ export class NatLab {
                 await exited;
                 clearTimeout(timer);
                 const complaint = readdirSync(root).find((file) => file.startsWith("sanitizer."));
-                if (complaint) throw new Error(`a sanitizer complained: ${readFileSync(join(root, complaint), "utf8")}`);
+                if (complaint)
+                    throw new Error(`a sanitizer complained: ${readFileSync(join(root, complaint), "utf8")}`);
                 if (code !== 0) throw new Error(`${name} ended with ${code}:\n${log.slice(-3000)}`);
             },
         };
@@ -454,6 +516,16 @@ export class NatLab {
         await Promise.race([arrived, exited]);
         if (code !== undefined) throw new Error(`${name} ended at once: ${log}`);
         return self;
+    }
+
+    /** Ends the machines' programs; the routers and lines stay. */
+    async stopHosts() {
+        for (const host of new Set(this.hosts.values())) {
+            await host.stop();
+            this.stops = this.stops.filter((stop) => stop !== host.stop);
+        }
+        this.hosts.clear();
+        this.sessions.clear();
     }
 
     /** Both machines, which know each other. */
