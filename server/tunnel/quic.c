@@ -215,7 +215,7 @@ void hp_quic_datagram(hp_quic_t *self, hp_udp_t *udp, const uint8_t *data, size_
     hp_quic_peer_t peer = {0};
     hp_quic_conn_t *conn;
     hp_err_t err;
-    if (ngtcp2_pkt_decode_version_cid(&ids, data, length, CID_LENGTH) != 0)
+    if (length == 0 || ngtcp2_pkt_decode_version_cid(&ids, data, length, CID_LENGTH) != 0)
         return; /* not QUIC, or of a version that no hostpair speaks */
     hp_quic_cid_t *cid = find_cid(self, ids.dcid, ids.dcidlen);
     if (cid != NULL) {
@@ -282,9 +282,12 @@ uint64_t hp_quic_unused_since(const hp_quic_conn_t *conn)
     return conn->unused_since;
 }
 
-const hp_sockaddr_t *hp_quic_remote(const hp_quic_conn_t *conn)
+hp_sockaddr_t hp_quic_remote(const hp_quic_conn_t *conn)
 {
-    return &conn->remote;
+    const ngtcp2_addr *remote = &ngtcp2_conn_get_path(conn->ngtcp2)->remote;
+    hp_sockaddr_t out = {0};
+    memcpy(&out, remote->addr, HP_MIN((size_t)remote->addrlen, sizeof out));
+    return out;
 }
 
 uint64_t hp_quic_rtt_ns(const hp_quic_conn_t *conn)

@@ -98,7 +98,8 @@ bool hp_quic_is_usable(const hp_quic_conn_t *conn);
 size_t hp_quic_streams(const hp_quic_conn_t *conn);
 /* When the last stream ended, or the connection came up (hp_clock_ms). */
 uint64_t hp_quic_unused_since(const hp_quic_conn_t *conn);
-const hp_sockaddr_t *hp_quic_remote(const hp_quic_conn_t *conn);
+/* Where it is now: a router may have given it another port meanwhile. */
+hp_sockaddr_t hp_quic_remote(const hp_quic_conn_t *conn);
 /* The smoothed round trip, 0 before there is one. */
 uint64_t hp_quic_rtt_ns(const hp_quic_conn_t *conn);
 

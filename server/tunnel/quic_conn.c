@@ -140,18 +140,6 @@ static int on_stream_window(ngtcp2_conn *ngtcp2, int64_t id, uint64_t max, void 
     return 0;
 }
 
-/* The other side moved to another address, and proved that it is there: a router gave it another port. */
-static int on_path(ngtcp2_conn *ngtcp2, uint32_t flags, const ngtcp2_path *path,
-                   ngtcp2_path_validation_result result, void *arg)
-{
-    hp_quic_conn_t *conn = arg;
-    (void)ngtcp2;
-    (void)flags;
-    if (result == NGTCP2_PATH_VALIDATION_RESULT_SUCCESS && path->remote.addrlen <= sizeof conn->remote)
-        memcpy(&conn->remote, path->remote.addr, path->remote.addrlen);
-    return 0;
-}
-
 static const ngtcp2_callbacks callbacks = {
     .client_initial = ngtcp2_crypto_client_initial_cb,
     .recv_client_initial = ngtcp2_crypto_recv_client_initial_cb,
@@ -175,7 +163,6 @@ static const ngtcp2_callbacks callbacks = {
     .acked_stream_data_offset = on_acked,
     .stream_close = on_stream_close,
     .extend_max_stream_data = on_stream_window,
-    .path_validation = on_path,
 };
 
 static void fill_settings(const hp_quic_conn_t *conn, ngtcp2_settings *settings)

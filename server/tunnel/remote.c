@@ -33,15 +33,22 @@ static hp_who_t who_of(const hp_remote_t *self, hp_quic_conn_t *conn)
     hp_who_t who = {.way = self->near ? HP_WAY_LAN : HP_WAY_DIRECT, .encrypted = true};
     snprintf(who.id, sizeof who.id, "%s", self->id);
     memcpy(who.fingerprint, self->fingerprint, sizeof who.fingerprint);
-    hp_address_from_sockaddr(hp_quic_remote(conn), who.address, &who.port);
+    hp_sockaddr_t remote = hp_quic_remote(conn);
+    hp_address_from_sockaddr(&remote, who.address, &who.port);
     return who;
+}
+
+static void note_near(hp_remote_t *self, hp_quic_conn_t *conn)
+{
+    hp_sockaddr_t remote = hp_quic_remote(conn);
+    self->near = hp_gather_is_near(&remote);
 }
 
 static void on_usable(void *arg, hp_quic_conn_t *conn)
 {
     hp_remote_t *self = arg;
     if (conn == self->next && self->conn == NULL)
-        self->near = hp_gather_is_near(hp_quic_remote(conn));
+        note_near(self, conn);
     hp_tunnel_arm(self->tunnel); /* whoever waits for a way has one */
 }
 
@@ -60,12 +67,13 @@ static void on_up(void *arg, hp_quic_conn_t *conn)
     hp_quic_conn_t *old = self->conn;
     self->conn = conn;
     self->next = NULL;
-    self->near = hp_gather_is_near(hp_quic_remote(conn));
+    note_near(self, conn);
     if (old != NULL)
         hp_quic_close(old);
     char address[HP_ADDRESS_TEXT];
     uint16_t port;
-    hp_address_from_sockaddr(hp_quic_remote(conn), address, &port);
+    hp_sockaddr_t remote = hp_quic_remote(conn);
+    hp_address_from_sockaddr(&remote, address, &port);
     hp_log(HP_LOG_INFO, "host %.8s is reached directly at %s port %u", self->id, address, port);
     hp_reach_confirmed(&self->reach);
     hp_tunnel_arm(self->tunnel);
