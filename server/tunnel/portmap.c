@@ -37,6 +37,8 @@ static const char *const by_names[] = {"", "PCP", "NAT-PMP", "UPnP"};
 struct hp_portmap {
     uv_loop_t *loop;
     hp_pending_t *pending;
+    void (*opened)(void *arg);
+    void *arg;
     uv_timer_t timer;
     bool running, dying; /* dying is looked at by the job as well, which then comes to its end soon */
     uint16_t port;
@@ -295,6 +297,7 @@ static void on_mapped(void *arg, int status, const hp_err_t *err)
     (void)status;
     (void)err;
     self->running = false;
+    bool same = self->open && hp_sockaddr_equal(&self->address, &self->external);
     self->open = self->by != BY_NONE;
     self->address = self->external;
     if (self->dying) {
@@ -309,6 +312,8 @@ static void on_mapped(void *arg, int status, const hp_err_t *err)
     inet_ntop(AF_INET, &self->external.v4.sin_addr, text, sizeof text);
     hp_log(HP_LOG_DEBUG, "tunnel: the router opened %s port %u (%s)", text, ntohs(self->external.v4.sin_port),
            by_names[self->by]);
+    if (!same)
+        self->opened(self->arg);
     if (self->lifetime_s > 0) /* half of it, and never in a hurry */
         uv_timer_start(&self->timer, on_time, HP_MAX((uint64_t)self->lifetime_s * 500, (uint64_t)30000), 0);
 }
@@ -319,12 +324,15 @@ static void start_job(hp_portmap_t *self)
     hp_pool_post(self->loop, NULL, map_job, on_mapped, self);
 }
 
-hp_portmap_t *hp_portmap_create(uv_loop_t *loop, uint16_t port, hp_pending_t *pending)
+hp_portmap_t *hp_portmap_create(uv_loop_t *loop, uint16_t port, void (*opened)(void *arg), void *arg,
+                                hp_pending_t *pending)
 {
     hp_portmap_t *self = hp_alloc(sizeof *self);
     self->loop = loop;
     self->pending = pending;
     self->port = port;
+    self->opened = opened;
+    self->arg = arg;
     hp_pending_add(pending);
     uv_timer_init(loop, &self->timer);
     self->timer.data = self;

@@ -21,8 +21,10 @@
 
 typedef struct hp_portmap hp_portmap_t;
 
-/* pending counts it until it is gone. */
-hp_portmap_t *hp_portmap_create(uv_loop_t *loop, uint16_t port, hp_pending_t *pending);
+/* opened runs when the router opens the port, and when it opens another one. pending counts it until it is
+ * gone. */
+hp_portmap_t *hp_portmap_create(uv_loop_t *loop, uint16_t port, void (*opened)(void *arg), void *arg,
+                                hp_pending_t *pending);
 /* Gives the port back, in the pool, and frees itself then. */
 void hp_portmap_destroy(hp_portmap_t *self);
 

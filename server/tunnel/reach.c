@@ -67,17 +67,6 @@ static void set_state(hp_reach_t *self, hp_reach_state_t state, uint64_t due)
     self->ops.changed(self->ops.arg);
 }
 
-/* A try of this session has failed for good. */
-static void give_up(hp_reach_t *self, uint64_t now)
-{
-    if (self->up) { /* what stood is still there */
-        set_state(self, HP_REACH_DIRECT, UINT64_MAX);
-        return;
-    }
-    self->tries = 0;
-    set_state(self, HP_REACH_RELAY, hp_retry_failed(&self->rests, &rest_policy, now));
-}
-
 static void gather(hp_reach_t *self, bool initiator)
 {
     self->initiator = initiator;
@@ -89,10 +78,25 @@ static void gather(hp_reach_t *self, bool initiator)
 static void begin_session(hp_reach_t *self)
 {
     uint8_t random[(HP_SESSION_SIZE - 1) / 2];
+    self->again = false;
     gnutls_rnd(GNUTLS_RND_NONCE, random, sizeof random);
     for (size_t i = 0; i < sizeof random; i++)
         snprintf(self->own.session + 2 * i, 3, "%02x", random[i]);
     gather(self, true);
+}
+
+/* No try of this session is left. */
+static void give_up(hp_reach_t *self, uint64_t now)
+{
+    self->tries = 0;
+    if (self->again) { /* meanwhile there is something new to try */
+        hp_retry_reset(&self->rests);
+        begin_session(self);
+    } else if (self->up) { /* what stood is still there */
+        set_state(self, HP_REACH_DIRECT, UINT64_MAX);
+    } else {
+        set_state(self, HP_REACH_RELAY, hp_retry_failed(&self->rests, &rest_policy, now));
+    }
 }
 
 static void try_again(hp_reach_t *self, uint64_t now)
@@ -117,18 +121,20 @@ void hp_reach_leave(hp_reach_t *self)
 {
     if (self->state == HP_REACH_IDLE)
         return;
-    self->up = false;
+    self->up = self->again = false;
     self->tries = 0;
     hp_retry_reset(&self->rests);
     set_reason(self, "");
     set_state(self, HP_REACH_IDLE, UINT64_MAX);
 }
 
-void hp_reach_again(hp_reach_t *self, uint64_t now)
+void hp_reach_again(hp_reach_t *self)
 {
-    (void)now;
-    if (self->state != HP_REACH_DIRECT && self->state != HP_REACH_RELAY)
+    if (self->state == HP_REACH_IDLE)
         return;
+    self->again = true;
+    if (self->state != HP_REACH_DIRECT && self->state != HP_REACH_RELAY)
+        return; /* after the try that is under way, should it fail */
     self->tries = 0;
     hp_retry_reset(&self->rests);
     begin_session(self);
@@ -245,6 +251,7 @@ void hp_reach_punched(hp_reach_t *self, uint64_t now)
 void hp_reach_confirmed(hp_reach_t *self)
 {
     self->up = true;
+    self->again = false;
     self->tries = 0;
     hp_retry_reset(&self->rests);
     set_reason(self, "");

@@ -74,6 +74,7 @@ typedef struct hp_reach {
     hp_reach_state_t state;
     bool up;        /* a direct way stands */
     bool initiator; /* of the session: tries again */
+    bool again;     /* begin anew when the try that is under way has failed */
     bool hopeless;  /* what is known of both networks says that a direct way is unlikely */
     uint64_t due;   /* ms: the present state's end; UINT64_MAX: none */
     unsigned tries; /* that failed in a row */
@@ -91,8 +92,9 @@ const char *hp_reach_state_name(hp_reach_state_t state);
 void hp_reach_want(hp_reach_t *self, uint64_t now);
 /* Nobody has wanted one for long. */
 void hp_reach_leave(hp_reach_t *self);
-/* Addresses of this machine changed, or the hub is back: look again, at once. */
-void hp_reach_again(hp_reach_t *self, uint64_t now);
+/* Something changed that may help (addresses of this machine, the hub is back, the router opened a port):
+ * look again, at once or after the try that is under way. */
+void hp_reach_again(hp_reach_t *self);
 
 /* Of the hub. */
 void hp_reach_offered(hp_reach_t *self, const hp_offer_t *offer, uint64_t now);

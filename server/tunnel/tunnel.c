@@ -68,13 +68,26 @@ void hp_ports_release(hp_ports_t *ports)
     *ports = (hp_ports_t){0};
 }
 
+/* Whoever could not be reached may be reached by this port. */
+static void on_port_opened(void *arg)
+{
+    hp_tunnel_t *self = arg;
+    HP_LIST_EACH (at, &self->remotes) {
+        hp_remote_t *remote = HP_CONTAINER(at, hp_remote_t, link);
+        if (!remote->reach.up)
+            hp_reach_again(&remote->reach);
+    }
+    hp_tunnel_arm(self);
+}
+
 static void open_kept(hp_tunnel_t *self)
 {
     if (self->kept.v4 != NULL || self->kept.v6 != NULL)
         return;
     self->kept = open_ports(self, self->options.port);
     if (self->options.map_port && self->kept.v4 != NULL)
-        self->portmap = hp_portmap_create(self->loop, hp_udp_port(self->kept.v4), &self->pending);
+        self->portmap =
+            hp_portmap_create(self->loop, hp_udp_port(self->kept.v4), on_port_opened, self, &self->pending);
 }
 
 static void close_kept(hp_tunnel_t *self)
@@ -87,9 +100,10 @@ static void close_kept(hp_tunnel_t *self)
 
 hp_ports_t hp_tunnel_take_ports(hp_tunnel_t *self, bool fresh)
 {
+    hp_sockaddr_t opened;
     open_kept(self);
-    if (fresh)
-        return open_ports(self, 0);
+    if (fresh && (self->portmap == NULL || !hp_portmap_address(self->portmap, &opened)))
+        return open_ports(self, 0); /* a port that the router forwards cannot be spoiled */
     if (self->kept.v4 != NULL)
         hp_udp_addref(self->kept.v4);
     if (self->kept.v6 != NULL)
@@ -239,20 +253,18 @@ void hp_tunnel_forget(hp_tunnel_t *self, const char *id)
 
 void hp_tunnel_network_changed(hp_tunnel_t *self)
 {
-    uint64_t now = hp_clock_ms();
     HP_LIST_EACH (at, &self->remotes)
-        hp_reach_again(&HP_CONTAINER(at, hp_remote_t, link)->reach, now);
+        hp_reach_again(&HP_CONTAINER(at, hp_remote_t, link)->reach);
     hp_tunnel_arm(self);
 }
 
 void hp_tunnel_signalling_changed(hp_tunnel_t *self)
 {
-    uint64_t now = hp_clock_ms();
     HP_LIST_EACH (at, &self->remotes) {
         hp_remote_t *remote = HP_CONTAINER(at, hp_remote_t, link);
         remote->relay_again_at = 0;
         if (remote->reach.state == HP_REACH_RELAY && remote->signalling.online(remote->signalling.arg))
-            hp_reach_again(&remote->reach, now);
+            hp_reach_again(&remote->reach);
     }
     hp_tunnel_arm(self);
 }

@@ -2,7 +2,7 @@
 // namespaces, NAT by nftables, lab/wan.c for the internet and lab/lab.c for the machines. Needs root.
 import { execFileSync, spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { existsSync, mkdirSync, readFileSync, readdirSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { dirname, join } from "node:path";
 import { performance } from "node:perf_hooks";
@@ -90,8 +90,8 @@ table ip6 f6 {
 export class NatLab {
     /**
      * @param {TestContext} t everything is taken down when this test ends
-     * @param {{ a?: Line, b?: Line, hub?: Line, lanA?: string, lanB?: string, v6?: boolean }} [options] the lines of the
-     *   two homes and the hub; the first three numbers of the home networks
+     * @param {{ a?: Line, b?: Line, hub?: Line, lanA?: string, lanB?: string, v6?: boolean, outside?: string }} [options] the lines of the
+     *   two homes and the hub; the first three numbers of the home networks and of the routers outside
      */
     constructor(t, options = {}) {
         this.t = t;
@@ -106,6 +106,8 @@ export class NatLab {
             b: options.lanB ?? "192.168.1",
         };
         this.v6 = options.v6 ?? false;
+        /** The routers' addresses on the internet. A router that maps ports refuses to for addresses of examples. */
+        this.outside = options.outside ?? "198.51.100";
         /** @type {Record<string, string>} */
         this.kind = {};
         /** @type {string[]} */
@@ -176,7 +178,7 @@ export class NatLab {
             ip("-n", this.ns(side), "addr", "add", `2001:db8:${number}::10/64`, "dev", "eth0", "nodad");
             ip("-n", this.ns(side), "route", "add", "default", "via", `2001:db8:${number}::1`);
         }
-        return `ns=${this.ns(router)},if=w,addr=198.51.100.${number}/32,to=198.51.100.${number}/32${this.v6 ? `,to=2001:db8:${number}::/48,addr=2001:db8:fff::${number}/128` : ""}`;
+        return `ns=${this.ns(router)},if=w,addr=${this.outside}.${number}/32,to=${this.outside}.${number}/32${this.v6 ? `,to=2001:db8:${number}::/48,addr=2001:db8:fff::${number}/128` : ""}`;
     }
 
     /** @param {"a" | "b"} side */
@@ -282,6 +284,70 @@ export class NatLab {
     /** A router forgets all connections. @param {"a" | "b"} side */
     flush(side) {
         this.on(`r${side}`, "conntrack", "-F");
+    }
+
+    /**
+     * Makes a router one that opens ports when it is asked to.
+     * @param {"a" | "b"} side @param {{ natpmp: boolean, upnp: boolean }} speaks natpmp: PCP as well
+     */
+    async openPorts(side, { natpmp, upnp }) {
+        const folder = tempDir();
+        const yes = (/** @type {boolean} */ value) => (value ? "yes" : "no");
+        execFileSync("ip", ["netns", "exec", this.ns(`r${side}`), "nft", "-f", "-"], {
+            input: `table inet opened {
+  chain fw { }
+  chain pre { type nat hook prerouting priority -101; }
+  chain post { type nat hook postrouting priority 101; }
+}
+`,
+        });
+        const config = join(folder, "miniupnpd.conf");
+        writeFileSync(
+            config,
+            `ext_ifname=w
+listening_ip=lan
+enable_natpmp=${yes(natpmp)}
+enable_upnp=${yes(upnp)}
+uuid=00000000-0000-0000-0000-000000000001
+allow 1024-65535 ${this.lan[side]}.0/24 1024-65535
+deny 0-65535 0.0.0.0/0 0-65535
+upnp_table_name=opened
+upnp_nat_table_name=opened
+upnp_forward_chain=fw
+upnp_nat_chain=pre
+upnp_nat_postrouting_chain=post
+`,
+        );
+        const child = spawn(
+            "ip",
+            [
+                "netns",
+                "exec",
+                this.ns(`r${side}`),
+                "miniupnpd",
+                "-d",
+                "-f",
+                config,
+                "-P",
+                join(folder, "pid"),
+            ],
+            { stdio: ["ignore", "pipe", "pipe"] },
+        );
+        let log = "";
+        for (const stream of [child.stdout, child.stderr])
+            stream.setEncoding("utf8").on("data", (/** @type {string} */ text) => (log += text));
+        const exited = new Promise((done) => child.on("close", done));
+        this.stops.push(async () => {
+            child.kill("SIGKILL");
+            await exited;
+        });
+        await waitFor(() => /Listening for NAT-PMP|HTTP listening/.test(log), {
+            timeout: 10_000,
+            interval: 10,
+            what: "the router's service",
+            detail: () => log,
+        });
+        return { log: () => log, rules: () => this.on(`r${side}`, "nft", "list", "table", "inet", "opened") };
     }
 
     // ---- the hub's part in signalling ----

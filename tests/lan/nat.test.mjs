@@ -1,12 +1,14 @@
 // The tunnel between two home networks: every kind of router against every other, one side late, routers that forget,
 // lines that lose, reorder and cut, and the ways around. The programs are lab/lab.c and lab/wan.c.
 import assert from "node:assert/strict";
+import { existsSync } from "node:fs";
 import test from "node:test";
 import { waitFor } from "../e2e/harness.mjs";
 import { ip } from "./lan.mjs";
 import { KINDS, NatLab, pause, whyNoNat } from "./nat.mjs";
 
 const skip = whyNoNat() || undefined;
+const noMiniupnpd = existsSync("/usr/sbin/miniupnpd") ? undefined : "miniupnpd is not installed";
 const quick = process.env.HP_E2E_QUICK !== undefined;
 const BOTH_VARY = "both networks change ports on every connection";
 
@@ -276,6 +278,29 @@ test("IPv6 with a firewall on each side, where IPv4 has no way", { skip, timeout
     await a.waitForPath("direct");
     assert.match(a.log(), /reached directly at 2001:db8:/);
 });
+
+for (const [how, speaks] of /** @type {const} */ ([
+    ["PCP", { natpmp: true, upnp: false }],
+    ["UPnP", { natpmp: false, upnp: true }],
+]))
+    test(`a router opens a port by ${how}`, { skip: skip ?? noMiniupnpd, timeout: 60_000 }, async (t) => {
+        const lab = new NatLab(t, { outside: "44.128.7" });
+        await lab.up({ a: "random", b: "fully-random" });
+        const router = await lab.openPorts("a", speaks);
+        const a = await lab.start("a", { args: ["--map", "--port", "9002"] });
+        const b = await lab.start("b");
+        a.know(b);
+        b.know(a);
+        const got = await b.fetch(a, 300_000);
+        assert.ok(got.ok, got.error);
+        await a.waitForPath("direct", 20_000);
+        await b.waitForPath("direct", 20_000);
+        assert.match(a.log(), new RegExp(`the router opened 44.128.7.1 port 9002 \\(${how}\\)`));
+        assert.match(router.rules(), /th dport 9002 dnat/);
+        assert.equal((await b.fetch(a, 300_000)).ways, "direct");
+        await lab.stopHosts();
+        assert.doesNotMatch(router.rules(), /th dport 9002 dnat/); // given back
+    });
 
 test("a relayed download goes on when the direct way comes", { skip, timeout: 90_000 }, async (t) => {
     const lab = new NatLab(t, { a: { rate: 40 }, b: { rate: 40 } });

@@ -285,7 +285,7 @@ static void without_a_hub_there_is_no_try(void **state)
     assert_int_equal(a.reach.state, HP_REACH_RELAY);
     assert_string_equal(a.reach.reason, "the hub cannot be reached");
     a.offline = false;
-    hp_reach_again(&a.reach, now); /* it is back */
+    hp_reach_again(&a.reach); /* it is back */
     assert_int_equal(a.reach.state, HP_REACH_GATHER);
 }
 
@@ -315,11 +315,24 @@ static void a_try_that_fails_leaves_the_way_that_stands(void **state)
 {
     (void)state;
     come_to_direct();
-    hp_reach_again(&a.reach, now); /* addresses changed */
+    hp_reach_again(&a.reach); /* addresses changed */
     finish_gathering(&a);
     tick(HP_REACH_OFFER_MS);
     assert_int_equal(a.reach.state, HP_REACH_DIRECT);
     assert_true(a.reach.up);
+}
+
+static void what_changes_during_a_try_is_tried_after_it(void **state)
+{
+    (void)state;
+    a.found.mapping = b.found.mapping = HP_MAPPING_VARYING; /* one try */
+    come_to_punching();
+    hp_reach_again(&a.reach); /* the router opened a port */
+    assert_int_equal(a.reach.state, HP_REACH_PUNCH);
+    tick(HP_REACH_PUNCH_MS + 10);
+    assert_int_equal(a.reach.state, HP_REACH_GATHER);
+    assert_int_equal(b.reach.state, HP_REACH_RELAY);
+    assert_false(a.fresh); /* on the port that was opened */
 }
 
 static void a_host_that_nobody_wants_rests(void **state)
@@ -378,6 +391,7 @@ int main(void)
         cmocka_unit_test_setup(without_a_hub_there_is_no_try, set_up),
         cmocka_unit_test_setup(a_way_that_is_lost_is_looked_for_again, set_up),
         cmocka_unit_test_setup(a_try_that_fails_leaves_the_way_that_stands, set_up),
+        cmocka_unit_test_setup(what_changes_during_a_try_is_tried_after_it, set_up),
         cmocka_unit_test_setup(a_host_that_nobody_wants_rests, set_up),
         cmocka_unit_test_setup(what_belongs_to_another_session_is_ignored, set_up),
         cmocka_unit_test_setup(a_wait_without_end_is_cut, set_up),
