@@ -416,6 +416,19 @@ int hp_db_copy(hp_db_t *db, const char *path, hp_err_t *err)
     return rc;
 }
 
+int hp_db_space(hp_db_t *db, int64_t *used, int64_t *unused, hp_err_t *err)
+{
+    int64_t size = 0, pages = 0, free_pages = 0;
+    int rc = pragma_int(db, "PRAGMA page_size", &size, err);
+    if (rc == 0)
+        rc = pragma_int(db, "PRAGMA page_count", &pages, err);
+    if (rc == 0)
+        rc = pragma_int(db, "PRAGMA freelist_count", &free_pages, err);
+    *unused = free_pages * size;
+    *used = (pages - free_pages) * size;
+    return rc;
+}
+
 void hp_db_abandon(hp_db_t *db)
 {
     if (db == NULL)

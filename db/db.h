@@ -45,6 +45,9 @@ void hp_db_unlink(const char *path);
 /* Copies everything as it is now into an empty file, without what is free. Outside of a transaction. */
 int hp_db_copy(hp_db_t *db, const char *path, hp_err_t *err);
 
+/* Bytes of the file that hold something, and that are free. */
+int hp_db_space(hp_db_t *db, int64_t *used, int64_t *unused, hp_err_t *err);
+
 /* Closes a database whose file is gone, without a look at what lies there now. */
 void hp_db_abandon(hp_db_t *db);
 

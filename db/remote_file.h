@@ -159,9 +159,13 @@ typedef struct hp_remote_entry {
 #define HP_REMOTE_BATCH        1000 /* entries of one add: a few milliseconds */
 #define HP_REMOTE_FOLDERS_KEPT 256
 
-/* A list that is being built; lives in memory from begin to publish or abandon. */
+#define HP_REMOTE_FILES_MAX 2000000 /* of one list, whatever the host says */
+
+/* A list that is being built; lives in memory from begin to publish or abandon. It takes at most `most`
+ * files, and names of 300 bytes a file on average: more makes add fail with HP_E_TOO_LARGE. */
 typedef struct hp_remote_import hp_remote_import_t;
-int hp_remote_import_begin(hp_db_t *db, const char *host, hp_remote_import_t **import, hp_err_t *err);
+int hp_remote_import_begin(hp_db_t *db, const char *host, int64_t most, hp_remote_import_t **import,
+                           hp_err_t *err);
 
 /* Adds at most HP_REMOTE_BATCH entries; a path that is there already is passed over. After an error the
  * import can only be abandoned. */

@@ -22,7 +22,8 @@
 #define RUN_PER_ADD ((size_t)2500)       /* roots written with every batch: more than a batch brings */
 #define DEPTH_MAX   128                  /* folders above a file; a deeper one is passed over */
 #define BLOCK_MAX   (16 << 20) /* bytes of names that one batch can bring, with all its new folders */
-#define FILES_MAX   5000000    /* files of one list */
+#define TEXT_LEAST  (16 << 20) /* bytes of names that any list may have */
+#define TEXT_A_FILE 300        /* and so many more for each file that it may have */
 #define BYTES_MAX   (INT64_C(1) << 62)
 
 _Static_assert(DEPTH_MAX + 2 < HP_REMOTE_FOLDERS_KEPT, "a whole branch is kept");
@@ -50,6 +51,8 @@ struct hp_remote_import {
     int64_t list;
     uint32_t next; /* number of the next entry */
     int64_t files, bytes;
+    int64_t most;      /* files */
+    int64_t text_left; /* bytes of names that may still come */
     uint64_t tick;
     kept_folder_t kept[HP_REMOTE_FOLDERS_KEPT];
     int kept_count, last; /* last: the folder of the last file */
@@ -136,7 +139,8 @@ static int insert_folder(hp_db_t *db, hp_remote_import_t *import, uint32_t numbe
     return rc;
 }
 
-int hp_remote_import_begin(hp_db_t *db, const char *host, hp_remote_import_t **out, hp_err_t *err)
+int hp_remote_import_begin(hp_db_t *db, const char *host, int64_t most, hp_remote_import_t **out,
+                           hp_err_t *err)
 {
     *out = NULL;
     int64_t list;
@@ -150,6 +154,8 @@ int hp_remote_import_begin(hp_db_t *db, const char *host, hp_remote_import_t **o
     }
     hp_remote_import_t *import = hp_alloc(sizeof *import);
     import->list = list;
+    import->most = HP_MIN(most, (int64_t)HP_REMOTE_FILES_MAX);
+    import->text_left = TEXT_LEAST + import->most * TEXT_A_FILE;
     hp_buf_init(&import->highest, HP_PATH_MAX);
     hp_buf_init(&import->names, BLOCK_MAX);
     hp_buf_init(&import->keys, BLOCK_MAX);
@@ -163,6 +169,15 @@ int hp_remote_import_begin(hp_db_t *db, const char *host, hp_remote_import_t **o
     import->next = import->block = 1;
     *out = import;
     return 0;
+}
+
+/* Counts the bytes of a name that is written down. */
+static int take_text(hp_remote_import_t *import, size_t length, hp_err_t *err)
+{
+    import->text_left -= (int64_t)length;
+    return import->text_left >= 0
+               ? 0
+               : hp_err_set(err, HP_E_TOO_LARGE, "the names of its files and folders are too long in all");
 }
 
 /* Adds an entry to the block. A folder's size and time are not known. */
@@ -226,11 +241,14 @@ static int add_folder(hp_db_t *db, hp_remote_import_t *import, kept_folder_t *pa
                       size_t length, int64_t *id, hp_err_t *err)
 {
     size_t skip = parent->length > 0 ? parent->length + 1 : 0;
+    int rc = take_text(import, length, err);
+    if (rc != 0)
+        return rc;
     hp_remote_key_t key = {.folder = HP_REMOTE_NUMBER(parent->id),
                            .is_folder = true,
                            .size = HP_REMOTE_NO_SIZE,
                            .mtime = HP_REMOTE_NO_TIME};
-    int rc = pack(import, path + skip, length - skip, &key);
+    rc = pack(import, path + skip, length - skip, &key);
     if (rc != 0)
         return hp_err_set(err, rc, "the list has too many new folders at one place");
     uint32_t number = import->next++;
@@ -349,13 +367,18 @@ static int add_file(hp_db_t *db, hp_remote_import_t *import, const hp_remote_ent
     int rc = is_there(db, import, last->id, entry->path, length, &there, err);
     if (rc != 0 || there)
         return rc;
-    if (import->files >= FILES_MAX)
-        return hp_err_set(err, HP_E_TOO_LARGE, "the list has more than %d files", FILES_MAX);
+    if (import->files >= import->most)
+        return hp_err_set(err, HP_E_TOO_LARGE,
+                          "the list has more than %lld files, far more than the host says it offers",
+                          (long long)import->most);
     /* A list that claims more than fits an integer is not believed: the size counts as unknown. */
     int64_t size = entry->size <= BYTES_MAX - import->bytes ? entry->size : HP_REMOTE_NO_SIZE;
     int64_t bytes = HP_MAX(size, 0);
     hp_remote_key_t key = {.folder = HP_REMOTE_NUMBER(last->id), .size = size, .mtime = entry->mtime};
     const char *name = hp_path_name(entry->path);
+    rc = take_text(import, strlen(name), err);
+    if (rc != 0)
+        return rc;
     rc = pack(import, name, strlen(name), &key);
     if (rc != 0)
         return hp_err_set(err, rc, "the list has too many names at one place");

@@ -12,10 +12,11 @@
 #include "db/remote_match.h"
 #include "db/remote_pack.h"
 
-#define SEARCH_MATCHES 2000 /* matches that a search over all hosts groups at least, shared among the lists  \
-                             */
-#define SEARCH_SPARE 4      /* matches for each result that may be given: several may be one content */
-#define SEARCH_LEAST 20     /* of one list */
+#define SEARCH_MATCHES                                                                                       \
+    2000                /* matches that a search over all hosts groups at least, shared among the lists      \
+                         */
+#define SEARCH_SPARE 4  /* matches for each result that may be given: several may be one content */
+#define SEARCH_LEAST 20 /* of one list */
 
 enum { FILE_BY_ID, FOLDER_BY_ID, FOLDER_PATH, LISTS };
 

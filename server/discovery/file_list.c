@@ -22,6 +22,8 @@
 #define TOTAL_MS      (20 * 60 * 1000)    /* of the whole transfer */
 #define BODY_MAX      (UINT64_C(4) << 30) /* bytes of a list */
 #define SIZE_BELIEVED (INT64_C(1) << 60)  /* bytes of a file that are believed */
+#define LIST_SLACK    100000 /* files that a list may have besides twice as many as the host offers */
+#define LIST_UNKNOWN  200000 /* files of the list of a host that does not say how many it offers */
 #define TEXT_PIECE    ((size_t)32 * 1024) /* bytes of a text that are read in one go */
 #define PATHS_MAX     ((size_t)HP_REMOTE_BATCH * (HP_PATH_MAX + 1))
 
@@ -43,6 +45,7 @@ struct hp_file_list {
     char host[HP_REMOTE_HOST_SIZE];
     hp_endpoint_t endpoint;
     char where[HP_ENDPOINT_TEXT_SIZE]; /* of it */
+    int64_t most;                      /* files that it may have */
     bool force;
     hp_file_list_fn done;
     void *arg;
@@ -183,7 +186,7 @@ static int work_touch(hp_db_t *db, void *arg, hp_err_t *err)
 static int work_begin(hp_db_t *db, void *arg, hp_err_t *err)
 {
     hp_file_list_t *self = ((job_t *)arg)->list;
-    return hp_remote_import_begin(db, self->host, &self->import, err);
+    return hp_remote_import_begin(db, self->host, self->most, &self->import, err);
 }
 
 static int work_add(hp_db_t *db, void *arg, hp_err_t *err)
@@ -417,7 +420,8 @@ static void next_step(hp_file_list_t *self)
 }
 
 hp_file_list_t *hp_file_list_start(hp_store_t *store, hp_fetcher_t *fetcher, const char *host,
-                                   const hp_endpoint_t *endpoint, bool force, hp_file_list_fn done, void *arg)
+                                   const hp_endpoint_t *endpoint, int64_t offered, bool force,
+                                   hp_file_list_fn done, void *arg)
 {
     hp_file_list_t *self = hp_alloc(sizeof *self);
     self->store = store;
@@ -425,6 +429,7 @@ hp_file_list_t *hp_file_list_start(hp_store_t *store, hp_fetcher_t *fetcher, con
     snprintf(self->host, sizeof self->host, "%s", host);
     self->endpoint = *endpoint;
     hp_endpoint_format(endpoint, self->where);
+    self->most = offered >= 0 ? HP_MIN(offered, (int64_t)HP_REMOTE_FILES_MAX) * 2 + LIST_SLACK : LIST_UNKNOWN;
     self->force = force;
     self->done = done;
     self->arg = arg;
@@ -443,6 +448,7 @@ hp_file_list_t *hp_file_list_take(hp_store_t *store, const char *host, const cha
     self->json = true;
     self->text = text;
     self->text_length = length;
+    self->most = HP_REMOTE_FILES_MAX; /* its writer has proven to be a member */
     self->done = done;
     self->arg = arg;
     hp_buf_init(&self->line, HP_FILE_LIST_LINE_MAX);

@@ -42,10 +42,11 @@ typedef struct hp_file_list hp_file_list_t;
 typedef void (*hp_file_list_fn)(void *arg, int status, const hp_file_list_result_t *result,
                                 const hp_err_t *err);
 
-/* host: its id; force: without If-None-Match. */
+/* host: its id; offered: how many files it says it offers, negative unknown: a list with far more of them is
+ * given up with HP_E_TOO_LARGE, so that no host fills the disk; force: without If-None-Match. */
 hp_file_list_t *hp_file_list_start(hp_store_t *store, hp_fetcher_t *fetcher, const char *host,
-                                   const hp_endpoint_t *endpoint, bool force, hp_file_list_fn done,
-                                   void *arg);
+                                   const hp_endpoint_t *endpoint, int64_t offered, bool force,
+                                   hp_file_list_fn done, void *arg);
 
 /* The same of a list that is here already, as text in JSON lines, which is freed. It is kept without a
  * validator, so that the host is asked for its list when it is there. where: for the log. */

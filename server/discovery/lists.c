@@ -20,6 +20,9 @@
 #define LONG_SAME    2    /* of these, at one address, with which others there still get a place */
 #define RETRY_MS     5000 /* after the first failure; doubles */
 #define RETRY_MAX_MS 300000
+#define TOO_LARGE_MS                                                                                         \
+    3600000 /* a list that was too large is not fetched again before, unless the host offers other numbers   \
+             */
 #define SOON_MS      2000 /* at the earliest after the last fetch, when the host offers other numbers */
 #define PAUSE_FACTOR 10   /* a list that took long is not fetched again before so many times as long */
 
@@ -82,6 +85,8 @@ static void note_failure(hp_hosts_t *hosts, hp_host_entry_t *host, const hp_err_
     static const hp_retry_policy_t policy = {
         .first_ms = RETRY_MS, .max_ms = RETRY_MAX_MS, .jitter = HP_RETRY_JITTER};
     uint64_t at = hp_retry_failed(&host->list_retry, &policy, now);
+    if (err->code == HP_E_TOO_LARGE)
+        at = HP_MAX(at, now + TOO_LARGE_MS);
     host->list_at = host->pub.online ? at : HP_NEVER;
     if (strcmp(host->pub.list_error, hp_err_text(err)) != 0)
         hp_log(HP_LOG_WARN, "the file list of host %.8s was not fetched: %s", host->pub.id, hp_err_text(err));
@@ -175,7 +180,7 @@ static void start(hp_hosts_t *hosts, hp_host_entry_t *host, uint64_t now)
     hp_pending_add(&hosts->pending);
     host->pub.listing = true;
     host->list = hp_file_list_start(hosts->store, hosts->fetcher, host->pub.id, &host->addresses[0].endpoint,
-                                    host->list_force, on_listed, listing);
+                                    host->pub.files, host->list_force, on_listed, listing);
     host->listing = listing;
     host->list_force = false;
     hp_hosts_emit(hosts, HP_HOST_CHANGED, host);

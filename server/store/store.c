@@ -37,9 +37,11 @@
 #define GROUP_MAX       8192              /* writes in one transaction */
 #define SYNC_MS         1000              /* of other writes a power cut takes those of about so long */
 #define LOOK_MS         1000              /* so often the database's file is looked at */
-#define BUSY_TOLD_MS    1000              /* another program holds the database for so long: it is said */
-#define BUSY_MAX_MS     60000             /* then writes fail */
-#define BUSY_END_MS     500               /* the same when hostpair is to end */
+#define SPACE_FREE      (64 << 20) /* bytes that are free in the file before it is written anew without them */
+#define SPACE_PAUSE_MS  60000      /* so often it is looked at */
+#define BUSY_TOLD_MS    1000       /* another program holds the database for so long: it is said */
+#define BUSY_MAX_MS     60000      /* then writes fail */
+#define BUSY_END_MS     500        /* the same when hostpair is to end */
 
 typedef struct job {
     hp_link_t link;
@@ -81,6 +83,7 @@ struct hp_store {
     uint64_t synced_at; /* the journal, hp_clock_ms */
     bool unsynced;      /* there were commits since */
     hp_db_file_t file;
+    uint64_t space_at;  /* when what is free in the file is looked at next, hp_clock_ms */
     uint64_t looked_at; /* the file, hp_clock_ms */
     bool marked;        /* as damaged */
     hp_err_t broken;    /* why nothing is written any more; code 0: it is */
@@ -332,6 +335,30 @@ static void look_at_file(hp_store_t *self)
     hp_log(HP_LOG_ERROR, "%s. Until then nothing is written down", hp_err_text(&self->broken));
 }
 
+/* A file that is mostly free (a host's huge list has gone) is written anew without what is free, as soon as
+ * nobody waits for the store. What is copied is less than what was free. */
+static void give_back_space(hp_store_t *self)
+{
+    hp_err_t err = {0};
+    int64_t used, unused;
+    uint64_t now = hp_clock_ms();
+    if (self->broken.code != 0 || now < self->space_at || is_busy(self) ||
+        hp_db_space(self->db, &used, &unused, &err) != 0)
+        return;
+    self->space_at = now + SPACE_PAUSE_MS;
+    if (unused < SPACE_FREE || unused < used)
+        return;
+    if (hp_db_file_restore(&self->file, &self->db, &err) != 0) {
+        hp_log(HP_LOG_WARN, "database: %lld MiB of it are free, but cannot be given back: %s",
+               (long long)(unused >> 20), hp_err_text(&err));
+        return;
+    }
+    hp_db_on_busy(self->db, on_busy, self);
+    self->unsynced = false;
+    hp_log(HP_LOG_INFO, "database: gave back %lld MiB, %lld MiB are left", (long long)(unused >> 20),
+           (long long)(used >> 20));
+}
+
 static bool is_look_due(const hp_store_t *self, uint64_t now)
 {
     return now >= self->looked_at + LOOK_MS;
@@ -399,9 +426,10 @@ static void run_thread(void *arg)
             commit_group(self);
         else if (is_sync_due(self, hp_clock_ms()))
             sync_journal(self);
-        else if (is_look_due(self, hp_clock_ms()))
+        else if (is_look_due(self, hp_clock_ms())) {
             look_at_file(self);
-        else
+            give_back_space(self);
+        } else
             break;
     }
     close_database(self);

@@ -206,7 +206,7 @@ static void a_list_that_is_being_built_takes_the_place_of_the_old_one_under_the_
     hp_remote_import_t *import;
     hp_remote_entry_t entry = {.path = "new.txt", .size = 3, .mtime = HP_REMOTE_NO_TIME};
     bool done = false;
-    assert_ok(hp_remote_import_begin(db, OLD, &import, &err));
+    assert_ok(hp_remote_import_begin(db, OLD, HP_REMOTE_FILES_MAX, &import, &err));
     assert_ok(hp_remote_import_add(db, import, &entry, 1, &err));
     assert_ok(hp_db_host_rename(db, OLD, NEW, &err));
     while (!done)

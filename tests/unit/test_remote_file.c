@@ -48,7 +48,7 @@ static void publish(hp_db_t *db, hp_remote_import_t *import, const char *etag)
 static void import_all(hp_db_t *db, const char *host, const hp_remote_entry_t *entries, size_t count)
 {
     hp_remote_import_t *import;
-    ok(hp_remote_import_begin(db, host, &import, &err));
+    ok(hp_remote_import_begin(db, host, HP_REMOTE_FILES_MAX, &import, &err));
     for (size_t i = 0; i < count; i += HP_REMOTE_BATCH)
         ok(hp_remote_import_add(db, import, entries + i, HP_MIN(count - i, (size_t)HP_REMOTE_BATCH), &err));
     publish(db, import, "\"1\"");
@@ -423,7 +423,7 @@ static void a_new_list_takes_the_place_of_the_old_one_at_once(void **state)
     hp_remote_list_t list;
     import_list(db, HOST, F("old", 1));
     const hp_remote_entry_t fresh[] = {F("new", 2), F("newer", 3)};
-    ok(hp_remote_import_begin(db, HOST, &import, &err));
+    ok(hp_remote_import_begin(db, HOST, HP_REMOTE_FILES_MAX, &import, &err));
     ok(hp_remote_import_add(db, import, fresh, 2, &err));
     assert_walk(db, "old(1) ", .folder = "");
     publish(db, import, "\"2\"");
@@ -445,20 +445,75 @@ static void a_list_that_was_not_finished_leaves_the_old_one(void **state)
     hp_remote_import_t *import;
     import_list(db, HOST, F("old", 1));
     const hp_remote_entry_t fresh[] = {F("new", 2)};
-    ok(hp_remote_import_begin(db, HOST, &import, &err));
+    ok(hp_remote_import_begin(db, HOST, HP_REMOTE_FILES_MAX, &import, &err));
     ok(hp_remote_import_add(db, import, fresh, 1, &err));
     ok(hp_remote_import_abandon(db, import, &err));
     sweep_all(db);
     assert_walk(db, "old(1) ", .folder = "");
     assert_int_equal(rows_of(db, "remote_file"), 1);
     /* One that a crash cut off. */
-    ok(hp_remote_import_begin(db, HOST, &import, &err));
+    ok(hp_remote_import_begin(db, HOST, HP_REMOTE_FILES_MAX, &import, &err));
     ok(hp_remote_import_add(db, import, fresh, 1, &err));
     ok(hp_remote_list_recover(db, &err));
     sweep_all(db);
     assert_walk(db, "old(1) ", .folder = "");
     assert_int_equal(rows_of(db, "remote_file"), 1);
     ok(hp_remote_import_abandon(db, import, &err));
+}
+
+/* Adds files one by one until one is refused; how many were taken. */
+static int64_t add_until_refused(hp_db_t *db, hp_remote_import_t *import, char *(*path_of)(int number),
+                                 int count, hp_err_t *err)
+{
+    int64_t taken = 0;
+    int rc = 0;
+    for (int i = 0; i < count && rc == 0; i++) {
+        char *path = path_of(i);
+        hp_remote_entry_t entry = {.path = path, .size = 1, .mtime = HP_REMOTE_NO_TIME};
+        rc = hp_remote_import_add(db, import, &entry, 1, err);
+        taken += rc == 0;
+        free(path);
+    }
+    return taken;
+}
+
+static char *short_path(int number)
+{
+    return hp_sprintf("%08d", number);
+}
+
+/* 15 folders, each with a long name of its own. */
+static char *long_path(int number)
+{
+    char path[4000] = "";
+    for (int i = 0; i < 15; i++) {
+        size_t used = strlen(path);
+        snprintf(path + used, sizeof path - used, "%08d-%02d-%0*d/", number, i, 230, 0);
+    }
+    return hp_sprintf("%sx", path);
+}
+
+static void a_list_is_given_up_where_it_is_larger_than_it_may_be(void **state)
+{
+    hp_db_t *db = *state;
+    hp_remote_import_t *import;
+    hp_err_t many = {0}, text = {0};
+    import_list(db, HOST, F("old", 1));
+    ok(hp_remote_import_begin(db, HOST, 500, &import, &err));
+    assert_int_equal(add_until_refused(db, import, short_path, 1000, &many), 500);
+    assert_int_equal(many.code, HP_E_TOO_LARGE);
+    assert_non_null(strstr(many.detail, "more than 500 files"));
+    ok(hp_remote_import_abandon(db, import, &err));
+    /* Few files, but 27 KiB of folder names each. */
+    ok(hp_remote_import_begin(db, HOST, 10000, &import, &err));
+    int64_t taken = add_until_refused(db, import, long_path, 10000, &text);
+    print_message("%lld files with long names\n", (long long)taken);
+    assert_in_range(taken, 300, 1000);
+    assert_int_equal(text.code, HP_E_TOO_LARGE);
+    ok(hp_remote_import_abandon(db, import, &err));
+    sweep_all(db);
+    assert_walk(db, "old(1) ", .folder = "");
+    assert_int_equal(rows_of(db, "remote_folder"), 1);
 }
 
 static void a_forgotten_host_leaves_nothing(void **state)
@@ -710,6 +765,7 @@ int main(void)
         T(words_are_found_in_any_order_and_in_the_names_of_folders),
         T(a_new_list_takes_the_place_of_the_old_one_at_once),
         T(a_list_that_was_not_finished_leaves_the_old_one),
+        T(a_list_is_given_up_where_it_is_larger_than_it_may_be),
         T(a_forgotten_host_leaves_nothing),
         T(what_is_listed_twice_or_too_deep_or_too_large_does_no_harm),
         T(bad_queries_are_refused_with_words),

@@ -212,6 +212,44 @@ static void an_emptied_database_is_no_silent_loss(void **state)
         assert_contains(task.words, "restart hostpair");
 }
 
+static int fill(hp_db_t *db, void *arg, hp_err_t *err)
+{
+    (void)arg;
+    return hp_db_script(db,
+                        "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 80)"
+                        " INSERT INTO setting SELECT 'big ' || i, hex(zeroblob(524288)) FROM n",
+                        "filling", err);
+}
+
+static int empty(hp_db_t *db, void *arg, hp_err_t *err)
+{
+    (void)arg;
+    return hp_db_script(db, "DELETE FROM setting WHERE name LIKE 'big %'", "emptying", err);
+}
+
+static void space_that_is_free_is_given_back(void **state)
+{
+    fixture_t *f = *state;
+    struct stat before, after;
+    hp_err_t err = {0};
+    open_store(f);
+    assert_written(f, "a");
+    assert_int_equal(hp_store_run_now(f->store, HP_STORE_WRITE, fill, NULL, &err), 0);
+    close_store(f);
+    assert_int_equal(stat(f->path, &before), 0);
+    assert_true(before.st_size > 80 << 20);
+    hp_log_set_level(HP_LOG_INFO);
+    open_store(f);
+    assert_int_equal(hp_store_run_now(f->store, HP_STORE_WRITE, empty, NULL, &err), 0);
+    wait_until_said("gave back");
+    assert_written(f, "b");
+    assert_int_equal(stat(f->path, &after), 0);
+    print_message("%lld bytes, then %lld\n", (long long)before.st_size, (long long)after.st_size);
+    assert_true(after.st_size < 1 << 20);
+    close_store(f);
+    assert_settings(f->path, "a b");
+}
+
 typedef struct holder {
     const char *path;
     unsigned ms;
@@ -281,6 +319,7 @@ int main(void)
         TEST(one_that_is_deleted_just_before_the_end_is_there_afterwards),
         TEST(a_backup_that_is_put_in_its_place_is_kept_and_said),
         TEST(an_emptied_database_is_no_silent_loss),
+        TEST(space_that_is_free_is_given_back),
         TEST(another_program_that_holds_it_for_long_is_waited_for),
         TEST(a_journal_that_is_missing_after_a_crash_is_said),
     };
