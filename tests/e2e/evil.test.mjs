@@ -697,6 +697,50 @@ describe("names from a hostile host", { concurrency: 3 }, () => {
         assert.ok(most < 300 * MiB, `it grew by ${most} bytes`);
     });
 
+    test(
+        "without an end are given up, said and take no more than their share of the disk",
+        { timeout: 180_000 },
+        async (t) => {
+            let sent = 0;
+            const evil = await startEvil({
+                t,
+                files: { "good.txt": Buffer.from("abc") },
+                before: async (request, socket) => {
+                    if (request.path !== "list") return false;
+                    socket.write("HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n");
+                    while (!socket.destroyed) {
+                        const lines = Array.from({ length: 500 }, () => `${"n".repeat(200)}${sent++}\n`).join(
+                            "",
+                        );
+                        if (!socket.write(lines))
+                            await new Promise((done) => socket.once("drain", done).once("close", done));
+                    }
+                    return true;
+                },
+            });
+            const h = await startHostpair({ t });
+            const { id } = await addHost(h, evil.port);
+            const host = await waitFor(
+                async () => {
+                    const { json } = await h.api(`/hosts/${id}`);
+                    return json.list_error !== null && !json.listing && json;
+                },
+                { timeout: 150_000, interval: 200, what: "the list being given up" },
+            );
+            assert.match(host.list_error, /more than \d+ files, far more than the host says/);
+            const size = statSync(join(h.dataDir, "hostpair.db")).size;
+            t.diagnostic(`${sent} names sent, ${size} bytes of database`);
+            assert.ok(sent < 400_000, `${sent} names sent`);
+            assert.ok(size < 300 * MiB, `${size} bytes`);
+            assert.equal((await h.api(`/hosts/${id}/files`)).status, 413, "nothing of it is shown");
+            await waitFor(() => statSync(join(h.dataDir, "hostpair.db")).size < 30 * MiB, {
+                timeout: 120_000,
+                interval: 500,
+                what: "the space being given back",
+            });
+        },
+    );
+
     test("in the text list are taken only when they are names", { timeout: 60_000 }, async (t) => {
         const evil = await startEvil({
             t,
