@@ -37,8 +37,8 @@
 #define GROUP_MAX       8192              /* writes in one transaction */
 #define SYNC_MS         1000              /* of other writes a power cut takes those of about so long */
 #define LOOK_MS         1000              /* so often the database's file is looked at */
-#define SPACE_FREE      (64 << 20) /* bytes that are free in the file before it is written anew without them */
-#define SPACE_PAUSE_MS  60000      /* so often it is looked at */
+#define SPACE_FREE      (16 << 20) /* bytes that are free in the file before it is written anew without them */
+#define SPACE_PAUSE_MS  10000      /* so often it is looked at */
 #define BUSY_TOLD_MS    1000       /* another program holds the database for so long: it is said */
 #define BUSY_MAX_MS     60000      /* then writes fail */
 #define BUSY_END_MS     500        /* the same when hostpair is to end */
@@ -84,6 +84,7 @@ struct hp_store {
     bool unsynced;      /* there were commits since */
     hp_db_file_t file;
     uint64_t space_at;  /* when what is free in the file is looked at next, hp_clock_ms */
+    int64_t unused;     /* bytes that were free then */
     uint64_t looked_at; /* the file, hp_clock_ms */
     bool marked;        /* as damaged */
     hp_err_t broken;    /* why nothing is written any more; code 0: it is */
@@ -346,7 +347,9 @@ static void give_back_space(hp_store_t *self)
         hp_db_space(self->db, &used, &unused, &err) != 0)
         return;
     self->space_at = now + SPACE_PAUSE_MS;
-    if (unused < SPACE_FREE || unused < used)
+    bool steady = unused == self->unused; /* else rows are being removed: there will be more */
+    self->unused = unused;
+    if (!steady || unused < SPACE_FREE || unused < used)
         return;
     if (hp_db_file_restore(&self->file, &self->db, &err) != 0) {
         hp_log(HP_LOG_WARN, "database: %lld MiB of it are free, but cannot be given back: %s",

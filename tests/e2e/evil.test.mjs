@@ -699,7 +699,7 @@ describe("names from a hostile host", { concurrency: 3 }, () => {
 
     test(
         "without an end are given up, said and take no more than their share of the disk",
-        { timeout: 180_000 },
+        { timeout: 300_000 },
         async (t) => {
             let sent = 0;
             const evil = await startEvil({
