@@ -37,7 +37,7 @@ static void on_chunk_saved(void *arg, int status, const hp_err_t *err)
             item->done_bytes -= hp_item_chunk_bytes(item, n);
         hp_download_write_failed(item->download, status, err);
     } else {
-        item->download->disk_failures = 0;
+        hp_retry_reset(&item->download->disk);
     }
     item->unsaved--;
     item->busy--;

@@ -30,8 +30,7 @@ static bool can_pause(const download_t *d)
 static void clear_failures(download_t *download)
 {
     for (source_host_t *host = download->hosts; host != NULL; host = host->next) {
-        host->failures = 0;
-        host->retry_at = 0;
+        hp_retry_reset(&host->retry);
         host->banned = false;
         host->error[0] = '\0';
     }
@@ -64,9 +63,9 @@ void hp_transfer_pause(hp_transfer_t *self, int64_t id, hp_download_fn done, voi
 static void resume(download_t *download)
 {
     download->row.disk_wait = false;
-    download->disk_failures = 0;
+    hp_retry_reset(&download->disk);
     for (source_host_t *host = download->hosts; host != NULL; host = host->next)
-        host->retry_at = host->failures = 0;
+        hp_retry_reset(&host->retry);
     hp_download_set_state(download, HP_DOWNLOAD_QUEUED, "", 0, "");
     hp_transfer_wake(download->transfer);
 }

@@ -61,7 +61,7 @@ static void on_disk_looked(uv_work_t *work, int status)
         if (status != 0 || folder == NULL || folder->status != 0)
             continue;
         d->device = folder->device;
-        if (hp_download_waits_for_disk(d) && hp_clock_ms() >= d->disk_at &&
+        if (hp_download_waits_for_disk(d) && hp_retry_is_due(&d->disk, hp_clock_ms()) &&
             folder->bytes >= HP_MAX(d->disk_need, (uint64_t)DISK_MARGIN)) {
             promise_room(job, d);
             d->row.disk_wait = false;

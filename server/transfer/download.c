@@ -414,7 +414,7 @@ void hp_download_reopen_items(download_t *self)
 
 void hp_download_item_done(download_t *self, item_t *item)
 {
-    self->disk_failures = 0;
+    hp_retry_reset(&self->disk);
     if (!self->row.folder && strcmp(self->row.path, item->row.path) != 0) {
         set_text(&self->row.path, item->row.path);
         set_text(&self->name, hp_path_name(self->row.path));
@@ -479,10 +479,11 @@ void hp_download_disk_failed(download_t *self, int code, const hp_err_t *err)
     snprintf(reason, sizeof reason, "%s (%s); %s", trouble.words, hp_err_text(err), trouble.outlook);
     self->row.disk_wait = true;
     /* A quota, or a full disk under the database, is not seen in the free bytes: later and later. */
-    uint64_t wait = (uint64_t)DISK_LOOK_MS << HP_MIN(self->disk_failures, 6u);
-    bool at_once = trouble.code == HP_E_NO_SPACE && self->disk_failures == 0; /* as soon as there is room */
-    self->disk_at = hp_clock_ms() + (at_once ? 0 : HP_MIN(wait, (uint64_t)DISK_WAIT_MAX_MS));
-    self->disk_failures++;
+    static const hp_retry_policy_t policy = {DISK_LOOK_MS, DISK_WAIT_MAX_MS, HP_RETRY_JITTER};
+    bool at_once = trouble.code == HP_E_NO_SPACE && self->disk.failures == 0; /* as soon as there is room */
+    hp_retry_failed(&self->disk, &policy, hp_clock_ms());
+    if (at_once)
+        self->disk.at = 0;
     hp_download_stop(self, HP_DOWNLOAD_PAUSED, reason, trouble.code, hp_err_text(err));
     if (trouble.of_disk)
         hp_transfer_disk_failed(self->transfer, self, code, err);

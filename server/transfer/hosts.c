@@ -20,8 +20,7 @@ static void forget_failures(hp_transfer_t *self, const char *id)
     for (download_t *d = self->active; d != NULL; d = d->next_active) {
         for (source_host_t *host = d->hosts; host != NULL; host = host->next)
             if (strcmp(host->id, id) == 0) {
-                host->failures = 0;
-                host->retry_at = 0;
+                hp_retry_reset(&host->retry);
                 host->endpoint_index = 0;
             }
         for (item_t *item = d->items; item != NULL; item = item->next)

@@ -27,6 +27,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/path.h"
+#include "base/retry.h"
 #include "base/utf8.h"
 #include "db/download.h"
 #include "os/boot.h"
@@ -40,7 +41,7 @@
 
 /* What a person may want to tune. */
 #define TICK_MS          250 /* meters, retries, schedule */
-#define BACKOFF_FIRST_MS 500 /* doubles with each failure in a row, with jitter */
+#define BACKOFF_FIRST_MS 500 /* of a source: doubles with each failure in a row, with jitter */
 #define BACKOFF_MAX_MS   30000
 #define PARTS_TICKS      4    /* part files are looked at so often */
 #define DISK_LOOK_MS     1000 /* free space is measured so often */
@@ -95,11 +96,10 @@ struct source_host {
     char address[80];      /* that answered last */
     size_t endpoint_index; /* of known_host_t.endpoints: the next after a failed connection */
     unsigned lease_count;
-    unsigned failures; /* in a row, without a chunk in between */
-    uint64_t retry_at; /* ms; not asked before */
-    bool connected;    /* a reply came on the last try */
-    char error[200];   /* of the last failure; "" after a chunk */
-    bool banned;       /* sent wrong bytes of the one file that is wanted */
+    hp_retry_t retry; /* of failures in a row, without a chunk in between */
+    bool connected;   /* a reply came on the last try */
+    char error[200];  /* of the last failure; "" after a chunk */
+    bool banned;      /* sent wrong bytes of the one file that is wanted */
     uint64_t bytes;
     hp_meter_t meter;
 };
@@ -251,8 +251,7 @@ struct download {
     bool sums_loading;
     uint64_t sums_at;       /* ms; they are not read before */
     uint64_t disk_need;     /* bytes that must be free before it goes on after a full disk */
-    unsigned disk_failures; /* in a row, without a chunk on record in between */
-    uint64_t disk_at;       /* ms; it does not go on before */
+    hp_retry_t disk;        /* failures of it in a row, without a chunk on record in between */
     hp_download_fn removed; /* told when a removal is complete */
     void *removed_arg;
     hp_bucket_t bucket;
@@ -306,6 +305,9 @@ void hp_transfer_resume_held(hp_transfer_t *self); /* leases that waited for a b
 void hp_transfer_throttle(hp_transfer_t *self);    /* a lease waits for a limit: look again soon */
 void hp_transfer_unlink(hp_transfer_t *self, download_t *download); /* the caller frees it */
 void hp_transfer_maybe_closed(hp_transfer_t *self);
+
+/* ---- source.c ---- */
+extern const hp_retry_policy_t hp_transfer_backoff; /* between two tries of a source */
 
 /* ---- hosts.c ---- */
 known_host_t *hp_transfer_known(const hp_transfer_t *self, const char *id); /* NULL unknown */

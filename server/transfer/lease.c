@@ -377,7 +377,7 @@ static void failed(lease_t *self, int status, const hp_err_t *err)
         hp_source_set_aside(source, status, words);
         break;
     case HP_E_BUSY:
-        source->retry_at = hp_clock_ms() + ((uint64_t)BACKOFF_FIRST_MS << source->changing++);
+        source->retry_at = hp_clock_ms() + hp_retry_pause(&hp_transfer_backoff, ++source->changing);
         break;
     default:
         hp_source_host_failed(host, words, self->retry_after_s);

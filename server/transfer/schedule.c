@@ -155,7 +155,7 @@ static source_t *next_source(const item_t *item, const source_t *only, uint64_t 
     for (source_t *s = item->sources; s != NULL; s = s->next) {
         if ((only != NULL && s != only) || !hp_source_usable(s, now) || s->host->lease_count >= max)
             continue;
-        if (s->host->failures > 0 && s->host->lease_count > 0)
+        if (s->host->retry.failures > 0 && s->host->lease_count > 0)
             continue; /* one connection at a time finds out whether it is back */
         uint64_t bps = hp_meter_bps(&s->host->meter, now);
         if (best == NULL || s->host->lease_count < best->host->lease_count ||

@@ -8,6 +8,8 @@
 
 #include "db/remote_file.h"
 
+const hp_retry_policy_t hp_transfer_backoff = {BACKOFF_FIRST_MS, BACKOFF_MAX_MS, HP_RETRY_JITTER};
+
 #define SOURCES_MAX 64 /* hosts asked for one content */
 
 const char *hp_source_state_name(hp_source_state_t state)
@@ -75,7 +77,8 @@ bool hp_source_is_eligible(const source_t *self)
 
 bool hp_source_usable(const source_t *self, uint64_t now_ms)
 {
-    if (!hp_source_is_eligible(self) || now_ms < HP_MAX(self->retry_at, self->host->retry_at))
+    if (!hp_source_is_eligible(self) || now_ms < self->retry_at ||
+        !hp_retry_is_due(&self->host->retry, now_ms))
         return false;
     return self->host->kind->is_reachable(self);
 }
@@ -185,7 +188,7 @@ void hp_source_sent_wrong(source_t *self, uint64_t chunk)
 
 void hp_source_delivered(source_t *self)
 {
-    self->host->failures = 0;
+    hp_retry_reset(&self->host->retry);
     if (hp_source_is_eligible(self))
         self->host->error[0] = '\0';
 }
@@ -194,18 +197,15 @@ void hp_source_host_failed(source_host_t *self, const char *error, int retry_aft
 {
     snprintf(self->error, sizeof self->error, "%.*s", (int)hp_utf8_prefix(error, strlen(error), 199), error);
     hp_download_changed(self->download);
-    uint64_t now = hp_clock_ms(), wait = BACKOFF_MAX_MS;
+    uint64_t now = hp_clock_ms();
     self->connected = false;
-    if (retry_after_s < 0 && self->failures > 0 && now < self->retry_at)
+    if (retry_after_s < 0 && self->retry.failures > 0 && !hp_retry_is_due(&self->retry, now))
         return; /* several connections, lost with one network: that counts once */
-    if (self->failures < 6)
-        wait = HP_MIN((uint64_t)BACKOFF_FIRST_MS << self->failures, (uint64_t)BACKOFF_MAX_MS);
-    self->failures++;
     self->endpoint_index++;
-    wait += (uint64_t)(random() % (long)(wait / 4 + 1));
-    if (retry_after_s >= 0)
-        wait = HP_MAX((uint64_t)retry_after_s * 1000, (uint64_t)BACKOFF_FIRST_MS);
-    self->retry_at = now + wait;
+    if (retry_after_s < 0)
+        hp_retry_failed(&self->retry, &hp_transfer_backoff, now);
+    else
+        hp_retry_asked_to_wait(&self->retry, &hp_transfer_backoff, now, (uint64_t)retry_after_s * 1000);
 }
 
 static bool has_eligible_source(const source_host_t *self)
@@ -230,7 +230,7 @@ hp_source_state_t hp_source_host_state(const source_host_t *self, uint64_t now_m
     if (!has_eligible_source(self))
         return HP_SOURCE_FAILED;
     if (hp_download_is_running(self->download)) {
-        if (now_ms < self->retry_at)
+        if (!hp_retry_is_due(&self->retry, now_ms))
             return HP_SOURCE_WAITING;
         const known_host_t *host = hp_transfer_known(self->download->transfer, self->id);
         if (self->kind != &hp_source_web && (host == NULL || !host->online))

@@ -12,6 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -105,10 +107,36 @@ int renameat2(int from_folder, const char *from, int to_folder, const char *to, 
 }
 
 static unsigned folder_syncs;
+static int interruptions; /* so many syncs of folders are interrupted by a signal */
 int fsync(int fd)
 {
     folder_syncs++; /* files are synced by fdatasync(2) */
+    if (interruptions > 0) {
+        interruptions--;
+        errno = EINTR;
+        return -1;
+    }
     return (int)syscall(SYS_fsync, fd);
+}
+
+static int link_error; /* what linkat(2) says; 0: the truth */
+int linkat(int from_folder, const char *from, int to_folder, const char *to, int flags)
+{
+    if (link_error == 0)
+        return (int)syscall(SYS_linkat, from_folder, from, to_folder, to, flags);
+    errno = link_error;
+    return -1;
+}
+
+static uint64_t disk_free; /* what fstatvfs(3) says; 0: the truth */
+int fstatvfs(int fd, struct statvfs *fs)
+{
+    struct statfs kernel;
+    if (syscall(SYS_fstatfs, fd, &kernel) != 0)
+        return -1;
+    uint64_t available = kernel.f_bavail * (uint64_t)kernel.f_bsize;
+    *fs = (struct statvfs){.f_frsize = 1, .f_bsize = 1, .f_bavail = disk_free > 0 ? disk_free : available};
+    return 0;
 }
 
 static struct stat stat_of(const fixture_t *f, const char *path)
@@ -134,7 +162,8 @@ static void a_new_file_goes_from_its_part_to_its_name(void **state)
     int fd = make_part(f, "a/b/film.mp4", "hello");
     assert_string_equal(f->name, ".film.mp4.7.hostpair-part");
     assert_int_equal(access(at(f, "a/b/.film.mp4.7.hostpair-part"), F_OK), 0);
-    assert_int_equal(hp_part_finish(fd, f->base, "a/b/film.mp4", f->name, size_of(fd), f->final_name, &f->err), 0);
+    assert_int_equal(
+        hp_part_finish(fd, f->base, "a/b/film.mp4", f->name, size_of(fd), f->final_name, &f->err), 0);
     assert_string_equal(f->final_name, "film.mp4");
     assert_holds(f, "a/b/film.mp4", "hello");
     assert_int_equal(access(at(f, "a/b/.film.mp4.7.hostpair-part"), F_OK), -1);
@@ -147,7 +176,8 @@ static void a_name_that_was_taken_meanwhile_is_not_replaced(void **state)
     int fd = make_part(f, "x.tar.gz", "new");
     put(f, "x.tar.gz", "old");
     put(f, "x (1).tar.gz", "older");
-    assert_int_equal(hp_part_finish(fd, f->base, "x.tar.gz", f->name, size_of(fd), f->final_name, &f->err), 0);
+    assert_int_equal(hp_part_finish(fd, f->base, "x.tar.gz", f->name, size_of(fd), f->final_name, &f->err),
+                     0);
     assert_string_equal(f->final_name, "x (2).tar.gz");
     assert_holds(f, "x.tar.gz", "old");
     assert_holds(f, "x (1).tar.gz", "older");
@@ -387,6 +417,85 @@ static void a_free_name_is_told_from_a_taken_one(void **state)
     assert_true(is_free);
 }
 
+static void a_sync_that_is_interrupted_after_the_renaming_is_no_failure(void **state)
+{
+    fixture_t *f = *state;
+    int fd = make_part(f, "x", "12345");
+    interruptions = 2;
+    assert_int_equal(hp_part_finish(fd, f->base, "x", f->name, 5, f->final_name, &f->err), 0);
+    assert_int_equal(interruptions, 0);
+    assert_holds(f, "x", "12345");
+    close(fd);
+}
+
+static void a_small_file_that_cannot_be_linked_is_left_to_the_other_way(void **state)
+{
+    fixture_t *f = *state;
+    static const int errors[] = {EPERM, ENOENT, EACCES, EXDEV};
+    for (size_t i = 0; i < HP_COUNT(errors); i++) {
+        link_error = errors[i];
+        int rc = write_small(f, "s.txt", "one");
+        link_error = 0;
+        assert_int_equal(rc, -EOPNOTSUPP);
+    }
+    link_error = EIO;
+    int rc = write_small(f, "s.txt", "one");
+    link_error = 0;
+    assert_int_equal(rc, -EIO);
+}
+
+static void refuse_to_finish(fixture_t *f, int fd, const char *words)
+{
+    f->err = (hp_err_t){0};
+    assert_int_equal(hp_part_finish(fd, f->base, "x", f->name, 5, f->final_name, &f->err), HP_E_CONFLICT);
+    assert_non_null(strstr(f->err.detail, words));
+    assert_int_equal(access(at(f, "x"), F_OK), -1); /* nothing got the name */
+}
+
+static void what_is_not_the_file_that_was_written_is_not_finished(void **state)
+{
+    fixture_t *f = *state;
+    int fd = make_part(f, "x", "12345");
+    assert_int_equal(hp_part_compare(fd, f->base, "x", f->name, &f->err), 0);
+    char *own = hp_strdup(f->name);
+    assert_int_equal(ftruncate(fd, 3), 0);
+    refuse_to_finish(f, fd, "3 bytes long instead of 5");
+    assert_int_equal(ftruncate(fd, 5), 0);
+    char *part = hp_strdup(at(f, own));
+    assert_int_equal(rename(part, at(f, "mine")), 0);
+    refuse_to_finish(f, fd, "removed or renamed");
+    assert_int_equal(hp_part_compare(fd, f->base, "x", own, &f->err), HP_E_CONFLICT);
+    put(f, own, "other");
+    refuse_to_finish(f, fd, "replaced");
+    assert_int_equal(unlink(part), 0);
+    assert_int_equal(symlink("mine", part), 0);
+    refuse_to_finish(f, fd, "replaced");
+    close(fd);
+    free(part);
+    free(own);
+}
+
+static void a_file_is_reserved_as_its_bytes_arrive(void **state)
+{
+    fixture_t *f = *state;
+    uint64_t mib = 1 << 20, size = 700 * mib;
+    int fd = hp_part_create(f->base, "x", 7, f->name, &f->identity, &f->err);
+    disk_free = 800 * mib;
+    assert_int_equal(hp_part_reserve(fd, size, 0, &f->reserved, &f->err), 0);
+    assert_int_equal(f->reserved, 100 * mib);
+    assert_int_equal(stat_of(f, f->name).st_size, size);
+    assert_in_range((uint64_t)stat_of(f, f->name).st_blocks * 512, 100 * mib, 101 * mib);
+    assert_int_equal(hp_part_reserve(fd, size, 60 * mib, &f->reserved, &f->err), 0);
+    assert_int_equal(f->reserved, 120 * mib);
+    disk_free = 500 * mib; /* the rest cannot fit any more */
+    assert_int_equal(hp_part_reserve(fd, size, 60 * mib, &f->reserved, &f->err), HP_E_NO_SPACE);
+    disk_free = UINT64_C(1) << 40;
+    assert_int_equal(hp_part_reserve(fd, 8 * mib, 0, &f->reserved, &f->err), 0);
+    assert_int_equal(f->reserved, 8 * mib); /* a small part of what is free: at once */
+    disk_free = 0;
+    close(fd);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -405,6 +514,10 @@ int main(void)
         T(only_the_recorded_part_is_removed),
         T(a_link_does_not_lead_out_of_the_folder),
         T(a_small_file_lands_in_one_step_and_replaces_nothing),
+        T(a_sync_that_is_interrupted_after_the_renaming_is_no_failure),
+        T(a_small_file_that_cannot_be_linked_is_left_to_the_other_way),
+        T(what_is_not_the_file_that_was_written_is_not_finished),
+        T(a_file_is_reserved_as_its_bytes_arrive),
         T(a_free_name_is_told_from_a_taken_one),
         T(small_files_are_written_together_and_each_has_its_own_end),
     };
