@@ -34,6 +34,8 @@ static void on_host(void *arg, hp_host_event_t event, const hp_host_t *host)
         hp_transfer_host_removed(app->transfer, host->id);
         return;
     }
+    if (event == HP_HOST_RENAMED)
+        hp_transfer_host_renamed(app->transfer, host->former_id, host->id);
     size_t count = HP_MIN(host->address_count, (size_t)16);
     hp_endpoint_t endpoints[16];
     for (size_t i = 0; i < count; i++)

@@ -12,8 +12,8 @@ void hp_api_get_connections(hp_api_t *api, hp_http_request_t *request, const cha
     size_t total = hp_http_connections(api->deps.peer, connections, HP_API_CONNECTIONS_MAX);
     json_t *json = json_object(), *list = json_array();
     for (size_t i = 0; i < HP_MIN(total, (size_t)HP_API_CONNECTIONS_MAX); i++)
-        json_array_append_new(
-            list, hp_json_connection(&connections[i], hp_api_host_of(api, connections[i].address)));
+        json_array_append_new(list,
+                              hp_json_connection(&connections[i], hp_api_host_of(api, &connections[i])));
     free(connections);
     json_object_set_new(json, "connections", list);
     json_object_set_new(json, "total", hp_json_count(total));

@@ -59,8 +59,7 @@ static char *render_connection(hp_events_t *self, const char *id)
     for (size_t i = 0; i < self->connection_count; i++) {
         const hp_http_connection_t *connection = &self->connections[i];
         if (connection->id == number)
-            return hp_json_dump(
-                hp_json_connection(connection, hp_api_host_of(self->api, connection->address)));
+            return hp_json_dump(hp_json_connection(connection, hp_api_host_of(self->api, connection)));
     }
     return NULL;
 }

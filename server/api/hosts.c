@@ -15,8 +15,7 @@ static bool has_address(const hp_host_t *host, const char *address)
     return false;
 }
 
-/* One that is online is the likelier one. */
-const char *hp_api_host_of(hp_api_t *api, const char *address)
+static const char *host_at(hp_api_t *api, const char *address)
 {
     const hp_host_t *found = NULL;
     bool several = false;
@@ -28,6 +27,16 @@ const char *hp_api_host_of(hp_api_t *api, const char *address)
         found = host;
     }
     return found != NULL && !several ? found->id : NULL;
+}
+
+/* At an address, one that is online is the likelier one. */
+const char *hp_api_host_of(hp_api_t *api, const hp_http_connection_t *connection)
+{
+    const hp_host_t *host =
+        connection->host[0] != '\0' ? hp_hosts_find(api->deps.hosts, connection->host) : NULL;
+    if (connection->host[0] != '\0')
+        return host != NULL ? host->id : NULL;
+    return host_at(api, connection->address);
 }
 
 void hp_api_get_hosts(hp_api_t *api, hp_http_request_t *request, const char *arg)

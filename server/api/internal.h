@@ -95,9 +95,10 @@ json_t *hp_api_status_json(hp_api_t *api);
 json_t *hp_api_scan_json(hp_api_t *api);
 json_t *hp_api_share_json(hp_api_t *api);
 json_t *hp_api_settings_json(hp_api_t *api);
-void hp_api_settings_changed(void *api);                        /* tells every open page */
-const char *hp_api_host_of(hp_api_t *api, const char *address); /* the id of the host with this address; NULL:
-                                                                   none, or several share it */
+void hp_api_settings_changed(void *api); /* tells every open page */
+/* The id of the host that a connection comes from: the one that it has proven, else the one at its address.
+ * NULL: no known one, or several share the address. */
+const char *hp_api_host_of(hp_api_t *api, const hp_http_connection_t *connection);
 
 /* ---- what is not in the table: the page's own files ---- */
 

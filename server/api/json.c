@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/path.h"
 #include "base/mem.h"
 #include "base/options.h"
 #include "base/utf8.h"
@@ -52,6 +53,15 @@ json_t *hp_json_time_or_null(int64_t wall_ms)
     return wall_ms <= 0 ? json_null() : hp_json_time(wall_ms);
 }
 
+static json_t *fingerprint_json(const hp_host_t *host)
+{
+    char hex[2 * HP_FINGERPRINT_SIZE + 1];
+    if (!host->pinned)
+        return json_null();
+    hp_hex_encode(host->fingerprint, HP_FINGERPRINT_SIZE, hex);
+    return json_string(hex);
+}
+
 json_t *hp_json_host(const hp_host_t *host)
 {
     json_t *addresses = json_array(), *json = json_object();
@@ -77,6 +87,11 @@ json_t *hp_json_host(const hp_host_t *host)
     json_object_set_new(json, "list_error", hp_json_text_or_null(host->list_error));
     json_object_set_new(json, "problem", hp_json_text_or_null(host->problem));
     json_object_set_new(json, "blocked", json_boolean(host->blocked));
+    json_object_set_new(json, "kind", json_string(host->protocol > 0 ? "hostpair" : "plain"));
+    json_object_set_new(json, "proven", json_boolean(host->proven));
+    json_object_set_new(json, "fingerprint", fingerprint_json(host));
+    json_object_set_new(json, "path", host->online ? json_string(hp_way_name(host->way)) : json_null());
+    json_object_set_new(json, "path_reason", hp_json_text_or_null(host->online ? host->way_reason : ""));
     return json;
 }
 

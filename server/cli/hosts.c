@@ -151,9 +151,17 @@ static const hp_column_t columns[] = {
     {.title = "ADDRESS", .drop = 1},
     {.title = "FILES", .right = true, .drop = 3},
     {.title = "SIZE", .right = true, .drop = 2},
-    {.title = "SEEN", .drop = 5},
+    {.title = "SEEN", .drop = 6},
     {.title = "ID", .drop = 4},
+    {.title = "PATH", .drop = 5},
 };
+
+/* By which way it is reached; a host that has not proven who it is is reached in plain HTTP. */
+static const char *path_text(const json_t *host)
+{
+    const char *path = hp_client_text(host, "path");
+    return path[0] != '\0' && !json_is_true(json_object_get(host, "proven")) ? "plain" : path;
+}
 
 static void add_row(hp_table_t *table, const json_t *host)
 {
@@ -172,6 +180,7 @@ static void add_row(hp_table_t *table, const json_t *host)
     hp_table_bytes(table, hp_client_number(host, "bytes", -1));
     hp_table_either(table, hp_text_ago(seen, hp_clock_wall_ms(), ago), seen);
     hp_table_either(table, strncmp(id, "addr-", 5) == 0 ? "" : short_id, id);
+    hp_table_text(table, path_text(host));
 }
 
 int hp_cli_hosts(hp_cli_t *cli)

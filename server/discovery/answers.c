@@ -1,6 +1,10 @@
 /* Which answer to a probe belongs to which host, and what it changes.
  *
- * Two hosts with one id (a copied data folder) give themselves away by `instance`, which is new at every
+ * Who answered is decided by the key that the handshake proved. Another key at the address of a known host is
+ * another host; what answers there in plain HTTP, or says that it is a host whose key it does not have, is
+ * not taken for that host: all of it is only said, as the known host's problem.
+ *
+ * Two hosts with one key (a copied data folder) give themselves away by `instance`, which is new at every
  * start: when two addresses of a host answer with different instances, and each of them answered after the
  * other one began, both are alive. The one that was there first stays the host, the other is its rival:
  * reported once, looked at in every round, and the host itself when the first one goes away. A host that
@@ -14,6 +18,8 @@
 #include "base/mem.h"
 #include "base/utf8.h"
 #include "discovery/internal.h"
+
+#define TLS_EVERY 10 /* a plain host that let TLS time out is asked for TLS every so many times */
 
 void hp_hosts_log(hp_log_level_t level, const hp_host_entry_t *host, const char *what, const char *where)
 {
@@ -31,15 +37,15 @@ static int is_ourselves(hp_hosts_t *hosts, const hp_probe_answer_t *answer, cons
     hp_endpoint_format(at, where);
     hp_host_entry_t *owner = hp_hosts_entry_at(hosts, at, &index);
     if (owner != NULL)
-        hp_hosts_drop_address(owner, index);
+        hp_hosts_lose_address(owner, index);
     if (answer->instance[0] == '\0' || strcmp(answer->instance, hosts->self->instance) == 0) {
         hp_recent_note(hosts, at, true);
         return hp_err_set(err, HP_E_INVALID, "%s is this host itself", where);
     }
     hp_recent_note(hosts, at, false);
     hp_err_set(err, HP_E_CONFLICT,
-               "the host at %s has the same id as this one: one of the two data folders is a copy, remove "
-               "hostpair.db there",
+               "the host at %s has the same key as this one: one of the two data folders is a copy, run "
+               "\"hostpair identity --new\" there",
                where);
     if (strcmp(hosts->copy_logged, where) != 0)
         hp_log(HP_LOG_WARN, "%s", err->detail);
@@ -56,13 +62,12 @@ static void set_rival(hp_hosts_t *hosts, hp_host_entry_t *host, size_t index)
     host->rival.last = hp_clock_ms();
     hp_endpoint_format(&host->rival.at, where);
     hp_endpoint_format(&host->addresses[other].endpoint, first);
-    snprintf(host->pub.problem, sizeof host->pub.problem,
-             "Another host at %s uses the same id: a copied data folder. Remove hostpair.db on one of them",
-             where);
-    hp_hosts_log(HP_LOG_WARN, host,
-                 "has the same id as another host, one of the two data folders is a copy: they are at",
-                 first);
-    hp_log(HP_LOG_WARN, "the other one is at %s, and is not used", where);
+    char text[sizeof host->pub.problem];
+    snprintf(text, sizeof text,
+             "Another host at %s has the same key as this one at %s, and is not used: one of the two data "
+             "folders is a copy. Run \"hostpair identity --new\" on one of them",
+             where, first);
+    hp_problem_set(hosts, host, HP_PROBLEM_COPY, &host->rival.at, text);
     hp_hosts_drop_address(host, index);
     hp_recent_note(hosts, &host->rival.at, false);
 }
@@ -70,7 +75,8 @@ static void set_rival(hp_hosts_t *hosts, hp_host_entry_t *host, size_t index)
 void hp_answer_forget_rival(hp_host_entry_t *host)
 {
     host->rival.last = 0;
-    host->pub.problem[0] = '\0';
+    if (host->problem.kind == HP_PROBLEM_COPY)
+        hp_problem_clear(host);
 }
 
 static bool is_rival(const hp_host_entry_t *host, const hp_endpoint_t *at)
@@ -122,7 +128,7 @@ static bool note_instance(hp_hosts_t *hosts, hp_host_entry_t *host, size_t index
             continue;
         if (other->last < seen->since) { /* gone, or not asked since */
             hp_hosts_try(hosts, &host->addresses[i].endpoint, host->pub.found_by, on_old_address_tried,
-                         hp_address_try_make(hosts, host, i));
+                         hp_address_try_make(hosts, host, &host->addresses[i].endpoint));
             continue;
         }
         bool later = seen->since > other->since;
@@ -180,6 +186,10 @@ static void take_answer(hp_hosts_t *hosts, hp_host_entry_t *host, size_t index,
     host->hashing = answer->hashed_bytes >= 0 && answer->hashed_bytes < answer->bytes;
     memcpy(host->list_told, answer->list, sizeof host->list_told);
     memcpy(pub->instance, answer->instance, sizeof pub->instance);
+    pub->proven |= answer->proven;
+    pub->way = HP_WAY_LAN;
+    host->tls_hangs = answer->tls_hangs;
+    hp_problem_settle(host, &host->addresses[index].endpoint);
     add_sample(host, answer);
     pub->last_seen = hp_clock_wall_ms();
     host->addresses[index].answered_at = pub->last_seen;
@@ -205,29 +215,146 @@ static void take_answer(hp_hosts_t *hosts, hp_host_entry_t *host, size_t index,
     hp_lists_seen(hosts, host, !was_online);
 }
 
+/* ---- what is not the host that is known at a place ---- */
+
+static bool has_place(const hp_host_entry_t *host, const hp_endpoint_t *at, bool *elsewhere)
+{
+    bool found = false;
+    *elsewhere = false;
+    for (size_t i = 0; i < host->pub.address_count; i++) {
+        bool same = hp_endpoint_same_place(&host->addresses[i].endpoint, at);
+        found |= same;
+        *elsewhere |= !same && host->pub.online && host->seen[i].last != 0;
+    }
+    for (size_t i = 0; i < host->former_count; i++)
+        found |= hp_endpoint_same_place(&host->former[i].endpoint, at);
+    return found;
+}
+
+hp_probe_mode_t hp_answer_mode(hp_hosts_t *hosts, const hp_endpoint_t *at)
+{
+    size_t index;
+    bool elsewhere;
+    for (size_t i = 0; i < hosts->count; i++)
+        if (hosts->items[i]->pub.pinned && has_place(hosts->items[i], at, &elsewhere) && !elsewhere)
+            return HP_PROBE_TLS;
+    hp_host_entry_t *owner = hp_hosts_entry_at(hosts, at, &index);
+    return owner != NULL && owner->tls_hangs && ++owner->plain_tries % TLS_EVERY != 0 ? HP_PROBE_PLAIN
+                                                                                      : HP_PROBE_ANY;
+}
+
+void hp_answer_refused(hp_hosts_t *hosts, const hp_endpoint_t *at, int status,
+                       const hp_probe_answer_t *answer)
+{
+    char where[HP_ENDPOINT_TEXT_SIZE], text[sizeof((hp_host_t *)NULL)->problem];
+    bool elsewhere;
+    hp_endpoint_format(at, where);
+    if (status == HP_E_NOT_TLS)
+        snprintf(
+            text, sizeof text,
+            "The program that answers at %s speaks plain HTTP alone, which this host never does: it is "
+            "another one, or hostpair 0.1, and nothing is asked there. Forget this host if that is right",
+            where);
+    else if (status == HP_E_TLS || status == HP_E_WRONG_KEY)
+        snprintf(text, sizeof text,
+                 "The program that answers at %s is not this host: it does not have its key", where);
+    else
+        return;
+    for (size_t i = 0; i < hosts->count; i++)
+        if (hosts->items[i]->pub.pinned && has_place(hosts->items[i], at, &elsewhere))
+            hp_problem_set(hosts, hosts->items[i], HP_PROBLEM_ANSWER, at, text);
+    hp_host_entry_t *claimed =
+        status == HP_E_WRONG_KEY && answer != NULL ? hp_hosts_entry(hosts, answer->claimed_id) : NULL;
+    if (claimed == NULL || !claimed->pub.pinned)
+        return;
+    snprintf(
+        text, sizeof text,
+        "The program that answers at %s says that it is this host, and does not have its key: it is not used",
+        where);
+    hp_problem_set(hosts, claimed, HP_PROBLEM_CLAIM, at, text);
+}
+
+/* Another host answers at its address now. That is no more than an address that changed when the known one
+ * answers somewhere else. */
+static void take_place(hp_hosts_t *hosts, hp_host_entry_t *owner, size_t index, const hp_endpoint_t *at,
+                       const hp_probe_answer_t *answer)
+{
+    char where[HP_ENDPOINT_TEXT_SIZE], name[160], text[sizeof owner->pub.problem];
+    bool elsewhere;
+    has_place(owner, at, &elsewhere);
+    if (elsewhere)
+        hp_hosts_drop_address(owner, index);
+    else
+        hp_hosts_lose_address(owner, index);
+    hp_hosts_save(hosts, owner);
+    snprintf(text, sizeof text, "Another host answers at %s now: %s (%.*s)", hp_endpoint_format(at, where),
+             hp_utf8_printable(answer->name, strlen(answer->name), name, sizeof name),
+             answer->proven ? 8 : HP_HOST_ID_SIZE, answer->id);
+    if (!elsewhere)
+        hp_problem_set(hosts, owner, HP_PROBLEM_ANSWER, at, text);
+    hp_hosts_emit(hosts, HP_HOST_CHANGED, owner);
+    hp_watch_round(hosts, owner, false);
+}
+
+/* Hosts that were at this place before are still not there. */
+static void renew_problems(hp_hosts_t *hosts, const hp_host_entry_t *host, const hp_endpoint_t *at)
+{
+    for (size_t i = 0; i < hosts->count; i++)
+        if (hosts->items[i] != host && !hosts->items[i]->pub.online &&
+            hosts->items[i]->problem.kind == HP_PROBLEM_ANSWER &&
+            hp_endpoint_same_place(&hosts->items[i]->problem.at, at))
+            hosts->items[i]->problem.last = hp_clock_ms();
+}
+
+/* ---- the host that answered ---- */
+
+/* Its entry, made when it is new, with its key. NULL: there is no room. */
+static hp_host_entry_t *find_host(hp_hosts_t *hosts, const hp_probe_answer_t *answer, const hp_endpoint_t *at,
+                                  hp_found_by_t by, bool *is_new)
+{
+    char address[HP_ENDPOINT_ADDRESS_SIZE];
+    size_t index;
+    hp_host_entry_t *owner = hp_hosts_entry_at(hosts, at, &index), *host = hp_hosts_entry(hosts, answer->id);
+    if (owner != NULL && owner != host) {
+        if (hp_hosts_is_successor(owner, answer, host))
+            host = hp_hosts_become(hosts, owner, answer, host);
+        else
+            take_place(hosts, owner, index, at, answer);
+    }
+    *is_new = host == NULL;
+    if (*is_new) {
+        hp_endpoint_address(at, address);
+        host = hp_hosts_new_entry(hosts, answer->id, answer->name[0] != '\0' ? answer->name : address, at);
+        if (host == NULL)
+            return NULL;
+        host->pub.found_by = by;
+        host->first_seen = hp_clock_wall_ms();
+    }
+    if (answer->proven && !host->pub.pinned)
+        hp_hosts_pin(host, answer->fingerprint);
+    renew_problems(hosts, host, at);
+    return host;
+}
+
+static bool is_other_key(const hp_host_entry_t *host, const hp_probe_answer_t *answer)
+{
+    return host != NULL && answer->proven && host->pub.pinned &&
+           memcmp(host->pub.fingerprint, answer->fingerprint, sizeof answer->fingerprint) != 0;
+}
+
 /* 0 with the host that answered, or why it is none. */
 int hp_answer_accept(hp_hosts_t *hosts, const hp_probe_answer_t *answer, const hp_endpoint_t *at,
                      hp_found_by_t by, hp_host_entry_t **out, bool *is_new, hp_err_t *err)
 {
-    char address[HP_ENDPOINT_ADDRESS_SIZE];
-    hp_endpoint_address(at, address);
-    if (strcmp(answer->id, hosts->self->id) == 0)
-        return is_ourselves(hosts, answer, at, err);
     size_t index;
-    hp_host_entry_t *owner = hp_hosts_entry_at(hosts, at, &index);
-    if (owner != NULL && strcmp(owner->pub.id, answer->id) != 0) {
-        hp_hosts_drop_address(owner, index); /* another host has it now */
-        hp_hosts_save(hosts, owner);
-    }
-    hp_host_entry_t *host = hp_hosts_entry(hosts, answer->id);
-    *is_new = host == NULL;
-    if (*is_new) {
-        host = hp_hosts_new_entry(hosts, answer->id, answer->name[0] != '\0' ? answer->name : address, at);
-        if (host == NULL)
-            return hp_err_set(err, HP_E_TOO_MANY, "there are too many hosts at %s, or in all", address);
-        host->pub.found_by = by;
-        host->first_seen = hp_clock_wall_ms();
-    }
+    if (answer->proven && strcmp(answer->id, hosts->self->id) == 0)
+        return is_ourselves(hosts, answer, at, err);
+    if (is_other_key(hp_hosts_entry(hosts, answer->id), answer)) /* whose first 16 bytes are the same */
+        return hp_err_set(err, HP_E_WRONG_KEY, "the program that answers there has the id of another host");
+    const hp_host_entry_t *owner = hp_hosts_entry_at(hosts, at, &index);
+    hp_host_entry_t *host = find_host(hosts, answer, at, by, is_new);
+    if (host == NULL)
+        return hp_err_set(err, HP_E_TOO_MANY, "there are too many hosts at that address, or in all");
     bool rival = is_rival(host, at);
     if (rival && host->pub.online && strcmp(answer->instance, host->pub.instance) != 0) {
         host->rival.last = hp_clock_ms();

@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "base/utf8.h"
 #include "db/remote_file.h"
+#include "db/rename.h"
 #include "discovery/internal.h"
 
 /* ---- writing ---- */
@@ -82,6 +83,16 @@ static void post_save(hp_hosts_t *hosts, save_job_t *job)
                           work_save, on_saved, job);
 }
 
+static void add_address_row(hp_host_row_t *row, const hp_host_address_t *address)
+{
+    if (row->address_count == HP_HOST_ROW_ADDRESSES)
+        return;
+    hp_host_row_address_t *out = &row->addresses[row->address_count++];
+    hp_endpoint_address(&address->endpoint, out->address);
+    out->port = address->endpoint.port;
+    out->answered_at = address->answered_at;
+}
+
 static save_job_t *make_save(hp_host_entry_t *host)
 {
     host->dirty = false;
@@ -98,18 +109,46 @@ static save_job_t *make_save(hp_host_entry_t *host)
     row->first_seen = host->first_seen;
     row->last_seen = pub->last_seen;
     row->blocked = pub->blocked;
-    row->address_count = pub->address_count;
-    for (size_t i = 0; i < pub->address_count; i++) {
-        hp_endpoint_address(&host->addresses[i].endpoint, row->addresses[i].address);
-        row->addresses[i].port = host->addresses[i].endpoint.port;
-        row->addresses[i].answered_at = host->addresses[i].answered_at;
-    }
+    row->has_fingerprint = pub->pinned;
+    row->proven = pub->proven;
+    memcpy(row->fingerprint, pub->fingerprint, sizeof row->fingerprint);
+    for (size_t i = 0; i < pub->address_count; i++)
+        add_address_row(row, &host->addresses[i]);
+    for (size_t i = 0; i < host->former_count; i++)
+        add_address_row(row, &host->former[i]);
     return job;
 }
 
 void hp_hosts_save(hp_hosts_t *hosts, hp_host_entry_t *host)
 {
     post_save(hosts, make_save(host));
+}
+
+typedef struct move_job {
+    char old[HP_HOST_ID_SIZE], id[HP_HOST_ID_SIZE];
+} move_job_t;
+
+static int work_move(hp_db_t *db, void *arg, hp_err_t *err)
+{
+    const move_job_t *job = arg;
+    return hp_db_host_rename(db, job->old, job->id, err);
+}
+
+static void on_moved(void *arg, int status, const hp_err_t *err)
+{
+    const move_job_t *job = arg;
+    if (status != 0)
+        hp_log(HP_LOG_ERROR, "what is kept of host %.8s could not be moved to %.8s: %s", job->old, job->id,
+               hp_err_text(err));
+    free(arg);
+}
+
+void hp_hosts_move_rows(hp_hosts_t *hosts, const char *old, const char *id)
+{
+    move_job_t *job = hp_alloc(sizeof *job);
+    snprintf(job->old, sizeof job->old, "%s", old);
+    snprintf(job->id, sizeof job->id, "%s", id);
+    hp_store_post_counted(hosts->store, &hosts->pending, HP_STORE_WRITE, work_move, on_moved, job);
 }
 
 void hp_hosts_forget(hp_hosts_t *hosts, const hp_host_entry_t *host)
@@ -147,18 +186,17 @@ static bool has_address(const hp_host_entry_t *host, const char *address)
     return false;
 }
 
-bool hp_hosts_is_blocked(const hp_hosts_t *hosts, const char *address)
+bool hp_hosts_is_blocked(const hp_hosts_t *hosts, const hp_who_t *who)
 {
-    for (size_t i = 0; hosts->blocked > 0 && i < hosts->count; i++)
-        if (hosts->items[i]->pub.blocked && has_address(hosts->items[i], address))
+    if (hosts->blocked == 0)
+        return false;
+    const hp_host_entry_t *host = who->id[0] != '\0' ? hp_hosts_entry(hosts, who->id) : NULL;
+    if (who->id[0] != '\0')
+        return host != NULL && host->pub.blocked;
+    for (size_t i = 0; i < hosts->count; i++)
+        if (hosts->items[i]->pub.blocked && has_address(hosts->items[i], who->address))
             return true;
     return false;
-}
-
-bool hp_hosts_has_address(const hp_hosts_t *hosts, const char *id, const char *address)
-{
-    const hp_host_entry_t *host = hp_hosts_entry(hosts, id);
-    return host != NULL && has_address(host, address);
 }
 
 /* ---- reading ---- */
@@ -198,6 +236,23 @@ static int work_load(hp_db_t *db, void *arg, hp_err_t *err)
     return rc;
 }
 
+/* Where two hosts were at one place, the later one has it, and the other one is asked there again. */
+static void add_loaded_address(hp_hosts_t *hosts, hp_host_entry_t *host, const hp_host_row_address_t *address)
+{
+    hp_endpoint_t at;
+    size_t index;
+    if (hp_endpoint_make(&at, HP_SCHEME_PLAIN, address->address, address->port) != 0)
+        return;
+    hp_host_entry_t *owner = hp_hosts_entry_at(hosts, &at, &index);
+    bool is_later = owner == NULL || owner->addresses[index].answered_at < address->answered_at;
+    if (owner != NULL && is_later)
+        hp_hosts_lose_address(owner, index);
+    index = hp_hosts_add_address(host, &at);
+    host->addresses[index].answered_at = address->answered_at;
+    if (!is_later)
+        hp_hosts_lose_address(host, index);
+}
+
 static void add_loaded(hp_hosts_t *hosts, const hp_host_row_t *row, bool listed)
 {
     hp_host_entry_t *host = hp_hosts_make_entry(hosts, row->id, row->name);
@@ -211,13 +266,11 @@ static void add_loaded(hp_hosts_t *hosts, const hp_host_row_t *row, bool listed)
     hosts->blocked += row->blocked;
     host->pub.listed = listed;
     host->first_seen = row->first_seen;
-    for (size_t i = 0; i < row->address_count; i++) {
-        const hp_host_row_address_t *address = &row->addresses[i];
-        hp_endpoint_t at;
-        if (hp_endpoint_make(&at, HP_SCHEME_PLAIN, address->address, address->port) != 0)
-            continue;
-        host->addresses[hp_hosts_add_address(host, &at)].answered_at = address->answered_at;
-    }
+    host->pub.proven = row->proven;
+    if (row->has_fingerprint)
+        hp_hosts_pin(host, row->fingerprint);
+    for (size_t i = 0; i < row->address_count; i++)
+        add_loaded_address(hosts, host, &row->addresses[i]);
     host->dirty = false;
 }
 

@@ -114,6 +114,48 @@ void hp_hosts_drop_address(hp_host_entry_t *host, size_t index)
     host->dirty = true;
 }
 
+void hp_hosts_lose_address(hp_host_entry_t *host, size_t index)
+{
+    if (host->pub.pinned) {
+        size_t kept = HP_MIN(host->former_count, (size_t)HP_HOST_FORMER - 1);
+        memmove(&host->former[1], &host->former[0], kept * sizeof host->former[0]);
+        host->former[0] = host->addresses[index];
+        host->former_count = kept + 1;
+    }
+    hp_hosts_drop_address(host, index);
+}
+
+/* It answers there again. */
+static void forget_former(hp_host_entry_t *host, const hp_endpoint_t *at)
+{
+    for (size_t i = 0; i < host->former_count; i++) {
+        if (!hp_endpoint_same_place(&host->former[i].endpoint, at))
+            continue;
+        memmove(&host->former[i], &host->former[i + 1], (--host->former_count - i) * sizeof host->former[0]);
+        return;
+    }
+}
+
+/* An address of a host, as the host is to be asked there. */
+static hp_endpoint_t endpoint_of(const hp_host_entry_t *host, const hp_endpoint_t *at)
+{
+    hp_endpoint_t endpoint = *at;
+    endpoint.scheme = HP_SCHEME_PLAIN;
+    endpoint.id[0] = '\0';
+    memset(endpoint.fingerprint, 0, sizeof endpoint.fingerprint);
+    if (host->pub.pinned)
+        hp_endpoint_expect(&endpoint, host->pub.fingerprint);
+    return endpoint;
+}
+
+void hp_hosts_pin(hp_host_entry_t *host, const uint8_t fingerprint[HP_FINGERPRINT_SIZE])
+{
+    host->pub.pinned = true;
+    memcpy(host->pub.fingerprint, fingerprint, HP_FINGERPRINT_SIZE);
+    for (size_t i = 0; i < host->pub.address_count; i++)
+        host->addresses[i].endpoint = endpoint_of(host, &host->addresses[i].endpoint);
+}
+
 size_t hp_hosts_add_address(hp_host_entry_t *host, const hp_endpoint_t *at)
 {
     for (size_t i = 0; i < host->pub.address_count; i++)
@@ -126,8 +168,9 @@ size_t hp_hosts_add_address(hp_host_entry_t *host, const hp_endpoint_t *at)
                 oldest = i;
         hp_hosts_drop_address(host, oldest);
     }
+    forget_former(host, at);
     size_t index = host->pub.address_count++;
-    host->addresses[index] = (hp_host_address_t){.endpoint = *at};
+    host->addresses[index] = (hp_host_address_t){.endpoint = endpoint_of(host, at)};
     host->seen[index] = (hp_seen_t){.since = 0};
     host->dirty = true;
     return index;
@@ -166,6 +209,18 @@ hp_host_entry_t *hp_hosts_make_entry(hp_hosts_t *hosts, const char *id, const ch
     return host;
 }
 
+/* Whether a host may make room for another one. What was proven is kept longer than what was not: a crowd of
+ * strangers must not push out the key of a host that is switched off. */
+static bool is_spare(const hp_host_entry_t *host, const hp_host_entry_t *best)
+{
+    if (host->pub.online || host->pub.found_by == HP_FOUND_HAND || host->pub.blocked || host->waiting[0] ||
+        host->waiting[1])
+        return false;
+    if (best == NULL || host->pub.pinned != best->pub.pinned)
+        return best == NULL || !host->pub.pinned;
+    return host->pub.last_seen < best->pub.last_seen;
+}
+
 /* A stranger can answer at any number of ports with as many ids as it likes. */
 static bool make_room(hp_hosts_t *hosts, const hp_endpoint_t *at)
 {
@@ -174,9 +229,7 @@ static bool make_room(hp_hosts_t *hosts, const hp_endpoint_t *at)
     for (size_t i = 0; i < hosts->count; i++) {
         hp_host_entry_t *host = hosts->items[i];
         same += host->pub.address_count > 0 && hp_endpoint_same_host(&host->addresses[0].endpoint, at);
-        bool spare = !host->pub.online && host->pub.found_by != HP_FOUND_HAND && !host->pub.blocked &&
-                     !host->waiting[0] && !host->waiting[1];
-        if (spare && (oldest == NULL || host->pub.last_seen < oldest->pub.last_seen))
+        if (is_spare(host, oldest))
             oldest = host;
     }
     if (same >= HP_HOSTS_PER_ADDRESS)
@@ -207,6 +260,21 @@ void hp_hosts_rename(hp_hosts_t *hosts, hp_host_entry_t *host, const char *name)
     take_out(hosts, host);
     snprintf(host->pub.name, sizeof host->pub.name, "%s", name);
     put_in(hosts, host);
+}
+
+void hp_hosts_set_id(hp_hosts_t *hosts, hp_host_entry_t *host, const char *id)
+{
+    take_out(hosts, host);
+    snprintf(host->pub.id, sizeof host->pub.id, "%s", id);
+    put_in(hosts, host);
+}
+
+void hp_hosts_retire(hp_hosts_t *hosts, hp_host_entry_t *host)
+{
+    take_out(hosts, host);
+    host->pub.online = false;
+    *hp_array_add(&hosts->removed) = host;
+    hp_hosts_schedule(hosts);
 }
 
 void hp_hosts_remove_entry(hp_hosts_t *hosts, hp_host_entry_t *host)

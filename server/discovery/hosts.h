@@ -4,9 +4,15 @@
  *
  * Invariants
  * 1. Loop thread only. Host pointers are valid until the next return to the loop.
- * 2. One id is one host, whatever the number of its addresses. A host without Hostpair-Id has the id
- * "addr-<ip>-<port>".
- * 3. All text of other hosts in here is bounded, valid UTF-8 and still untrusted.
+ * 2. One id is one host, whatever the number of its addresses. A host has the id of a key only when a TLS
+ *    handshake proved that key; its whole fingerprint is kept, and every endpoint of it expects that key. A
+ *    host that speaks plain HTTP alone has the id "addr-<ip>-<port>", whatever it says.
+ * 3. A host that has proven its key is never asked in plain HTTP again, and what another host says or does
+ *    changes nothing of it but its addresses and its `problem`.
+ * 4. A host that is kept under an id that it did not prove (a random one of hostpair 0.1, or its address)
+ *    becomes the host that proves a key at its address under its name: once, with all that was kept of it.
+ *    Listeners hear of it as HP_HOST_RENAMED before anything else.
+ * 5. All text of other hosts in here is bounded, valid UTF-8 and still untrusted.
  */
 #ifndef HP_DISCOVERY_HOSTS_H
 #define HP_DISCOVERY_HOSTS_H
@@ -17,15 +23,19 @@
 #include "base/err.h"
 #include "fetch/fetch.h"
 #include "path/endpoint.h"
+#include "path/who.h"
 #include "store/store.h"
 
 #define HP_HOST_ID_SIZE   80 /* 32 hex digits, or "addr-..." */
 #define HP_HOST_NAME_SIZE 256
 #define HP_LIST_TAG_SIZE  256 /* what GET /hostpair calls "list" */
 
+#define HP_PROTOCOL     2 /* between hosts; 1 is hostpair 0.1's */
+#define HP_PROTOCOL_TLS 2 /* hosts speak TLS since then */
+
 typedef struct hp_hosts hp_hosts_t;
 
-/* Who this host is: made once, kept in the database (table self). */
+/* Who this host is: the id of its key. */
 typedef struct hp_self {
     char id[HP_HOST_ID_SIZE];
     char name[HP_HOST_NAME_SIZE];
@@ -51,7 +61,13 @@ typedef struct hp_host {
     char id[HP_HOST_ID_SIZE];
     char name[HP_HOST_NAME_SIZE];
     char instance[33];
-    hp_host_address_t *addresses; /* the one that answered last comes first */
+    bool pinned;                              /* its key is known: fingerprint */
+    bool proven;                              /* it has proven that key */
+    uint8_t fingerprint[HP_FINGERPRINT_SIZE]; /* zero unless pinned */
+    char former_id[HP_HOST_ID_SIZE];          /* the last id that it had before this one; "" none */
+    hp_way_t way;                             /* by which it is reached while it is online */
+    char way_reason[200];                     /* why by no better one, a sentence; "" */
+    hp_host_address_t *addresses;             /* the one that answered last comes first */
     size_t address_count;
     bool online;
     double rtt_ms;                /* smallest of the last probes; < 0 unknown */
@@ -59,17 +75,18 @@ typedef struct hp_host {
     int64_t clock_uncertainty_ms; /* half the round trip; < 0 when the offset is unknown */
     int64_t files, bytes;         /* what it says it offers; -1 unknown */
     hp_found_by_t found_by;
-    int64_t last_seen;    /* wall ms */
-    bool blocked;         /* a person shut it out of the peer listener */
-    int protocol;         /* 1, or 0 for a plain web server that knows only /hostpair and /list */
-    bool listed;          /* its file list is in the store */
-    bool listing;         /* being fetched now */
+    int64_t last_seen; /* wall ms */
+    bool blocked;      /* a person shut it out of the peer listener */
+    int protocol; /* 2; 1 for hostpair 0.1; 0 for a plain web server that knows only /hostpair and /list */
+    bool listed;  /* its file list is in the store */
+    bool listing; /* being fetched now */
     char list_error[200]; /* why the last fetch of it failed; "" */
-    char problem[200];    /* what is wrong with it, a sentence: two hosts use its id; "" */
+    char problem[400];    /* what is wrong with it, a sentence: another host answers at its address; "" */
 } hp_host_t;
 
 /* A new host is ADDED and then ONLINE. BLOCKED comes when a host is being blocked, and when a blocked one is
- * found at a further address. An event is sent after the host has changed. */
+ * found at a further address. RENAMED: what was known as former_id is known as id from now on; if both were
+ * known, they are one now. An event is sent after the host has changed. */
 typedef enum {
     HP_HOST_ADDED,
     HP_HOST_CHANGED,
@@ -77,7 +94,8 @@ typedef enum {
     HP_HOST_OFFLINE,
     HP_HOST_LISTED,
     HP_HOST_REMOVED,
-    HP_HOST_BLOCKED
+    HP_HOST_BLOCKED,
+    HP_HOST_RENAMED
 } hp_host_event_t;
 
 /* Loads the known hosts from the store (blocks; start-up); they are offline until they answer. self is read
@@ -118,9 +136,6 @@ void hp_hosts_check(hp_hosts_t *hosts, const hp_endpoint_t *at, hp_found_by_t by
 void hp_hosts_verify(hp_hosts_t *hosts, const hp_endpoint_t *at, hp_found_by_t by, hp_hosts_checked_fn done,
                      void *arg);
 
-/* Whether the address, at any port, is one of the host's. */
-bool hp_hosts_has_address(const hp_hosts_t *hosts, const char *id, const char *address);
-
 /* Probes every known host now. person: a person asked, so one failed probe shows a host offline. */
 void hp_hosts_probe_all(hp_hosts_t *hosts, bool person);
 
@@ -140,8 +155,9 @@ int hp_hosts_remove(hp_hosts_t *hosts, const char *id);
 int hp_hosts_set_blocked(hp_hosts_t *hosts, const char *id, bool blocked,
                          void (*done)(void *arg, int status, const hp_err_t *err), void *arg);
 
-/* Whether the address is one of a blocked host. */
-bool hp_hosts_is_blocked(const hp_hosts_t *hosts, const char *address);
+/* Whether the sender of a request is blocked: by its proven id, wherever it comes from; without one, when its
+ * address is one of a blocked host. */
+bool hp_hosts_is_blocked(const hp_hosts_t *hosts, const hp_who_t *who);
 
 /* Fetches the file list now (with If-None-Match unless force). done once; 0, HP_E_NOT_FOUND or why not. */
 void hp_hosts_refresh(hp_hosts_t *hosts, const char *id, bool force,

@@ -17,6 +17,7 @@
 #define HP_HOSTS_PER_ADDRESS  16   /* hosts at one address, at different ports */
 #define HP_HOST_ADDRESSES_MAX HP_HOST_ROW_ADDRESSES
 #define HP_HOST_SAMPLES       8
+#define HP_HOST_FORMER        4   /* addresses that another host has taken over, and that are asked again */
 #define HP_HOSTS_RECENT       512 /* addresses without a host that were probed lately */
 #define HP_HOSTS_TRIES        64  /* probes at a time */
 #define HP_HOSTS_TRIES_QUEUED 8192
@@ -35,6 +36,14 @@ typedef struct hp_sample {
     int64_t offset_ms, uncertainty_ms; /* uncertainty < 0: no offset */
 } hp_sample_t;
 
+/* What may be wrong with a host. */
+typedef enum {
+    HP_PROBLEM_NONE,
+    HP_PROBLEM_COPY,   /* another process has the same key */
+    HP_PROBLEM_ANSWER, /* at its address something answers that is not it */
+    HP_PROBLEM_CLAIM   /* something elsewhere says that it is this host, and has another key */
+} hp_problem_kind_t;
+
 typedef struct hp_list_waiter {
     void (*done)(void *arg, int status, const hp_err_t *err);
     void *arg;
@@ -45,6 +54,8 @@ typedef struct hp_host_entry {
     hp_host_t pub;
     hp_host_address_t addresses[HP_HOST_ADDRESSES_MAX]; /* pub.addresses */
     hp_seen_t seen[HP_HOST_ADDRESSES_MAX];              /* of the same index */
+    hp_host_address_t former[HP_HOST_FORMER];           /* where another host answers now; newest first */
+    size_t former_count;
     hp_sample_t samples[HP_HOST_SAMPLES];
     unsigned sample_count, sample_next;
     int64_t first_seen;
@@ -71,7 +82,14 @@ typedef struct hp_host_entry {
         hp_endpoint_t at;
         char instance[33];
         uint64_t last; /* its last answer; 0: there is none */
-    } rival;           /* another host that uses the same id */
+    } rival;           /* another host that uses the same key */
+    struct {
+        hp_problem_kind_t kind;
+        hp_endpoint_t at; /* where it shows */
+        uint64_t last;    /* when it was last seen */
+    } problem;            /* whose sentence is pub.problem */
+    bool tls_hangs;       /* TLS timed out here: asked in plain at once, most often */
+    unsigned plain_tries; /* since then */
 
     /* the file list (lists.c) */
     hp_file_list_t *list;
@@ -165,10 +183,18 @@ hp_host_entry_t *hp_hosts_new_entry(hp_hosts_t *hosts, const char *id, const cha
 hp_host_entry_t *hp_hosts_make_entry(hp_hosts_t *hosts, const char *id, const char *name);
 void hp_hosts_remove_entry(hp_hosts_t *hosts, hp_host_entry_t *host);
 void hp_hosts_rename(hp_hosts_t *hosts, hp_host_entry_t *host, const char *name);
+/* Another id: the list stays in order. */
+void hp_hosts_set_id(hp_hosts_t *hosts, hp_host_entry_t *host, const char *id);
+/* Its key is known from now on: its endpoints expect it. */
+void hp_hosts_pin(hp_host_entry_t *host, const uint8_t fingerprint[HP_FINGERPRINT_SIZE]);
+/* Takes a host out of the list without a word. It is freed when the loop comes round. */
+void hp_hosts_retire(hp_hosts_t *hosts, hp_host_entry_t *host);
 void hp_hosts_emit(hp_hosts_t *hosts, hp_host_event_t event, const hp_host_entry_t *host);
 /* The index of the address in the host's list, added at the end when it is new (the oldest makes room). */
 size_t hp_hosts_add_address(hp_host_entry_t *host, const hp_endpoint_t *at);
 void hp_hosts_drop_address(hp_host_entry_t *host, size_t index);
+/* Drops the address because another host has it. It is asked there again when it answers nowhere else. */
+void hp_hosts_lose_address(hp_host_entry_t *host, size_t index);
 void hp_hosts_prefer_address(hp_host_entry_t *host, size_t index);
 /* Sets the timer to what is due next. */
 void hp_hosts_schedule(hp_hosts_t *hosts);
@@ -176,6 +202,8 @@ void hp_hosts_schedule(hp_hosts_t *hosts);
 /* ---- host_rows.c ---- */
 
 void hp_hosts_save(hp_hosts_t *hosts, hp_host_entry_t *host);
+/* What is kept of a host is kept under another id from now on, together with what is kept there. */
+void hp_hosts_move_rows(hp_hosts_t *hosts, const char *old, const char *id);
 /* Removes what is kept of a host, and its list. */
 void hp_hosts_forget(hp_hosts_t *hosts, const hp_host_entry_t *host);
 /* Makes an entry of every host that is kept. Blocks; start-up. */
@@ -191,7 +219,8 @@ typedef struct address_try {
 } hp_address_try_t;
 
 /* For the caller to free. */
-hp_address_try_t *hp_address_try_make(hp_hosts_t *hosts, const hp_host_entry_t *host, size_t index);
+hp_address_try_t *hp_address_try_make(hp_hosts_t *hosts, const hp_host_entry_t *host,
+                                      const hp_endpoint_t *at);
 
 /* Probes an endpoint; waits for the probe that is under way there already. done runs once, never inside the
  * call. */
@@ -216,6 +245,33 @@ int hp_answer_accept(hp_hosts_t *hosts, const hp_probe_answer_t *answer, const h
                      hp_found_by_t by, hp_host_entry_t **out, bool *is_new, hp_err_t *err);
 void hp_answer_forget_rival(hp_host_entry_t *host);
 void hp_hosts_log(hp_log_level_t level, const hp_host_entry_t *host, const char *what, const char *where);
+
+/* What answers at a place is no host, or not the one that it says: the hosts that this concerns say so. */
+void hp_answer_refused(hp_hosts_t *hosts, const hp_endpoint_t *at, int status,
+                       const hp_probe_answer_t *answer);
+/* How a place may be asked: in plain HTTP only where no host is known that has proven its key. */
+hp_probe_mode_t hp_answer_mode(hp_hosts_t *hosts, const hp_endpoint_t *at);
+
+/* ---- problem.c ---- */
+
+/* text: a sentence. */
+void hp_problem_set(hp_hosts_t *hosts, hp_host_entry_t *host, hp_problem_kind_t kind, const hp_endpoint_t *at,
+                    const char *text);
+/* The host has proven itself at a place: whatever else answered there is gone. */
+void hp_problem_settle(hp_host_entry_t *host, const hp_endpoint_t *at);
+void hp_problem_clear(hp_host_entry_t *host);
+/* Forgets what was not seen for long. */
+void hp_problem_expire(hp_hosts_t *hosts, hp_host_entry_t *host, uint64_t now);
+
+/* ---- become.c ---- */
+
+/* Whether the host that answered is the one that is kept as `old`, under an id that it never proved. */
+bool hp_hosts_is_successor(const hp_host_entry_t *old, const hp_probe_answer_t *answer,
+                           const hp_host_entry_t *known);
+/* All that is kept of old belongs to the host that answered from now on; known is what is known of that one,
+ * or NULL. Returns its entry; old may be gone. */
+hp_host_entry_t *hp_hosts_become(hp_hosts_t *hosts, hp_host_entry_t *old, const hp_probe_answer_t *answer,
+                                 hp_host_entry_t *known);
 
 /* ---- watch.c ---- */
 

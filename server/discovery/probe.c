@@ -15,8 +15,14 @@
 #define TOTAL_MS   5000
 
 struct hp_probe {
+    hp_fetcher_t *fetcher;
     hp_fetch_t *fetch;
     hp_endpoint_t at;
+    hp_probe_mode_t mode;
+    hp_scheme_t scheme; /* of the present request, which began at this time */
+    uint64_t began;
+    bool tls_hangs;
+    uint16_t own_port;
     hp_probe_fn done;
     void *arg;
 };
@@ -103,7 +109,7 @@ static int parse_json(const char *body, size_t length, hp_probe_answer_t *answer
              json_integer_value(protocol) > 1000000)
         rc = hp_err_set(err, HP_E_NOT_A_HOST, "its JSON names no protocol version");
     if (rc == 0) {
-        snprintf(answer->id, sizeof answer->id, "%s", json_string_value(id));
+        memcpy(answer->claimed_id, json_string_value(id), sizeof answer->claimed_id);
         answer->protocol = (int)json_integer_value(protocol);
         read_fields(object, answer);
     }
@@ -116,16 +122,15 @@ int hp_probe_parse(const char *body, size_t length, const char *id_header, const
 {
     *answer = (hp_probe_answer_t){
         .files = -1, .bytes = -1, .hashed_bytes = -1, .time = -1, .rtt_ms = -1, .clock_uncertainty_ms = -1};
+    char name[3 * HP_HOST_NAME_SIZE], address[HP_ENDPOINT_ADDRESS_SIZE];
+    snprintf(answer->id, sizeof answer->id, "addr-%s-%u", hp_endpoint_address(at, address), at->port);
     if (length > 0)
         return parse_json(body, length, answer, err);
-    char name[3 * HP_HOST_NAME_SIZE], address[HP_ENDPOINT_ADDRESS_SIZE];
     size_t name_length;
     if (hp_path_decode(name_header, strlen(name_header), name, sizeof name, &name_length) == 0)
         hp_probe_clean_name(name, name_length, answer->name);
     if (hp_probe_is_id(id_header))
-        snprintf(answer->id, sizeof answer->id, "%s", id_header);
-    else
-        snprintf(answer->id, sizeof answer->id, "addr-%s-%u", hp_endpoint_address(at, address), at->port);
+        memcpy(answer->claimed_id, id_header, sizeof answer->claimed_id);
     return 0;
 }
 
@@ -156,49 +161,90 @@ static const char *reason_of(const hp_err_t *why, const char *where)
                                                                                      : text;
 }
 
-static void on_reply(void *arg, int status, const hp_fetch_reply_t *reply, const hp_err_t *why)
+/* What the failure of a request means, in words that name the place. */
+static int judge_failure(const hp_probe_t *self, int status, const hp_err_t *why, hp_err_t *err)
 {
-    hp_probe_t *self = arg;
-    hp_probe_answer_t answer;
-    hp_err_t err = {0};
     char where[HP_ENDPOINT_TEXT_SIZE];
     hp_endpoint_format(&self->at, where);
     if (status == UV_ECANCELED)
-        hp_err_set(&err, status, "the probe of %s was given up", where);
-    else if (status != 0 && is_silence(status))
-        status = hp_err_set(&err, HP_E_UNREACHABLE, "%s does not answer: %s", where, reason_of(why, where));
-    else if (status != 0)
-        status = hp_err_set(&err, HP_E_NOT_A_HOST, "the program that answers at %s is not hostpair: %s",
-                            where, reason_of(why, where));
-    else if (reply->head.status != 200)
-        status = hp_err_set(
-            &err, HP_E_NOT_A_HOST,
+        return hp_err_set(err, status, "the probe of %s was given up", where);
+    if (is_silence(status))
+        return hp_err_set(err, HP_E_UNREACHABLE, "%s does not answer: %s", where, reason_of(why, where));
+    if (status == HP_E_NOT_TLS)
+        return hp_err_set(err, status, "the program that answers at %s does not speak TLS", where);
+    return hp_err_set(err, status == HP_E_TLS ? status : HP_E_NOT_A_HOST,
+                      "the program that answers at %s is not hostpair: %s", where, reason_of(why, where));
+}
+
+/* The answer over TLS is that of the host whose key was proven, and of no other. */
+static int take_proof(hp_probe_answer_t *answer, const hp_fetch_head_t *head, hp_err_t *err)
+{
+    if (answer->protocol < 1)
+        return hp_err_set(err, HP_E_NOT_A_HOST, "it has a key, and does not say which protocol it speaks");
+    hp_endpoint_t own = {.scheme = HP_SCHEME_TLS};
+    hp_endpoint_expect(&own, head->fingerprint);
+    snprintf(answer->id, sizeof answer->id, "%s", own.id);
+    memcpy(answer->fingerprint, head->fingerprint, sizeof answer->fingerprint);
+    answer->proven = true;
+    if (strcmp(answer->claimed_id, own.id) != 0)
+        return hp_err_set(err, HP_E_WRONG_KEY, "it says that it is %.8s, and its key is that of %.8s",
+                          answer->claimed_id, own.id);
+    return 0;
+}
+
+static int judge_reply(const hp_probe_t *self, const hp_fetch_reply_t *reply, hp_probe_answer_t *answer,
+                       hp_err_t *err)
+{
+    char where[HP_ENDPOINT_TEXT_SIZE];
+    hp_endpoint_format(&self->at, where);
+    if (reply->head.status != 200)
+        return hp_err_set(
+            err, HP_E_NOT_A_HOST,
             "the program that answers at %s is not hostpair: it answers GET /hostpair with status %d", where,
             reply->head.status);
-    else {
-        status = hp_probe_parse(reply->body, reply->length, reply->head.hostpair_id,
-                                reply->head.hostpair_name, &self->at, &answer, &err);
-        if (status == 0)
-            measure_clock(&answer, reply->head.wait_us);
-        else
-            hp_err_prefix(&err, "the program that answers at %s is not hostpair: ", where);
+    int status = hp_probe_parse(reply->body, reply->length, reply->head.hostpair_id,
+                                reply->head.hostpair_name, &self->at, answer, err);
+    if (status == 0 && reply->head.proven)
+        status = take_proof(answer, &reply->head, err);
+    else if (status == 0 && answer->protocol >= HP_PROTOCOL_TLS)
+        return hp_err_set(err, HP_E_NOT_TLS,
+                          "the program that answers at %s says that it speaks TLS, and it does not", where);
+    if (status == 0)
+        measure_clock(answer, reply->head.wait_us);
+    else
+        hp_err_prefix(err, "the program that answers at %s is not %s: ", where,
+                      status == HP_E_WRONG_KEY ? "the host that it says it is" : "hostpair");
+    return status;
+}
+
+static void ask(hp_probe_t *self, hp_scheme_t scheme);
+
+static void on_reply(void *arg, int status, const hp_fetch_reply_t *reply, const hp_err_t *why)
+{
+    hp_probe_t *self = arg;
+    hp_probe_answer_t answer = {.protocol = 0};
+    hp_err_t err = {0};
+    if (status == HP_E_NOT_TLS && self->mode == HP_PROBE_ANY && self->scheme == HP_SCHEME_TLS) {
+        self->tls_hangs = hp_clock_ms() - self->began >= CONNECT_MS;
+        ask(self, HP_SCHEME_PLAIN);
+        return;
     }
-    self->done(self->arg, status, status == 0 ? &answer : NULL, &err);
+    status = status != 0 ? judge_failure(self, status, why, &err) : judge_reply(self, reply, &answer, &err);
+    answer.tls_hangs = self->tls_hangs;
+    self->done(self->arg, status, status == 0 || status == HP_E_WRONG_KEY ? &answer : NULL, &err);
     free(self);
 }
 
-hp_probe_t *hp_probe_start(hp_fetcher_t *fetcher, const hp_endpoint_t *at, uint16_t own_port,
-                           hp_probe_fn done, void *arg)
+static void ask(hp_probe_t *self, hp_scheme_t scheme)
 {
-    hp_probe_t *self = hp_alloc(sizeof *self);
-    self->at = *at;
-    self->done = done;
-    self->arg = arg;
+    hp_endpoint_t endpoint = {.scheme = scheme, .port = self->at.port}; /* expects nobody */
+    memcpy(endpoint.host, self->at.host, sizeof endpoint.host);
+    memcpy(endpoint.zone, self->at.zone, sizeof endpoint.zone);
     char own[40];
-    snprintf(own, sizeof own, HP_PROBE_PORT_HEADER ": %u", own_port);
-    const char *headers[] = {own_port != 0 ? own : NULL, NULL};
+    snprintf(own, sizeof own, HP_PROBE_PORT_HEADER ": %u", self->own_port);
+    const char *headers[] = {self->own_port != 0 ? own : NULL, NULL};
     hp_fetch_options_t options = {
-        .endpoint = at,
+        .endpoint = &endpoint,
         .path = "/hostpair",
         .headers = headers,
         .accept = "application/json",
@@ -206,7 +252,19 @@ hp_probe_t *hp_probe_start(hp_fetcher_t *fetcher, const hp_endpoint_t *at, uint1
         .body_max = HP_PROBE_BODY_MAX,
         .connect_ms = CONNECT_MS,
         .total_ms = TOTAL_MS};
-    self->fetch = hp_fetch_get(fetcher, &options, on_reply, self);
+    self->scheme = scheme;
+    self->began = hp_clock_ms();
+    self->fetch = hp_fetch_get(self->fetcher, &options, on_reply, self);
+}
+
+hp_probe_t *hp_probe_start(hp_fetcher_t *fetcher, const hp_endpoint_t *at, hp_probe_mode_t mode,
+                           uint16_t own_port, hp_probe_fn done, void *arg)
+{
+    hp_probe_t *self = hp_alloc(sizeof *self);
+    *self = (hp_probe_t){
+        .fetcher = fetcher, .at = *at, .mode = mode, .own_port = own_port, .done = done, .arg = arg};
+    self->tls_hangs = mode == HP_PROBE_PLAIN;
+    ask(self, mode == HP_PROBE_PLAIN ? HP_SCHEME_PLAIN : HP_SCHEME_TLS);
     return self;
 }
 

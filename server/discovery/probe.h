@@ -1,8 +1,13 @@
-/* A probe: GET /hostpair at one address, and what the answer says. Loop thread; the parsing is pure.
+/* A probe: GET /hostpair at one place, and what the answer says. Loop thread; the parsing is pure.
  *
- * Three kinds of answer make a host: JSON (protocol 1); an empty body with Hostpair-Id; an empty body and
- * nothing else, the oldest protocol, whose host has no id but its address. Everything else is HP_E_NOT_A_HOST
- * with a sentence, and no answer is HP_E_UNREACHABLE. */
+ * TLS comes first: a host that answers there is the one whose key the handshake proved. Only where TLS is not
+ * spoken, and where the caller allows it, the same is asked in plain HTTP. What answers there is a host by
+ * its address alone. Three kinds of plain answer make one: JSON (hostpair 0.1); an empty body with
+ * Hostpair-Id; an empty body and nothing else, the oldest protocol.
+ *
+ * HP_E_UNREACHABLE: no answer. HP_E_NOT_TLS: what answers does not speak TLS, and was not asked otherwise, or
+ * it says in plain HTTP that it could. HP_E_TLS: it has no key of a host. HP_E_WRONG_KEY: it says that it is
+ * another host than the one of its key. Everything else is HP_E_NOT_A_HOST. Each comes with a sentence. */
 #ifndef HP_DISCOVERY_PROBE_H
 #define HP_DISCOVERY_PROBE_H
 
@@ -14,7 +19,11 @@
 #include "fetch/fetch.h"
 
 typedef struct hp_probe_answer {
-    char id[HP_HOST_ID_SIZE];
+    char id[HP_HOST_ID_SIZE];                 /* of its key; "addr-<ip>-<port>" unless proven */
+    char claimed_id[HP_PEER_ID_SIZE];         /* what it says of itself; "" nothing */
+    bool proven;                              /* over TLS */
+    uint8_t fingerprint[HP_FINGERPRINT_SIZE]; /* zero unless proven */
+    bool tls_hangs;               /* it took the connection and let TLS time out, now or when last asked */
     char name[HP_HOST_NAME_SIZE]; /* "" when it gave none */
     char instance[33];            /* "" when it gave none */
     int protocol;
@@ -29,8 +38,8 @@ typedef struct hp_probe_answer {
 
 #define HP_PROBE_BODY_MAX ((size_t)64 * 1024)
 
-/* Reads the body (with NUL) and the two headers of a 200; the endpoint gives the id of a host without one.
- * Sets neither the round trip nor the clock's offset. 0 or HP_E_NOT_A_HOST. */
+/* Reads the body (with NUL) and the two headers of a 200, as a host that has proven nothing. Sets neither the
+ * round trip nor the clock's offset. 0 or HP_E_NOT_A_HOST. */
 int hp_probe_parse(const char *body, size_t length, const char *id_header, const char *name_header,
                    const hp_endpoint_t *at, hp_probe_answer_t *answer, hp_err_t *err);
 
@@ -41,12 +50,18 @@ void hp_probe_clean_name(const char *text, size_t length, char out[HP_HOST_NAME_
 /* 32 lower-case hex digits. */
 bool hp_probe_is_id(const char *text);
 
-/* own_port: where we listen, told to the other side; 0: not told. done runs once, never inside the call;
- * answer is NULL unless status is 0. */
+typedef enum {
+    HP_PROBE_TLS,  /* never in plain */
+    HP_PROBE_ANY,  /* in plain where TLS is not spoken */
+    HP_PROBE_PLAIN /* at once: TLS let us wait there before */
+} hp_probe_mode_t;
+
+/* at: the place; what it expects does not matter. own_port: where we listen, told to the other side; 0: not
+ * told. done runs once, never inside the call; answer is NULL unless status is 0 or HP_E_WRONG_KEY. */
 typedef void (*hp_probe_fn)(void *arg, int status, const hp_probe_answer_t *answer, const hp_err_t *err);
 typedef struct hp_probe hp_probe_t;
-hp_probe_t *hp_probe_start(hp_fetcher_t *fetcher, const hp_endpoint_t *at, uint16_t own_port,
-                           hp_probe_fn done, void *arg);
+hp_probe_t *hp_probe_start(hp_fetcher_t *fetcher, const hp_endpoint_t *at, hp_probe_mode_t mode,
+                           uint16_t own_port, hp_probe_fn done, void *arg);
 
 /* done runs with UV_ECANCELED. */
 void hp_probe_cancel(hp_probe_t *probe);

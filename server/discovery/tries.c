@@ -95,6 +95,8 @@ static void on_probe(void *arg, int status, const hp_probe_answer_t *answer, con
         status = hp_answer_accept(hosts, answer, &try->at, try->by, &host, &is_new, &err);
     else if (hp_hosts_entry_at(hosts, &try->at, &index) == NULL)
         note_failure(hosts, try, status);
+    if (status != 0 && status != UV_ECANCELED)
+        hp_answer_refused(hosts, &try->at, status, answer);
     finish_try(try, status, host, is_new, &err);
     start_next(hosts);
     hp_hosts_schedule(hosts);
@@ -109,7 +111,8 @@ static void start_next(hp_hosts_t *hosts)
         if (try->probe != NULL || try->decided)
             continue;
         hosts->trying++;
-        try->probe = hp_probe_start(hosts->fetcher, &try->at, hosts->announce, on_probe, try);
+        try->probe = hp_probe_start(hosts->fetcher, &try->at, hp_answer_mode(hosts, &try->at),
+                                    hosts->announce, on_probe, try);
     }
 }
 
@@ -204,12 +207,12 @@ void hp_tries_stop(hp_hosts_t *hosts)
     }
 }
 
-hp_address_try_t *hp_address_try_make(hp_hosts_t *hosts, const hp_host_entry_t *host, size_t index)
+hp_address_try_t *hp_address_try_make(hp_hosts_t *hosts, const hp_host_entry_t *host, const hp_endpoint_t *at)
 {
     hp_address_try_t *try = hp_alloc(sizeof *try);
     try->hosts = hosts;
     memcpy(try->id, host->pub.id, sizeof try->id);
-    try->at = host->addresses[index].endpoint;
+    try->at = *at;
     return try;
 }
 

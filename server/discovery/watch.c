@@ -48,11 +48,22 @@ void hp_watch_set_hashing(hp_hosts_t *hosts, hp_host_entry_t *host)
 
 static void on_round_try(void *arg, int status, hp_host_entry_t *host, bool is_new, const hp_err_t *err);
 
-static void round_start_try(hp_hosts_t *hosts, hp_host_entry_t *host, size_t index)
+static void round_start_try(hp_hosts_t *hosts, hp_host_entry_t *host, const hp_endpoint_t *at)
 {
-    hp_address_try_t *round = hp_address_try_make(hosts, host, index);
+    hp_address_try_t *round = hp_address_try_make(hosts, host, at);
     host->round_left++;
     hp_hosts_try(hosts, &round->at, host->pub.found_by, on_round_try, round);
+}
+
+/* All its addresses but this one, and those that it had before another host took them. */
+static void round_try_others(hp_hosts_t *hosts, hp_host_entry_t *host, const hp_endpoint_t *tried)
+{
+    host->round_all = true;
+    for (size_t i = 0; i < host->pub.address_count; i++)
+        if (tried == NULL || !hp_endpoint_same_place(&host->addresses[i].endpoint, tried))
+            round_start_try(hosts, host, &host->addresses[i].endpoint);
+    for (size_t i = 0; i < host->former_count; i++)
+        round_start_try(hosts, host, &host->former[i].endpoint);
 }
 
 static uint64_t offline_pause(const hp_hosts_t *hosts, const hp_host_entry_t *host)
@@ -101,12 +112,8 @@ static void on_round_try(void *arg, int status, hp_host_entry_t *answered, bool 
     size_t index;
     if (status != 0 && hp_hosts_entry_at(hosts, &round->at, &index) == host)
         host->seen[index].last = 0; /* no host is there now */
-    if (!host->round_answered && !host->round_all) {
-        host->round_all = true;
-        for (size_t i = 0; i < host->pub.address_count; i++)
-            if (!hp_endpoint_same_place(&host->addresses[i].endpoint, &round->at))
-                round_start_try(hosts, host, i);
-    }
+    if (!host->round_answered && !host->round_all)
+        round_try_others(hosts, host, &round->at);
     free(round);
     if (host->round_left == 0)
         round_end(hosts, host);
@@ -125,6 +132,7 @@ void hp_watch_round(hp_hosts_t *hosts, hp_host_entry_t *host, bool person)
     host->round_person = person;
     host->round_answered = host->round_all = false;
     host->probe_at = HP_NEVER;
+    hp_problem_expire(hosts, host, host->round_at);
     if (host->rival.last != 0 &&
         host->rival.last + (uint64_t)hosts->times.silent * RIVAL_FACTOR < host->round_at) {
         hp_answer_forget_rival(host);
@@ -132,10 +140,12 @@ void hp_watch_round(hp_hosts_t *hosts, hp_host_entry_t *host, bool person)
     }
     if (host->rival.last != 0)
         hp_hosts_try(hosts, &host->rival.at, host->pub.found_by, hp_tries_ignore, NULL);
-    if (host->pub.address_count == 0)
-        round_end(hosts, host);
+    if (host->pub.address_count > 0)
+        round_start_try(hosts, host, &host->addresses[0].endpoint);
+    else if (host->former_count > 0)
+        round_try_others(hosts, host, NULL);
     else
-        round_start_try(hosts, host, 0);
+        round_end(hosts, host);
 }
 
 void hp_watch_tick(hp_hosts_t *hosts, hp_host_entry_t *host, uint64_t now)

@@ -1,5 +1,6 @@
-/* What other hosts send. A message is kept only when it comes from an address of the host that it names: one
- * that is known to be that host's, or where that host answers when it is asked who it is. */
+/* What other hosts send. A message is kept only when the host that it names has proven, on the connection by
+ * which it came, that it is that host. A host that is not known yet is looked up where it says that it
+ * listens, so that an answer finds it. Hosts that cannot prove who they are (hostpair 0.1) are refused. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,9 +18,8 @@ typedef struct hp_verifying verifying_t;
 
 typedef struct accept {
     hp_messages_t *self;
-    char address[64];
-    uint16_t port;    /* where it says that it listens; 0: it does not */
-    hp_endpoint_t at; /* both of them */
+    hp_who_t who;
+    uint16_t port; /* where it says that it listens; 0: it does not */
     hp_message_body_t body;
     char name[HP_MESSAGE_NAME_SIZE];
     int64_t received_at, id;
@@ -98,23 +98,10 @@ static void store(accept_t *accept, const hp_host_t *host)
 
 /* ---- who sends it ---- */
 
-static void refuse_sender(accept_t *accept, const char *why)
+static void refuse(accept_t *accept, const char *why)
 {
     hp_err_t err;
-    char where[HP_ADDRESS_SIZE];
-    hp_err_set(&err, HP_E_FORBIDDEN, "the host that the message names is not at %s: %s",
-               accept->port != 0 ? hp_address_format(accept->address, accept->port, where) : accept->address,
-               why);
-    end(accept, HP_E_FORBIDDEN, &err);
-}
-
-/* The host, when the sender's address is one of its addresses. */
-static const hp_host_t *known_sender(const accept_t *accept)
-{
-    hp_hosts_t *hosts = accept->self->hosts;
-    return hp_hosts_has_address(hosts, accept->body.from, accept->address)
-               ? hp_hosts_find(hosts, accept->body.from)
-               : NULL;
+    end(accept, hp_err_set(&err, HP_E_FORBIDDEN, "%s", why), &err);
 }
 
 static void take_from(accept_t *accept, const hp_host_t *host)
@@ -143,16 +130,20 @@ static void on_verified(void *arg, int status)
     free(verifying);
     if (accept == NULL)
         return;
-    const hp_host_t *host = known_sender(accept);
+    const hp_host_t *host = hp_hosts_find(accept->self->hosts, accept->who.id);
     if (host != NULL)
         take_from(accept, host);
     else if (status == HP_E_BUSY || status == UV_ECANCELED)
-        end(accept, hp_err_set(&err, HP_E_BUSY, "the sender cannot be verified right now"), &err);
+        end(accept, hp_err_set(&err, HP_E_BUSY, "the sender cannot be looked up right now"), &err);
     else
-        refuse_sender(accept, status == 0 ? "another one answers there" : hp_err_sentence(status));
+        end(accept,
+            hp_err_set(&err, HP_E_FORBIDDEN, "the host that sends this is not found at %s port %u: %s",
+                       accept->who.address, accept->port,
+                       status == 0 ? "another one answers there" : hp_err_sentence(status)),
+            &err);
 }
 
-static void verify(accept_t *accept)
+static void verify(accept_t *accept, const hp_endpoint_t *at)
 {
     hp_messages_t *self = accept->self;
     verifying_t *verifying = hp_alloc(sizeof *verifying);
@@ -160,7 +151,7 @@ static void verify(accept_t *accept)
     if (self->verifying != NULL)
         self->verifying->link = &verifying->next;
     self->verifying = verifying;
-    hp_hosts_verify(self->hosts, &accept->at, HP_FOUND_MESSAGE, on_verified, verifying);
+    hp_hosts_verify(self->hosts, at, HP_FOUND_MESSAGE, on_verified, verifying);
 }
 
 void hp_accept_stop(hp_messages_t *self)
@@ -178,18 +169,31 @@ void hp_accept_stop(hp_messages_t *self)
 static void check_sender(accept_t *accept)
 {
     hp_messages_t *self = accept->self;
+    const char *id = accept->who.id;
     hp_err_t err;
-    const hp_host_t *host = known_sender(accept);
+    hp_endpoint_t at;
+    const hp_host_t *host = id[0] != '\0' ? hp_hosts_find(self->hosts, id) : NULL;
     if (accept->body.to[0] != '\0' && strcmp(accept->body.to, self->self->id) != 0)
         end(accept, hp_err_set(&err, HP_E_MISDIRECTED, "this is meant for another host"), &err);
-    else if (strcmp(accept->body.from, self->self->id) == 0)
-        refuse_sender(accept, "that host is this one");
+    else if (id[0] == '\0')
+        refuse(accept, "messages are taken from hosts that prove who they are: from hostpair 0.2 on");
+    else if (strcmp(accept->body.from, id) != 0)
+        refuse(accept, "the host that sends this is not the one that the message names");
+    else if (strcmp(id, self->self->id) == 0)
+        refuse(accept, "the host that sends this has the key of this one");
     else if (host != NULL)
         take_from(accept, host);
-    else if (hp_endpoint_make(&accept->at, HP_SCHEME_PLAIN, accept->address, accept->port) != 0)
-        refuse_sender(accept, "its address is not known, and it does not say where it listens");
+    else if (hp_endpoint_make(&at, HP_SCHEME_TLS, accept->who.address, accept->port) != 0)
+        refuse(accept, "this host is not known, and it does not say where it listens");
     else
-        verify(accept);
+        verify(accept, &at);
+}
+
+/* Whom a message counts for: a known host, else the address, because keys cost nothing. */
+static const char *counted_as(const hp_messages_t *self, const hp_who_t *who)
+{
+    bool known = who->id[0] != '\0' && hp_hosts_find(self->hosts, who->id) != NULL;
+    return known ? who->id : who->address;
 }
 
 void hp_messages_accept(hp_messages_t *self, const hp_message_post_t *post, hp_messages_accept_fn done,
@@ -197,10 +201,9 @@ void hp_messages_accept(hp_messages_t *self, const hp_message_post_t *post, hp_m
 {
     hp_err_t err = {0};
     hp_message_body_t body = {.text = NULL};
-    uint64_t wait = hp_rate_take(self->rate, post->address, hp_clock_ms());
+    uint64_t wait = hp_rate_take(self->rate, counted_as(self, post->who), hp_clock_ms());
     if (wait > 0) {
-        hp_err_set(&err, HP_E_TOO_MANY, "at most %d messages a minute are taken from one address",
-                   HP_RATE_MAX);
+        hp_err_set(&err, HP_E_TOO_MANY, "at most %d messages a minute are taken from one host", HP_RATE_MAX);
         done(arg, HP_E_TOO_MANY, (unsigned)((wait + 999) / 1000), &err);
         return;
     }
@@ -215,12 +218,12 @@ void hp_messages_accept(hp_messages_t *self, const hp_message_post_t *post, hp_m
     }
     accept_t *accept = hp_alloc(sizeof *accept);
     *accept = (accept_t){.self = self,
+                         .who = *post->who,
                          .port = post->port,
                          .body = body,
                          .received_at = hp_clock_wall_ms(),
                          .done = done,
                          .arg = arg};
-    snprintf(accept->address, sizeof accept->address, "%s", post->address);
     self->accepting++;
     hp_pending_add(&self->pending);
     check_sender(accept);

@@ -419,10 +419,32 @@ static void on_removed(hp_outbox_t *outbox)
         set_state(outbox, OUTBOX_READY);
 }
 
+/* What waits for the host is stored under its new id already; what is under way for the old one goes on. */
+static void on_renamed(hp_messages_t *self, const hp_host_t *host)
+{
+    hp_outbox_t *old = find(self, host->former_id), *known = find(self, host->id);
+    hp_messages_look_at_unread(self);
+    if (old == NULL)
+        return;
+    if (known != NULL && !is_busy(known->state))
+        remove_outbox(known);
+    memcpy(old->host, host->id, sizeof old->host);
+    hp_hosts_set_waiting(self->hosts, old->host, HP_WAIT_MESSAGE, true);
+    old->more = true;
+    old->retry.failures = 0;
+    if (old->state == OUTBOX_WAITING)
+        set_state(old, OUTBOX_READY);
+    run(self);
+}
+
 void hp_outbox_on_host(void *arg, hp_host_event_t event, const hp_host_t *host)
 {
     hp_messages_t *self = arg;
     hp_outbox_t *outbox = find(self, host->id);
+    if (event == HP_HOST_RENAMED) {
+        on_renamed(self, host);
+        return;
+    }
     if (outbox == NULL)
         return;
     if (event == HP_HOST_REMOVED) {

@@ -68,6 +68,8 @@ void hp_message_dispose(hp_message_t *message);
 
 /* Store thread. */
 int hp_unread_load(hp_db_t *db, hp_unread_list_t *list, hp_err_t *err);
+/* Looks again what is unread, and tells when it differs. */
+void hp_messages_look_at_unread(hp_messages_t *self);
 /* Takes the list; tells when it differs. */
 void hp_unread_take(hp_messages_t *self, hp_unread_list_t *list);
 

@@ -24,6 +24,7 @@
 #include "discovery/hosts.h"
 #include "fetch/fetch.h"
 #include "message/body.h"
+#include "path/who.h"
 #include "store/store.h"
 
 typedef struct hp_messages hp_messages_t;
@@ -66,18 +67,18 @@ void hp_messages_off_event(hp_messages_t *messages, hp_message_event_fn *fn, voi
 
 /* ---- from other hosts ---- */
 
-/* A POST /message. address: the sender's; port: where it says that it listens, 0 if it does not. */
+/* A POST /message. port: where the sender says that it listens, 0 if it does not. */
 typedef struct hp_message_post {
-    const char *address;
+    const hp_who_t *who;
     uint16_t port;
     const char *data;
     size_t length;
 } hp_message_post_t;
 
-/* status: 0, also for one that is there already. HP_E_TOO_MANY from this address, with the seconds to wait;
- * HP_E_BAD_JSON, HP_E_INVALID; HP_E_MISDIRECTED; HP_E_FORBIDDEN when the address is none of the host that it
- * claims to be (it is asked); HP_E_BLOCKED; HP_E_BUSY or the store's error: to be sent again. data is copied.
- * done may run inside the call. */
+/* status: 0, also for one that is there already. HP_E_TOO_MANY from this host, with the seconds to wait;
+ * HP_E_BAD_JSON, HP_E_INVALID; HP_E_MISDIRECTED; HP_E_FORBIDDEN when the sender has not proven that it is the
+ * host that the message names, or is not known and not found where it says that it listens; HP_E_BLOCKED;
+ * HP_E_BUSY or the store's error: to be sent again. data is copied. done may run inside the call. */
 typedef void (*hp_messages_accept_fn)(void *arg, int status, unsigned retry_after_s, const hp_err_t *err);
 void hp_messages_accept(hp_messages_t *messages, const hp_message_post_t *post, hp_messages_accept_fn done,
                         void *arg);

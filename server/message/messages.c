@@ -373,6 +373,34 @@ static int work_unread(hp_db_t *db, void *arg, hp_err_t *err)
     return hp_unread_load(db, arg, err);
 }
 
+typedef struct look_job {
+    hp_messages_t *self;
+    hp_unread_list_t unread;
+} look_job_t;
+
+static int work_look(hp_db_t *db, void *arg, hp_err_t *err)
+{
+    return hp_unread_load(db, &((look_job_t *)arg)->unread, err);
+}
+
+static void on_looked(void *arg, int status, const hp_err_t *err)
+{
+    look_job_t *job = arg;
+    if (status == 0)
+        hp_unread_take(job->self, &job->unread);
+    else
+        hp_log(HP_LOG_ERROR, "what is unread cannot be counted: %s", hp_err_text(err));
+    free(job->unread.items);
+    free(job);
+}
+
+void hp_messages_look_at_unread(hp_messages_t *self)
+{
+    look_job_t *job = hp_alloc(sizeof *job);
+    job->self = self;
+    hp_messages_post(self, HP_STORE_READ, work_look, on_looked, job);
+}
+
 int hp_messages_create(hp_messages_t **out, uv_loop_t *loop, hp_store_t *store, hp_fetcher_t *fetcher,
                        hp_hosts_t *hosts, const hp_self_t *self_, hp_err_t *err)
 {

@@ -11,7 +11,7 @@
 typedef struct sender {
     struct sender *in_bucket;
     struct sender *newer, *older; /* by the last time that it was counted */
-    char address[64];
+    char key[64];
     uint64_t times[HP_RATE_MAX]; /* of the last ones; a ring */
     unsigned count, next;
 } sender_t;
@@ -36,10 +36,10 @@ void hp_rate_destroy(hp_rate_t *rate)
     free(rate);
 }
 
-static sender_t **bucket_of(hp_rate_t *rate, const char *address)
+static sender_t **bucket_of(hp_rate_t *rate, const char *key)
 {
     uint32_t hash = 2166136261u; /* FNV-1a */
-    for (const unsigned char *p = (const unsigned char *)address; *p != '\0'; p++)
+    for (const unsigned char *p = (const unsigned char *)key; *p != '\0'; p++)
         hash = (hash ^ *p) * 16777619u;
     return &rate->buckets[(hash ^ (hash >> 15)) % BUCKETS];
 }
@@ -60,7 +60,7 @@ static void put_first(hp_rate_t *rate, sender_t *sender)
 
 static void forget_oldest(hp_rate_t *rate)
 {
-    sender_t *oldest = rate->oldest, **at = bucket_of(rate, oldest->address);
+    sender_t *oldest = rate->oldest, **at = bucket_of(rate, oldest->key);
     while (*at != oldest)
         at = &(*at)->in_bucket;
     *at = oldest->in_bucket;
@@ -69,19 +69,19 @@ static void forget_oldest(hp_rate_t *rate)
     rate->count--;
 }
 
-static sender_t *find(hp_rate_t *rate, const char *address)
+static sender_t *find(hp_rate_t *rate, const char *key)
 {
-    sender_t *sender = *bucket_of(rate, address);
-    while (sender != NULL && strncmp(sender->address, address, sizeof sender->address - 1) != 0)
+    sender_t *sender = *bucket_of(rate, key);
+    while (sender != NULL && strncmp(sender->key, key, sizeof sender->key - 1) != 0)
         sender = sender->in_bucket;
     if (sender != NULL) {
         unlink_sender(rate, sender);
     } else {
-        if (rate->count == HP_RATE_ADDRESSES)
+        if (rate->count == HP_RATE_SENDERS)
             forget_oldest(rate);
         sender = hp_alloc(sizeof *sender);
-        snprintf(sender->address, sizeof sender->address, "%s", address);
-        sender_t **at = bucket_of(rate, sender->address);
+        snprintf(sender->key, sizeof sender->key, "%s", key);
+        sender_t **at = bucket_of(rate, sender->key);
         sender->in_bucket = *at;
         *at = sender;
         rate->count++;
@@ -90,9 +90,9 @@ static sender_t *find(hp_rate_t *rate, const char *address)
     return sender;
 }
 
-uint64_t hp_rate_take(hp_rate_t *rate, const char *address, uint64_t now)
+uint64_t hp_rate_take(hp_rate_t *rate, const char *key, uint64_t now)
 {
-    sender_t *sender = find(rate, address);
+    sender_t *sender = find(rate, key);
     uint64_t first = sender->times[sender->next]; /* the oldest one when the ring is full */
     if (sender->count == HP_RATE_MAX && now - first < HP_RATE_WINDOW_MS)
         return first + HP_RATE_WINDOW_MS - now;

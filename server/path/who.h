@@ -26,6 +26,9 @@ typedef struct hp_who {
     uint16_t port;
 } hp_who_t;
 
+/* "lan", "direct", "relayed": as the API has it. */
+const char *hp_way_name(hp_way_t way);
+
 /* Whether both are the same client: the same id, or the same address where neither has one. */
 bool hp_who_same(const hp_who_t *a, const hp_who_t *b);
 

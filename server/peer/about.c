@@ -21,9 +21,10 @@ uint16_t hp_peer_sender_port(hp_http_request_t *request)
  * a hint: the address is probed. */
 static void note_asker(hp_peer_t *peer, hp_http_request_t *request)
 {
+    const hp_who_t *who = hp_http_who(request);
     hp_endpoint_t at;
-    if (peer->hosts != NULL && hp_endpoint_make(&at, HP_SCHEME_PLAIN, hp_http_client(request, NULL),
-                                                hp_peer_sender_port(request)) == 0)
+    if (peer->hosts != NULL && who->way == HP_WAY_LAN &&
+        hp_endpoint_make(&at, HP_SCHEME_PLAIN, who->address, hp_peer_sender_port(request)) == 0)
         hp_hosts_hint(peer->hosts, &at, HP_FOUND_SCAN);
 }
 
@@ -47,8 +48,8 @@ void hp_peer_about(hp_peer_t *peer, hp_http_request_t *request)
     hp_peer_list_tag(peer, list);
     hp_http_reply_json(request, 200,
                        json_pack("{s:s, s:s, s:s, s:s, s:i, s:s, s:I, s:I, s:I, s:s}", "id", self->id, "name",
-                                 self->name, "instance", self->instance, "version", HP_VERSION, "protocol", 1,
-                                 "time", hp_clock_rfc3339(hp_clock_wall_ms(), time), "files",
+                                 self->name, "instance", self->instance, "version", HP_VERSION, "protocol",
+                                 HP_PROTOCOL, "time", hp_clock_rfc3339(hp_clock_wall_ms(), time), "files",
                                  (json_int_t)stats.files, "bytes", (json_int_t)stats.bytes, "hashed_bytes",
                                  (json_int_t)stats.hashed_bytes, "list", list));
 }

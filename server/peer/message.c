@@ -27,7 +27,7 @@ static bool is_from_a_page(hp_http_request_t *request)
 
 void hp_peer_message(hp_peer_t *peer, hp_http_request_t *request)
 {
-    hp_message_post_t post = {.address = hp_http_client(request, NULL), .port = hp_peer_sender_port(request)};
+    hp_message_post_t post = {.who = hp_http_who(request), .port = hp_peer_sender_port(request)};
     if (is_from_a_page(request)) {
         hp_http_reply_text_error(request, HP_E_FORBIDDEN, "a page may not send messages");
         return;

@@ -83,7 +83,7 @@ static void on_request(void *arg, hp_http_request_t *request)
 {
     hp_peer_t *self = arg;
     const char *method = hp_http_method(request), *path = hp_http_path(request) + 1;
-    if (self->hosts != NULL && hp_hosts_is_blocked(self->hosts, hp_http_client(request, NULL))) {
+    if (self->hosts != NULL && hp_hosts_is_blocked(self->hosts, hp_http_who(request))) {
         hp_http_reply_text_error(request, HP_E_BLOCKED, NULL);
     } else if (!hp_peer_lets_in(self, request, path)) {
         return;

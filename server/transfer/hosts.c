@@ -81,6 +81,45 @@ void hp_transfer_host_removed(hp_transfer_t *self, const char *id)
     hp_transfer_wake(self);
 }
 
+/* What came from it under the old id is the new one's. Where both gave to one download, they stay apart
+ * there: under the old id nothing is asked any more. */
+static void rename_source_host(download_t *download, const char *old, const char *id)
+{
+    source_host_t *found = NULL;
+    for (source_host_t *host = download->hosts; host != NULL; host = host->next) {
+        if (strcmp(host->id, id) == 0)
+            return;
+        if (strcmp(host->id, old) == 0)
+            found = host;
+    }
+    if (found == NULL)
+        return;
+    snprintf(found->id, sizeof found->id, "%s", id);
+    found->failures = 0;
+    found->retry_at = 0;
+    found->endpoint_index = 0;
+}
+
+void hp_transfer_host_renamed(hp_transfer_t *self, const char *old, const char *id)
+{
+    known_host_t *host = hp_transfer_known(self, old);
+    if (host != NULL && hp_transfer_known(self, id) == NULL)
+        snprintf(host->id, sizeof host->id, "%s", id);
+    else if (host != NULL)
+        hp_transfer_host_removed(self, old);
+    for (download_t *d = self->downloads; d != NULL; d = d->next) {
+        rename_source_host(d, old, id);
+        if (d->row.order_host == NULL || strcmp(d->row.order_host, old) != 0)
+            continue;
+        free(d->row.order_host);
+        d->row.order_host = hp_strdup(id);
+        for (item_t *item = d->items; item != NULL && hp_download_is_running(d); item = item->next)
+            if (item->phase > ITEM_LOADING && item->phase < ITEM_FINISHING)
+                hp_item_find_sources(item);
+    }
+    hp_transfer_wake(self);
+}
+
 void hp_transfer_free_hosts(hp_transfer_t *self)
 {
     while (self->hosts != NULL) {

@@ -118,6 +118,8 @@ void hp_transfer_host(hp_transfer_t *transfer, const char *host, const char *nam
 /* The stored file list of a host changed. */
 void hp_transfer_host_listed(hp_transfer_t *transfer, const char *host);
 void hp_transfer_host_removed(hp_transfer_t *transfer, const char *host);
+/* What was known as old is known as id from now on; if both were known, they are one now. */
+void hp_transfer_host_renamed(hp_transfer_t *transfer, const char *old, const char *id);
 /* It tells when something waits for a host, and what it saw of it. */
 typedef struct hp_transfer_hooks {
     void (*waiting)(void *arg, const char *host, bool waiting);

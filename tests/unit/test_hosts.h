@@ -10,14 +10,79 @@
 #include "base/mem.h"
 #include "db/remote_file.h"
 #include "discovery/hosts.h"
+#include "secure/channel.h"
+#include "secure/secure.h"
 #include "test_db_help.h"
 
-#define OWN_ID       "00000000000000000000000000000001"
+#define OWN_ID       key_id(0)
 #define OWN_INSTANCE "0000000000000000000000000000000a"
-#define ID_A         "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
-#define ID_B         "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
+#define ID_A         key_id(1)
+#define ID_B         key_id(2)
+#define ID_C         key_id(3)
 #define INSTANCE_1   "11111111111111111111111111111111"
 #define INSTANCE_2   "22222222222222222222222222222222"
+#define OLD_ID       "cccccccccccccccccccccccccccccccc" /* as hostpair 0.1 made them: of no key */
+
+/* ---- keys, made once a program ---- */
+
+typedef struct test_key {
+    hp_identity_t *identity;
+    hp_secure_t *secure;
+} test_key_t;
+
+enum { KEYS = 64 };
+static test_key_t test_keys[KEYS];
+
+static inline void make_key(test_key_t *key)
+{
+    hp_err_t err = {0};
+    char folder[] = "/tmp/hostpair-key-XXXXXX", *file;
+    assert_non_null(mkdtemp(folder));
+    if (hp_identity_open(&key->identity, folder, &err) != 0 ||
+        hp_secure_create(&key->secure, key->identity, &err) != 0)
+        fail_msg("%s", hp_err_text(&err));
+    file = hp_sprintf("%s/" HP_IDENTITY_FILE, folder);
+    unlink(file);
+    free(file);
+    rmdir(folder);
+}
+
+static inline int by_key_id(const void *a, const void *b)
+{
+    const test_key_t *x = a, *y = b;
+    return strcmp(hp_identity_id(x->identity), hp_identity_id(y->identity));
+}
+
+/* Those of the hosts A, B and C have ids in this order. */
+static inline const test_key_t *key_of(size_t index)
+{
+    assert_true(index < KEYS);
+    if (test_keys[1].identity == NULL) {
+        for (size_t i = 1; i <= 3; i++)
+            make_key(&test_keys[i]);
+        qsort(&test_keys[1], 3, sizeof test_keys[1], by_key_id);
+    }
+    if (test_keys[index].identity == NULL)
+        make_key(&test_keys[index]);
+    return &test_keys[index];
+}
+
+static inline const char *key_id(size_t index)
+{
+    return hp_identity_id(key_of(index)->identity);
+}
+
+/* An id for the eye: "aaaa" is host A, else its first digits. */
+static inline const char *short_id(const char *id)
+{
+    static char out[8];
+    static const char *const names[] = {"aaaa", "bbbb", "cccc"};
+    for (size_t i = 0; i < HP_COUNT(names); i++)
+        if (strcmp(id, key_id(1 + i)) == 0)
+            return names[i];
+    snprintf(out, sizeof out, "%.4s", id);
+    return out;
+}
 
 /* ---- a host of the network ---- */
 
@@ -28,7 +93,10 @@ typedef struct fake {
     uv_tcp_t listener;
     char address[64];
     uint16_t port;
-    const char *id, *name, *instance;
+    const char *id; /* what it says; its key is the one of this id, unless it is told another one */
+    const test_key_t *key;
+    bool plain; /* has no key, and hangs up on TLS, as hostpair 0.1 does */
+    const char *name, *instance;
     int64_t files, bytes, clock_ahead_ms;
     const char *raw;      /* the whole reply to /hostpair, instead of JSON */
     const char *list;     /* body of /list; NULL: 404 */
@@ -38,15 +106,21 @@ typedef struct fake {
     const char *tag;      /* "list" of the reply to /hostpair; NULL: an older host */
     int64_t hashed_bytes; /* with a tag */
     bool mute;            /* accepts, and never answers */
+    bool hangs_on_tls;    /* waits for the end of what it takes for a request */
     bool list_hangs;      /* never answers GET /list */
     int probes, lists, unchanged;
+    int greetings, plain_requests; /* of TLS; without it */
     unsigned open;
 } fake_t;
 
 typedef struct fake_client {
     uv_tcp_t tcp;
     fake_t *fake;
-    void *tag; /* itself */
+    void *tag;             /* itself */
+    hp_channel_t *channel; /* TLS; NULL: plain */
+    hp_channel_sink_t sink;
+    bool begun;
+    char raw[17000]; /* as it comes from the wire */
     char request[8192];
     size_t length;
 } fake_client_t;
@@ -55,6 +129,9 @@ static inline void on_fake_client_closed(uv_handle_t *handle)
 {
     fake_client_t *client = handle->data;
     client->fake->open--;
+    if (client->channel != NULL)
+        hp_channel_destroy(client->channel);
+    free(client->sink.data);
     free(client);
 }
 
@@ -68,8 +145,7 @@ static inline void on_fake_alloc(uv_handle_t *handle, size_t size, uv_buf_t *buf
 {
     fake_client_t *client = handle->data;
     (void)size;
-    *buf = uv_buf_init(client->request + client->length,
-                       (unsigned)(sizeof client->request - 1 - client->length));
+    *buf = uv_buf_init(client->raw, sizeof client->raw);
 }
 
 typedef struct fake_write {
@@ -88,19 +164,43 @@ static inline void on_fake_written(uv_write_t *write, int status)
     free(self);
 }
 
-static inline void fake_send(fake_client_t *client, const char *head, const char *body, size_t length,
-                             bool close)
+/* Takes data. */
+static inline void fake_send_raw(fake_client_t *client, char *data, size_t length, bool close)
 {
     fake_write_t *self = hp_alloc(sizeof *self);
-    size_t head_length = strlen(head);
-    self->data = hp_alloc(head_length + length + 1);
-    memcpy(self->data, head, head_length);
-    memcpy(self->data + head_length, body, length);
+    self->data = data;
     self->client = client;
     self->close = close;
     self->write.data = self;
-    uv_buf_t buf = uv_buf_init(self->data, (unsigned)(head_length + length));
+    uv_buf_t buf = uv_buf_init(self->data, (unsigned)length);
     assert_int_equal(uv_write(&self->write, (uv_stream_t *)&client->tcp, &buf, 1, on_fake_written), 0);
+}
+
+/* What TLS has for the other side. */
+static inline void fake_flush(fake_client_t *client, bool close)
+{
+    if (client->sink.length == 0)
+        return;
+    char *data = hp_alloc(client->sink.length);
+    memcpy(data, client->sink.data, client->sink.length);
+    fake_send_raw(client, data, client->sink.length, close);
+    client->sink.length = 0;
+}
+
+static inline void fake_send(fake_client_t *client, const char *head, const char *body, size_t length,
+                             bool close)
+{
+    size_t head_length = strlen(head);
+    char *data = hp_alloc(head_length + length + 1);
+    memcpy(data, head, head_length);
+    memcpy(data + head_length, body, length);
+    if (client->channel == NULL) {
+        fake_send_raw(client, data, head_length + length, close);
+        return;
+    }
+    assert_int_equal(hp_channel_write(client->channel, data, head_length + length), 0);
+    fake_flush(client, close);
+    free(data);
 }
 
 static inline void fake_answer_probe(fake_t *fake, fake_client_t *client)
@@ -112,9 +212,10 @@ static inline void fake_answer_probe(fake_t *fake, fake_client_t *client)
     }
     char now[HP_RFC3339_SIZE], head[200];
     json_t *json = json_pack("{s:s,s:s,s:s,s:i,s:s,s:I,s:I}", "id", fake->id, "name",
-                             fake->name != NULL ? fake->name : "a host", "version", "0.1.0", "protocol", 1,
-                             "time", hp_clock_rfc3339(hp_clock_wall_ms() + fake->clock_ahead_ms, now),
-                             "files", (json_int_t)fake->files, "bytes", (json_int_t)fake->bytes);
+                             fake->name != NULL ? fake->name : "a host", "version", "0.1.0", "protocol",
+                             fake->key != NULL ? 2 : 1, "time",
+                             hp_clock_rfc3339(hp_clock_wall_ms() + fake->clock_ahead_ms, now), "files",
+                             (json_int_t)fake->files, "bytes", (json_int_t)fake->bytes);
     assert_non_null(json);
     if (fake->instance != NULL)
         json_object_set_new(json, "instance", json_string(fake->instance));
@@ -155,19 +256,48 @@ static inline void fake_answer_list(fake_t *fake, fake_client_t *client)
     }
 }
 
+/* What came joins the request. False: the connection ends. */
+static inline bool fake_take(fake_client_t *client, size_t count)
+{
+    fake_t *fake = client->fake;
+    bool greets = !client->begun && count > 0 && client->raw[0] == 0x16;
+    client->begun |= count > 0;
+    fake->greetings += greets;
+    if (greets && (fake->mute || fake->hangs_on_tls))
+        return true;
+    if (greets && fake->key == NULL)
+        return false;
+    if (greets)
+        client->channel = hp_channel_accept(fake->key->secure, &client->sink);
+    if (client->channel == NULL) {
+        assert_true(client->length + count < sizeof client->request);
+        memcpy(client->request + client->length, client->raw, count);
+        client->length += count;
+        client->request[client->length] = '\0';
+        return true;
+    }
+    ssize_t got;
+    hp_channel_set_input(client->channel, client->raw, count);
+    while ((got = hp_channel_read(client->channel, client->request + client->length,
+                                  sizeof client->request - 1 - client->length)) > 0)
+        client->length += (size_t)got;
+    client->request[client->length] = '\0';
+    fake_flush(client, false);
+    return got == 0;
+}
+
 static inline void on_fake_read(uv_stream_t *stream, ssize_t count, const uv_buf_t *buf)
 {
     fake_client_t *client = stream->data;
     fake_t *fake = client->fake;
     (void)buf;
-    if (count < 0) {
+    if (count < 0 || !fake_take(client, (size_t)HP_MAX(count, (ssize_t)0))) {
         fake_close_client(client);
         return;
     }
-    client->length += (size_t)count;
-    client->request[client->length] = '\0';
     if (strstr(client->request, "\r\n\r\n") == NULL || fake->mute)
         return;
+    fake->plain_requests += client->channel == NULL;
     if (strncmp(client->request, "GET /hostpair ", 14) == 0)
         fake_answer_probe(fake, client);
     else if (strncmp(client->request, "GET /list ", 10) == 0)
@@ -201,6 +331,9 @@ static inline void fake_start(uv_loop_t *loop, fake_t *fake, const char *address
     struct sockaddr_in at;
     int size = sizeof at;
     snprintf(fake->address, sizeof fake->address, "%s", address);
+    for (size_t i = 0; i < KEYS && fake->id != NULL && fake->key == NULL && !fake->plain; i++)
+        if (test_keys[i].identity != NULL && strcmp(hp_identity_id(test_keys[i].identity), fake->id) == 0)
+            fake->key = &test_keys[i];
     uv_ip4_addr(address, port, &at);
     uv_tcp_init(loop, &fake->listener);
     fake->listener.data = fake;
@@ -239,7 +372,7 @@ typedef struct net {
     hp_hosts_t *hosts;
     hp_self_t self;
     char *folder;
-    int events[7];    /* by hp_host_event_t */
+    int events[8];    /* by hp_host_event_t */
     char trace[2000]; /* "added online ..." */
     unsigned closed;
 } net_t;
@@ -275,13 +408,13 @@ static inline void run_for(net_t *net, unsigned ms)
 
 static inline void on_host_event(void *arg, hp_host_event_t event, const hp_host_t *host)
 {
-    static const char *const names[] = {"added",  "changed", "online", "offline",
-                                        "listed", "removed", "blocked"};
+    static const char *const names[] = {"added",  "changed", "online",  "offline",
+                                        "listed", "removed", "blocked", "renamed"};
     net_t *net = arg;
     net->events[event]++;
     size_t used = strlen(net->trace);
     if (event != HP_HOST_CHANGED)
-        snprintf(net->trace + used, sizeof net->trace - used, " %s:%.4s", names[event], host->id);
+        snprintf(net->trace + used, sizeof net->trace - used, " %s:%s", names[event], short_id(host->id));
 }
 
 static const hp_hosts_times_t quick = {.silent = 200,
@@ -301,6 +434,7 @@ static inline void net_open(net_t *net)
         hp_fetcher_create(&net->fetcher, &net->loop, &err) != 0 ||
         hp_hosts_create(&net->hosts, &net->loop, net->store, net->fetcher, &net->self, &err) != 0)
         fail_msg("%s", hp_err_text(&err));
+    hp_fetcher_set_secure(net->fetcher, key_of(0)->secure);
     hp_hosts_on_event(net->hosts, on_host_event, net);
     hp_hosts_set_times(net->hosts, &quick);
     hp_hosts_start(net->hosts);
@@ -331,7 +465,8 @@ static inline int net_set_up(void **state)
     net->folder = folder;
     hp_log_set_level(getenv("HP_TEST_LOG") != NULL ? HP_LOG_DEBUG : HP_LOG_ERROR);
     uv_loop_init(&net->loop);
-    net->self = (hp_self_t){.id = OWN_ID, .name = "this host", .instance = OWN_INSTANCE, .peer_port = 9000};
+    net->self = (hp_self_t){.name = "this host", .instance = OWN_INSTANCE, .peer_port = 9000};
+    snprintf(net->self.id, sizeof net->self.id, "%s", OWN_ID);
     net_open(net);
     *state = net;
     return 0;

@@ -1,4 +1,4 @@
-// libs: discovery fetch store db path os base
+// libs: discovery fetch secure identity store db path os base
 /* Fetching file lists: what arrives whole is shown, what breaks leaves the old list. */
 #include "test_hosts.h"
 
@@ -82,7 +82,7 @@ static void slow_hosts_keep_no_other_list_from_coming(void **state)
     uint64_t begun = hp_clock_ms();
     int asked = 0, same = 0;
     for (int i = 0; i < SLOW; i++) {
-        snprintf(ids[i], sizeof ids[i], "%032x", 0x100 + i);
+        snprintf(ids[i], sizeof ids[i], "%s", key_id(10 + (size_t)i));
         snprintf(address, sizeof address, "127.0.0.%d", 2 + HP_MIN(i, SLOW - SAME));
         slow[i] = (fake_t){.id = ids[i], .list_hangs = true};
         fake_start(&net->loop, &slow[i], address, 0);
