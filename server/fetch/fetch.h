@@ -159,5 +159,7 @@ uint64_t hp_fetcher_bytes(const hp_fetcher_t *fetcher);
 /* How members of groups are reached (endpoints with the scheme MEMBER); without it they are not. connector is
  * copied. 0, or a system code when there is no socket for it. */
 int hp_fetcher_set_connector(hp_fetcher_t *fetcher, const hp_connector_t *connector, hp_err_t *err);
+/* The connector is not asked any more: members cannot be reached. */
+void hp_fetcher_drop_connector(hp_fetcher_t *fetcher);
 
 #endif

@@ -76,7 +76,8 @@ static void on_connection(uv_poll_t *poll, int status, int events)
     if (fd < 0)
         return;
     note_t *note = find_note(self, ntohs(from.sin_port));
-    if (note == NULL) { /* some other program */
+    if (note == NULL ||
+        self->connector.dial == NULL) { /* some other program; or nobody can be reached any more */
         close(fd);
         return;
     }
@@ -119,6 +120,12 @@ int hp_fetcher_set_connector(hp_fetcher_t *fetcher, const hp_connector_t *connec
     fetcher->open_handles++;
     fetcher->members = self;
     return 0;
+}
+
+void hp_fetcher_drop_connector(hp_fetcher_t *fetcher)
+{
+    if (fetcher->members != NULL)
+        fetcher->members->connector = (hp_connector_t){.choose = NULL};
 }
 
 static void on_poll_closed(uv_handle_t *handle)
@@ -166,7 +173,9 @@ void hp_fetch_choose(hp_fetch_t *fetch)
     hp_fetch_choice_t *choice = hp_alloc(sizeof *choice);
     choice->fetch = fetch;
     fetch->choice = choice;
-    int rc = self->connector.choose(self->connector.arg, fetch->endpoint.id, on_chosen, choice);
+    int rc = self->connector.choose != NULL
+                 ? self->connector.choose(self->connector.arg, fetch->endpoint.id, on_chosen, choice)
+                 : HP_E_NOT_FOUND;
     if (rc == 0)
         return;
     hp_fetch_unchoose(fetch);

@@ -98,6 +98,8 @@ int hp_fetch_tls_judge(hp_fetch_t *fetch, CURLcode code)
     if (code == CURLE_OPERATION_TIMEDOUT)
         return hp_err_set(err, HP_E_NOT_TLS, "%s: it takes the connection, but no TLS came within %u ms",
                           where, fetch->connect_ms);
+    if (fetch->endpoint.scheme == HP_SCHEME_MEMBER)
+        return hp_err_set(err, HP_E_UNREACHABLE, "%s: the relayed connection ended before it was up", where);
     for (size_t i = 0; i < HP_COUNT(not_tls); i++)
         if (strstr(words, not_tls[i]) != NULL)
             return hp_err_set(err, HP_E_NOT_TLS, "%s: what answers there does not speak TLS", where);

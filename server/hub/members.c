@@ -108,18 +108,27 @@ void hp_hub_put_member(hp_hub_t *hub, hp_http_request_t *request, const uint8_t 
     hub->backend->join(hub->backend, &row, on_joined, join);
 }
 
+typedef struct {
+    hp_hub_op_t op; /* first */
+    hp_who_t who;
+} leave_t;
+
 static void on_left(void *arg, int status, const hp_err_t *err)
 {
-    hp_hub_op_t *op = arg;
-    if (!hp_hub_refused(op->request, status, err))
-        hp_http_reply_empty(op->request, 204);
-    hp_hub_op_destroy(op);
+    leave_t *leave = arg;
+    hp_presence_t *presence = leave->op.hub->presence;
+    if (status == 0)
+        hp_presence_leave(presence, hp_presence_client(presence, &leave->who), leave->op.gid);
+    if (!hp_hub_refused(leave->op.request, status, err))
+        hp_http_reply_empty(leave->op.request, 204);
+    hp_hub_op_destroy(leave);
 }
 
 void hp_hub_delete_member(hp_hub_t *hub, hp_http_request_t *request, const uint8_t gid[16], const char *rest)
 {
     (void)rest;
-    hp_hub_op_t *op = hp_hub_op_create(sizeof *op, hub, request);
-    hp_presence_leave(hub->presence, hp_presence_client(hub->presence, hp_http_who(request)), gid);
-    hub->backend->leave(hub->backend, gid, op->id, on_left, op);
+    leave_t *leave = hp_hub_op_create(sizeof *leave, hub, request);
+    leave->who = *hp_http_who(request);
+    memcpy(leave->op.gid, gid, sizeof leave->op.gid);
+    hub->backend->leave(hub->backend, gid, leave->op.id, on_left, leave);
 }

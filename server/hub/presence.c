@@ -166,11 +166,11 @@ static void tell_member(const membership_t *membership)
     hp_presence_tell(client->presence, membership->group->gid, client, "member", json);
 }
 
-static void tell_gone(const membership_t *membership, bool removed)
+static void tell_gone(hp_presence_t *self, const hp_hub_host_t *client, const uint8_t gid[16], bool removed)
 {
-    json_t *json = json_pack("{s:o,s:s,s:b}", "group", hp_hub_hex_json(membership->group->gid, 16), "id",
-                             membership->client->id, "removed", (int)removed);
-    hp_presence_tell(membership->client->presence, membership->group->gid, membership->client, "gone", json);
+    json_t *json = json_pack("{s:o,s:s,s:b}", "group", hp_hub_hex_json(gid, 16), "id", client->id, "removed",
+                             (int)removed);
+    hp_presence_tell(self, gid, client, "gone", json);
 }
 
 /* ---- clients ---- */
@@ -271,12 +271,10 @@ int hp_presence_join(hp_presence_t *self, hp_hub_host_t *client, const uint8_t g
 
 void hp_presence_leave(hp_presence_t *self, hp_hub_host_t *client, const uint8_t gid[16])
 {
-    (void)self;
     membership_t *membership = find_membership(client, gid);
-    if (membership == NULL)
-        return;
-    tell_gone(membership, true);
-    end_membership(membership);
+    tell_gone(self, client, gid, true); /* also when it left before it had joined since the hub's start */
+    if (membership != NULL)
+        end_membership(membership);
 }
 
 bool hp_presence_is_member(const hp_presence_t *self, const hp_hub_host_t *client, const uint8_t gid[16])
@@ -305,7 +303,7 @@ static void on_stream_closed(void *arg)
         return;
     client->presence->online_count--;
     HP_LIST_EACH (at, &client->memberships) {
-        tell_gone(HP_CONTAINER(at, membership_t, of_client), false);
+        tell_gone(client->presence, client, HP_CONTAINER(at, membership_t, of_client)->group->gid, false);
     }
 }
 

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/retry.h"
+#include "identity/identity.h"
 #include "rendezvous/sse.h"
 
 #define ANSWER_MAX ((size_t)4 * 1024 * 1024)
@@ -111,6 +112,10 @@ static int on_stream_head(void *arg, const hp_fetch_head_t *head)
     hp_hub_client_t *self = arg;
     if (head->status != 200)
         return HP_E_STATUS;
+    if (!head->proven)
+        return HP_E_NOT_TLS;
+    if (self->id[0] == '\0') /* the first contact: this key it is from now on */
+        hp_identity_id_of(head->fingerprint, self->id);
     snprintf(self->address, sizeof self->address, "%s", head->address);
     hp_retry_reset(&self->retry);
     set_state(self, HP_HUB_CONNECTED, "");

@@ -39,7 +39,8 @@ typedef struct hp_hub_client_hooks {
     void *arg;
 } hp_hub_client_hooks_t;
 
-/* hub: "host:port" as hp_invite_hub_parse makes it; id: 32 hex digits. Texts are copied. */
+/* hub: "host:port" as hp_invite_hub_parse makes it; id: 32 hex digits, or "": that of whoever answers first.
+ * Texts are copied. */
 hp_hub_client_t *hp_hub_client_create(uv_loop_t *loop, hp_fetcher_t *fetcher, const char *hub, const char *id,
                                       const hp_hub_client_hooks_t *hooks);
 void hp_hub_client_start(hp_hub_client_t *client);

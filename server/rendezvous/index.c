@@ -17,6 +17,7 @@
 #define PIECE      ((size_t)512 * 1024)       /* bytes of one request, as the hub has it */
 #define TAGS       4096                       /* of one request */
 #define TAGS_MAX   200000                     /* of one host */
+#define AGAIN_MS   2000                       /* when the list of the same host was being fetched elsewhere */
 #define COLLECT_MS 5000 /* changes of the own list within this time are left at the hub together */
 
 /* ---- leaving the own list ---- */
@@ -59,7 +60,7 @@ static void end_upload(upload_t *upload, const hp_err_t *err)
     /* What was changed meanwhile goes with the next change or connection: a failure is not repeated at once.
      */
     if (group != NULL && err == NULL)
-        hp_index_look(group);
+        hp_group_index_look(group);
     hp_pending_drop(&self->pending);
 }
 
@@ -277,16 +278,27 @@ typedef struct reading {
     int64_t group;
 } reading_t;
 
+static void on_again(uv_timer_t *timer)
+{
+    hp_rendezvous_t *self = timer->data;
+    HP_LIST_EACH (at, &self->groups) {
+        hp_group_index_look(HP_CONTAINER(at, group_t, link));
+    }
+}
+
 /* Notes in the member that this list needs no other look. */
 static void end_reading(reading_t *reading, const hp_err_t *err)
 {
     hp_rendezvous_t *self = reading->self;
     group_t *group = self->closing ? NULL : hp_group_by_gid(self, reading->gid);
     member_t *member = group != NULL ? hp_group_member(group, reading->host) : NULL;
-    if (err != NULL && err->code != UV_ECANCELED)
+    if (err != NULL && err->code != UV_ECANCELED && err->code != HP_E_BUSY)
         hp_log(HP_LOG_WARN, "the list that %s left at the hub is not taken: %s", reading->host,
                hp_err_text(err));
-    if (member != NULL) {
+    bool again = err != NULL && err->code == HP_E_BUSY;
+    if (again && !self->closing)
+        uv_timer_start(&self->again_timer, on_again, AGAIN_MS, 0);
+    if (member != NULL && !again) {
         snprintf(member->list_etag, sizeof member->list_etag, "%s", reading->etag);
         if (err == NULL)
             member->list_revision = (int64_t)reading->revision;
@@ -296,7 +308,8 @@ static void end_reading(reading_t *reading, const hp_err_t *err)
     free(reading);
     if (group != NULL) {
         group->fetching = false;
-        hp_index_look(group);
+        if (!again)
+            hp_group_index_look(group);
     }
     hp_pending_drop(&self->pending);
 }
@@ -399,7 +412,7 @@ static const member_t *next_to_fetch(const group_t *group)
     return NULL;
 }
 
-void hp_index_look(group_t *group)
+void hp_group_index_look(group_t *group)
 {
     if (!group->joined || group->row.leaving || group->owner->closing || !group->owner->started)
         return;
@@ -422,7 +435,7 @@ static void on_collected(uv_timer_t *timer)
     HP_LIST_EACH (at, &self->groups) {
         group_t *group = HP_CONTAINER(at, group_t, link);
         group->list_due = group->list_due || group->row.publish;
-        hp_index_look(group);
+        hp_group_index_look(group);
     }
 }
 
@@ -432,11 +445,14 @@ void hp_rendezvous_list_changed(hp_rendezvous_t *self)
         uv_timer_start(&self->list_timer, on_collected, COLLECT_MS, 0);
 }
 
-void hp_index_init(hp_rendezvous_t *self)
+void hp_group_index_init(hp_rendezvous_t *self)
 {
-    uv_timer_init(self->deps.loop, &self->list_timer);
-    self->list_timer.data = self;
-    hp_pending_add(&self->pending);
+    uv_timer_t *const timers[] = {&self->list_timer, &self->again_timer};
+    for (size_t i = 0; i < HP_COUNT(timers); i++) {
+        uv_timer_init(self->deps.loop, timers[i]);
+        timers[i]->data = self;
+        hp_pending_add(&self->pending);
+    }
 }
 
 static void on_timer_closed(uv_handle_t *handle)
@@ -445,7 +461,8 @@ static void on_timer_closed(uv_handle_t *handle)
     hp_pending_drop(&self->pending);
 }
 
-void hp_index_close(hp_rendezvous_t *self)
+void hp_group_index_close(hp_rendezvous_t *self)
 {
     uv_close((uv_handle_t *)&self->list_timer, on_timer_closed);
+    uv_close((uv_handle_t *)&self->again_timer, on_timer_closed);
 }

@@ -45,8 +45,9 @@ struct hp_rendezvous {
     hp_signalling_t signalling;
     hp_list_t groups, hubs, orders;
     size_t group_count;
-    uv_timer_t list_timer; /* index.c: changes of the own list are collected */
-    hp_pending_t pending;  /* hubs, orders, jobs and the timer */
+    uv_timer_t list_timer,
+        again_timer;      /* index.c: changes of the own list are collected; lists are tried again */
+    hp_pending_t pending; /* hubs, orders, jobs and the timer */
     bool started, closing;
     void (*closed)(void *arg);
     void *closed_arg;
@@ -93,9 +94,9 @@ void hp_signals_on_event(hp_rendezvous_t *self, hub_t *hub, const char *event, c
 group_t *hp_group_to(const hp_rendezvous_t *self, const char *host);
 
 /* ---- index.c ---- */
-void hp_index_init(hp_rendezvous_t *self);
-void hp_index_close(hp_rendezvous_t *self);
+void hp_group_index_init(hp_rendezvous_t *self);
+void hp_group_index_close(hp_rendezvous_t *self);
 /* The group has been joined, or its settings or lists have changed: leaves and fetches what is due. */
-void hp_index_look(group_t *group);
+void hp_group_index_look(group_t *group);
 
 #endif

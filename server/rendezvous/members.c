@@ -168,7 +168,7 @@ int hp_group_joined(group_t *group, const json_t *answer, hp_err_t *err)
     group->joined = true;
     group->problem[0] = '\0';
     hp_group_changed(group);
-    hp_index_look(group);
+    hp_group_index_look(group);
     return 0;
 }
 
@@ -308,6 +308,6 @@ void hp_group_on_event(hp_rendezvous_t *self, hub_t *hub, const char *event, con
             continue;
         events[i].take(group, data);
         hp_group_changed(group);
-        hp_index_look(group);
+        hp_group_index_look(group);
     }
 }

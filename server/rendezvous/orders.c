@@ -318,7 +318,7 @@ static void on_updated(void *arg, int status, const hp_err_t *err)
         group->list_due = group->list_due || group->row.publish != order->row.publish;
         group->row.publish = order->row.publish;
         hp_group_changed(group);
-        hp_index_look(group);
+        hp_group_index_look(group);
     } else if (group != NULL) {
         self->hooks.removed(self->hooks.arg, group->row.id);
         group->row.leaving = true;

@@ -290,7 +290,7 @@ int hp_rendezvous_create(hp_rendezvous_t **rendezvous, const hp_rendezvous_deps_
     load_t load = {.self = self};
     int rc = hp_store_run_now(deps->store, HP_STORE_READ, work_load, &load, err);
     if (rc == 0) {
-        hp_index_init(self);
+        hp_group_index_init(self);
         add_loaded(&load);
         *rendezvous = self;
     } else {
@@ -333,6 +333,6 @@ void hp_rendezvous_destroy(hp_rendezvous_t *self, void (*closed)(void *arg), voi
     HP_LIST_EACH (at, &self->groups) {
         hp_group_drop(HP_CONTAINER(at, group_t, link));
     }
-    hp_index_close(self);
+    hp_group_index_close(self);
     hp_pending_when_none(&self->pending, on_none, self);
 }
