@@ -187,7 +187,7 @@ static void take_answer(hp_hosts_t *hosts, hp_host_entry_t *host, size_t index,
     memcpy(host->list_told, answer->list, sizeof host->list_told);
     memcpy(pub->instance, answer->instance, sizeof pub->instance);
     pub->proven |= answer->proven;
-    pub->way = HP_WAY_LAN;
+    hp_member_note_way(host, index);
     host->tls_hangs = answer->tls_hangs;
     hp_problem_settle(host, &host->addresses[index].endpoint);
     add_sample(host, answer);
@@ -199,7 +199,8 @@ static void take_answer(hp_hosts_t *hosts, hp_host_entry_t *host, size_t index,
     host->maybe_changed = false;
     host->probe_at = hp_watch_probe_at(hosts, host);
     /* An address that works is not left for another one. */
-    if (!pub->online || host->seen[0].last == 0 || host->seen[0].at + hosts->times.silent < now)
+    bool far = host->addresses[0].endpoint.scheme == HP_SCHEME_MEMBER;
+    if (!pub->online || far || host->seen[0].last == 0 || host->seen[0].at + hosts->times.silent < now)
         hp_hosts_prefer_address(host, index);
     if (strcmp(pub->name, name) != 0)
         hp_hosts_rename(hosts, host, name);

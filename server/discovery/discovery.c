@@ -22,6 +22,8 @@ typedef struct wanted {
 } wanted_t;
 
 struct hp_discovery {
+    void (*network_changed)(void *arg);
+    void *network_arg;
     uv_loop_t *loop;
     hp_hosts_t *hosts;
     const hp_self_t *self;
@@ -169,6 +171,8 @@ static void on_interfaces_changed(void *arg)
         return;
     hp_log(HP_LOG_INFO, "the network interfaces have changed");
     check_address(self);
+    if (self->network_changed != NULL)
+        self->network_changed(self->network_arg);
     uint64_t before = self->networks;
     self->networks = networks_of(self);
     if (self->beacon_on)
@@ -344,4 +348,10 @@ void hp_discovery_destroy(hp_discovery_t *self, void (*closed)(void *arg), void 
     hp_scan_destroy(self->scan, part_closed, self);
     hp_beacon_destroy(self->beacon, part_closed, self);
     hp_interfaces_destroy(self->interfaces, part_closed, self);
+}
+
+void hp_discovery_on_network(hp_discovery_t *discovery, void (*fn)(void *arg), void *arg)
+{
+    discovery->network_changed = fn;
+    discovery->network_arg = arg;
 }

@@ -44,6 +44,9 @@ void hp_discovery_set(hp_discovery_t *discovery, bool scan, bool beacon);
  * runs, the one asked for starts after it. */
 void hp_discovery_scan(hp_discovery_t *discovery);
 
+/* Calls fn whenever the interfaces or their addresses have changed. One listener. */
+void hp_discovery_on_network(hp_discovery_t *discovery, void (*fn)(void *arg), void *arg);
+
 /* What this host offers now: files, their bytes, and the tag of its list as GET /hostpair tells it. When
  * there are other files than before, the beacon tells it soon, else the next time. */
 void hp_discovery_set_offer(hp_discovery_t *discovery, uint64_t files, uint64_t bytes, const char *list);

@@ -85,7 +85,7 @@ static void post_save(hp_hosts_t *hosts, save_job_t *job)
 
 static void add_address_row(hp_host_row_t *row, const hp_host_address_t *address)
 {
-    if (row->address_count == HP_HOST_ROW_ADDRESSES)
+    if (row->address_count == HP_HOST_ROW_ADDRESSES || address->endpoint.scheme == HP_SCHEME_MEMBER)
         return;
     hp_host_row_address_t *out = &row->addresses[row->address_count++];
     hp_endpoint_address(&address->endpoint, out->address);

@@ -140,6 +140,8 @@ static void forget_former(hp_host_entry_t *host, const hp_endpoint_t *at)
 static hp_endpoint_t endpoint_of(const hp_host_entry_t *host, const hp_endpoint_t *at)
 {
     hp_endpoint_t endpoint = *at;
+    if (at->scheme == HP_SCHEME_MEMBER)
+        return endpoint;
     endpoint.scheme = HP_SCHEME_PLAIN;
     endpoint.id[0] = '\0';
     memset(endpoint.fingerprint, 0, sizeof endpoint.fingerprint);

@@ -44,7 +44,8 @@ typedef struct hp_self {
 } hp_self_t;
 
 /* how it was found the first time, its name in the API and the database */
-#define HP_FOUND_BY(X) X(SCAN, "scan") X(BEACON, "beacon") X(HAND, "hand") X(MESSAGE, "message")
+#define HP_FOUND_BY(X)                                                                                       \
+    X(SCAN, "scan") X(BEACON, "beacon") X(HAND, "hand") X(MESSAGE, "message") X(GROUP, "group")
 typedef enum {
 #define X(name, text) HP_FOUND_##name,
     HP_FOUND_BY(X)
@@ -162,6 +163,23 @@ bool hp_hosts_is_blocked(const hp_hosts_t *hosts, const hp_who_t *who);
 /* Fetches the file list now (with If-None-Match unless force). done once; 0, HP_E_NOT_FOUND or why not. */
 void hp_hosts_refresh(hp_hosts_t *hosts, const char *id, bool force,
                       void (*done)(void *arg, int status, const hp_err_t *err), void *arg);
+
+/* ---- members of groups ---- */
+
+/* A group says that the host with this key is a member of it; online: its hub has it connected. It is a host
+ * from now on, which is reached through the group where no address of it answers. Called again when name or
+ * online change. */
+void hp_hosts_member(hp_hosts_t *hosts, const uint8_t fingerprint[HP_FINGERPRINT_SIZE], const char *name,
+                     bool online);
+/* It is in no group any more. */
+void hp_hosts_member_gone(hp_hosts_t *hosts, const char *id);
+/* By which way a member is reached through the group now, and why by no better one (a sentence, or ""). */
+void hp_hosts_set_way(hp_hosts_t *hosts, const char *id, hp_way_t way, const char *reason);
+/* A list that the host left for others while it is away, as GET /list gives it in JSON lines; text is freed.
+ * taken is called once, perhaps inside the call: 0 when the list is kept; HP_E_NOT_FOUND; HP_E_BUSY when the
+ * host is there, or its list is being fetched. */
+void hp_hosts_take_list(hp_hosts_t *hosts, const char *id, char *text, size_t length,
+                        void (*taken)(void *arg, int status), void *arg);
 
 /* Something waits for this host: while it is offline it is probed every 10 s instead of every 60 s. Counted
  * by kind: each caller's last word holds. */

@@ -59,7 +59,8 @@ typedef struct hp_host_entry {
     hp_sample_t samples[HP_HOST_SAMPLES];
     unsigned sample_count, sample_next;
     int64_t first_seen;
-    bool waiting[2]; /* by hp_wait_kind_t */
+    bool waiting[2];     /* by hp_wait_kind_t */
+    hp_way_t member_way; /* by which its group reaches it now */
     bool dirty;
     bool stored_blocked;   /* pub.blocked as the database has it */
     unsigned block_orders; /* of a person, to block it or not, that are not stored yet */
@@ -208,6 +209,11 @@ void hp_hosts_move_rows(hp_hosts_t *hosts, const char *old, const char *id);
 void hp_hosts_forget(hp_hosts_t *hosts, const hp_host_entry_t *host);
 /* Makes an entry of every host that is kept. Blocks; start-up. */
 int hp_hosts_load(hp_hosts_t *hosts, hp_err_t *err);
+
+/* ---- members.c ---- */
+
+/* It has answered at this place. */
+void hp_member_note_way(hp_host_entry_t *host, size_t index);
 
 /* ---- tries.c ---- */
 

@@ -13,6 +13,7 @@
 
 #define CONNECT_MS 2000 /* hosts on the same network */
 #define TOTAL_MS   5000
+#define MEMBER_MS  15000 /* the same where a way through two networks has to be found first */
 
 struct hp_probe {
     hp_fetcher_t *fetcher;
@@ -240,9 +241,12 @@ static void ask(hp_probe_t *self, hp_scheme_t scheme)
     hp_endpoint_t endpoint = {.scheme = scheme, .port = self->at.port}; /* expects nobody */
     memcpy(endpoint.host, self->at.host, sizeof endpoint.host);
     memcpy(endpoint.zone, self->at.zone, sizeof endpoint.zone);
+    if (self->at.scheme == HP_SCHEME_MEMBER)
+        endpoint = self->at; /* has no address but its key */
     char own[40];
     snprintf(own, sizeof own, HP_PROBE_PORT_HEADER ": %u", self->own_port);
-    const char *headers[] = {self->own_port != 0 ? own : NULL, NULL};
+    bool member = self->at.scheme == HP_SCHEME_MEMBER; /* it finds us through the group, not at our port */
+    const char *headers[] = {self->own_port != 0 && !member ? own : NULL, NULL};
     hp_fetch_options_t options = {
         .endpoint = &endpoint,
         .path = "/hostpair",
@@ -251,7 +255,7 @@ static void ask(hp_probe_t *self, hp_scheme_t scheme)
         .fresh = true, /* a connection that was kept says nothing about the address now */
         .body_max = HP_PROBE_BODY_MAX,
         .connect_ms = CONNECT_MS,
-        .total_ms = TOTAL_MS};
+        .total_ms = member ? MEMBER_MS : TOTAL_MS};
     self->scheme = scheme;
     self->began = hp_clock_ms();
     self->fetch = hp_fetch_get(self->fetcher, &options, on_reply, self);
