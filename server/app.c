@@ -65,6 +65,21 @@ static void on_removed(void *arg, int64_t id)
     hp_api_download_removed(((hp_app_t *)arg)->api, id);
 }
 
+static void on_group_changed(void *arg, int64_t id)
+{
+    hp_api_group_changed(((hp_app_t *)arg)->api, id);
+}
+
+static void on_group_removed(void *arg, int64_t id)
+{
+    hp_api_group_removed(((hp_app_t *)arg)->api, id);
+}
+
+static void on_network_changed(void *arg)
+{
+    hp_across_network_changed(((hp_app_t *)arg)->across);
+}
+
 static void on_share_change(void *arg)
 {
     hp_app_t *app = arg;
@@ -75,6 +90,7 @@ static void on_share_change(void *arg)
     char tag[HP_PEER_TAG_SIZE];
     hp_share_get_stats(app->share, &stats);
     hp_peer_list_tag(app->peer, tag);
+    hp_across_list_changed(app->across);
     hp_discovery_set_offer(app->discovery, stats.files, stats.bytes, tag);
 }
 
@@ -103,7 +119,10 @@ static void on_closed(void *arg)
     }
     CLOSE(api, hp_api_destroy)
     CLOSE(traffic, hp_traffic_destroy)
+    if (app->across != NULL)
+        hp_across_stop(app->across);
     CLOSE(peer, hp_peer_destroy)
+    CLOSE(across, hp_across_destroy)
     CLOSE(messages, hp_messages_destroy)
     CLOSE(discovery, hp_discovery_destroy)
     CLOSE(transfer, hp_transfer_destroy)
@@ -209,6 +228,7 @@ static int listen_dashboard(hp_app_t *app, const char *address, uint16_t port, h
                           .hosts = app->hosts,
                           .transfer = app->transfer,
                           .messages = app->messages,
+                          .rendezvous = hp_across_rendezvous(app->across),
                           .traffic = app->traffic,
                           .peer = hp_peer_listener(app->peer),
                           .options = app->options,
@@ -244,6 +264,22 @@ static int start_settings(hp_app_t *app, hp_err_t *err)
     return hp_settings_start(app->settings, &parts, err);
 }
 
+static int create_across(hp_app_t *app, hp_err_t *err)
+{
+    hp_across_deps_t deps = {.loop = app->loop,
+                             .store = app->store,
+                             .fetcher = app->fetcher,
+                             .hosts = app->hosts,
+                             .share = app->share,
+                             .identity = app->identity,
+                             .self = &app->self,
+                             .map_port = !app->options->no_port_mapping,
+                             .changed = on_group_changed,
+                             .removed = on_group_removed,
+                             .arg = app};
+    return hp_across_create(&app->across, &deps, err);
+}
+
 int hp_app_build(hp_app_t *app, hp_err_t *err)
 {
     int rc = hp_store_create(&app->store, app->loop, app->options->data, err);
@@ -272,6 +308,8 @@ int hp_app_build(hp_app_t *app, hp_err_t *err)
                                         .hosts = &app->options->hosts};
     if (rc == 0)
         rc = hp_discovery_create(&app->discovery, app->loop, app->hosts, &app->self, &discovery, err);
+    if (rc == 0)
+        rc = create_across(app, err);
     if (rc == 0)
         rc = listen_near(app, &app->options->peer_listen, listen_peer, err);
     if (rc == 0) {
@@ -311,7 +349,9 @@ void hp_app_start(hp_app_t *app)
     hp_transfer_start(app->transfer);
     hp_messages_start(app->messages);
     hp_hosts_start(app->hosts);
+    hp_discovery_on_network(app->discovery, on_network_changed, app);
     hp_discovery_start(app->discovery);
+    hp_across_start(app->across, hp_peer_listener(app->peer));
     hp_log(HP_LOG_INFO, "hostpair %s: %s shares %s on port %u; dashboard at http://localhost:%u", HP_VERSION,
            app->self.name, hp_share_folder(app->share), app->self.peer_port, hp_api_port(app->api));
 }

@@ -4,6 +4,7 @@
 #ifndef HP_APP_H
 #define HP_APP_H
 
+#include "across.h"
 #include "api/api.h"
 #include "identity/identity.h"
 #include "peer/peer.h"
@@ -22,6 +23,7 @@ typedef struct hp_app {
     hp_hosts_t *hosts;
     hp_messages_t *messages;
     hp_discovery_t *discovery;
+    hp_across_t *across;
     hp_peer_t *peer;
     hp_traffic_t *traffic;
     hp_api_t *api;

@@ -15,6 +15,7 @@
 #include "discovery/discovery.h"
 #include "http/http.h"
 #include "message/message.h"
+#include "rendezvous/rendezvous.h"
 #include "settings/settings.h"
 #include "share/share.h"
 #include "store/store.h"
@@ -32,6 +33,7 @@ typedef struct hp_api_deps {
     hp_transfer_t *transfer;
     hp_messages_t *messages;
     hp_traffic_t *traffic;
+    hp_rendezvous_t *rendezvous;
     hp_http_listener_t *peer; /* for connections and bytes sent */
     const hp_options_t *options;
     hp_settings_t *settings; /* started already */
@@ -54,5 +56,7 @@ uint16_t hp_api_port(const hp_api_t *api);
 void hp_api_download_changed(hp_api_t *api, int64_t id);
 void hp_api_download_removed(hp_api_t *api, int64_t id);
 void hp_api_share_changed(hp_api_t *api);
+void hp_api_group_changed(hp_api_t *api, int64_t id);
+void hp_api_group_removed(hp_api_t *api, int64_t id);
 
 #endif

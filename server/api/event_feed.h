@@ -31,6 +31,7 @@
 #define HP_TOPICS(X)                                                                                         \
     X(STATUS, "status")                                                                                      \
     X(HOST, "host")                                                                                          \
+    X(GROUP, "group")                                                                                        \
     X(SCAN, "scan")                                                                                          \
     X(DOWNLOAD, "download")                                                                                  \
     X(SHARE, "share")                                                                                        \

@@ -72,6 +72,10 @@ static char *render(void *arg, hp_topic_t topic, const char *key)
         return hp_json_dump(hp_api_status_json(self->api));
     case HP_TOPIC_HOST:
         return render_host(self, key);
+    case HP_TOPIC_GROUP: {
+        json_t *json = hp_api_group_json(self->api, strtoll(key, NULL, 10));
+        return json != NULL ? hp_json_dump(json) : NULL;
+    }
     case HP_TOPIC_SCAN:
         return hp_json_dump(hp_api_scan_json(self->api));
     case HP_TOPIC_DOWNLOAD:
@@ -166,6 +170,20 @@ void hp_api_download_removed(hp_api_t *api, int64_t id)
     char key[24];
     if (api != NULL && !hp_api_is_closing(api))
         hp_events_removed(api->events, HP_TOPIC_DOWNLOAD, number_key(id, key), json_integer(id));
+}
+
+void hp_api_group_changed(hp_api_t *api, int64_t id)
+{
+    char key[24];
+    if (api != NULL && !hp_api_is_closing(api))
+        hp_events_touch(api->events, HP_TOPIC_GROUP, number_key(id, key));
+}
+
+void hp_api_group_removed(hp_api_t *api, int64_t id)
+{
+    char key[24];
+    if (api != NULL && !hp_api_is_closing(api))
+        hp_events_removed(api->events, HP_TOPIC_GROUP, number_key(id, key), json_integer(id));
 }
 
 /* ---- the log ---- */

@@ -95,6 +95,7 @@ json_t *hp_api_status_json(hp_api_t *api);
 json_t *hp_api_scan_json(hp_api_t *api);
 json_t *hp_api_share_json(hp_api_t *api);
 json_t *hp_api_settings_json(hp_api_t *api);
+json_t *hp_api_group_json(hp_api_t *api, int64_t id); /* NULL: there is none */
 void hp_api_settings_changed(void *api); /* tells every open page */
 /* The id of the host that a connection comes from: the one that it has proven, else the one at its address.
  * NULL: no known one, or several share the address. */
@@ -123,6 +124,13 @@ HP_HANDLER(post_scan);
 HP_HANDLER(get_host_files);
 HP_HANDLER(post_host_files_refresh);
 HP_HANDLER(get_search);
+HP_HANDLER(get_groups);
+HP_HANDLER(post_groups);
+HP_HANDLER(get_group);
+HP_HANDLER(patch_group);
+HP_HANDLER(delete_group);
+HP_HANDLER(get_group_invite);
+HP_HANDLER(post_group_renew);
 HP_HANDLER(get_downloads);
 HP_HANDLER(post_downloads);
 HP_HANDLER(post_downloads_pause);

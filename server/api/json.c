@@ -67,6 +67,8 @@ json_t *hp_json_host(const hp_host_t *host)
     json_t *addresses = json_array(), *json = json_object();
     for (size_t i = 0; i < host->address_count; i++) {
         char text[HP_ENDPOINT_TEXT_SIZE];
+        if (host->addresses[i].endpoint.scheme == HP_SCHEME_MEMBER)
+            continue; /* it is reached through a group: path tells how */
         json_array_append_new(addresses, json_string(hp_endpoint_format(&host->addresses[i].endpoint, text)));
     }
     json_object_set_new(json, "id", hp_json_text(host->id));
@@ -91,7 +93,7 @@ json_t *hp_json_host(const hp_host_t *host)
     json_object_set_new(json, "proven", json_boolean(host->proven));
     json_object_set_new(json, "fingerprint", fingerprint_json(host));
     json_object_set_new(json, "path", host->online ? json_string(hp_way_name(host->way)) : json_null());
-    json_object_set_new(json, "path_reason", hp_json_text_or_null(host->online ? host->way_reason : ""));
+    json_object_set_new(json, "path_reason", hp_json_text_or_null(host->way_reason));
     return json;
 }
 

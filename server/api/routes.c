@@ -17,6 +17,14 @@ const hp_route_t hp_api_routes[] = {
     {"POST", "/api/v1/scan", hp_api_post_scan},
     {"GET", "/api/v1/search", hp_api_get_search},
 
+    {"GET", "/api/v1/groups", hp_api_get_groups},
+    {"POST", "/api/v1/groups", hp_api_post_groups},
+    {"GET", "/api/v1/groups/{id}", hp_api_get_group},
+    {"PATCH", "/api/v1/groups/{id}", hp_api_patch_group},
+    {"DELETE", "/api/v1/groups/{id}", hp_api_delete_group},
+    {"GET", "/api/v1/groups/{id}/invite", hp_api_get_group_invite},
+    {"POST", "/api/v1/groups/{id}/renew", hp_api_post_group_renew},
+
     {"GET", "/api/v1/downloads", hp_api_get_downloads},
     {"POST", "/api/v1/downloads", hp_api_post_downloads},
     {"DELETE", "/api/v1/downloads", hp_api_delete_downloads},

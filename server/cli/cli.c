@@ -51,6 +51,7 @@ const hp_command_t hp_commands[] = {
      .flags = "keep json",
      .max = SIZE_MAX,
      .takes = {HP_TAKES_ACTION, HP_TAKES_ID},
+     .actions = "pause resume retry remove",
      .run = hp_cli_downloads},
     {.name = "share",
      .arguments = "PATH...",
@@ -98,6 +99,21 @@ const hp_command_t hp_commands[] = {
      .takes = {HP_TAKES_NOTHING},
      .run = hp_cli_identity,
      .offline = true},
+    {.name = "group",
+     .arguments = "[list|create NAME|join INVITE [NAME]|invite GROUP|renew GROUP|leave GROUP]",
+     .sentence = "find hosts in other networks: groups that meet at a hub",
+     .more = "create makes a group at the hub that --hub names, and prints its invite; whoever has the "
+             "invite can join, "
+             "see the\n"
+             "members and their files. renew gives the group a new invite: who does not get it is out. GROUP "
+             "is its name or "
+             "the\n"
+             "number in the list. \"hostpair hub\" runs a hub.\n",
+     .flags = "hub token json",
+     .max = 3,
+     .takes = {HP_TAKES_ACTION, HP_TAKES_NOTHING},
+     .actions = "list create join invite renew leave",
+     .run = hp_cli_group},
     {.name = "help",
      .arguments = "[COMMAND]",
      .sentence = "print this list, or what one command does",
@@ -126,6 +142,9 @@ typedef struct {
 static const flag_t flags[] = {
     {"to", "FOLDER", offsetof(hp_flags_t, to), "put it into this folder, below the usual one"},
     {"limit", "RATE", offsetof(hp_flags_t, limit), "at most so many bytes a second: 500k, 2M"},
+    {"hub", "HOST[:PORT]", offsetof(hp_flags_t, hub), "the hub at which the group meets"},
+    {"token", "TOKEN", offsetof(hp_flags_t, token),
+     "the hub's token, where not everybody may make groups there"},
     {"no-wait", NULL, offsetof(hp_flags_t, no_wait), "order it and do not wait"},
     {"keep", NULL, offsetof(hp_flags_t, keep), "keep what is there of an unfinished download"},
     {"replace", NULL, offsetof(hp_flags_t, replace), "replace files that are there already"},

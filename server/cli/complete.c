@@ -32,6 +32,13 @@ static void offer_flag(void *arg, const char *name, const char *value, const cha
     offer(arg, word);
 }
 
+static void offer_words(complete_t *self, const char *words)
+{
+    char word[32];
+    for (int n; sscanf(words, "%31s%n", word, &n) == 1; words += n)
+        offer(self, word);
+}
+
 static void offer_commands(const complete_t *self)
 {
     for (const hp_command_t *command = hp_commands; command->name != NULL; command++)
@@ -128,7 +135,6 @@ static void offer_values(complete_t *self, const char *name)
 
 static void offer_argument(hp_cli_t *cli, complete_t *self)
 {
-    static const char *const actions[] = {"pause", "resume", "retry", "remove"};
     const hp_takes_t *takes = cli->command->takes;
     size_t place = 0;
     while (place < cli->count && place + 1 < HP_COUNT(cli->command->takes) &&
@@ -159,8 +165,7 @@ static void offer_argument(hp_cli_t *cli, complete_t *self)
         offer_values(self, cli->args[0]);
         break;
     case HP_TAKES_ACTION:
-        for (size_t i = 0; i < HP_COUNT(actions); i++)
-            offer(self, actions[i]);
+        offer_words(self, cli->command->actions);
         break;
     case HP_TAKES_ID:
         offer_downloads(self, cli->client);

@@ -42,6 +42,7 @@ typedef struct hp_command {
     const char *flags;            /* names of the options of its own, between spaces */
     size_t min, max;              /* how many arguments */
     hp_takes_t takes[3];
+    const char *actions;       /* for HP_TAKES_ACTION: the words, between spaces */
     int (*run)(hp_cli_t *cli); /* the exit code */
     bool offline;              /* needs no hostpair that runs */
 } hp_command_t;
@@ -49,7 +50,7 @@ typedef struct hp_command {
 /* The commands' own options. */
 typedef struct hp_flags {
     bool json, no_wait, replace, keep, follow, refresh, new_key, yes, help;
-    const char *to, *limit, *count;
+    const char *to, *limit, *count, *hub, *token;
 } hp_flags_t;
 
 struct hp_cli {
@@ -117,6 +118,7 @@ int hp_cli_send(hp_cli_t *cli);
 int hp_cli_messages(hp_cli_t *cli);
 int hp_cli_settings(hp_cli_t *cli);
 int hp_cli_identity(hp_cli_t *cli);
+int hp_cli_group(hp_cli_t *cli);
 int hp_cli_help(hp_cli_t *cli);
 int hp_cli_complete(hp_cli_t *cli);
 
