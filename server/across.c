@@ -147,7 +147,7 @@ static void give_own_list(void *arg, void (*ready)(void *ready_arg, char *text, 
 }
 
 static void take_list(void *arg, const char *id, char *text, size_t length,
-                      void (*taken)(void *taken_arg, int status), void *taken_arg)
+                      void (*taken)(void *taken_arg, int status, const hp_err_t *err), void *taken_arg)
 {
     hp_across_t *self = arg;
     hp_hosts_take_list(self->deps.hosts, id, text, length, taken, taken_arg);

@@ -176,10 +176,10 @@ void hp_hosts_member_gone(hp_hosts_t *hosts, const char *id);
 /* By which way a member is reached through the group now, and why by no better one (a sentence, or ""). */
 void hp_hosts_set_way(hp_hosts_t *hosts, const char *id, hp_way_t way, const char *reason);
 /* A list that the host left for others while it is away, as GET /list gives it in JSON lines; text is freed.
- * taken is called once, perhaps inside the call: 0 when the list is kept; HP_E_NOT_FOUND; HP_E_BUSY when the
+ * done is called once, perhaps inside the call: 0 when the list is kept; HP_E_NOT_FOUND; HP_E_BUSY when the
  * host is there, or its list is being fetched. */
 void hp_hosts_take_list(hp_hosts_t *hosts, const char *id, char *text, size_t length,
-                        void (*taken)(void *arg, int status), void *arg);
+                        void (*done)(void *arg, int status, const hp_err_t *err), void *arg);
 
 /* Something waits for this host: while it is offline it is probed every 10 s instead of every 60 s. Counted
  * by kind: each caller's last word holds. */

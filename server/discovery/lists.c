@@ -164,7 +164,8 @@ static void on_listed(void *arg, int status, const hp_file_list_result_t *result
     hp_pending_drop(&hosts->pending);
 }
 
-static void start(hp_hosts_t *hosts, hp_host_entry_t *host, uint64_t now)
+/* What begins now, for everybody who waits. */
+static hp_listing_t *make_listing(hp_hosts_t *hosts, hp_host_entry_t *host, uint64_t now)
 {
     hp_listing_t *listing = hp_alloc(sizeof *listing);
     listing->hosts = hosts;
@@ -176,13 +177,39 @@ static void start(hp_hosts_t *hosts, hp_host_entry_t *host, uint64_t now)
     host->list_at = HP_NEVER;
     host->list_waits = host->list_seen = false;
     host->list_started = now;
+    host->listing = listing;
+    host->pub.listing = true;
     hosts->listing++;
     hp_pending_add(&hosts->pending);
-    host->pub.listing = true;
+    return listing;
+}
+
+static void start(hp_hosts_t *hosts, hp_host_entry_t *host, uint64_t now)
+{
+    hp_listing_t *listing = make_listing(hosts, host, now);
     host->list = hp_file_list_start(hosts->store, hosts->fetcher, host->pub.id, &host->addresses[0].endpoint,
                                     host->pub.files, host->list_force, on_listed, listing);
-    host->listing = listing;
     host->list_force = false;
+    hp_hosts_emit(hosts, HP_HOST_CHANGED, host);
+}
+
+void hp_hosts_take_list(hp_hosts_t *hosts, const char *id, char *text, size_t length,
+                        void (*done)(void *arg, int status, const hp_err_t *err), void *arg)
+{
+    hp_err_t err = {0};
+    hp_host_entry_t *host = hosts->closing ? NULL : hp_hosts_entry(hosts, id);
+    if (host == NULL || host->list != NULL || host->pub.online) {
+        free(text); /* a host that is there is asked itself */
+        hp_err_set(&err, host == NULL ? HP_E_NOT_FOUND : HP_E_BUSY,
+                   "the list of that host cannot be taken now");
+        done(arg, err.code, &err);
+        return;
+    }
+    hp_listing_t *listing = make_listing(hosts, host, hp_clock_ms());
+    hp_list_waiter_t *waiter = hp_alloc(sizeof *waiter);
+    *waiter = (hp_list_waiter_t){.done = done, .arg = arg, .next = listing->waiters};
+    listing->waiters = waiter;
+    host->list = hp_file_list_take(hosts->store, id, host->pub.name, text, length, on_listed, listing);
     hp_hosts_emit(hosts, HP_HOST_CHANGED, host);
 }
 

@@ -326,16 +326,13 @@ static void on_listed(void *arg, int status, const hp_err_t *err)
     end_reading(arg, status == 0 ? NULL : err);
 }
 
-static void on_taken(void *arg, int status)
+static void on_taken(void *arg, int status, const hp_err_t *err)
 {
     reading_t *reading = arg;
-    hp_err_t err;
-    if (status == 0) {
+    if (status == 0)
         hp_store_post(reading->self->deps.store, HP_STORE_WRITE, work_listed, on_listed, reading);
-        return;
-    }
-    hp_err_set(&err, status, "%s", hp_err_sentence(status));
-    end_reading(reading, &err);
+    else
+        end_reading(reading, err);
 }
 
 static int work_open(void *arg, hp_err_t *err)

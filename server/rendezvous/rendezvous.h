@@ -43,7 +43,7 @@ typedef struct hp_rendezvous_hooks {
     /* A member has left this list at the hub; text (JSON lines) is the callee's to free. Calls taken once,
      * later. */
     void (*list)(void *arg, const char *id, char *text, size_t length,
-                 void (*taken)(void *taken_arg, int status), void *taken_arg);
+                 void (*taken)(void *taken_arg, int status, const hp_err_t *err), void *taken_arg);
     void *arg;
 } hp_rendezvous_hooks_t;
 
