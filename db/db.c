@@ -27,6 +27,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "db/download.h"
 #include "db/schema.h"
 #include "db/statement.h"
 
@@ -335,30 +336,47 @@ int hp_db_open_schema(const char *path, const hp_schema_t *schema, hp_db_t **db,
     return rc;
 }
 
-/* Looks whether tables hold together that cannot be fetched or made again: what is damaged in one of them is
- * better found now than by the person whose messages it hides. 10 ms at some 10,000 rows. */
+static void pass_over_row(void *arg, const hp_download_row_t *row)
+{
+    (void)arg, (void)row;
+}
+
+static void pass_over_count(void *arg, const char *state, int64_t count)
+{
+    (void)arg, (void)state, (void)count;
+}
+
+static int check_table(hp_db_t *db, const char *table, hp_err_t *err)
+{
+    char sql[100];
+    sqlite3_stmt *stmt = NULL;
+    snprintf(sql, sizeof sql, "PRAGMA quick_check('%s')", table);
+    int rc = sqlite3_prepare_v2(db->handle, sql, -1, &stmt, NULL), result = 0;
+    if (rc == SQLITE_OK)
+        rc = sqlite3_step(stmt);
+    if (rc != SQLITE_ROW)
+        result = hp_db_fail(db, rc, "checking it", err);
+    else if (strcmp((const char *)sqlite3_column_text(stmt, 0), "ok") != 0)
+        result = hp_err_set(err, HP_E_DB_DAMAGED, "it is damaged: %s: %s", table,
+                            (const char *)sqlite3_column_text(stmt, 0));
+    sqlite3_finalize(stmt);
+    return result;
+}
+
+/* Looks whether small tables hold together that cannot be fetched or made again, and whether of the large one
+ * that grows for years (download) can be read what a start reads: damage is better found now than by the
+ * person whose messages it hides. 20 ms at 100,000 downloads. */
 static int check_tables(hp_db_t *db, hp_err_t *err)
 {
-    static const char *const tables[] = {"self",         "setting",      "host",    "host_address",
-                                         "host_alias",   "member_group", "message", "message_delivery",
-                                         "group_member", "share",        "download"};
-    for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
-        char sql[100];
-        sqlite3_stmt *stmt = NULL;
-        snprintf(sql, sizeof sql, "PRAGMA quick_check('%s')", tables[i]);
-        int rc = sqlite3_prepare_v2(db->handle, sql, -1, &stmt, NULL), result = 0;
-        if (rc == SQLITE_OK)
-            rc = sqlite3_step(stmt);
-        if (rc != SQLITE_ROW)
-            result = hp_db_fail(db, rc, "checking it", err);
-        else if (strcmp((const char *)sqlite3_column_text(stmt, 0), "ok") != 0)
-            result = hp_err_set(err, HP_E_DB_DAMAGED, "it is damaged: %s: %s", tables[i],
-                                (const char *)sqlite3_column_text(stmt, 0));
-        sqlite3_finalize(stmt);
-        if (result != 0)
-            return result;
-    }
-    return 0;
+    static const char *const tables[] = {"self",    "setting",     "host",         "host_address",
+                                         "message", "host_alias",  "member_group", "message_delivery",
+                                         "share",   "group_member"};
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < sizeof tables / sizeof *tables; i++)
+        rc = check_table(db, tables[i], err);
+    if (rc == 0)
+        rc = hp_db_download_unfinished(db, pass_over_row, NULL, err);
+    return rc == 0 ? hp_db_download_counts(db, pass_over_count, NULL, err) : rc;
 }
 
 int hp_db_open(const char *path, hp_db_t **db, hp_err_t *err)

@@ -15,7 +15,6 @@ enum {
     INSERT,
     UPDATE,
     REMOVE,
-    EACH,
     UNFINISHED,
     PAGE_ENDED,
     PAGE_STATE,
@@ -72,7 +71,6 @@ static const hp_sql_t sql[] = {
          ":limit_bps,"
          " finished_at = :finished_at WHERE id = :id"},
     [REMOVE] = {"download.remove", "DELETE FROM download WHERE id = :id"},
-    [EACH] = {"download.each", "SELECT " COLUMNS " FROM " TABLES " ORDER BY d.id"},
     [UNFINISHED] = {"download.unfinished",
                     "SELECT " COLUMNS " FROM " TABLES
                     " WHERE d.state IN ('queued', 'running', 'paused', 'verifying') ORDER BY d.id"},
@@ -285,12 +283,6 @@ static int each_download(hp_db_t *db, hp_query_t *q, hp_db_download_fn fn, void 
         hp_download_row_dispose(&row);
     }
     return hp_query_end(q, err);
-}
-
-int hp_db_download_each(hp_db_t *db, hp_db_download_fn fn, void *arg, hp_err_t *err)
-{
-    HP_QUERY(q, db, &sql[EACH]);
-    return each_download(db, &q, fn, arg, err);
 }
 
 int hp_db_download_unfinished(hp_db_t *db, hp_db_download_fn fn, void *arg, hp_err_t *err)

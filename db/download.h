@@ -68,8 +68,6 @@ int hp_db_download_remove(hp_db_t *db, int64_t id, hp_err_t *err);
 
 /* The row is disposed after fn returns. */
 typedef void (*hp_db_download_fn)(void *arg, const hp_download_row_t *row);
-/* Every download, oldest first. */
-int hp_db_download_each(hp_db_t *db, hp_db_download_fn fn, void *arg, hp_err_t *err);
 /* Those that are queued, running, paused or verifying, oldest first. */
 int hp_db_download_unfinished(hp_db_t *db, hp_db_download_fn fn, void *arg, hp_err_t *err);
 /* Those that are done, failed or cancelled, or (state not NULL) in that state alone: the newest `limit` with

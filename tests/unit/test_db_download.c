@@ -133,6 +133,15 @@ static void add_sums(void *arg, const hp_download_row_t *row)
                   (long long)row->chunks_total);
 }
 
+static void add_all_sums(hp_db_t *db)
+{
+    hp_download_row_t row;
+    for (int64_t id = 1; hp_db_download_get(db, id, &row, NULL) == 0; id++) {
+        add_sums(NULL, &row);
+        hp_download_row_dispose(&row);
+    }
+}
+
 static void add_count(void *arg, const char *state, int64_t count)
 {
     (void)arg;
@@ -177,13 +186,13 @@ static void sums_of_ended_downloads_are_kept_and_follow_their_files(void **state
         "films -: 2 files, 1 done, 0 failed, 1 verified, 3145728 of 3145728 bytes, 3 of 3 chunks\n";
     finish_file(db, one);
     finish_file(db, folder);
-    assert_ok(hp_db_download_each(db, add_sums, NULL, &err));
+    add_all_sums(db);
     assert_written(expected);
     assert_int_equal(number(db, "SELECT count(*) FROM download_sum"), 0);
     set_state(db, one, "done");
     set_state(db, folder, "failed");
     assert_int_equal(number(db, "SELECT count(*) FROM download_sum"), 2);
-    assert_ok(hp_db_download_each(db, add_sums, NULL, &err));
+    add_all_sums(db);
     assert_written(expected);
 
     /* A file changes after all: what was kept does not outlive it. */
@@ -209,7 +218,7 @@ static void sums_of_sizes_that_nobody_has_do_not_overflow(void **state)
     add_file(db, id, "huge/b", INT64_MAX, NULL);
     run(db, "UPDATE download_file SET state = 'done', chunk_size = 1 << 62");
     set_state(db, id, "done");
-    assert_ok(hp_db_download_each(db, add_sums, NULL, &err));
+    add_all_sums(db);
     assert_written(
         "huge -: 2 files, 2 done, 0 failed, 0 verified, 9223372036854775807 of 9223372036854775807 bytes, "
         "4 of 4 chunks\n");

@@ -130,7 +130,8 @@ static void read_everything(hp_db_t *db)
     hp_db_self_load(db, &first, &self, NULL);
     hp_db_setting_each(db, ignore_setting, NULL, NULL);
     hp_db_message_each(db, NULL, 0, 1000, ignore_message, NULL, NULL);
-    hp_db_download_each(db, ignore_download, NULL, NULL);
+    hp_db_download_unfinished(db, ignore_download, NULL, NULL);
+    hp_db_download_ended(db, NULL, 0, 1000, ignore_download, NULL, NULL);
     for (int64_t id = 1; id <= 3; id++) {
         if (hp_db_download_file_page(db, id, 0, &file, 1, &count, NULL) == 0 && count == 1)
             hp_download_file_row_dispose(&file);

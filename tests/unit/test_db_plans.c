@@ -22,7 +22,6 @@ static const struct {
     {"message.prune", "SCAN message_delivery USING INDEX message_delivery_queued", "the few that wait"},
     {"message.read", "SCAN message USING INDEX message_unread", "the few that are unread"},
     {"message.unread", "SCAN message USING INDEX message_unread", "the few that are unread"},
-    {"download.each", "SCAN d", "wants all of them, one row each"},
     {"download.unfinished", "USE TEMP B-TREE FOR ORDER BY", "the few that are under way, of four states"},
     {"download.counts", "SCAN download USING COVERING INDEX download_state",
      "once at start; a byte or two a download"},
