@@ -95,8 +95,7 @@ static void rename_source_host(download_t *download, const char *old, const char
     if (found == NULL)
         return;
     snprintf(found->id, sizeof found->id, "%s", id);
-    found->failures = 0;
-    found->retry_at = 0;
+    hp_retry_reset(&found->retry);
     found->endpoint_index = 0;
 }
 
