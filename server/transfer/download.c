@@ -258,8 +258,8 @@ static void on_files(void *arg, int status, const hp_err_t *err)
     download_t *self = job->download;
     self->jobs--;
     self->files_loading = false;
-    if (status == HP_E_DB &&
-        hp_download_is_running(self)) /* a damaged row: it does not get better by itself */
+    bool damaged = status == HP_E_DB || status == HP_E_DB_DAMAGED; /* it does not get better by itself */
+    if (damaged && hp_download_is_running(self))
         hp_download_stop(self, HP_DOWNLOAD_FAILED, hp_err_text(err), HP_E_DB, hp_err_text(err));
     else if (status != 0)
         hp_download_disk_failed(self, status, err);
