@@ -19,7 +19,7 @@
 #define SECURITY_LEVEL 2
 #define CHAIN_MAX      ((long)16 * 1024) /* bytes of certificates that the other side may show */
 
-static const uint8_t protocol[] = "\x08http/1.1"; /* as ALPN writes it */
+static const uint8_t protocols[] = "\x08http/1.1\x08http/1.0"; /* as ALPN writes them */
 
 struct hp_secure {
     SSL_CTX *server;
@@ -52,7 +52,7 @@ static int choose_protocol(SSL *ssl, const uint8_t **out, uint8_t *out_length, c
     (void)ssl;
     (void)arg;
     uint8_t *chosen = NULL;
-    if (SSL_select_next_proto(&chosen, out_length, protocol, sizeof protocol - 1, offered, length) !=
+    if (SSL_select_next_proto(&chosen, out_length, protocols, sizeof protocols - 1, offered, length) !=
         OPENSSL_NPN_NEGOTIATED)
         return SSL_TLSEXT_ERR_ALERT_FATAL;
     *out = chosen;
