@@ -91,7 +91,7 @@ hp_mapping_t hp_gather_mapping(const hp_gather_t *self)
             return hp_sockaddr_equal(&first->mapped, &ask->mapped) ? HP_MAPPING_FIXED : HP_MAPPING_VARYING;
         first = ask;
     }
-    return first == NULL ? HP_MAPPING_BLOCKED : HP_MAPPING_UNKNOWN;
+    return first == NULL && self->count > 0 ? HP_MAPPING_BLOCKED : HP_MAPPING_UNKNOWN;
 }
 
 static bool add(hp_offer_t *offer, hp_candidate_kind_t kind, const hp_sockaddr_t *address)

@@ -266,6 +266,14 @@ void hp_reach_failed(hp_reach_t *self, const char *reason, uint64_t now)
     try_again(self, now);
 }
 
+void hp_reach_refused(hp_reach_t *self, const char *reason, uint64_t now)
+{
+    if (self->state != HP_REACH_PUNCH && self->state != HP_REACH_HANDSHAKE)
+        return;
+    set_reason(self, reason);
+    give_up(self, now);
+}
+
 void hp_reach_lost(hp_reach_t *self, bool wanted, const char *reason, uint64_t now)
 {
     self->up = false;

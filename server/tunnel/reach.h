@@ -106,6 +106,8 @@ void hp_reach_gathered(hp_reach_t *self, const hp_offer_t *found, uint64_t now);
 void hp_reach_punched(hp_reach_t *self, uint64_t now);
 void hp_reach_confirmed(hp_reach_t *self);
 void hp_reach_failed(hp_reach_t *self, const char *reason, uint64_t now);
+/* Another host answered, or this one is not wanted there: another try would end the same. */
+void hp_reach_refused(hp_reach_t *self, const char *reason, uint64_t now);
 /* The way that stood is gone. wanted: somebody used it. */
 void hp_reach_lost(hp_reach_t *self, bool wanted, const char *reason, uint64_t now);
 

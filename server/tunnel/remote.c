@@ -10,6 +10,9 @@
 #include "base/log.h"
 #include "path/address.h"
 
+/* Offers of one host within OFFERS_MS: two rounds of tries and what crosses them. */
+enum { OFFERS_MAX = 10, OFFERS_MS = 30000 };
+
 static const uint64_t ms_ns = 1000000;
 
 static hp_udp_t *port_for(const hp_ports_t *ports, const hp_sockaddr_t *to)
@@ -100,10 +103,13 @@ static void on_down(void *arg, hp_quic_conn_t *conn, hp_quic_end_t end, const hp
     self->conns--;
     if (conn == self->next) {
         self->next = NULL;
-        hp_reach_failed(&self->reach, hp_err_text(err), now);
+        if (end == HP_QUIC_WRONG_KEY)
+            hp_reach_refused(&self->reach, hp_err_text(err), now);
+        else
+            hp_reach_failed(&self->reach, hp_err_text(err), now);
     } else if (conn == self->conn) {
         self->conn = NULL;
-        bool wanted = now - self->wanted_at < HP_REMOTE_IDLE_MS;
+        bool wanted = now - self->wanted_at < self->tunnel->options.idle_ms;
         hp_log(HP_LOG_INFO, "the direct way to host %.8s is gone: %s", self->id, hp_err_text(err));
         if (end == HP_QUIC_CLOSED && self->reach.state == HP_REACH_DIRECT)
             hp_reach_leave(&self->reach); /* in good order: it is looked for again when it is wanted */
@@ -251,6 +257,15 @@ static void end_gathering(hp_remote_t *self, uint64_t now)
     hp_reach_gathered(&self->reach, &found, now / ms_ns);
 }
 
+bool hp_remote_takes_offer(hp_remote_t *self, uint64_t now)
+{
+    if (now - self->offers_from >= OFFERS_MS) {
+        self->offers_from = now;
+        self->offers = 0;
+    }
+    return self->offers++ < OFFERS_MAX;
+}
+
 bool hp_remote_is_idle(const hp_remote_t *self)
 {
     return self->reach.state == HP_REACH_IDLE && self->conns == 0;
@@ -266,10 +281,10 @@ static uint64_t idle_at(const hp_remote_t *self)
         return UINT64_MAX;
     if (self->conn != NULL) {
         if (hp_quic_streams(self->conn) > 0)
-            return hp_clock_ms() + HP_REMOTE_IDLE_MS / 8; /* look again */
+            return hp_clock_ms() + self->tunnel->options.idle_ms / 8 + 1; /* look again */
         since = HP_MAX(since, hp_quic_unused_since(self->conn));
     }
-    return since + HP_REMOTE_IDLE_MS;
+    return since + self->tunnel->options.idle_ms;
 }
 
 uint64_t hp_remote_run(hp_remote_t *self, uint64_t now)

@@ -31,9 +31,11 @@ struct hp_remote {
     uint64_t gather_due, punch_due; /* ns */
     hp_quic_conn_t *conn;           /* the direct way that stands */
     hp_quic_conn_t *next;           /* one that shakes hands */
-    unsigned conns;     /* connections whose end is still to be told, these two and earlier ones */
-    bool near;          /* conn stays in the own network */
-    uint64_t wanted_at; /* ms */
+    unsigned conns;       /* connections whose end is still to be told, these two and earlier ones */
+    bool near;            /* conn stays in the own network */
+    uint64_t wanted_at;   /* ms */
+    unsigned offers;      /* of the other host, since offers_from */
+    uint64_t offers_from; /* ms */
     hp_list_t choosers, dials, relays, pumps;
     uint64_t relay_again_at; /* ms: a relay was refused, and is not asked for before */
     char relay_reason[200];
@@ -80,6 +82,8 @@ void hp_remote_made(hp_remote_t *self, hp_quic_conn_t *conn);
 void hp_remote_tell_path(hp_remote_t *self);
 /* The connection that new streams go by, or NULL. */
 hp_quic_conn_t *hp_remote_direct(const hp_remote_t *self);
+/* Whether an offer of the other host may be looked at: it cannot keep this one busy with them. */
+bool hp_remote_takes_offer(hp_remote_t *self, uint64_t now_ms);
 bool hp_remote_is_idle(const hp_remote_t *self);
 
 /* dial.c */

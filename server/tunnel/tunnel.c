@@ -177,6 +177,8 @@ int hp_tunnel_create(hp_tunnel_t **tunnel, uv_loop_t *loop, const hp_tunnel_opti
         .identity = options->identity, .accept = on_accept, .made = on_made, .arg = self};
     self->loop = loop;
     self->options = *options;
+    if (self->options.idle_ms == 0)
+        self->options.idle_ms = HP_REMOTE_IDLE_MS;
     snprintf(self->id, sizeof self->id, "%s", hp_identity_id(options->identity));
     hp_list_init(&self->remotes);
     hp_list_init(&self->answers);
@@ -272,10 +274,15 @@ void hp_tunnel_signalling_changed(hp_tunnel_t *self)
 void hp_tunnel_offered(hp_tunnel_t *self, const char *from, const hp_offer_t *offer)
 {
     hp_remote_t *remote = hp_tunnel_find(self, from);
+    uint64_t now = hp_clock_ms();
     if (remote == NULL)
         return;
-    remote->wanted_at = hp_clock_ms();
-    hp_reach_offered(&remote->reach, offer, remote->wanted_at);
+    if (!hp_remote_takes_offer(remote, now)) {
+        hp_log(HP_LOG_DEBUG, "tunnel: %.8s offers too often", from);
+        return;
+    }
+    remote->wanted_at = now;
+    hp_reach_offered(&remote->reach, offer, now);
     hp_tunnel_arm(self);
 }
 

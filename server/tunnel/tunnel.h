@@ -36,6 +36,7 @@ typedef struct hp_remote hp_remote_t;
 typedef struct hp_tunnel_options {
     const hp_identity_t *identity; /* lives until the tunnel is closed */
     uint16_t port;                 /* UDP; 0 takes a free one. One that is taken is replaced by a free one */
+    uint32_t idle_ms;              /* 0: HP_REMOTE_IDLE_MS */
     bool map_port;                 /* ask the router to open it (PCP, NAT-PMP, UPnP) */
     /* A connection of another host: fd is a connected stream socket that the callee owns. who names the host
      * where the way proves it; on a relayed connection id is "" and address that of the relay. */

@@ -2,8 +2,8 @@
  * pattern through its tunnel, or a hub's STUN ports and relay. What a hub passes on between hosts goes over a
  * Unix socket to the test, which plays the hub; Unix sockets do not care for network namespaces.
  *
- *   tunnel_lab host SOCKET DATA_FOLDER STUN_ADDRESS[,ADDRESS...] STUN_PORT [--port N] [--map] [--slow]
- *   tunnel_lab hub PORT ADDRESS...
+ *   tunnel_lab host SOCKET DATA_FOLDER STUN_ADDRESS[,ADDRESS...] STUN_PORT [--port N] [--idle MS] [--map]
+ * [--slow] tunnel_lab hub PORT ADDRESS...
  *
  * Host: lines of JSON both ways; "do" from the test, "ev" to it; see the functions do_* below. */
 #include <arpa/inet.h>
@@ -564,6 +564,8 @@ static int run_host(int argc, char **argv)
     for (int i = 6; i < argc; i++) {
         if (strcmp(argv[i], "--port") == 0 && i + 1 < argc)
             options.port = (uint16_t)atoi(argv[++i]);
+        else if (strcmp(argv[i], "--idle") == 0 && i + 1 < argc)
+            options.idle_ms = (uint32_t)atoi(argv[++i]);
         else if (strcmp(argv[i], "--map") == 0)
             options.map_port = true;
         else if (strcmp(argv[i], "--slow") == 0)
