@@ -135,7 +135,7 @@ describe("dashboard pairing", { skip }, () => {
         const reason = "Both networks change ports on every connection.";
         const { page } = await open(t, { path: "relayed", path_reason: reason });
         const card = page.locator(".card.host");
-        const way = card.getByText("A relay, encrypted");
+        const way = card.getByText("Through the hub’s relay");
         await way.waitFor();
         assert.equal(await way.getAttribute("title"), reason);
     });

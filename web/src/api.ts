@@ -7,7 +7,9 @@ import type {
   Connection,
   Download,
   FilePage,
+  Group,
   Host,
+  Invite,
   LogLine,
   Message,
   MessagePage,
@@ -24,6 +26,8 @@ import type {
 
 /** What a page of files is asked for with. */
 export type FileQuery = NonNullable<operations["listHostFiles"]["parameters"]["query"]>;
+/** What a group is made or joined with. */
+export type NewGroup = operations["addGroup"]["requestBody"]["content"]["application/json"];
 export type SortKey = NonNullable<FileQuery["sort"]>;
 
 const BASE = "/api/v1";
@@ -115,6 +119,14 @@ export const api = {
   confirmPair: (id: string) => change<Pairing | undefined>("POST", `${hostPath(id)}/pair/confirm`),
   /** Refuses a pairing that is under way, or ends one that stands. */
   unpair: (id: string) => change<void>("DELETE", `${hostPath(id)}/pair`),
+  groups: async () => (await get<{ groups: Group[] }>("/groups")).groups,
+  addGroup: (what: NewGroup) => change<Group>("POST", "/groups", what),
+  changeGroup: (id: number, fields: { name?: string; publish?: boolean }) =>
+    change<Group>("PATCH", `/groups/${id}`, fields),
+  leaveGroup: (id: number) => change<void>("DELETE", `/groups/${id}`),
+  /** The group's secret: asked for only when a person wants to see it. */
+  invite: async (id: number) => (await get<Invite>(`/groups/${id}/invite`)).invite,
+  renewGroup: (id: number) => change<Invite>("POST", `/groups/${id}/renew`),
   scan: () => change<void>("POST", "/scan"),
   files: (host: string, options: FileQuery, signal?: AbortSignal) =>
     get<FilePage>(`${hostPath(host)}/files${query(options)}`, signal),

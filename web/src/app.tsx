@@ -130,6 +130,7 @@ function start(): void {
       void want("settings").catch(() => {});
       void want("messages").catch(() => {});
       void want("share").catch(() => {});
+      void want("groups").catch(() => {});
       void want("pairing")
         .then(() => {
           const asking = Object.values(pairings.peek()).find(

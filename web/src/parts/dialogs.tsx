@@ -41,6 +41,18 @@ export function Dialogs() {
           props={{ id: open.host, onClose: close }}
         />
       );
+    case "far":
+      return (
+        <Lazy key="far" load={async () => (await import("./groups")).FarAway} props={{ onClose: close }} />
+      );
+    case "invite":
+      return (
+        <Lazy
+          key={open.group}
+          load={async () => (await import("./groups")).InviteDialog}
+          props={{ id: open.group, onClose: close }}
+        />
+      );
     case "preview":
       return (
         <Lazy

@@ -1,8 +1,8 @@
 // A host's name wherever it stands, with what is known of who it is.
 
-import { t } from "../i18n";
+import { type Key, t } from "../i18n";
 import { hostName, hosts } from "../state/store";
-import type { Host } from "../types";
+import type { Group, Host } from "../types";
 import { Icon } from "./icons";
 
 /** The shield of a paired host. */
@@ -34,4 +34,17 @@ export function NotProven({ host }: { host: Host }) {
       {t("proven.not")}
     </span>
   );
+}
+
+/** By what a host was found first; a way that this page does not know comes from a newer server. */
+export function foundBy(host: Host): string {
+  const key = `found.${host.found_by}` as Key;
+  return ["scan", "beacon", "hand", "message", "group"].includes(host.found_by) ? t(key) : host.found_by;
+}
+
+const LOOKS = { connected: "online", connecting: "waiting", unreachable: "failed" };
+
+/** Whether the hub of a group is connected. */
+export function GroupState({ group }: { group: Group }) {
+  return <span class={`state ${LOOKS[group.state]}`}>{t(`group.${group.state}`)}</span>;
 }

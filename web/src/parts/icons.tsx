@@ -1,6 +1,8 @@
 // The page's pictograms, drawn with one line width on a 24 unit grid.
 
 const PATHS = {
+  globe:
+    "M12 21a9 9 0 1 0 0-18 9 9 0 0 0 0 18zM3 12h18M12 3c2.5 2.5 3.8 5.5 3.8 9s-1.3 6.5-3.8 9c-2.5-2.5-3.8-5.5-3.8-9S9.5 5.5 12 3z",
   hosts: "M4 5h16v6H4zM4 13h16v6H4zM7.5 8h.01M7.5 16h.01M11 8h5M11 16h5",
   downloads: "M12 4v11m-5-5 5 5 5-5M4 20h16",
   share: "M12 15V4m-5 5 5-5 5 5M4 20h16",

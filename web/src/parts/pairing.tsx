@@ -8,7 +8,7 @@ import { hostName, hosts, isOpenPairing, pairings, putPairing } from "../state/s
 import { copy, notify, sentence } from "../state/ui";
 import type { Host, Pairing } from "../types";
 import { Button, Empty, Facts, Modal } from "./bits";
-import { PairedMark } from "./hostname";
+import { PairedMark, foundBy } from "./hostname";
 import { Icon } from "./icons";
 import { startPairing } from "./pair";
 import { useSecond } from "./second";
@@ -33,6 +33,7 @@ export function HostDetails({ id, onClose }: { id: string; onClose: () => void }
         items={[
           [t("address"), <span class="breakable">{host.addresses.join(" · ") || "–"}</span>],
           [t("host.seen"), host.state === "online" ? t("state.online") : ago(host.last_seen)],
+          [t("host.found"), foundBy(host)],
           ...(host.path === undefined
             ? []
             : [[t("host.path"), <PathText host={host} />] as [string, preact.VNode]]),

@@ -11,6 +11,7 @@ import { hold, takeAll } from "./pending";
 import {
   connections,
   downloads,
+  groups,
   hostName,
   hosts,
   log,
@@ -85,6 +86,7 @@ const appliers: { [K in Exclude<keyof Events, "log" | "reset">]: (data: Events[K
     shareRevision.value++;
   },
   host: (data) => putOrRemove(hosts, data),
+  group: (data) => putOrRemove(groups, data),
   download: (data) => putOrRemove(downloads, data),
   connection: (data) => putOrRemove(connections, data),
   pairing: (data) => {

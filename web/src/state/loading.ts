@@ -6,6 +6,7 @@ import {
   connections,
   downloads,
   firstVersion,
+  groups,
   hosts,
   log,
   messages,
@@ -23,7 +24,7 @@ export const MESSAGES_PAGE = 500;
 /** Parts of the API that this server does not have; their views are not shown. */
 export const missing = signal<ReadonlySet<Feature>>(new Set());
 export type Feature =
-  "share" | "connections" | "messages" | "settings" | "traffic" | "log" | "search" | "pairing";
+  "share" | "connections" | "messages" | "settings" | "traffic" | "log" | "search" | "pairing" | "groups";
 
 /** Loads a part that an older or smaller server may not have. */
 export async function optional<T>(feature: Feature, load: () => Promise<T>): Promise<T | undefined> {
@@ -82,6 +83,10 @@ const loaders = {
   pairing: async () => {
     const list = await optional("pairing", api.pairings);
     if (list) pairings.value = Object.fromEntries(list.map((one) => [one.host, one]));
+  },
+  groups: async () => {
+    const list = await optional("groups", api.groups);
+    if (list) groups.replace(list);
   },
   settings: async () => {
     const value = await optional("settings", api.settings);

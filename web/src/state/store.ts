@@ -4,6 +4,7 @@ import { computed, signal } from "@preact/signals";
 import type {
   Connection,
   Download,
+  Group,
   Host,
   LogLine,
   Message,
@@ -21,6 +22,8 @@ export const connections = new Table<number, Connection>("connection");
 export const messages = new Table<number, Message>("message");
 /** The last pairing with each host, by its id. */
 export const pairings = signal<Readonly<Record<string, Pairing>>>({});
+/** The groups that this host is in. */
+export const groups = new Table<number, Group>("group");
 export const settings = signal<Settings | null>(null);
 export const log = signal<LogLine[]>([]);
 /** Goes up when something in the shared folder may have changed. */

@@ -71,11 +71,13 @@ export function dismiss(id: number): void {
   notices.value = notices.value.filter((notice) => notice.id !== id);
 }
 
+export const capital = (text: string): string => text.slice(0, 1).toUpperCase() + text.slice(1);
+
 /** The server's sentence without the API's name of the field that it is about: it stands below that field. */
 function withoutField(error: ApiError): string {
   if (error.code !== "invalid") return error.message;
   const text = error.message.replace(/^[a-z_]+: /, "").replace(/^(?=(is|has|holds|must) )/, "This ");
-  return text.slice(0, 1).toUpperCase() + text.slice(1);
+  return capital(text);
 }
 
 /** An error as a sentence. */
@@ -143,6 +145,8 @@ export type Dialog =
   | { kind: "identity" }
   | { kind: "host"; host: string }
   | { kind: "pairing"; host: string }
+  | { kind: "far" }
+  | { kind: "invite"; group: number }
   | {
       kind: "confirm";
       title: string;
@@ -210,10 +214,11 @@ export function forget(key: string): void {
   }
 }
 
-export async function copy(text: string): Promise<void> {
+/** `name` says what was copied where the text itself tells nobody anything. */
+export async function copy(text: string, name = text): Promise<void> {
   try {
     await navigator.clipboard.writeText(text);
-    notify("good", t("copied", { text: text.length > 60 ? `${text.slice(0, 60)}…` : text }));
+    notify("good", t("copied", { text: name.length > 60 ? `${name.slice(0, 60)}…` : name }));
   } catch {
     notify("bad", t("copy.failed"));
   }

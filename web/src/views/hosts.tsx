@@ -8,13 +8,22 @@ import { type Key, t } from "../i18n";
 import { Button, Empty, Facts, Loading, Menu, type MenuItem, Progress, SearchBox } from "../parts/bits";
 import { peerUrl } from "../parts/dialogs";
 import { offer } from "../parts/drop";
-import { NotProven, PairedMark } from "../parts/hostname";
+import { GroupState, NotProven, PairedMark, foundBy } from "../parts/hostname";
 import { Icon } from "../parts/icons";
 import { Lazy } from "../parts/lazy";
 import { startPairing } from "../parts/pair";
 import { missing, want } from "../state/loading";
-import { connections, hosts, isOpenPairing, messages, pairings, settings, status } from "../state/store";
-import { attempt, copy, dialog, go, href, narrow, notify } from "../state/ui";
+import {
+  connections,
+  groups,
+  hosts,
+  isOpenPairing,
+  messages,
+  pairings,
+  settings,
+  status,
+} from "../state/store";
+import { attempt, capital, copy, dialog, go, href, narrow, notify } from "../state/ui";
 import type { Host } from "../types";
 
 /** The hosts; with a query, what they have by that name. */
@@ -45,6 +54,9 @@ export function HostsView({ query }: { query: string }) {
             onClick={() => void attempt(api.scan)}
           />
           <Button icon="plus" label={t("hosts.add")} onClick={() => (dialog.value = { kind: "add-host" })} />
+          {groups.loaded.value && !missing.value.has("groups") && (
+            <Button icon="globe" label={t("group.far")} onClick={() => (dialog.value = { kind: "far" })} />
+          )}
         </div>
       </div>
       {scan?.running && (
@@ -54,6 +66,7 @@ export function HostsView({ query }: { query: string }) {
         </div>
       )}
       {query === "" && <ThisHost />}
+      {query === "" && <GroupLines />}
       {!missing.value.has("search") && (some || query !== "") && (
         <SearchBox label={t("search.all")} value={query} onChange={searchFor} />
       )}
@@ -156,6 +169,30 @@ function ThisHost() {
   );
 }
 
+/** The groups that this host is in, one line each; all else of them is in the settings. */
+function GroupLines() {
+  const all = groups.all();
+  if (all.length === 0) return null;
+  return (
+    <ul class="group-lines" aria-label={t("group.title")}>
+      {all.map((group) => (
+        <li key={group.id}>
+          <a href={href("settings")} class="strong breakable">
+            {group.name}
+          </a>
+          <GroupState group={group} />
+          <span class="muted">
+            {group.members.length > 0 ? t("group.count", { n: group.members.length }) : t("group.alone")}
+          </span>
+          {group.reason && group.state !== "connected" && (
+            <span class="muted breakable">{capital(group.reason)}</span>
+          )}
+        </li>
+      ))}
+    </ul>
+  );
+}
+
 /** What to do while nobody else is here. */
 function Alone() {
   const looks = settings.value === null || settings.value.scan || settings.value.beacon;
@@ -202,11 +239,6 @@ function unpair(id: string, name: string): void {
       },
     ],
   };
-}
-
-function foundBy(host: Host): string {
-  const key = `found.${host.found_by}` as Key;
-  return ["scan", "beacon", "hand", "message"].includes(host.found_by) ? t(key) : host.found_by;
 }
 
 /** What can be done with a host, wherever it is shown. */

@@ -7,9 +7,10 @@ import { api } from "../api";
 import { bytes } from "../format";
 import { type Key, t } from "../i18n";
 import { LANGUAGES } from "../i18n/languages";
+import { GroupList } from "../parts/groups";
 import { Failed, Field, Loading, Segments } from "../parts/bits";
-import { want } from "../state/loading";
-import { settings } from "../state/store";
+import { missing, want } from "../state/loading";
+import { groups, settings } from "../state/store";
 import { canTell, notify, sentence, tell, telling } from "../state/ui";
 import type { Settings, SettingsChange } from "../types";
 
@@ -67,6 +68,7 @@ export function SettingsView() {
               )}
             </fieldset>
           )}
+          {groups.loaded.value && !missing.value.has("groups") && <GroupList />}
           <fieldset class="panel">
             <legend>{t("settings.look")}</legend>
             <ChoiceSetting
