@@ -267,6 +267,8 @@ static void add_loaded(hp_hosts_t *hosts, const hp_host_row_t *row, bool listed)
     host->pub.listed = listed;
     host->first_seen = row->first_seen;
     host->pub.proven = row->proven;
+    host->pub.paired = row->paired_at != 0;
+    host->pub.unpaired = row->unpaired_at != 0;
     if (row->has_fingerprint)
         hp_hosts_pin(host, row->fingerprint);
     for (size_t i = 0; i < row->address_count; i++)

@@ -215,8 +215,8 @@ hp_host_entry_t *hp_hosts_make_entry(hp_hosts_t *hosts, const char *id, const ch
  * strangers must not push out the key of a host that is switched off. */
 static bool is_spare(const hp_host_entry_t *host, const hp_host_entry_t *best)
 {
-    if (host->pub.online || host->pub.found_by == HP_FOUND_HAND || host->pub.blocked || host->waiting[0] ||
-        host->waiting[1])
+    if (host->pub.online || host->pub.found_by == HP_FOUND_HAND || host->pub.blocked || host->pub.paired ||
+        host->pub.unpaired || host->waiting[0] || host->waiting[1])
         return false;
     if (best == NULL || host->pub.pinned != best->pub.pinned)
         return best == NULL || !host->pub.pinned;
@@ -295,7 +295,7 @@ int hp_hosts_remove(hp_hosts_t *hosts, const char *id)
     hp_host_entry_t *host = hp_hosts_entry(hosts, id);
     if (host == NULL)
         return HP_E_NOT_FOUND;
-    if (host->pub.blocked)
+    if (host->pub.blocked || host->pub.paired)
         return HP_E_CONFLICT;
     hp_hosts_remove_entry(hosts, host);
     return 0;

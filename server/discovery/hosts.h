@@ -78,6 +78,8 @@ typedef struct hp_host {
     hp_found_by_t found_by;
     int64_t last_seen; /* wall ms */
     bool blocked;      /* a person shut it out of the peer listener */
+    bool paired;       /* people here and there have compared the digits (see pairing/pairing.h) */
+    bool unpaired;     /* that has ended here, and the host has still to be told */
     int protocol; /* 2; 1 for hostpair 0.1; 0 for a plain web server that knows only /hostpair and /list */
     bool listed;  /* its file list is in the store */
     bool listing; /* being fetched now */
@@ -85,9 +87,10 @@ typedef struct hp_host {
     char problem[400];    /* what is wrong with it, a sentence: another host answers at its address; "" */
 } hp_host_t;
 
-/* A new host is ADDED and then ONLINE. BLOCKED comes when a host is being blocked, and when a blocked one is
- * found at a further address. RENAMED: what was known as former_id is known as id from now on; if both were
- * known, they are one now. An event is sent after the host has changed. */
+/* A new host is ADDED and then ONLINE. UNPAIRED: people have ended its pairing. BLOCKED comes when a host is
+ * being blocked, and when a blocked one is found at a further address. RENAMED: what was known as former_id
+ * is known as id from now on; if both were known, they are one now. An event is sent after the host has
+ * changed. */
 typedef enum {
     HP_HOST_ADDED,
     HP_HOST_CHANGED,
@@ -96,6 +99,7 @@ typedef enum {
     HP_HOST_LISTED,
     HP_HOST_REMOVED,
     HP_HOST_BLOCKED,
+    HP_HOST_UNPAIRED,
     HP_HOST_RENAMED
 } hp_host_event_t;
 
@@ -146,8 +150,8 @@ typedef void (*hp_hosts_add_fn)(void *arg, int status, const hp_host_t *host, bo
                                 const hp_err_t *err);
 void hp_hosts_add(hp_hosts_t *hosts, const hp_endpoint_t *at, hp_hosts_add_fn done, void *arg);
 
-/* Forgets a host, its addresses and its file list. 0 or HP_E_NOT_FOUND; HP_E_CONFLICT when it is blocked: it
- * would come back as one that is not. */
+/* Forgets a host, its addresses and its file list. 0 or HP_E_NOT_FOUND; HP_E_CONFLICT when it is blocked or
+ * paired: it would come back as one that is not. */
 int hp_hosts_remove(hp_hosts_t *hosts, const char *id);
 
 /* Shuts a host out, or lets it in again; at once, and kept over restarts. A blocked host is never forgotten
@@ -155,6 +159,20 @@ int hp_hosts_remove(hp_hosts_t *hosts, const char *id);
  * why it cannot be stored, and then the host is as it was before. */
 int hp_hosts_set_blocked(hp_hosts_t *hosts, const char *id, bool blocked,
                          void (*done)(void *arg, int status, const hp_err_t *err), void *arg);
+
+/* Whether the host with this id is paired. */
+bool hp_hosts_is_paired(const hp_hosts_t *hosts, const char *id);
+
+/* People have paired the host, or ended that; stored and synced. It holds once it is stored; ENDED holds at
+ * once, unless it cannot be stored. HP_E_NOT_FOUND at once, with done not called; else done (or
+ * NULL) once: 0, or why it cannot be stored. */
+typedef enum {
+    HP_PAIR_NONE,
+    HP_PAIR_PAIRED,
+    HP_PAIR_ENDED, /* none, and the host has still to be told */
+} hp_pair_t;
+int hp_hosts_set_pair(hp_hosts_t *hosts, const char *id, hp_pair_t pair,
+                      void (*done)(void *arg, int status, const hp_err_t *err), void *arg);
 
 /* Whether the sender of a request is blocked: by its proven id, wherever it comes from; without one, when its
  * address is one of a blocked host. */
