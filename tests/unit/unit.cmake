@@ -12,7 +12,7 @@ if(NOT CMOCKA_FOUND)
   return()
 endif()
 
-set(unit_all_libs api settings traffic peer http transfer message discovery fetch tunnel share store db path pool os base)
+set(unit_all_libs api settings traffic peer http transfer message pairing discovery fetch tunnel share store db path pool os base)
 file(GLOB unit_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/unit/test_*.c)
 
 foreach(source ${unit_sources})
