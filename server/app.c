@@ -28,6 +28,8 @@
 static void on_host(void *arg, hp_host_event_t event, const hp_host_t *host)
 {
     hp_app_t *app = arg;
+    if (event == HP_HOST_UNPAIRED && app->peer != NULL)
+        hp_peer_check_access(app->peer);
     if (app->transfer == NULL) /* at the end it goes before the hosts */
         return;
     if (event == HP_HOST_REMOVED) {
@@ -123,6 +125,7 @@ static void on_closed(void *arg)
         hp_across_stop(app->across);
     CLOSE(peer, hp_peer_destroy)
     CLOSE(across, hp_across_destroy)
+    CLOSE(pairings, hp_pairings_destroy)
     CLOSE(messages, hp_messages_destroy)
     CLOSE(discovery, hp_discovery_destroy)
     CLOSE(transfer, hp_transfer_destroy)
@@ -208,6 +211,11 @@ static int listen_near(hp_app_t *app, const hp_listen_t *where,
     return rc;
 }
 
+static bool is_trusted(void *arg, const char *id)
+{
+    return hp_hosts_is_paired(((hp_app_t *)arg)->hosts, id);
+}
+
 static int listen_peer(hp_app_t *app, const char *address, uint16_t port, hp_err_t *err)
 {
     hp_peer_options_t options = {.address = address,
@@ -215,7 +223,10 @@ static int listen_peer(hp_app_t *app, const char *address, uint16_t port, hp_err
                                  .descriptor_percent = PEER_PERCENT,
                                  .secure = app->secure,
                                  .hosts = app->hosts,
-                                 .messages = app->messages};
+                                 .messages = app->messages,
+                                 .pairings = app->pairings,
+                                 .is_trusted = is_trusted,
+                                 .is_trusted_arg = app};
     return hp_peer_create(&app->peer, app->loop, &options, app->share, &app->self, err);
 }
 
@@ -229,6 +240,7 @@ static int listen_dashboard(hp_app_t *app, const char *address, uint16_t port, h
                           .transfer = app->transfer,
                           .messages = app->messages,
                           .rendezvous = hp_across_rendezvous(app->across),
+                          .pairings = app->pairings,
                           .traffic = app->traffic,
                           .peer = hp_peer_listener(app->peer),
                           .options = app->options,
@@ -299,6 +311,8 @@ int hp_app_build(hp_app_t *app, hp_err_t *err)
     if (rc == 0)
         rc = hp_messages_create(&app->messages, app->loop, app->store, app->fetcher, app->hosts, &app->self,
                                 err);
+    if (rc == 0)
+        app->pairings = hp_pairings_create(app->loop, app->fetcher, app->hosts, &app->self);
     if (rc == 0) {
         hp_transfer_settings_t transfer = hp_settings_for_transfer(app->settings);
         rc = hp_transfer_create(&app->transfer, app->loop, app->store, app->fetcher, &transfer, err);
@@ -348,6 +362,7 @@ void hp_app_start(hp_app_t *app)
     hp_share_start(app->share);
     hp_transfer_start(app->transfer);
     hp_messages_start(app->messages);
+    hp_pairings_start(app->pairings);
     hp_hosts_start(app->hosts);
     hp_discovery_on_network(app->discovery, on_network_changed, app);
     hp_discovery_start(app->discovery);

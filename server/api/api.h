@@ -15,6 +15,7 @@
 #include "discovery/discovery.h"
 #include "http/http.h"
 #include "message/message.h"
+#include "pairing/pairing.h"
 #include "rendezvous/rendezvous.h"
 #include "settings/settings.h"
 #include "share/share.h"
@@ -32,6 +33,7 @@ typedef struct hp_api_deps {
     hp_hosts_t *hosts;
     hp_transfer_t *transfer;
     hp_messages_t *messages;
+    hp_pairings_t *pairings;
     hp_traffic_t *traffic;
     hp_rendezvous_t *rendezvous;
     hp_http_listener_t *peer; /* for connections and bytes sent */

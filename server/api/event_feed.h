@@ -36,6 +36,7 @@
     X(DOWNLOAD, "download")                                                                                  \
     X(SHARE, "share")                                                                                        \
     X(CONNECTION, "connection")                                                                              \
+    X(PAIRING, "pairing")                                                                                    \
     X(MESSAGE, "message")                                                                                    \
     X(SETTINGS, "settings")                                                                                  \
     X(LOG, "log")

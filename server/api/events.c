@@ -64,6 +64,12 @@ static char *render_connection(hp_events_t *self, const char *id)
     return NULL;
 }
 
+static char *render_pairing(hp_events_t *self, const char *host)
+{
+    json_t *json = hp_api_pairing_json(self->api, host);
+    return json != NULL ? hp_json_dump(json) : NULL;
+}
+
 static char *render(void *arg, hp_topic_t topic, const char *key)
 {
     hp_events_t *self = arg;
@@ -84,6 +90,8 @@ static char *render(void *arg, hp_topic_t topic, const char *key)
         return hp_json_dump(hp_api_share_json(self->api));
     case HP_TOPIC_CONNECTION:
         return render_connection(self, key);
+    case HP_TOPIC_PAIRING:
+        return render_pairing(self, key);
     case HP_TOPIC_SETTINGS:
         return hp_json_dump(hp_api_settings_json(self->api));
     case HP_TOPIC_MESSAGE:
@@ -144,6 +152,13 @@ static void on_host_event(void *arg, hp_host_event_t event, const hp_host_t *hos
         hp_events_removed(api->events, HP_TOPIC_HOST, host->id, hp_json_text(host->id));
     else
         hp_events_touch(api->events, HP_TOPIC_HOST, host->id);
+}
+
+static void on_pairing(void *arg, const char *host)
+{
+    hp_api_t *api = arg;
+    if (!hp_api_is_closing(api))
+        hp_events_touch(api->events, HP_TOPIC_PAIRING, host);
 }
 
 void hp_api_share_changed(hp_api_t *api)
@@ -383,6 +398,7 @@ hp_events_t *hp_events_create(hp_api_t *api)
         abort(); /* no descriptors left at start-up */
     self->open_handles = (unsigned)HP_COUNT(timers) + 1;
     hp_hosts_on_event(api->deps.hosts, on_host_event, api);
+    hp_pairings_on_event(api->deps.pairings, on_pairing, api);
     hp_log_set_listener(on_line, self);
     return self;
 }
@@ -410,6 +426,7 @@ void hp_events_destroy(hp_events_t *self, void (*closed)(void *arg), void *arg)
     self->closed_arg = arg;
     hp_log_set_listener(NULL, NULL);
     hp_hosts_off_event(self->api->deps.hosts, on_host_event, self->api);
+    hp_pairings_off_event(self->api->deps.pairings, on_pairing, self->api);
     uv_handle_t *const handles[] = {(uv_handle_t *)&self->tick, (uv_handle_t *)&self->look,
                                     (uv_handle_t *)&self->comment, (uv_handle_t *)&self->logged};
     for (size_t i = 0; i < HP_COUNT(handles); i++)

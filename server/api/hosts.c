@@ -72,7 +72,13 @@ void hp_api_delete_host(hp_api_t *api, hp_http_request_t *request, const char *a
     if (rc == 0) {
         hp_http_reply_empty(request, 204);
     } else if (rc == HP_E_CONFLICT) {
-        hp_err_set(&err, rc, "The host is blocked and would come back as one that is not: let it in first");
+        const hp_host_t *host = hp_hosts_find(api->deps.hosts, arg);
+        if (host != NULL && host->paired)
+            hp_err_set(&err, rc,
+                       "The host is paired and would come back as one that is not: unpair it first");
+        else
+            hp_err_set(&err, rc,
+                       "The host is blocked and would come back as one that is not: let it in first");
         hp_http_reply_problem(request, rc, &err);
     } else {
         reply_unknown(request, arg);

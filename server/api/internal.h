@@ -95,8 +95,9 @@ json_t *hp_api_status_json(hp_api_t *api);
 json_t *hp_api_scan_json(hp_api_t *api);
 json_t *hp_api_share_json(hp_api_t *api);
 json_t *hp_api_settings_json(hp_api_t *api);
-json_t *hp_api_group_json(hp_api_t *api, int64_t id); /* NULL: there is none */
-void hp_api_settings_changed(void *api); /* tells every open page */
+json_t *hp_api_pairing_json(hp_api_t *api, const char *host); /* NULL: there is none */
+json_t *hp_api_group_json(hp_api_t *api, int64_t id);         /* NULL: there is none */
+void hp_api_settings_changed(void *api);                      /* tells every open page */
 /* The id of the host that a connection comes from: the one that it has proven, else the one at its address.
  * NULL: no known one, or several share the address. */
 const char *hp_api_host_of(hp_api_t *api, const hp_http_connection_t *connection);
@@ -120,6 +121,10 @@ HP_HANDLER(post_hosts);
 HP_HANDLER(get_host);
 HP_HANDLER(patch_host);
 HP_HANDLER(delete_host);
+HP_HANDLER(get_pairings);
+HP_HANDLER(post_host_pair);
+HP_HANDLER(post_host_pair_confirm);
+HP_HANDLER(delete_host_pair);
 HP_HANDLER(post_scan);
 HP_HANDLER(get_host_files);
 HP_HANDLER(post_host_files_refresh);

@@ -91,6 +91,7 @@ json_t *hp_json_host(const hp_host_t *host)
     json_object_set_new(json, "blocked", json_boolean(host->blocked));
     json_object_set_new(json, "kind", json_string(host->protocol > 0 ? "hostpair" : "plain"));
     json_object_set_new(json, "proven", json_boolean(host->proven));
+    json_object_set_new(json, "paired", json_boolean(host->paired));
     json_object_set_new(json, "fingerprint", fingerprint_json(host));
     json_object_set_new(json, "path", host->online ? json_string(hp_way_name(host->way)) : json_null());
     json_object_set_new(json, "path_reason", hp_json_text_or_null(host->way_reason));

@@ -14,6 +14,10 @@ const hp_route_t hp_api_routes[] = {
     {"DELETE", "/api/v1/hosts/{id}", hp_api_delete_host},
     {"GET", "/api/v1/hosts/{id}/files", hp_api_get_host_files},
     {"POST", "/api/v1/hosts/{id}/files/refresh", hp_api_post_host_files_refresh},
+    {"POST", "/api/v1/hosts/{id}/pair", hp_api_post_host_pair},
+    {"DELETE", "/api/v1/hosts/{id}/pair", hp_api_delete_host_pair},
+    {"POST", "/api/v1/hosts/{id}/pair/confirm", hp_api_post_host_pair_confirm},
+    {"GET", "/api/v1/pairings", hp_api_get_pairings},
     {"POST", "/api/v1/scan", hp_api_post_scan},
     {"GET", "/api/v1/search", hp_api_get_search},
 

@@ -4,6 +4,7 @@
 #define HP_PEER_INTERNAL_H
 
 #include "gate.h"
+#include "pairing/pairing.h"
 #include "peer.h"
 
 struct hp_peer {
@@ -12,6 +13,7 @@ struct hp_peer {
     const hp_self_t *self;
     hp_hosts_t *hosts;            /* or NULL */
     hp_messages_t *messages;      /* or NULL */
+    hp_pairings_t *pairings;      /* or NULL */
     hp_gate_t *index, *trees;     /* the ways to both: the index may be waited for, the first time */
     struct hp_peer_names *names;  /* names.c: GET /list as text */
     hp_http_listener_t *listener; /* NULL once it has closed */
@@ -40,6 +42,7 @@ void hp_peer_file(hp_peer_t *peer, hp_http_request_t *request, const char *path)
 /* path: as hp_peer_file's. */
 void hp_peer_torrent(hp_peer_t *peer, hp_http_request_t *request, const char *path);
 void hp_peer_message(hp_peer_t *peer, hp_http_request_t *request);
+void hp_peer_pair(hp_peer_t *peer, hp_http_request_t *request);
 /* The port that the request says its sender listens on; 0: it does not say. */
 uint16_t hp_peer_sender_port(hp_http_request_t *request);
 void hp_peer_guest(hp_peer_t *peer, hp_http_request_t *request);

@@ -79,6 +79,15 @@ static bool is_message(const char *path)
            rest == NULL;
 }
 
+static bool is_pair(const char *path)
+{
+    char first[16], second[16];
+    const char *rest, *end;
+    return hp_url_path_first(path, first, sizeof first, &rest) && strcmp(first, "hostpair") == 0 &&
+           rest != NULL && hp_url_path_first(rest, second, sizeof second, &end) &&
+           strcmp(second, "pair") == 0 && end == NULL;
+}
+
 static void on_request(void *arg, hp_http_request_t *request)
 {
     hp_peer_t *self = arg;
@@ -92,6 +101,8 @@ static void on_request(void *arg, hp_http_request_t *request)
             hp_peer_message(self, request);
         else
             hp_http_reply_method(request, "POST");
+    } else if (self->pairings != NULL && is_pair(path)) {
+        hp_peer_pair(self, request);
     } else if (strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0) {
         route(self, request, path);
     } else {
@@ -123,8 +134,12 @@ int hp_peer_create(hp_peer_t **peer, uv_loop_t *loop, const hp_peer_options_t *o
                    const hp_self_t *self, hp_err_t *err)
 {
     hp_peer_t *made = hp_alloc(sizeof *made);
-    *made = (hp_peer_t){
-        .loop = loop, .share = share, .self = self, .hosts = options->hosts, .messages = options->messages};
+    *made = (hp_peer_t){.loop = loop,
+                        .share = share,
+                        .self = self,
+                        .hosts = options->hosts,
+                        .messages = options->messages,
+                        .pairings = options->pairings};
     made->is_trusted = options->is_trusted;
     made->is_trusted_arg = options->is_trusted_arg;
     made->index = hp_gate_create(share);

@@ -1,5 +1,6 @@
 /* The peer listener: what other hosts, and people with nothing but a browser, may ask of this one. GET and
- * HEAD, and POST /message, which alone changes anything. A blocked host gets 403 for everything.
+ * HEAD, and what alone changes anything: POST /message, and POST and DELETE /hostpair/pair. A blocked host
+ * gets 403 for everything.
  *
  * Invariants
  * 1. Loop thread only. The share and self outlive the peer.
@@ -19,6 +20,7 @@
 #include "message/message.h"
 #include "share/share.h"
 
+typedef struct hp_pairings hp_pairings_t; /* pairing/pairing.h */
 typedef struct hp_peer hp_peer_t;
 
 /* Who may ask this host for anything but who it is. */
@@ -39,6 +41,7 @@ typedef struct hp_peer_options {
     hp_hosts_t *hosts;       /* hears of hosts that look for others, knows who is blocked; NULL: nobody does.
                                 Outlives the peer */
     hp_messages_t *messages; /* takes what other hosts send; NULL: nobody does. Outlives the peer */
+    hp_pairings_t *pairings; /* takes part in pairings; NULL: nobody does. Outlives the peer */
     /* Whether people trust the host of this id: it is paired, or a member of a group. NULL: nobody is. */
     bool (*is_trusted)(void *arg, const char *id);
     void *is_trusted_arg;
