@@ -154,6 +154,7 @@ static const hp_column_t columns[] = {
     {.title = "SEEN", .drop = 6},
     {.title = "ID", .drop = 4},
     {.title = "PATH", .drop = 5},
+    {.title = "PAIRED", .drop = 2},
 };
 
 /* By which way it is reached; a host that has not proven who it is is reached in plain HTTP. */
@@ -181,6 +182,7 @@ static void add_row(hp_table_t *table, const json_t *host)
     hp_table_either(table, hp_text_ago(seen, hp_clock_wall_ms(), ago), seen);
     hp_table_either(table, strncmp(id, "addr-", 5) == 0 ? "" : short_id, id);
     hp_table_text(table, path_text(host));
+    hp_table_coloured(table, json_is_true(json_object_get(host, "paired")) ? "yes" : "", HP_GREEN);
 }
 
 int hp_cli_hosts(hp_cli_t *cli)

@@ -116,6 +116,8 @@ int hp_cli_downloads(hp_cli_t *cli);
 int hp_cli_share(hp_cli_t *cli);
 int hp_cli_send(hp_cli_t *cli);
 int hp_cli_messages(hp_cli_t *cli);
+int hp_cli_pair(hp_cli_t *cli);
+int hp_cli_unpair(hp_cli_t *cli);
 int hp_cli_settings(hp_cli_t *cli);
 int hp_cli_identity(hp_cli_t *cli);
 int hp_cli_group(hp_cli_t *cli);

@@ -29,11 +29,11 @@ describe("lists", () => {
         const { other, id, env } = await pair(t);
         const wide = await atTerminal(["hosts"], { columns: 120, env });
         assert.equal(wide.code, 0, wide.screen);
-        assert.match(wide.lines[0], /^NAME +STATE +ADDRESS +FILES +SIZE +SEEN +ID$/);
+        assert.match(wide.lines[0], /^NAME +STATE +ADDRESS +FILES +SIZE +SEEN +ID +PATH$/);
         assert.match(
             wide.lines[1],
             new RegExp(
-                `^attic  online  127\\.0\\.0\\.1:${other.peerPort} +4 +3\\.2 MB  now +${id.slice(0, 8)}$`,
+                `^attic  online  127\\.0\\.0\\.1:${other.peerPort} +4 +3\\.2 MB  now +${id.slice(0, 8)} +lan$`,
             ),
         );
         assert.equal(wide.lines.length, 2);
@@ -545,6 +545,8 @@ describe("completion in bash", () => {
                 "share",
                 "send",
                 "messages",
+                "pair",
+                "unpair",
                 "settings",
                 "identity",
                 "help",
@@ -651,6 +653,8 @@ describe("usage", () => {
             "share",
             "send",
             "messages",
+            "pair",
+            "unpair",
             "settings",
             "identity",
             "help",
