@@ -211,9 +211,14 @@ static int listen_near(hp_app_t *app, const hp_listen_t *where,
     return rc;
 }
 
+/* Paired hosts, and members of own groups. */
 static bool is_trusted(void *arg, const char *id)
 {
-    return hp_hosts_is_paired(((hp_app_t *)arg)->hosts, id);
+    const hp_host_t *host = hp_hosts_find(((hp_app_t *)arg)->hosts, id);
+    bool trusted = host != NULL && host->paired;
+    for (size_t i = 0; host != NULL && !trusted && i < host->address_count; i++)
+        trusted = host->addresses[i].endpoint.scheme == HP_SCHEME_MEMBER;
+    return trusted;
 }
 
 static int listen_peer(hp_app_t *app, const char *address, uint16_t port, hp_err_t *err)
