@@ -64,7 +64,9 @@ void hp_pairing_session_accept(hp_pairing_session_t *self, const char *own_id, c
 
 bool hp_pairing_session_prevails(const hp_pairing_session_t *self)
 {
-    return self->state == HP_PAIRING_ASKED && strcmp(self->self, self->other) < 0;
+    /* The other host's first step may come after its answer to this one's. */
+    bool early = self->state == HP_PAIRING_ASKED || self->state == HP_PAIRING_WAITING;
+    return early && !self->incoming && strcmp(self->self, self->other) < 0;
 }
 
 static int out_of_turn(const hp_pairing_session_t *self, hp_err_t *err)

@@ -156,7 +156,9 @@ static void of_two_that_begin_the_smaller_id_prevails(void **state)
     assert_true(hp_pairing_session_prevails(&a));
     assert_false(hp_pairing_session_prevails(&high));
     assert_int_equal(hp_pairing_session_answered(&a, b.nonce, NULL), 0);
-    assert_false(hp_pairing_session_prevails(&a)); /* it was answered: the other one has begun anew since */
+    assert_true(hp_pairing_session_prevails(&a)); /* the other one's first step was late */
+    assert_int_equal(hp_pairing_session_revealed(&a, NULL), 0);
+    assert_false(hp_pairing_session_prevails(&a)); /* the other one has begun anew since */
 }
 
 static void states_have_the_names_that_the_api_gives_them(void **state)
