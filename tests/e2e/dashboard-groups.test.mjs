@@ -195,10 +195,10 @@ describe("dashboard groups", { skip }, () => {
         ],
         [
             "Token",
-            403,
-            "forbidden",
-            "this hub makes groups only for who shows its token",
-            "This hub makes groups only for who shows its token",
+            404,
+            "not-found",
+            "this hub has no such group",
+            "This hub makes groups only for who shows its token.",
         ],
     ]))
         test(`says at the field ${label} what the server objects to: ${code}`, async (t) => {

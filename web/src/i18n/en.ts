@@ -179,6 +179,7 @@ export default {
   "group.title": "Groups",
   "group.token": "Token",
   "group.token.help": "Only where the hub does not let everybody make groups.",
+  "group.token.needed": "This hub makes groups only for who shows its token.",
   "group.unreachable": "unreachable",
   "host.block": "Block",
   "host.block.done": "{name} is blocked",

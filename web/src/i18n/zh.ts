@@ -176,6 +176,7 @@ const zh: Dictionary = {
   "group.title": "群组",
   "group.token": "令牌",
   "group.token.help": "仅在中心服务器不允许所有人创建群组时需要。",
+  "group.token.needed": "此中心服务器只为出示令牌的人创建群组。",
   "group.unreachable": "无法连接",
   "host.block": "屏蔽",
   "host.block.done": "已屏蔽 {name}",

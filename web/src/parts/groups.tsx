@@ -17,11 +17,14 @@ const FIELDS = ["hub", "name", "token", "invite"] as const;
 type FieldName = (typeof FIELDS)[number];
 type Way = "make" | "join";
 
+/** A hub that makes groups only for who shows its token answers anybody else that it has no such group. */
+const needsToken = (error: unknown): boolean => error instanceof ApiError && error.code === "not-found";
+
 /** The field that the server's objection is about. What names none is about the hub, or the invite that leads to it. */
 function fieldOf(error: unknown, way: Way): FieldName {
   if (way === "join") return "invite";
   if (!(error instanceof ApiError)) return "hub";
-  if (error.code === "forbidden") return "token";
+  if (needsToken(error)) return "token";
   return FIELDS.find((name) => RegExp(`^(${name}: |"${name}" is to be )`).test(error.message)) ?? "hub";
 }
 
@@ -63,7 +66,9 @@ export function FarAway({ onClose }: { onClose: () => void }) {
     try {
       await begin();
     } catch (reason) {
-      error.value = { field: fieldOf(reason, way.peek()), text: capital(sentence(reason)) };
+      const field = fieldOf(reason, way.peek());
+      const text = field === "token" && needsToken(reason) ? t("group.token.needed") : sentence(reason);
+      error.value = { field, text: capital(text) };
     }
     busy.value = false;
   };
