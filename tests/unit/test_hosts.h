@@ -372,8 +372,8 @@ typedef struct net {
     hp_hosts_t *hosts;
     hp_self_t self;
     char *folder;
-    int events[8];    /* by hp_host_event_t */
-    char trace[2000]; /* "added online ..." */
+    int events[HP_HOST_RENAMED + 1]; /* by hp_host_event_t */
+    char trace[2000];                /* "added online ..." */
     unsigned closed;
 } net_t;
 
