@@ -408,8 +408,8 @@ static inline void run_for(net_t *net, unsigned ms)
 
 static inline void on_host_event(void *arg, hp_host_event_t event, const hp_host_t *host)
 {
-    static const char *const names[] = {"added",  "changed", "online",  "offline",
-                                        "listed", "removed", "blocked", "renamed"};
+    static const char *const names[] = {"added",   "changed", "online",   "offline", "listed",
+                                        "removed", "blocked", "unpaired", "renamed"};
     net_t *net = arg;
     net->events[event]++;
     size_t used = strlen(net->trace);
