@@ -371,6 +371,18 @@ bool hp_secured_turn(hp_http_listener_t *listener, uint64_t end_ns)
 
 /* ---- from the client ---- */
 
+/* The channel is broken: the client reads the alert that says why, unless it is in the middle of requests. */
+static void break_off(hp_secured_t *self)
+{
+    if (self->opened) {
+        fail(self);
+        return;
+    }
+    self->drained = true;
+    if (self->pending == NULL)
+        hp_secured_close(self->connection);
+}
+
 /* One step of the channel: false when no more can be done now. */
 static bool step(hp_secured_t *self)
 {
@@ -387,7 +399,7 @@ static bool step(hp_secured_t *self)
         self->read_ended = true;
         tell_end(self);
     } else if (n < 0) {
-        fail(self);
+        break_off(self);
     } else if (n > 0) {
         deliver(self, plain, (size_t)n);
     }
