@@ -97,7 +97,8 @@ int hp_settings_apply_transfer(const hp_settings_t *settings, const hp_settings_
 int hp_settings_apply_up_limit(const hp_settings_t *settings, const hp_settings_parts_t *parts, hp_err_t *err)
 {
     (void)err;
-    hp_http_set_limit(hp_peer_listener(parts->peer), (uint64_t)hp_settings_number(settings, "up_limit_bps"));
+    if (parts->peer != NULL)
+        hp_http_set_limit(hp_peer_listener(parts->peer), (uint64_t)hp_settings_number(settings, "up_limit_bps"));
     return 0;
 }
 
@@ -107,6 +108,8 @@ int hp_settings_apply_access(const hp_settings_t *settings, const hp_settings_pa
 {
     (void)err;
     const char *access = hp_settings_text(settings, "access");
+    if (parts->peer == NULL)
+        return 0;
     hp_peer_set_access(parts->peer, strcmp(access, "paired") == 0  ? HP_ACCESS_PAIRED
                                     : strcmp(access, "hosts") == 0 ? HP_ACCESS_HOSTS
                                                                    : HP_ACCESS_EVERYONE);

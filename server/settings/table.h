@@ -22,7 +22,7 @@ typedef struct hp_settings_parts {
     struct hp_share *share;
     struct hp_transfer *transfer;
     struct hp_discovery *discovery;
-    struct hp_peer *peer;
+    struct hp_peer *peer; /* NULL: nothing is served to other hosts */
 } hp_settings_parts_t;
 
 typedef enum {

@@ -193,8 +193,7 @@ static inline void start_server(char **more)
     hp_settings_parts_t parts = {.self = &s->self,
                                  .share = s->share,
                                  .transfer = s->transfer,
-                                 .discovery = s->discovery,
-                                 .peer = s->peer};
+                                 .discovery = s->discovery};
     rc = rc != 0 ? rc : hp_settings_start(s->settings, &parts, &err);
     rc = rc != 0 ? rc : hp_api_create(&s->api, &deps, "127.0.0.1", 0, &err);
     if (rc != 0)

@@ -1,4 +1,4 @@
-// libs: api settings traffic http discovery message transfer share fetch store db path os base
+// libs: api rendezvous tunnel identity settings traffic http discovery message transfer share fetch store db path os base
 #include "test_api.h"
 
 #define FILES "/api/v1/share/files"
