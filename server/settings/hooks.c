@@ -98,7 +98,8 @@ int hp_settings_apply_up_limit(const hp_settings_t *settings, const hp_settings_
 {
     (void)err;
     if (parts->peer != NULL)
-        hp_http_set_limit(hp_peer_listener(parts->peer), (uint64_t)hp_settings_number(settings, "up_limit_bps"));
+        hp_http_set_limit(hp_peer_listener(parts->peer),
+                          (uint64_t)hp_settings_number(settings, "up_limit_bps"));
     return 0;
 }
 

@@ -190,10 +190,8 @@ static inline void start_server(char **more)
                           .options = &s->options,
                           .settings = s->settings,
                           .self = &s->self};
-    hp_settings_parts_t parts = {.self = &s->self,
-                                 .share = s->share,
-                                 .transfer = s->transfer,
-                                 .discovery = s->discovery};
+    hp_settings_parts_t parts = {
+        .self = &s->self, .share = s->share, .transfer = s->transfer, .discovery = s->discovery};
     rc = rc != 0 ? rc : hp_settings_start(s->settings, &parts, &err);
     rc = rc != 0 ? rc : hp_api_create(&s->api, &deps, "127.0.0.1", 0, &err);
     if (rc != 0)

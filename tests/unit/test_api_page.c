@@ -1,4 +1,5 @@
-// libs: api rendezvous tunnel identity settings traffic http discovery message transfer share fetch store db path os base web_assets
+// libs: api pairing rendezvous tunnel identity settings traffic http discovery message transfer share fetch
+// store db path os base web_assets
 #include <strings.h>
 
 #include "test_api.h"

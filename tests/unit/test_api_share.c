@@ -1,4 +1,5 @@
-// libs: api rendezvous tunnel identity settings traffic http discovery message transfer share fetch store db path os base
+// libs: api pairing rendezvous tunnel identity settings traffic http discovery message transfer share fetch
+// store db path os base
 #include "test_api.h"
 
 #define FILES "/api/v1/share/files"

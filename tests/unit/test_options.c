@@ -369,8 +369,7 @@ static void an_address_may_be_a_url(void **state)
         assert_string_equal(address, cases[i].address);
         assert_int_equal(port, cases[i].port);
     }
-    const char *const bad[] = {"http://", "http:///", "ftp://1.2.3.4", "http://1.2.3.4/films",
-                               "http://host"};
+    const char *const bad[] = {"http://", "http:///", "ftp://1.2.3.4", "http://1.2.3.4/films", "http://host"};
     for (size_t i = 0; i < HP_COUNT(bad); i++) {
         char address[64];
         uint16_t port;
