@@ -1,5 +1,4 @@
-// libs: api pairing rendezvous tunnel identity settings traffic http discovery message transfer share fetch
-// store db path os base web_assets
+// libs: all web_assets
 #include <strings.h>
 
 #include "test_api.h"

@@ -1,5 +1,3 @@
-// libs: api pairing rendezvous tunnel identity settings traffic http discovery message transfer share fetch
-// store db path os base
 #include "test_api.h"
 
 #define FILES "/api/v1/share/files"

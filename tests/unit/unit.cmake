@@ -5,14 +5,15 @@
 #
 #   // libs: base db
 #
-# A test without that line links all of them. HP_SOURCE_DIR is the root of the checkout, for fixtures.
+# A test without that line links all of them; "all" stands for them. HP_SOURCE_DIR is the root of the checkout, for fixtures.
 pkg_check_modules(CMOCKA IMPORTED_TARGET cmocka)
 if(NOT CMOCKA_FOUND)
   message(STATUS "hostpair: cmocka is not installed, the unit tests are not built")
   return()
 endif()
 
-set(unit_all_libs api settings traffic peer http transfer message pairing discovery fetch tunnel share store db path pool os base)
+set(unit_all_libs api pairing rendezvous settings traffic peer http transfer message discovery fetch tunnel share store db secure
+    identity path pool os base)
 file(GLOB unit_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/unit/test_*.c)
 
 foreach(source ${unit_sources})
@@ -24,6 +25,7 @@ foreach(source ${unit_sources})
     string(REGEX REPLACE "^// libs:[ \t]*" "" libs "${line}")
     string(REGEX REPLACE "[ \t,]+" ";" libs "${libs}")
     list(REMOVE_ITEM libs "")
+    list(TRANSFORM libs REPLACE "^all$" "${unit_all_libs}")
   else()
     set(libs ${unit_all_libs})
   endif()
