@@ -188,7 +188,7 @@ void hp_source_sent_wrong(source_t *self, uint64_t chunk)
 
 void hp_source_delivered(source_t *self)
 {
-    hp_retry_reset(&self->host->retry);
+    self->host->retry.failures = 0; /* a pause that has begun goes on: chunks still come from before it */
     if (hp_source_is_eligible(self))
         self->host->error[0] = '\0';
 }
