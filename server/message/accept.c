@@ -189,11 +189,15 @@ static void check_sender(accept_t *accept)
         verify(accept, &at);
 }
 
-/* Whom a message counts for: a known host, else the address, because keys cost nothing. */
-static const char *counted_as(const hp_messages_t *self, const hp_who_t *who)
+/* A message counts for the host that sent it; while that is not known, for its address as well, because keys
+ * cost nothing. */
+static uint64_t count_sender(hp_messages_t *self, const hp_who_t *who)
 {
-    bool known = who->id[0] != '\0' && hp_hosts_find(self->hosts, who->id) != NULL;
-    return known ? who->id : who->address;
+    uint64_t now = hp_clock_ms(), wait = who->id[0] != '\0' ? hp_rate_take(self->rate, who->id, now) : 0;
+    if (who->id[0] != '\0' && hp_hosts_find(self->hosts, who->id) != NULL)
+        return wait;
+    uint64_t wait_here = hp_rate_take(self->rate, who->address, now);
+    return HP_MAX(wait, wait_here);
 }
 
 void hp_messages_accept(hp_messages_t *self, const hp_message_post_t *post, hp_messages_accept_fn done,
@@ -201,7 +205,7 @@ void hp_messages_accept(hp_messages_t *self, const hp_message_post_t *post, hp_m
 {
     hp_err_t err = {0};
     hp_message_body_t body = {.text = NULL};
-    uint64_t wait = hp_rate_take(self->rate, counted_as(self, post->who), hp_clock_ms());
+    uint64_t wait = count_sender(self, post->who);
     if (wait > 0) {
         hp_err_set(&err, HP_E_TOO_MANY, "at most %d messages a minute are taken from one host", HP_RATE_MAX);
         done(arg, HP_E_TOO_MANY, (unsigned)((wait + 999) / 1000), &err);

@@ -267,7 +267,7 @@ describe("hosts", () => {
     });
 
     test("an address where something else answers is refused with 502", async (t) => {
-        const server = net.createServer((socket) => socket.end("220 smtp ready\r\n"));
+        const server = net.createServer((socket) => socket.on("error", () => {}).end("220 smtp ready\r\n"));
         await new Promise((done) => server.listen(0, "127.0.0.1", () => done(undefined)));
         t.after(() => server.close());
         const port = /** @type {net.AddressInfo} */ (server.address()).port;

@@ -24,6 +24,7 @@ import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Worker } from "node:worker_threads";
+import { identityIn, register } from "./identities.mjs";
 import { checkEvent, checkReply, isDescribed } from "./schema.mjs";
 
 export const MiB = 1024 * 1024;
@@ -417,6 +418,7 @@ export async function startHostpair(options = {}) {
         self.peerPort = ports.peer;
         self.dashboardPort = ports.dashboard;
         dashboards.add(String(ports.dashboard));
+        register(ports.peer, () => identityIn(dataDir));
         self.peerUrl = `http://127.0.0.1:${ports.peer}`;
         self.dashboardUrl = `http://127.0.0.1:${ports.dashboard}`;
     }

@@ -4,9 +4,12 @@
 import assert from "node:assert/strict";
 import { readdirSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
+import http from "node:http";
+import https from "node:https";
 import { join } from "node:path";
 
 import { addHost, makeFile, sha256, startHostpair, waitFor } from "./harness.mjs";
+import { makeIdentity, register } from "./identities.mjs";
 import { startLink } from "./link.mjs";
 
 /**
@@ -137,6 +140,68 @@ export async function linked(t, h, port, { rate = 0, files = 1, plain = false } 
     const { id } = await addHost(h, link.port);
     await listed(h, id, files, { plain });
     return { link, id };
+}
+
+/**
+ * A host that is only its answer to GET /hostpair, and to what `handler` answers. It proves the key of `identity` by
+ * TLS; with `plain` it speaks plain HTTP alone, as hostpair 0.1 does. `id`: what it says of itself, if that is not so.
+ * @param {TestContext} t
+ * @param {object} [options]
+ * @param {import("./identities.mjs").Identity} [options.identity]
+ * @param {boolean} [options.plain]
+ * @param {string} [options.id]
+ * @param {string} [options.name]
+ * @param {string} [options.address]
+ * @param {number} [options.port] 0: a free one
+ * @param {number} [options.ahead] of its clock, ms
+ * @param {(req: http.IncomingMessage, res: http.ServerResponse) => boolean} [options.handler] false: not its business
+ */
+export async function fakeHost(t, options = {}) {
+    const {
+        identity = makeIdentity(),
+        plain = false,
+        name = "fake",
+        address = "127.0.0.1",
+        ahead = 0,
+    } = options;
+    const id = options.id ?? identity.id;
+    const fake = { port: 0, id, identity, name, probes: 0, requests: 0, close };
+    /** @param {http.IncomingMessage} req @param {http.ServerResponse} res */
+    const answer = (req, res) => {
+        fake.requests++;
+        if (options.handler?.(req, res)) return;
+        if (req.url !== "/hostpair") return void res.writeHead(404).end();
+        fake.probes++;
+        const time = new Date(Date.now() + ahead).toISOString();
+        const protocol = plain ? 1 : 2;
+        const json = { id, name: fake.name, version: "0", protocol, time, files: 0, bytes: 0 };
+        res.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify(json));
+    };
+    const server = plain
+        ? http.createServer(answer)
+        : https.createServer(
+              {
+                  key: identity.key,
+                  cert: identity.cert,
+                  requestCert: true,
+                  rejectUnauthorized: false,
+                  minVersion: "TLSv1.3",
+              },
+              answer,
+          );
+    await new Promise((done, fail) => {
+        server.once("error", fail);
+        server.listen(options.port ?? 0, address, () => done(undefined));
+    });
+    async function close() {
+        server.closeAllConnections();
+        if (server.listening) await new Promise((done) => server.close(done));
+    }
+    t.after(close);
+    const at = server.address();
+    if (at && typeof at === "object") fake.port = at.port;
+    register(fake.port, () => identity);
+    return fake;
 }
 
 /** Body bytes of files, not of lists and hash trees, that a link carried. @param {import("./link.mjs").Link} link */

@@ -5,10 +5,14 @@
 //   await addHost(b, link.port);
 //
 // It reads just enough of HTTP/1 to know which request a byte belongs to, so that a test can tell at the link itself
-// which ranges of a file were carried more than once.
+// which ranges of a file were carried more than once. TLS between two hosts of the test does not keep it from that: it
+// shows each of them the other one's key, which it finds in their data folders. Between others TLS passes as it is.
 
 import { once } from "node:events";
 import net from "node:net";
+import tls from "node:tls";
+
+import { identityAt, identityOf } from "./identities.mjs";
 
 /**
  * @typedef {object} Carried  one request and what has come back for it
@@ -27,6 +31,16 @@ import net from "node:net";
 
 /** @param {number} ms */
 const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
+
+/** Waits until a socket takes more, or is closed. @param {net.Socket} socket */
+const drained = (socket) =>
+    new Promise((done) => {
+        const end = () => {
+            socket.off("drain", end).off("close", end);
+            done(undefined);
+        };
+        socket.on("drain", end).on("close", end);
+    });
 
 /** @param {string} text the head without its last empty line */
 function parseHead(text) {
@@ -103,6 +117,8 @@ export async function startLink({ t, to, rate = 0, delay = 0 }) {
     const requests = [];
     /** @type {Set<net.Socket>} */
     const sockets = new Set();
+    /** Of clients, before it is known what they speak. @type {Set<net.Socket>} */
+    const raws = new Set();
     let connections = 0;
     let down = false;
     let stalled = false;
@@ -120,6 +136,8 @@ export async function startLink({ t, to, rate = 0, delay = 0 }) {
         rate,
         delay,
         requests,
+        /** Called when a reply begins; false breaks the connection before a byte of it. @type {((request: Carried) => boolean) | undefined} */
+        onReply: undefined,
         /** Connections that were made so far. */
         connections: () => connections,
         open: () => sockets.size,
@@ -152,7 +170,7 @@ export async function startLink({ t, to, rate = 0, delay = 0 }) {
     };
 
     function breakAll() {
-        for (const socket of sockets) socket.destroy();
+        for (const socket of [...sockets, ...raws]) socket.destroy();
     }
 
     /**
@@ -186,14 +204,68 @@ export async function startLink({ t, to, rate = 0, delay = 0 }) {
         if (free > now + 1) await sleep(free - now);
     }
 
-    const server = net.createServer({ allowHalfOpen: true }, (client) => {
+    /** What a client begins with; undefined: it went without a word. @param {net.Socket} client */
+    async function greeting(client) {
+        await Promise.race([once(client, "readable"), once(client, "close")]).catch(() => {});
+        const data = client.read();
+        if (data) client.unshift(data);
+        return data?.[0];
+    }
+
+    /**
+     * The two ends that speak in the clear: of TLS the insides, where both keys are at hand.
+     * @param {net.Socket} client
+     * @returns {Promise<[net.Socket, net.Socket] | undefined>}
+     */
+    async function ends(client) {
+        const target = { port: link.to, host: "127.0.0.1" };
+        const own = identityAt(link.to);
+        const first = await greeting(client);
+        if (client.destroyed) return undefined;
+        if (first !== 0x16 || !own) return [client, net.connect({ ...target, allowHalfOpen: true })];
+        const inside = new tls.TLSSocket(client, {
+            isServer: true,
+            key: own.key,
+            cert: own.cert,
+            requestCert: true,
+            rejectUnauthorized: false,
+            minVersion: "TLSv1.3",
+            ALPNProtocols: ["http/1.1"],
+        });
+        inside.on("error", () => client.destroy());
+        await Promise.race([once(inside, "secure"), once(inside, "close")]).catch(() => {});
+        if (inside.destroyed) return undefined;
+        const caller = identityOf(inside.getPeerCertificate(true)?.raw);
+        const upstream = tls.connect({
+            ...target,
+            key: caller?.key,
+            cert: caller?.cert,
+            rejectUnauthorized: false,
+            minVersion: "TLSv1.3",
+            ALPNProtocols: ["http/1.1"],
+        });
+        return [inside, upstream];
+    }
+
+    const server = net.createServer({ allowHalfOpen: true }, (raw) => {
         if (down) {
-            client.destroy();
+            raw.destroy();
             return;
         }
         const number = ++connections;
+        raws.add(raw);
+        raw.on("close", () => raws.delete(raw));
+        raw.on("error", () => raw.destroy());
+        void ends(raw).then((both) => {
+            if (!both) raw.destroy();
+            else if (down) both.forEach((one) => one.destroy());
+            else join(both[0], both[1], number);
+        });
+    });
+
+    /** @param {net.Socket} client @param {net.Socket} upstream @param {number} number */
+    function join(client, upstream, number) {
         const born = cuts;
-        const upstream = net.connect({ port: link.to, host: "127.0.0.1", allowHalfOpen: true });
         sockets.add(client).add(upstream);
         for (const [one, other] of [
             [client, upstream],
@@ -212,6 +284,7 @@ export async function startLink({ t, to, rate = 0, delay = 0 }) {
         const pending = [];
         /** @type {Carried | undefined} */
         let current;
+        let lostReply = false;
         const asked = splitter(
             ({ line, headers }) => {
                 const [method, path] = line.split(" ");
@@ -242,6 +315,7 @@ export async function startLink({ t, to, rate = 0, delay = 0 }) {
                 if (!current) return Infinity;
                 current.status = status;
                 current.replyHeaders = headers;
+                if (link.onReply && !link.onReply(current)) lostReply = true;
                 current.first = Number(/^bytes (\d+)-/.exec(headers["content-range"] ?? "")?.[1] ?? 0);
                 if (current.method === "HEAD" || status === 204 || status === 304) return 0;
                 if (/chunked/i.test(headers["transfer-encoding"] ?? "")) return -1;
@@ -261,8 +335,7 @@ export async function startLink({ t, to, rate = 0, delay = 0 }) {
             for await (const data of from) {
                 const out = await each(data);
                 if (into.destroyed) return;
-                if (out?.length && !into.write(out))
-                    await Promise.race([once(into, "drain"), once(into, "close")]);
+                if (out?.length && !into.write(out)) await drained(into);
                 if (out?.length !== data.length) {
                     into.destroy();
                     from.destroy();
@@ -282,15 +355,23 @@ export async function startLink({ t, to, rate = 0, delay = 0 }) {
             if (client.destroyed || born !== cuts) return undefined;
             const out = data.subarray(0, Math.min(data.length, cutIn));
             answered(out);
+            if (lostReply) return undefined;
             if (cutIn !== Infinity) cutIn -= out.length;
             if (out.length < data.length || cutIn === 0) {
                 cutIn = Infinity;
                 cuts++;
-                setImmediate(breakAll);
+                // What was let through goes first, also where it is encrypted on its way.
+                await new Promise((done) => {
+                    client.once("close", done);
+                    client.write(out, done);
+                });
+                breakAll();
+                return undefined;
             }
             return out;
         }).catch(() => client.destroy());
-    });
+    }
+
     await new Promise((done, fail) => {
         server.once("error", fail);
         server.listen(0, "127.0.0.1", () => done(undefined));

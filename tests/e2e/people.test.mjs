@@ -5,6 +5,7 @@ import assert from "node:assert/strict";
 import { cpSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import http from "node:http";
+import https from "node:https";
 import net from "node:net";
 import { join } from "node:path";
 import { describe, test } from "node:test";
@@ -21,7 +22,8 @@ import {
     waitFor,
     waitState,
 } from "./harness.mjs";
-import { assertWords, hashed } from "./hosts.mjs";
+import { assertWords, fakeHost, hashed } from "./hosts.mjs";
+import { startLink } from "./link.mjs";
 
 /**
  * @typedef {import("./harness.mjs").Hostpair} Hostpair
@@ -71,22 +73,31 @@ const seen = (h, id, state) =>
     });
 
 /**
- * One request on a connection of its own, from any address of loopback.
+ * One request on a connection of its own, from any address of loopback; `as` a host that proves its key, or in plain.
  * @param {Hostpair} h
  * @param {string} path
- * @param {{ from?: string, method?: string, headers?: Record<string, string>, body?: string | Buffer }} [options]
+ * @param {{ from?: string, method?: string, headers?: Record<string, string>, body?: string | Buffer,
+ *           as?: import("./identities.mjs").Identity }} [options]
  * @returns {Promise<{ status: number, text: string, headers: http.IncomingHttpHeaders }>}
  */
-const ask = (h, path, { from = "127.0.0.1", method = "GET", headers = {}, body } = {}) =>
+const ask = (h, path, { from = "127.0.0.1", method = "GET", headers = {}, body, as } = {}) =>
     new Promise((done, fail) => {
+        /** @type {https.RequestOptions} */
         const options = { method, localAddress: from, agent: false, headers: { ...headers } };
-        if (body !== undefined) options.headers["content-length"] = String(Buffer.byteLength(body));
-        const req = http.request(h.peerUrl + path, options, (res) => {
-            let text = "";
-            res.setEncoding("utf8").on("data", (part) => (text += part));
-            res.on("end", () => done({ status: res.statusCode ?? 0, text, headers: res.headers }));
-            res.on("error", fail);
-        });
+        if (as) Object.assign(options, { key: as.key, cert: as.cert, rejectUnauthorized: false });
+        if (body !== undefined)
+            Object.assign(options.headers ?? {}, { "content-length": String(Buffer.byteLength(body)) });
+        const request = as ? https.request : http.request;
+        const req = request(
+            (as ? h.peerUrl.replace("http:", "https:") : h.peerUrl) + path,
+            options,
+            (res) => {
+                let text = "";
+                res.setEncoding("utf8").on("data", (part) => (text += part));
+                res.on("end", () => done({ status: res.statusCode ?? 0, text, headers: res.headers }));
+                res.on("error", fail);
+            },
+        );
         req.on("error", fail);
         req.end(body);
     });
@@ -103,28 +114,12 @@ const body = (from, changed = {}) =>
         ...changed,
     });
 
-/** @param {Hostpair} h @param {string} text @param {{ from?: string, headers?: Record<string, string> }} [options] */
-const post = (h, text, options = {}) => ask(h, "/message", { method: "POST", body: text, ...options });
-
 /**
- * A host that is only its answer to GET /hostpair.
- * @param {TestContext} t @param {string} id @param {{ address?: string, ahead?: number }} [options] its clock, ms ahead
+ * @param {Hostpair} h
+ * @param {string} text
+ * @param {{ from?: string, headers?: Record<string, string>, as?: import("./identities.mjs").Identity }} [options]
  */
-async function fakeHost(t, id, { address = "127.0.0.1", ahead = 0 } = {}) {
-    const server = http.createServer((req, res) => {
-        if (req.url !== "/hostpair") return void res.writeHead(404).end();
-        const now = new Date(Date.now() + ahead).toISOString();
-        const json = { id, name: "fake", version: "0", protocol: 1, time: now, files: 0, bytes: 0 };
-        res.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify(json));
-    });
-    await new Promise((done) => server.listen(0, address, () => done(undefined)));
-    t.after(() => {
-        server.closeAllConnections();
-        server.close();
-    });
-    const at = server.address();
-    return { port: at && typeof at === "object" ? at.port : 0 };
-}
+const post = (h, text, options = {}) => ask(h, "/message", { method: "POST", body: text, ...options });
 
 describe("messages", () => {
     test("two people write to each other", async (t) => {
@@ -259,33 +254,15 @@ describe("messages", () => {
         const a = await startHostpair({ t, name: "a" });
         const b = await startHostpair({ t, name: "b" });
         // Hands everything on, but loses the reply to a message once it has come.
-        let lose = false;
+        const link = await startLink({ t, to: b.peerPort });
         let lost = 0;
-        const proxy = net.createServer((client) => {
-            const server = net.connect(b.peerPort, "127.0.0.1");
-            let message = false;
-            client.on("data", (data) => {
-                message = data.toString("latin1").startsWith("POST /message");
-                server.write(data);
-            });
-            server.on("data", (data) => {
-                if (lose && message) {
-                    lost++;
-                    client.destroy();
-                    server.destroy();
-                } else client.write(data);
-            });
-            for (const [one, other] of [
-                [client, server],
-                [server, client],
-            ]) {
-                one.on("error", () => {});
-                one.on("close", () => other.destroy());
-            }
-        });
-        await new Promise((done) => proxy.listen(0, "127.0.0.1", () => done(undefined)));
-        t.after(() => proxy.close());
-        const { id } = await addHost(a, /** @type {net.AddressInfo} */ (proxy.address()).port);
+        link.onReply = (request) => {
+            if (!lose || request.method !== "POST") return true;
+            lost++;
+            return false;
+        };
+        let lose = false;
+        const { id } = await addHost(a, link.port);
 
         lose = true;
         const one = await say(a, id, "one");
@@ -428,15 +405,15 @@ describe("messages", () => {
 describe("POST /message", () => {
     test("each answer is the one that the protocol names", async (t) => {
         const h = await startHostpair({ t, name: "h" });
-        const id = "ab".repeat(16);
-        const fake = await fakeHost(t, id);
+        const fake = await fakeHost(t);
+        const { id, identity: as } = fake;
         const headers = { "hostpair-port": String(fake.port) };
         const own = await idOf(h);
 
         const first = body(id, { text: "x".repeat(4000) });
-        const taken = await post(h, first, { headers });
+        const taken = await post(h, first, { headers, as });
         assert.deepEqual([taken.status, taken.text], [202, ""]);
-        assert.equal((await post(h, first, { headers })).status, 202, "seen before");
+        assert.equal((await post(h, first, { headers, as })).status, 202, "seen before");
         assert.equal((await messages(h)).length, 1);
 
         for (const [what, status] of /** @type {[string, number][]} */ ([
@@ -453,14 +430,13 @@ describe("POST /message", () => {
             [body(id, { offer: { path: "../x", size: 1 } }), 422],
             [body(own), 403],
         ])) {
-            const from = "127.0.0.2"; // an address of its own, for its own twenty a minute
-            const reply = await post(h, what, { headers, from });
+            const reply = await post(h, what, { headers, as });
             assert.equal(reply.status, status, what.slice(0, 80));
         }
-        assert.equal((await post(h, body(id, { to: own }), { headers })).status, 202);
-        assert.equal((await post(h, body(id, { to: "cd".repeat(16) }), { headers })).status, 421);
-        assert.equal((await post(h, "x".repeat(32 * 1024 + 1), { headers })).status, 413);
-        const page = await post(h, body(id), { headers: { ...headers, origin: "http://evil.example" } });
+        assert.equal((await post(h, body(id, { to: own }), { headers, as })).status, 202);
+        assert.equal((await post(h, body(id, { to: "cd".repeat(16) }), { headers, as })).status, 421);
+        assert.equal((await post(h, "x".repeat(32 * 1024 + 1), { headers, as })).status, 413);
+        const page = await post(h, body(id), { as, headers: { ...headers, origin: "http://evil.example" } });
         assert.equal(page.status, 403, "a page in somebody's browser");
         assert.equal((await messages(h)).length, 2);
 
@@ -475,14 +451,15 @@ describe("POST /message", () => {
 
     test("times far off do not change the order of arrival", async (t) => {
         const h = await startHostpair({ t, name: "h" });
-        const id = "ab".repeat(16);
-        const headers = { "hostpair-port": String((await fakeHost(t, id)).port) };
+        const fake = await fakeHost(t);
+        const { id, identity: as } = fake;
+        const headers = { "hostpair-port": String(fake.port) };
         for (const sent_at of [
             "9999-12-31T23:59:59.999-23:59",
             "0000-01-01T00:00:00Z",
             "2026-11-21T00:00:00Z",
         ])
-            assert.equal((await post(h, body(id, { sent_at, text: sent_at }), { headers })).status, 202);
+            assert.equal((await post(h, body(id, { sent_at, text: sent_at }), { headers, as })).status, 202);
         const list = await messages(h);
         assert.deepEqual(
             list.map((m) => m.sent_at),
@@ -494,27 +471,37 @@ describe("POST /message", () => {
         const h = await startHostpair({ t, name: "h" });
         const real = await startHostpair({ t, name: "real" });
         const id = await idOf(real);
-        const mine = "cd".repeat(16);
-        const fake = await fakeHost(t, mine, { address: "127.0.0.66" });
+        const fake = await fakeHost(t, { address: "127.0.0.66" });
+        const { id: mine, identity: as } = fake;
         const from = "127.0.0.66";
         const claims = { "hostpair-port": String(fake.port) };
 
-        // Nobody knows that address, and it does not say where it listens.
-        const silent = await post(h, body(id), { from });
-        assert.equal(silent.status, 403);
-        // It says so, and is another one.
-        assert.equal((await post(h, body(id), { from, headers: claims })).status, 403);
-        // It points at a port where nobody listens.
-        const nobody = { "hostpair-port": String(await freePort()) };
-        assert.equal((await post(h, body(id), { from, headers: nobody })).status, 403);
-        for (const bad of ["0", "-1", "65536", "9000x", "", " "])
-            assert.equal((await post(h, body(id), { from, headers: { "hostpair-port": bad } })).status, 403);
-        // The same when the host that it claims to be is known, at another address.
+        // It proves nothing: a page, curl, hostpair 0.1, or somebody at the host's own address.
+        for (const at of [from, "127.0.0.1"]) {
+            const unproven = await post(h, body(id), { from: at, headers: claims });
+            assert.equal(unproven.status, 403);
+            assert.match(unproven.text, /hostpair 0\.2/);
+        }
+        // It proves that it is another one, known or not.
+        assert.equal((await post(h, body(id), { from, as, headers: claims })).status, 403);
         await addHost(h, real.peerPort);
-        assert.equal((await post(h, body(id), { from, headers: claims })).status, 403);
+        const other = await post(h, body(id), { from, as, headers: claims });
+        assert.equal(other.status, 403);
+        assert.match(other.text, /not the one that the message names/);
+        // Nobody knows it, and it does not say where it listens, or nobody listens there.
+        const silent = await post(h, body(mine), { from, as });
+        assert.equal(silent.status, 403);
+        assert.match(silent.text, /does not say where it listens/);
+        const nobody = { "hostpair-port": String(await freePort()) };
+        assert.equal((await post(h, body(mine), { from, as, headers: nobody })).status, 403);
+        for (const bad of ["0", "-1", "65536", "9000x", "", " "])
+            assert.equal(
+                (await post(h, body(mine), { from, as, headers: { "hostpair-port": bad } })).status,
+                403,
+            );
         assert.deepEqual(await messages(h), []);
         // Under its own name it may speak.
-        assert.equal((await post(h, body(mine), { from, headers: claims })).status, 202);
+        assert.equal((await post(h, body(mine), { from, as, headers: claims })).status, 202);
         const [one] = await messages(h);
         assert.equal(one.from, mine);
     });
@@ -522,12 +509,12 @@ describe("POST /message", () => {
     test("a flood from one address is held off, and others get through", async (t) => {
         const h = await startHostpair({ t, name: "h" });
         const other = await startHostpair({ t, name: "other" });
-        const id = "ab".repeat(16);
-        const fake = await fakeHost(t, id, { address: "127.0.0.77" });
+        const fake = await fakeHost(t, { address: "127.0.0.77" });
+        const { id, identity: as } = fake;
         const from = "127.0.0.77";
         const headers = { "hostpair-port": String(fake.port) };
         const replies = await Promise.all(
-            Array.from({ length: 200 }, () => post(h, body(id), { from, headers })),
+            Array.from({ length: 200 }, () => post(h, body(id), { from, headers, as })),
         );
         const count = (/** @type {number} */ status) => replies.filter((r) => r.status === status).length;
         assert.equal(count(202), 20, JSON.stringify(replies.map((r) => r.status)));
@@ -548,8 +535,8 @@ describe("hosts", () => {
     test("a host's clock is known with its uncertainty", async (t) => {
         const h = await startHostpair({ t, name: "h" });
         const exact = await startHostpair({ t, name: "exact" });
-        const ahead = await fakeHost(t, "ab".repeat(16), { ahead: 3_600_000 });
-        const behind = await fakeHost(t, "cd".repeat(16), { ahead: -90_000 });
+        const ahead = await fakeHost(t, { ahead: 3_600_000 });
+        const behind = await fakeHost(t, { ahead: -90_000, plain: true });
         for (const [port, offset] of [
             [exact.peerPort, 0],
             [ahead.port, 3_600_000],

@@ -1,6 +1,7 @@
 // libs: message discovery fetch secure identity store db path os base
 /* Messages: what is read of a stranger's body, who may send and how much, and the way of messages to hosts
  * that are slow, full, gone or hostile. */
+#include "db/host.h"
 #include "db/message.h"
 #include "message/message.h"
 #include "db/statement.h"
@@ -910,6 +911,48 @@ static void what_was_on_its_way_at_a_stop_is_sent_again_with_the_same_id(void **
     fake_stop(&fake);
 }
 
+static int work_old_host(hp_db_t *db, void *arg, hp_err_t *err)
+{
+    hp_host_row_t row = {.id = OLD_ID, .name = "attic", .found_by = "hand", .protocol = 1, .last_seen = 1};
+    row.files = row.bytes = -1;
+    row.address_count = 1;
+    row.addresses[0] = (hp_host_row_address_t){.address = "127.0.0.1", .port = *(uint16_t *)arg};
+    int rc = hp_host_save(db, &row, err);
+    bool existing;
+    hp_db_message_t message = {
+        .uid = "old", .host = OLD_ID, .name = "attic", .recipient = OWN_ID, .text = "x"};
+    message.incoming = message.unread = true;
+    return rc != 0 ? rc : hp_db_message_add(db, &message, &existing, err);
+}
+
+static void what_waits_for_an_old_host_goes_to_the_one_that_it_has_become(void **state)
+{
+    (void)state;
+    fake_t fake = {.id = ID_A, .name = "attic", .instance = INSTANCE_1, .on_post = on_post};
+    fake_start(&net->loop, &fake, "127.0.0.1", 0);
+    uint16_t port = fake.port;
+    fake_stop(&fake);
+    hp_err_t err = {0};
+    memset(&inbox, 0, sizeof inbox);
+    assert_int_equal(hp_store_run_now(net->store, HP_STORE_WRITE, work_old_host, &port, &err), 0);
+    messages_close();
+    net_close(net);
+    net_open(net);
+    messages_open();
+    uint64_t unread;
+    assert_string_equal(hp_messages_unread_of(messages, 0, &unread), OLD_ID);
+    int64_t id = send_to(OLD_ID, "still there?").message.id;
+    wait_states(id, "cccc queued (it is offline); ");
+    fake_start(&net->loop, &fake, "127.0.0.1", port);
+    wait_states(id, "aaaa delivered; ");
+    assert_string_equal(inbox.texts, "still there? ");
+    assert_null(hp_hosts_find(net->hosts, OLD_ID));
+    assert_string_equal(hp_messages_unread_of(messages, 0, &unread), ID_A);
+    assert_int_equal(unread, 1);
+    assert_list(ID_A, 0, 10, "x* still there? ");
+    fake_stop(&fake);
+}
+
 static void a_message_goes_to_the_host_and_not_to_whoever_has_its_address_now(void **state)
 {
     (void)state;
@@ -952,6 +995,7 @@ int main(void)
         T(a_host_that_is_removed_or_blocked_gets_nothing_more),
         T(a_message_that_is_removed_is_not_delivered),
         T(what_was_on_its_way_at_a_stop_is_sent_again_with_the_same_id),
+        T(what_waits_for_an_old_host_goes_to_the_one_that_it_has_become),
         T(a_message_goes_to_the_host_and_not_to_whoever_has_its_address_now),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
