@@ -72,14 +72,15 @@ static void answer_chooser(hp_tunnel_t *self, chooser_t *chooser, hp_way_t way, 
 
 void hp_tunnel_answer(hp_tunnel_t *self)
 {
-    for (hp_link_t *at; (at = hp_list_take_first(&self->answers)) != NULL;) {
-        answer_t answer = *HP_CONTAINER(at, answer_t, link);
-        const hp_err_t *err = answer.err.code != 0 ? &answer.err : NULL;
-        free(HP_CONTAINER(at, answer_t, link));
-        if (answer.chosen != NULL)
-            answer.chosen(answer.arg, answer.way, err);
+    HP_LIST_EACH (at, &self->answers) {
+        answer_t *answer = HP_CONTAINER(at, answer_t, link);
+        const hp_err_t *err = answer->err.code != 0 ? &answer->err : NULL;
+        hp_link_remove(at);
+        if (answer->chosen != NULL)
+            answer->chosen(answer->arg, answer->way, err);
         else
-            answer.dialled(answer.arg, err);
+            answer->dialled(answer->arg, err);
+        free(answer);
     }
 }
 
@@ -275,21 +276,27 @@ void hp_tunnel_relay_answer(hp_tunnel_t *self, uint64_t request, const hp_relay_
     hp_tunnel_arm(self);
 }
 
+static void end_dials(hp_tunnel_t *self, hp_list_t *dials, const hp_err_t *err)
+{
+    HP_LIST_EACH (at, dials) {
+        dial_t *dial = HP_CONTAINER(at, dial_t, link);
+        if (dial->relay != NULL)
+            hp_relay_cancel(dial->relay);
+        close(dial->fd);
+        answer_dial(self, dial->dialled, dial->arg, err);
+        hp_link_remove(at);
+        free(dial);
+    }
+}
+
 void hp_remote_end_dials(hp_remote_t *self)
 {
     hp_err_t err = {0};
     hp_err_set(&err, UV_ECANCELED, "the connection to this host was given up");
     HP_LIST_EACH (at, &self->choosers)
         answer_chooser(self->tunnel, HP_CONTAINER(at, chooser_t, link), HP_WAY_RELAYED, &err);
-    hp_list_take_all(&self->dials, &self->relays);
-    for (hp_link_t *at; (at = hp_list_take_first(&self->dials)) != NULL;) {
-        dial_t *dial = HP_CONTAINER(at, dial_t, link);
-        if (dial->relay != NULL)
-            hp_relay_cancel(dial->relay);
-        close(dial->fd);
-        answer_dial(self->tunnel, dial->dialled, dial->arg, &err);
-        free(dial);
-    }
+    end_dials(self->tunnel, &self->dials, &err);
+    end_dials(self->tunnel, &self->relays, &err);
     HP_LIST_EACH (at, &self->pumps)
         hp_pump_destroy(hp_pump_of(at));
 }

@@ -169,7 +169,7 @@ void hp_gather_candidates(const hp_gather_t *self, hp_offer_t *offer, uint16_t p
     offer->mapping = hp_gather_mapping(self);
     for (size_t i = 0; i < self->count;
          i++) { /* where the interface towards the hub is, there is the network */
-        hp_sockaddr_t source;
+        hp_sockaddr_t source = {0};
         if (!source_towards(&self->asks[i].server, &source))
             continue;
         set_port(&source, source.any.sa_family == AF_INET6 ? port6 : port4);

@@ -132,6 +132,8 @@ int hp_quic_tls_session(hp_quic_conn_t *conn, hp_err_t *err);
 
 /* stream.c */
 hp_quic_stream_t *hp_quic_stream_create(hp_quic_conn_t *conn, int fd);
+/* A larger buffer for a pair's end that is written to. */
+void hp_quic_stream_widen(int fd);
 void hp_quic_stream_opened(hp_quic_stream_t *self, int64_t id);
 /* The bytes to send next, in at most two pieces; whether the end follows them. */
 size_t hp_quic_stream_unsent(const hp_quic_stream_t *self, ngtcp2_vec out[2], size_t *pieces, bool *end);

@@ -84,6 +84,7 @@ static int on_stream_open(ngtcp2_conn *ngtcp2, int64_t id, void *arg)
     }
     hp_quic_stream_t *stream = hp_quic_stream_create(conn, pair[0]);
     hp_quic_stream_opened(stream, id);
+    hp_quic_stream_widen(pair[1]);
     hp_quic_incoming_t *incoming = hp_alloc(sizeof *incoming);
     incoming->fd = pair[1];
     hp_list_add(&conn->incoming, &incoming->link);

@@ -104,10 +104,14 @@ static ngtcp2_ssize write_packet(hp_quic_conn_t *conn, ngtcp2_path_storage *path
         case NGTCP2_ERR_WRITE_MORE: /* there is room for another stream in this packet */
             continue;
         case NGTCP2_ERR_STREAM_DATA_BLOCKED:
+            if (stream == NULL)
+                return rc;
             hp_quic_stream_set_blocked(stream, true);
             continue;
         case NGTCP2_ERR_STREAM_SHUT_WR: /* the other side wants no more of it; ngtcp2 closes it */
         case NGTCP2_ERR_STREAM_NOT_FOUND:
+            if (stream == NULL)
+                return rc;
             hp_link_remove(&stream->ready);
             continue;
         default:

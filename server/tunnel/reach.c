@@ -10,7 +10,7 @@
 static const hp_retry_policy_t rest_policy = {HP_REACH_REST_MS, HP_REACH_REST_MAX_MS, HP_RETRY_JITTER};
 
 static const char *const names[] = {
-#define X(name, text) [HP_REACH_##name] = text,
+#define X(name, text) [HP_REACH_##name] = (text),
     HP_REACH_STATES(X)
 #undef X
 };

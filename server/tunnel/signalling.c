@@ -5,13 +5,13 @@
 #include "base/mem.h"
 
 static const char *const kind_names[] = {
-#define X(name, text) [HP_CANDIDATE_##name] = text,
+#define X(name, text) [HP_CANDIDATE_##name] = (text),
     HP_CANDIDATE_KINDS(X)
 #undef X
 };
 
 static const char *const mapping_names[] = {
-#define X(name, text) [HP_MAPPING_##name] = text,
+#define X(name, text) [HP_MAPPING_##name] = (text),
     HP_MAPPINGS(X)
 #undef X
 };

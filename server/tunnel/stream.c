@@ -19,9 +19,20 @@
 enum {
     UNSENT_MAX = 512 << 10, /* bytes that are read ahead of the network */
     PIECES = 16,            /* of one write to fd */
+    PAIR_BUFFER = 1 << 20,  /* bytes asked for; the kernel gives what its limit allows */
 };
 
 static void watch(hp_quic_stream_t *self);
+
+/* A pair of sockets holds 208 KiB by default, which is a system call and a turn of the loop too often on a
+ * fast link. TCP finds its own size. */
+void hp_quic_stream_widen(int fd)
+{
+    int domain = 0, size = PAIR_BUFFER;
+    socklen_t length = sizeof domain;
+    if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &length) == 0 && domain == AF_UNIX)
+        setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
+}
 
 hp_quic_stream_t *hp_quic_stream_create(hp_quic_conn_t *conn, int fd)
 {
@@ -32,6 +43,7 @@ hp_quic_stream_t *hp_quic_stream_create(hp_quic_conn_t *conn, int fd)
     self->id = -1;
     self->fd = fd;
     fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+    hp_quic_stream_widen(fd);
     hp_list_add(&conn->unopened, &self->link);
     conn->stream_count++;
     return self;

@@ -567,7 +567,10 @@ upnp_nat_postrouting_chain=post
             },
         };
         const arrived = new Promise((done) => {
-            this.arriving = (event, connection) => {
+            this.arriving = (
+                /** @type {any} */ event,
+                /** @type {import("node:net").Socket} */ connection,
+            ) => {
                 self.id = event.id;
                 self.fingerprint = event.fingerprint;
                 self.say = (message) => {
