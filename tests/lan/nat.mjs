@@ -448,11 +448,12 @@ upnp_nat_postrouting_chain=post
     /**
      * Starts a machine's program.
      * @param {"a" | "b"} side
-     * @param {{ name?: string, args?: string[], ns?: string, env?: Record<string, string> }} [options]
+     * @param {{ name?: string, args?: string[], ns?: string, env?: Record<string, string>, data?: string }} [options] data: its folder
      */
-    async start(side, { name = side, args = [], ns = side, env = {} } = {}) {
+    async start(side, { name = side, args = [], ns = side, env = {}, data } = {}) {
         const root = tempDir();
-        mkdirSync(join(root, "data"));
+        const dataFolder = data ?? join(root, "data");
+        mkdirSync(dataFolder, { recursive: true });
         const addresses = [HUB, ...(this.v6 ? [HUB6] : [])].join();
         const child = spawn(
             "ip",
@@ -463,7 +464,7 @@ upnp_nat_postrouting_chain=post
                 join(bin, "tunnel_lab"),
                 "host",
                 this.socket ?? "",
-                join(root, "data"),
+                dataFolder,
                 addresses,
                 String(STUN_PORT),
                 ...args,
@@ -555,7 +556,14 @@ upnp_nat_postrouting_chain=post
                     what: "usage",
                 });
             },
+            killed: false,
+            kill9: async () => {
+                self.killed = true;
+                child.kill("SIGKILL");
+                await exited;
+            },
             stop: async () => {
+                if (self.killed) return;
                 if (code === undefined) self.say({ do: "close" });
                 const timer = setTimeout(() => child.kill("SIGKILL"), STOP_TIMEOUT_MS);
                 await exited;

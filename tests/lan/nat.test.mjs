@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
 import test from "node:test";
-import { waitFor } from "../e2e/harness.mjs";
+import { tempDir, waitFor } from "../e2e/harness.mjs";
 import { ip } from "./lan.mjs";
 import { KINDS, NatLab, pause, whyNoNat } from "./nat.mjs";
 
@@ -98,6 +98,50 @@ for (const side of /** @type {const} */ (["a", "b"]))
             t.diagnostic(`${(got.ms / 1000).toFixed(1)} s, ${got.tries} connections: ${got.ways}`);
         },
     );
+
+for (const side of /** @type {const} */ (["a", "b"]))
+    test(
+        `the router of ${side} gives another port in the middle of a download`,
+        { skip, timeout: 120_000 },
+        async (t) => {
+            const lab = new NatLab(t, { a: { rate: 40 }, b: { rate: 40 } });
+            await lab.up(side === "a" ? { a: "random", b: "dmz" } : { a: "dmz", b: "random" });
+            const { a, b } = await lab.startBoth();
+            await a.fetch(b, 1000);
+            await a.waitForPath("direct");
+            const download = a.fetch(b, 20_000_000, { timeout: 90_000 });
+            await pause(1500);
+            lab.flush(side);
+            const got = await download;
+            assert.ok(got.ok, got.error);
+            t.diagnostic(`${(got.ms / 1000).toFixed(1)} s, ${got.tries} connections: ${got.ways}`);
+        },
+    );
+
+test(
+    "the other host's program dies and comes back in the middle of a download",
+    { skip, timeout: 120_000 },
+    async (t) => {
+        const lab = new NatLab(t, { a: { rate: 40 }, b: { rate: 40 } });
+        await lab.up({ a: "preserving", b: "preserving" });
+        const data = tempDir();
+        const a = await lab.start("a");
+        const b = await lab.start("b", { data });
+        a.know(b);
+        b.know(a);
+        await a.fetch(b, 1000);
+        await a.waitForPath("direct");
+        const download = a.fetch(b, 20_000_000, { timeout: 90_000 });
+        await pause(1500);
+        await b.kill9();
+        const again = await lab.start("b", { data });
+        assert.equal(again.id, b.id);
+        again.know(a);
+        const got = await download;
+        assert.ok(got.ok, got.error);
+        t.diagnostic(`${(got.ms / 1000).toFixed(1)} s, ${got.tries} connections: ${got.ways}`);
+    },
+);
 
 test("the address changes in the middle of a download", { skip, timeout: 120_000 }, async (t) => {
     const lab = new NatLab(t, { a: { rate: 40 }, b: { rate: 40 } });
