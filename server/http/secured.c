@@ -473,23 +473,27 @@ void hp_secured_pump(hp_connection_t *connection)
     watch(connection->secured);
 }
 
-bool hp_secured_is_clear(hp_connection_t *connection)
+static bool is_clear(hp_secured_t *self)
 {
-    hp_secured_t *self = connection->secured;
-    hp_secured_pump(connection);
     self->turn_wanted = self->pending != NULL;
     return self->pending == NULL && !self->closed && !self->drained;
 }
 
-void hp_secured_send(hp_connection_t *connection, const void *data, size_t length)
+bool hp_secured_is_clear(hp_connection_t *connection)
+{
+    hp_secured_pump(connection);
+    return is_clear(connection->secured);
+}
+
+bool hp_secured_send(hp_connection_t *connection, const void *data, size_t length)
 {
     hp_secured_t *self = connection->secured;
-    if (hp_channel_write(self->channel, data, length) != 0) {
+    if (hp_channel_write(self->channel, data, length) == 0)
+        flush(self);
+    else
         fail(self);
-        return;
-    }
-    flush(self);
     watch(self);
+    return is_clear(self);
 }
 
 /* ---- its life ---- */

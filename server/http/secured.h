@@ -34,8 +34,9 @@ void hp_secured_pump(hp_connection_t *connection);
 /* Whether everything so far has left, so that a piece of a file may. If not, the request gets a turn when it
  * has. */
 bool hp_secured_is_clear(hp_connection_t *connection);
-/* Encrypts a piece and sends it. Only when clear. */
-void hp_secured_send(hp_connection_t *connection, const void *data, size_t length);
+/* Encrypts a piece and sends it. Only when clear. Whether it is clear for another one; if not, as above, or
+ * the connection was cut. */
+bool hp_secured_send(hp_connection_t *connection, const void *data, size_t length);
 
 /* Bytes of the client that h2o has not taken; whether ciphertext waits; whether the handshake is over. */
 size_t hp_secured_come(const hp_connection_t *connection);

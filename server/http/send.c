@@ -237,7 +237,9 @@ static step_t send_encrypted(sender_t *self)
     if (!hp_secured_is_clear(connection))
         return STEP_WAITS;
     for (size_t done = 0; done < CIPHER_BYTES && self->at < stop;) {
-        uint64_t ready = ready_until(self, HP_MIN(stop, self->at + HP_HAND_BYTES));
+        uint64_t ready = HP_MIN(stop, self->at + HP_HAND_BYTES);
+        if (self->cold) /* else the read itself tells */
+            ready = ready_until(self, ready);
         if (ready == self->at)
             return STEP_WAITS; /* for the job */
         size_t want = allow(self, ready - self->at);
@@ -247,8 +249,13 @@ static step_t send_encrypted(sender_t *self)
         }
         ssize_t n = hp_pages_read(self->fd, self->pages, piece, want, self->at);
         hp_limit_give_back(self->listener, n > 0 ? want - (size_t)n : want);
-        if (n == -EAGAIN)
-            return STEP_BY_HAND; /* the pages have gone since they were probed: a job reads them */
+        if (n == -EAGAIN) {
+            if (self->cold)
+                return STEP_BY_HAND; /* the pages have gone since they were probed: a job reads them */
+            self->cold = true;
+            self->warm_end = self->at;
+            continue;
+        }
         if (n <= 0) {
             self->failed = (int)n;
             return STEP_BROKEN;
@@ -257,8 +264,7 @@ static step_t send_encrypted(sender_t *self)
         done += (size_t)n;
         advance(self, (uint64_t)n);
         hp_connection_sent(connection, (size_t)n);
-        hp_secured_send(connection, piece, (size_t)n);
-        if (connection->cut || !hp_secured_is_clear(connection))
+        if (!hp_secured_send(connection, piece, (size_t)n))
             return STEP_WAITS;
         if (limited)
             return STEP_AGAIN;
