@@ -121,15 +121,15 @@ const hp_command_t hp_commands[] = {
      .run = hp_cli_identity,
      .offline = true},
     {.name = "group",
-     .arguments = "[list|create NAME|join INVITE [NAME]|invite GROUP|renew GROUP|leave GROUP]",
+     .arguments = "[create|join|invite|renew|leave ...]",
      .sentence = "find hosts in other networks: groups that meet at a hub",
-     .more = "create makes a group at the hub that --hub names, and prints its invite; whoever has the "
-             "invite can join, "
-             "see the\n"
-             "members and their files. renew gives the group a new invite: who does not get it is out. GROUP "
-             "is its name or "
-             "the\n"
-             "number in the list. \"hostpair hub\" runs a hub.\n",
+     .more = "  group [list]                 list the groups, and whether their hubs are reached\n"
+             "  group create NAME            make a group at the hub that --hub names, and print its invite\n"
+             "  group join INVITE [NAME]     join the group of an invite, and call it NAME\n"
+             "  group invite GROUP           print the invite again; whoever has it can join\n"
+             "  group renew GROUP            a new invite: who does not get it is out\n"
+             "  group leave GROUP            be a member no more\n"
+             "GROUP is its name or the number in the list. \"hostpair hub\" runs a hub.\n",
      .flags = "hub token json",
      .max = 3,
      .takes = {HP_TAKES_ACTION, HP_TAKES_NOTHING},
@@ -255,7 +255,10 @@ void hp_cli_print_help(FILE *out)
                  command->arguments != NULL ? command->arguments : "");
         fprintf(out, "  %-44s %s\n", left, command->sentence);
     }
-    fputs("\n\"hostpair COMMAND --help\" tells more.\n", out);
+    fputs("\n\"hostpair COMMAND --help\" tells more. \"hostpair hub\" runs a hub, \"hostpair hub --help\" "
+          "tells "
+          "how.\n",
+          out);
     print_exit_codes(out);
     fputs("\nOptions:\n", out);
     hp_options_print_help(out);

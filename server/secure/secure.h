@@ -34,7 +34,7 @@ void hp_secure_destroy(hp_secure_t *secure);
 /* For accepted connections. */
 struct ssl_ctx_st *hp_secure_server(const hp_secure_t *secure);
 
-/* Prepares a context of the HTTP client for a connection to another host: our certificate, rule 3. 0 or
+/* Prepares a context of the HTTP client for a connection to another host: our certificate, TLS 1.3 alone. 0 or
  * HP_E_KEY. */
 int hp_secure_prepare_client(const hp_secure_t *secure, struct ssl_ctx_st *context);
 
@@ -45,7 +45,7 @@ char *hp_secure_pin(const uint8_t fingerprint[HP_FINGERPRINT_SIZE], char out[HP_
 /* Whether bytes of the other side wait inside OpenSSL. */
 bool hp_secure_has_pending(struct ssl_st *ssl);
 
-/* Whether the other side of a finished handshake has proven a key (rule 4); its fingerprint. */
+/* Whether the other side of a finished handshake has proven a key; its fingerprint. */
 bool hp_secure_proven(struct ssl_st *ssl, uint8_t fingerprint[HP_FINGERPRINT_SIZE]);
 
 #endif

@@ -176,8 +176,14 @@ test("the commands are the same in README.md as in hostpair help", async () => {
     assert.deepEqual(told, real);
 });
 
-test("every folder that README.md names is there", () => {
-    const rows = [...readme.matchAll(/^\| `([a-z][\w./-]*)` \|/gm)].map((m) => m[1]);
-    assert.ok(rows.length >= 10, `${rows.length} rows`);
-    for (const path of rows) assert.ok(existsSync(join(checkout, path)), path);
+test("every folder that the READMEs name in tables is there", () => {
+    for (const [file, below, least] of /** @type {const} */ ([
+        ["server/README.md", "server", 15],
+        ["tests/README.md", ".", 6],
+    ])) {
+        const text = readFileSync(join(checkout, file), "utf8");
+        const rows = [...text.matchAll(/^\| `([a-z][\w.-]*\/[\w./-]*)`/gm)].map((m) => m[1]);
+        assert.ok(rows.length >= least, `${file}: ${rows.length} rows`);
+        for (const path of rows) assert.ok(existsSync(join(checkout, below, path)), `${file}: ${path}`);
+    }
 });

@@ -549,6 +549,7 @@ describe("completion in bash", () => {
                 "unpair",
                 "settings",
                 "identity",
+                "group",
                 "help",
             ],
         ]);
@@ -657,6 +658,7 @@ describe("usage", () => {
             "unpair",
             "settings",
             "identity",
+            "group",
             "help",
         ];
         assert.deepEqual(names, all);

@@ -173,7 +173,7 @@ static void takes_clients_without_a_certificate_and_of_tls_1_2(void **state)
     assert_false(hp_channel_proven(p->channel, none));
 }
 
-/* A certificate in TLS 1.2 is not an identity: rule 4. */
+/* A certificate in TLS 1.2 is not an identity. */
 static void takes_no_proof_from_tls_1_2(void **state)
 {
     pair_t *p = *state;

@@ -369,9 +369,6 @@ export default {
   "settings.down_limit_bps": "Receive at most, MB a second",
   "settings.downloads_folder": "Downloads folder",
   "settings.downloads_folder.help": "Where new downloads go. What is there stays there.",
-  "settings.encrypt_content": "Encrypt the bytes of files",
-  "settings.encrypt_content.help":
-    "Without it they go in plain where everyone gets them: faster, and verified all the same.",
   "settings.host": "This host",
   "settings.language": "Language",
   "settings.limit.invalid": "Give a number of at least 0, such as 2.5.",

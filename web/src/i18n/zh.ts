@@ -361,8 +361,6 @@ const zh: Dictionary = {
   "settings.down_limit_bps": "接收上限（MB/秒）",
   "settings.downloads_folder": "下载文件夹",
   "settings.downloads_folder.help": "新下载的保存位置。已有的文件留在原处。",
-  "settings.encrypt_content": "加密文件内容",
-  "settings.encrypt_content.help": "关闭后，在对所有人开放时以明文传输：速度更快，且同样会校验。",
   "settings.host": "本机",
   "settings.language": "语言",
   "settings.limit.invalid": "请输入不小于 0 的数字，例如 2.5。",
