@@ -162,6 +162,8 @@ json_t *hp_json_connection(const hp_http_connection_t *connection, const char *h
     json_object_set_new(json, "address", hp_json_text(connection->address));
     json_object_set_new(json, "port", json_integer(connection->port));
     json_object_set_new(json, "host", hp_json_text_or_null(host));
+    json_object_set_new(json, "proven", hp_json_text_or_null(connection->host));
+    json_object_set_new(json, "encrypted", json_boolean(connection->encrypted));
     json_object_set_new(json, "since", hp_json_time(connection->since));
     json_object_set_new(json, "requests", hp_json_count(connection->requests));
     json_object_set_new(json, "bytes_sent", hp_json_count(connection->bytes_sent));

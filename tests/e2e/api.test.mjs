@@ -1006,6 +1006,8 @@ describe("the rest", () => {
                     bytes_sent: "int",
                     speed_bps: "int",
                     path: "string",
+                    proven: "any",
+                    encrypted: "boolean",
                     user_agent: "any",
                 },
                 "connection",
