@@ -32,6 +32,14 @@ static void forget_failures(hp_transfer_t *self, const char *id)
     }
 }
 
+/* An address that was the id of a host may be that of another one later. */
+static void forget_renamed(hp_transfer_t *self, const char *id)
+{
+    for (size_t i = self->renamed.count; i > 0; i--)
+        if (strcmp(self->renamed.items[i - 1].old, id) == 0)
+            hp_array_remove(&self->renamed, i - 1);
+}
+
 void hp_transfer_host(hp_transfer_t *self, const char *id, const char *name, const hp_endpoint_t *endpoints,
                       size_t count, bool hostpair, bool online)
 {
@@ -41,6 +49,7 @@ void hp_transfer_host(hp_transfer_t *self, const char *id, const char *name, con
         snprintf(host->id, sizeof host->id, "%s", id);
         host->next = self->hosts;
         self->hosts = host;
+        forget_renamed(self, id);
     }
     snprintf(host->name, sizeof host->name, "%s", name);
     if (online && !host->online)
@@ -99,8 +108,19 @@ static void rename_source_host(download_t *download, const char *old, const char
     found->endpoint_index = 0;
 }
 
+const char *hp_transfer_host_id(const hp_transfer_t *self, const char *id)
+{
+    for (size_t i = 0; i < self->renamed.count; i++) /* one after the other: it may have changed twice */
+        if (strcmp(self->renamed.items[i].old, id) == 0)
+            id = self->renamed.items[i].id;
+    return id;
+}
+
 void hp_transfer_host_renamed(hp_transfer_t *self, const char *old, const char *id)
 {
+    renamed_host_t *renamed = hp_array_add(&self->renamed);
+    snprintf(renamed->old, sizeof renamed->old, "%s", old);
+    snprintf(renamed->id, sizeof renamed->id, "%s", id);
     known_host_t *host = hp_transfer_known(self, old);
     if (host != NULL && hp_transfer_known(self, id) == NULL)
         snprintf(host->id, sizeof host->id, "%s", id);
@@ -127,6 +147,7 @@ void hp_transfer_free_hosts(hp_transfer_t *self)
         free(host->endpoints);
         free(host);
     }
+    hp_array_dispose(&self->renamed);
 }
 
 static bool wants(const download_t *download, const char *id)

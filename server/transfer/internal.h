@@ -22,6 +22,7 @@
 
 #include <uv.h>
 
+#include "base/array.h"
 #include "base/bitmap.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -85,6 +86,10 @@ typedef struct known_host {
     bool hostpair; /* runs hostpair, not another HTTP server */
     bool waited;   /* the hooks were told that something waits for it */
 } known_host_t;
+
+typedef struct renamed_host {
+    char old[80], id[80];
+} renamed_host_t;
 
 /* ---- one host as a source of one download ---- */
 
@@ -278,7 +283,8 @@ struct hp_transfer {
     download_t *cursor; /* what hp_transfer_get_at found last, and where */
     size_t cursor_index;
     known_host_t *hosts;
-    struct hp_reader *readers; /* open readers */
+    HP_ARRAY(renamed_host_t) renamed; /* since the start; rows that were read before may have the old id */
+    struct hp_reader *readers;        /* open readers */
     char boot_id[HP_BOOT_ID_SIZE];
     uv_timer_t tick, throttle;
     uv_idle_t turn; /* runs the next turn (on_turn), once, outside of any callback */
@@ -311,6 +317,8 @@ extern const hp_retry_policy_t hp_transfer_backoff; /* between two tries of a so
 
 /* ---- hosts.c ---- */
 known_host_t *hp_transfer_known(const hp_transfer_t *self, const char *id); /* NULL unknown */
+/* The id that a host has now. */
+const char *hp_transfer_host_id(const hp_transfer_t *self, const char *id);
 void hp_transfer_tell_waiting(hp_transfer_t *self); /* tells the hooks which hosts downloads wait for */
 void hp_transfer_free_hosts(hp_transfer_t *self);
 

@@ -48,6 +48,7 @@ source_host_t *hp_source_host_get(download_t *download, const char *id)
 
 source_t *hp_source_get(item_t *item, const char *host, const char *path)
 {
+    host = hp_transfer_host_id(item->download->transfer, host);
     source_t **end = &item->sources;
     int64_t mark = -1;
     for (; *end != NULL; end = &(*end)->next, mark--)

@@ -51,6 +51,7 @@ const SANITIZER =
  * @property {boolean} [defaultFolders] give no --share, --downloads, --data: they are then below the home folder
  * @property {Record<string, string | undefined>} [env] further environment variables; undefined removes one
  * @property {string} [bin] the program; default: HOSTPAIR_BIN
+ * @property {boolean} [released] it is an older version, whose answers this version's openapi.yaml does not describe
  * @property {string[]} [wrap] a command that runs the program, such as ["prlimit", "--nofile=64"]; it must exec it
  *
  * @typedef {{ code: number | null, signal: NodeJS.Signals | null }} Exit
@@ -299,6 +300,7 @@ export async function startHostpair(options = {}) {
         args = [],
         env = {},
         bin = defaultBin,
+        released = false,
         wrap = [],
         defaultFolders,
         defaultPorts,
@@ -417,7 +419,7 @@ export async function startHostpair(options = {}) {
         );
         self.peerPort = ports.peer;
         self.dashboardPort = ports.dashboard;
-        dashboards.add(String(ports.dashboard));
+        if (!released) dashboards.add(String(ports.dashboard));
         register(ports.peer, () => identityIn(dataDir));
         self.peerUrl = `http://127.0.0.1:${ports.peer}`;
         self.dashboardUrl = `http://127.0.0.1:${ports.dashboard}`;
