@@ -50,6 +50,7 @@ typedef struct {
     hp_transfer_t *transfer;
     hp_hosts_t *hosts;
     hp_messages_t *messages;
+    hp_pairings_t *pairings;
     hp_traffic_t *traffic;
     hp_discovery_t *discovery;
     hp_http_listener_t *peer;
@@ -82,6 +83,7 @@ static inline void on_closed(void *arg)
     CLOSE(api, hp_api_destroy)
     CLOSE(traffic, hp_traffic_destroy)
     CLOSE(peer, hp_http_destroy)
+    CLOSE(pairings, hp_pairings_destroy)
     CLOSE(messages, hp_messages_destroy)
     CLOSE(discovery, hp_discovery_destroy)
     CLOSE(transfer, hp_transfer_destroy)
@@ -166,6 +168,8 @@ static inline void start_server(char **more)
     rc = rc != 0 ? rc : hp_hosts_create(&s->hosts, &s->loop, s->store, s->fetcher, &s->self, &err);
     rc = rc != 0 ? rc
                  : hp_messages_create(&s->messages, &s->loop, s->store, s->fetcher, s->hosts, &s->self, &err);
+    if (rc == 0)
+        s->pairings = hp_pairings_create(&s->loop, s->fetcher, s->hosts, &s->self);
     hp_transfer_settings_t transfer = {0};
     if (rc == 0)
         transfer = hp_settings_for_transfer(s->settings);
@@ -185,6 +189,7 @@ static inline void start_server(char **more)
                           .hosts = s->hosts,
                           .transfer = s->transfer,
                           .messages = s->messages,
+                          .pairings = s->pairings,
                           .traffic = s->traffic,
                           .peer = s->peer,
                           .options = &s->options,
