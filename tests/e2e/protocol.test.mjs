@@ -147,7 +147,7 @@ describe("the peer protocol", () => {
             ]);
             assert.equal(json.id, reply.headers["hostpair-id"]);
             assert.equal(json.name, "Büro 1/2");
-            assert.equal(json.protocol, 1);
+            assert.equal(json.protocol, 2);
             assert.match(json.time, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
             assert.ok(Math.abs(Date.parse(json.time) - Date.now()) < 5000);
             assert.equal(json.files, (await ndjson()).length);
