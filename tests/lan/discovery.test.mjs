@@ -334,7 +334,7 @@ test(
         await lan.start("b", { root: roots[0] });
         await a.waitForHosts(["b"]);
         const copy = await lan.start("copy", { root: roots[1] });
-        await waitFor(() => a.log().includes("same id as another host"), {
+        await waitFor(() => a.log().includes("has the same key as this one"), {
             what: "the report",
             timeout: 10_000,
             detail: () => a.log().slice(-3000),
@@ -347,11 +347,11 @@ test(
             !hosts[0].addresses.some((/** @type {string} */ x) => x.includes("10.77.0.3")),
             JSON.stringify(hosts),
         );
-        await waitFor(() => /data folders? is a copy|same id as this one/.test(copy.log()), {
+        await waitFor(() => /data folders? is a copy|same key as this one/.test(copy.log()), {
             what: "the copy to hear of it",
             detail: () => copy.log().slice(-3000),
         });
-        const reports = a.log().match(/same id as another host/g) ?? [];
+        const reports = a.log().match(/has the same key as this one/g) ?? [];
         assert.ok(reports.length <= 2, `${reports.length} reports`);
     },
 );
