@@ -172,9 +172,11 @@ test(
         offer(a, "second.bin", 16 * MiB);
         await reaches(b, a, "direct");
         await fetchFile(b, a, "second.bin", async () => lab.hub?.stop());
-        await waitFor(() => b.api("/groups").groups[0].state === "unreachable", {
-            timeout: 20_000,
+        // The router forgot the connection to the hub as well: that it is silent is noticed by its missing pings.
+        await waitFor(() => b.api("/groups").groups[0].state !== "connected", {
+            timeout: 90_000,
             what: "the hub to be missed",
+            detail: () => JSON.stringify(b.api("/groups")) + b.log(),
         });
         await lab.startHub();
         await waitFor(() => b.api("/groups").groups[0].state === "connected", {
