@@ -15,9 +15,8 @@
 
 #define ANSWER_MAX ((size_t)4 * 1024 * 1024)
 #define CALL_MS    20000
-#define SILENT_MS                                                                                            \
-    75000             /* a stream without a byte for so long is dead: the hub sends a comment every 30 s     \
-                       */
+/* A stream without a byte for so long is dead: the hub sends a comment every 30 s. */
+#define SILENT_MS   75000
 #define ADDRESSES   8 /* of one name that are tried */
 #define STREAM_BODY 0 /* an event stream has no end */
 

@@ -34,8 +34,8 @@ void hp_secure_destroy(hp_secure_t *secure);
 /* For accepted connections. */
 struct ssl_ctx_st *hp_secure_server(const hp_secure_t *secure);
 
-/* Prepares a context of the HTTP client for a connection to another host: our certificate, TLS 1.3 alone. 0 or
- * HP_E_KEY. */
+/* Prepares a context of the HTTP client for a connection to another host: our certificate, TLS 1.3 alone. 0
+ * or HP_E_KEY. */
 int hp_secure_prepare_client(const hp_secure_t *secure, struct ssl_ctx_st *context);
 
 /* The fingerprint as the HTTP client wants it, to tell connections apart: "sha256//" and base64. */
