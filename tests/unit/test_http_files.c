@@ -462,9 +462,9 @@ static void the_end_comes_in_the_middle_of_files(void **state)
         c->reads = i % 2 == 1;
         client_send(c, "GET /f HTTP/1.1\r\nHost: h\r\n\r\n");
     }
+    wait_until(hp_http_bytes_sent(listener) > 100000);
     hp_http_set_limit(listener, 1000);
     client_ask("GET /f HTTP/1.1\r\nHost: h\r\n\r\n");
-    wait_until(hp_http_bytes_sent(listener) > 100000);
     uint64_t begun = hp_clock_ms();
     destroy_listener();
     assert_true(hp_clock_ms() - begun < 2000);
