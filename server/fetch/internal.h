@@ -124,12 +124,25 @@ void hp_fetch_finish(hp_fetch_t *fetch, int status);
 int hp_fetch_prepare(hp_fetch_t *fetch, const hp_fetch_options_t *options);
 /* Makes the URL of a MEMBER, when its way is chosen: 0 or an error, in fetch->err. */
 int hp_fetch_set_member_url(hp_fetch_t *fetch);
+/* 0 or HP_E_INVALID, in fetch->err. The caller's header fields do not go to another origin. */
+int hp_fetch_set_url(hp_fetch_t *fetch, const char *url);
 /* Hands the request to curl. */
 int hp_fetch_send(hp_fetch_t *fetch);
+/* The same request once more: true, or false with *status when curl does not take it. */
+bool hp_fetch_send_again(hp_fetch_t *fetch, int *status);
+void hp_fetch_dispose(hp_fetch_t *fetch);
+
+/* ---- reply.c: callbacks of curl ---- */
+
+int hp_fetch_on_connected(void *fetch, char *remote, char *local, int remote_port, int local_port);
+size_t hp_fetch_on_header(char *line, size_t size, size_t count, void *fetch);
+size_t hp_fetch_on_body(char *data, size_t size, size_t count, void *fetch);
+
+/* ---- end.c ---- */
+
 /* What the end of the transfer means: true when it was started once more, else *status is the end (words in
  * fetch->err). */
 bool hp_fetch_ended(hp_fetch_t *fetch, CURLcode code, int *status);
-void hp_fetch_dispose(hp_fetch_t *fetch);
 
 /* ---- tls.c: connections to other hosts ---- */
 

@@ -1,18 +1,13 @@
-/* One request: from the caller's options to curl's, curl's callbacks, and what the end of a transfer means.
- */
+/* One request: from the caller's options to curl's. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
-#include "base/clock.h"
 #include "base/mem.h"
 #include "fetch/internal.h"
 
-#define REDIRECTS_MAX 10
-#define REDIRECT_BODY_MAX                                                                                    \
-    65536                 /* a longer body of a redirect is not read to its end: its connection is given up */
-#define STALE_TRIES_MAX 2 /* kept connections with unasked bytes, before a new one is made */
+#define STALE_TRIES_MAX 2    /* kept connections with unasked bytes, before a new one is made */
 #define HEAD_ROOM       4096 /* of a small reply's buffer, for its header section */
 #define BUFFER_MIN      16384
 
@@ -59,7 +54,7 @@ static int read_url(const char *url, bool peer, char **where, char **origin, hp_
     return status;
 }
 
-static int set_url(hp_fetch_t *fetch, const char *url)
+int hp_fetch_set_url(hp_fetch_t *fetch, const char *url)
 {
     char *where = NULL, *origin = NULL;
     int rc = read_url(url, fetch->peer, &where, &origin, &fetch->err);
@@ -146,7 +141,7 @@ static int set_endpoint(hp_fetch_t *fetch, const hp_endpoint_t *endpoint, const 
     if (hp_endpoint_url(endpoint, base)[0] == '\0')
         return hp_err_set(&fetch->err, HP_E_UNREACHABLE, "%s: there is no way to it", where);
     char *url = hp_sprintf("%s%s", base, path);
-    int rc = set_url(fetch, url);
+    int rc = hp_fetch_set_url(fetch, url);
     free(url);
     return rc;
 }
@@ -158,7 +153,7 @@ int hp_fetch_set_member_url(hp_fetch_t *fetch)
     if (fetch->tls && fetch->fetcher->secure == NULL)
         return hp_err_set(&fetch->err, HP_E_TLS, "%s: this host has no key", fetch->where);
     char *url = hp_sprintf("%s%s", hp_fetch_member_base(&fetch->endpoint, fetch->way, base), fetch->path);
-    int rc = set_url(fetch, url);
+    int rc = hp_fetch_set_url(fetch, url);
     free(url);
     snprintf(fetch->where, sizeof fetch->where, "%s", hp_endpoint_format(&fetch->endpoint, where));
     return rc;
@@ -172,7 +167,7 @@ int hp_fetch_prepare(hp_fetch_t *fetch, const hp_fetch_options_t *options)
     if (options->endpoint != NULL)
         rc = set_endpoint(fetch, options->endpoint, options->path);
     else
-        rc = set_url(fetch, options->url);
+        rc = hp_fetch_set_url(fetch, options->url);
     if (rc != 0)
         return rc;
     fetch->method = hp_strdup(options->method != NULL ? options->method : "GET");
@@ -220,144 +215,6 @@ void hp_fetch_dispose(hp_fetch_t *fetch)
     hp_fetch_parser_dispose(&fetch->parser);
 }
 
-/* ---- curl's callbacks: no call of curl in here ---- */
-
-static int end_with(hp_fetch_t *fetch, int status)
-{
-    fetch->status = status;
-    return status;
-}
-
-static void heard(hp_fetch_t *fetch)
-{
-    fetch->heard_ms = hp_clock_ms(); /* not uv_now(): one call of curl may read for a while */
-    fetch->silent = false;
-}
-
-static int on_connected(void *arg, char *remote, char *local, int remote_port, int local_port)
-{
-    hp_fetch_t *fetch = arg;
-    (void)local;
-    fetch->connected = true;
-    snprintf(fetch->address, sizeof fetch->address, "%s", remote);
-    fetch->port = (uint16_t)remote_port;
-    heard(fetch);
-    hp_fetcher_watch(fetch->fetcher, fetch);
-    fetch->asked_ns = uv_hrtime();
-    /* A web server may send session tickets after the handshake at any time; other hosts never do. */
-    bool quiet = fetch->tls || strncasecmp(fetch->url, "http:", 5) == 0;
-    bool stale =
-        hp_fetch_socket_is_stale(fetch->fetcher, fetch->new_socket, remote, remote_port, local_port) && quiet;
-    int rc = fetch->tls && !stale ? hp_fetch_tls_check(fetch) : 0;
-    if (fetch->way_chosen && !fetch->tls) { /* the tunnel has proven who is at its end */
-        fetch->proven = true;
-        memcpy(fetch->fingerprint, fetch->endpoint.fingerprint, sizeof fetch->fingerprint);
-    }
-    fetch->stale = stale || rc == HP_FETCH_TLS_ANOTHER;
-    if (rc < 0)
-        end_with(fetch, rc);
-    return fetch->stale || rc < 0 ? CURL_PREREQFUNC_ABORT : CURL_PREREQFUNC_OK;
-}
-
-static bool is_followed(const hp_fetch_t *fetch)
-{
-    int status = fetch->parser.head.status;
-    return !fetch->peer && fetch->body == NULL && fetch->parser.location[0] != '\0' &&
-           (status == 301 || status == 302 || status == 303 || status == 307 || status == 308);
-}
-
-static int got_head(hp_fetch_t *fetch)
-{
-    hp_fetch_head_t *head = &fetch->parser.head;
-    head->url = fetch->url;
-    head->address = fetch->address;
-    head->port = fetch->port;
-    head->proven = fetch->proven;
-    memcpy(head->fingerprint, fetch->fingerprint, sizeof head->fingerprint);
-    head->wait_us = fetch->wait_us;
-    head->reused = !fetch->new_socket;
-    if (is_followed(fetch)) {
-        fetch->redirected = true;
-        return 0;
-    }
-    if (fetch->body_max != 0 && fetch->parser.body == HP_FETCH_BODY_LENGTH &&
-        fetch->parser.body_length > fetch->body_max)
-        return hp_err_set(&fetch->err, HP_E_TOO_LARGE, "the reply has %llu bytes, at most %llu are taken",
-                          (unsigned long long)fetch->parser.body_length, (unsigned long long)fetch->body_max);
-    return fetch->callbacks->on_head != NULL ? fetch->callbacks->on_head(fetch->arg, head) : 0;
-}
-
-static size_t on_header(char *line, size_t size, size_t count, void *arg)
-{
-    hp_fetch_t *fetch = arg;
-    size_t length = size * count;
-    if (fetch->cancel_wanted || fetch->status != 0)
-        return CURL_WRITEFUNC_ERROR;
-    heard(fetch);
-    if (fetch->parser.bytes == 0)
-        fetch->wait_us = (uint32_t)HP_MIN((uv_hrtime() - fetch->asked_ns) / 1000, (uint64_t)UINT32_MAX);
-    int rc = hp_fetch_parser_line(&fetch->parser, line, length, &fetch->err);
-    if (rc == HP_FETCH_PARSER_HEAD)
-        rc = got_head(fetch);
-    if (rc < 0 || fetch->cancel_wanted) {
-        end_with(fetch, rc < 0 ? rc : UV_ECANCELED);
-        return CURL_WRITEFUNC_ERROR;
-    }
-    return length;
-}
-
-/* Curl reads up to a hundred buffers in one call while the socket has more: a fast source would keep
- * everything else waiting. */
-static bool is_over_its_share(hp_fetch_t *fetch, size_t length)
-{
-    if (fetch->burst_call != fetch->fetcher->calls) {
-        fetch->burst_call = fetch->fetcher->calls;
-        fetch->burst = 0;
-    }
-    fetch->burst += length;
-    return fetch->burst > HP_FETCH_BURST;
-}
-
-static size_t on_body(char *data, size_t size, size_t count, void *arg)
-{
-    hp_fetch_t *fetch = arg;
-    size_t length = size * count;
-    if (fetch->cancel_wanted || fetch->status != 0)
-        return CURL_WRITEFUNC_ERROR;
-    heard(fetch);
-    if (fetch->redirected) {
-        fetch->skipped += length;
-        return fetch->skipped <= REDIRECT_BODY_MAX ? length : CURL_WRITEFUNC_ERROR;
-    }
-    if (!fetch->parser.complete || length > fetch->parser.body_length - fetch->received) {
-        end_with(fetch, hp_err_set(&fetch->err, HP_E_PROTOCOL, "the reply has a body where none belongs"));
-        return CURL_WRITEFUNC_ERROR;
-    }
-    if (fetch->body_max != 0 && length > fetch->body_max - fetch->received) {
-        end_with(fetch, hp_err_set(&fetch->err, HP_E_TOO_LARGE, "the reply is longer than %llu bytes",
-                                   (unsigned long long)fetch->body_max));
-        return CURL_WRITEFUNC_ERROR;
-    }
-    if (is_over_its_share(fetch, length)) {
-        hp_fetch_rest(fetch);
-        return CURL_WRITEFUNC_PAUSE;
-    }
-    int rc = fetch->callbacks->on_data != NULL
-                 ? fetch->callbacks->on_data(fetch->arg, (const uint8_t *)data, length)
-                 : 0;
-    if (rc < 0 || fetch->cancel_wanted) {
-        end_with(fetch, rc < 0 ? rc : UV_ECANCELED);
-        return CURL_WRITEFUNC_ERROR;
-    }
-    if (rc == HP_FETCH_HOLD) {
-        fetch->held = true;
-        return CURL_WRITEFUNC_PAUSE;
-    }
-    fetch->received += length;
-    fetch->fetcher->bytes += length;
-    return length;
-}
-
 /* ---- curl's options ---- */
 
 /* What is the same for every request; a handle keeps it from one to the next. */
@@ -376,9 +233,9 @@ static CURL *make_easy(void)
     curl_easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
     curl_easy_setopt(easy, CURLOPT_USERAGENT, "hostpair/" HP_VERSION);
     curl_easy_setopt(easy, CURLOPT_MAXAGE_CONN, 55L); /* hostpair closes an idle connection after 60 s */
-    curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
-    curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
-    curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_connected);
+    curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, hp_fetch_on_body);
+    curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, hp_fetch_on_header);
+    curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, hp_fetch_on_connected);
     curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, hp_fetch_socket_open);
     curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, hp_fetch_socket_close);
     if (ca_file != NULL && ca_file[0] != '\0')
@@ -468,8 +325,7 @@ int hp_fetch_send(hp_fetch_t *fetch)
     return 0;
 }
 
-/* The same request once more; true unless curl does not take it. */
-static bool send_again(hp_fetch_t *fetch, int *status)
+bool hp_fetch_send_again(hp_fetch_t *fetch, int *status)
 {
     curl_multi_remove_handle(fetch->fetcher->multi, fetch->easy);
     fetch->added = fetch->connected = fetch->stale = fetch->new_socket = fetch->redirected = fetch->held =
@@ -482,156 +338,4 @@ static bool send_again(hp_fetch_t *fetch, int *status)
     hp_fetch_parser_reset(&fetch->parser);
     *status = hp_fetch_send(fetch);
     return *status == 0;
-}
-
-/* ---- the end ---- */
-
-/* Where a redirect leads (RFC 9110 section 10.2.2): *url for the caller to free. */
-static int next_url(const hp_fetch_t *fetch, char **url, hp_err_t *err)
-{
-    char *target = NULL, *scheme = NULL;
-    CURLU *parts = curl_url();
-    CURLUcode rc = curl_url_set(parts, CURLUPART_URL, fetch->url, CURLU_PATH_AS_IS);
-    if (rc == CURLUE_OK)
-        rc = curl_url_set(parts, CURLUPART_URL, fetch->parser.location, CURLU_NON_SUPPORT_SCHEME);
-    if (rc == CURLUE_OK)
-        rc = curl_url_set(parts, CURLUPART_FRAGMENT, NULL, 0);
-    if (rc == CURLUE_OK)
-        rc = curl_url_get(parts, CURLUPART_SCHEME, &scheme, 0);
-    if (rc == CURLUE_OK)
-        rc = curl_url_get(parts, CURLUPART_URL, &target, 0);
-    int status = 0;
-    if (rc != CURLUE_OK)
-        status = hp_err_set(err, HP_E_REDIRECT, "%s: redirects to something that is no URL", fetch->where);
-    else if (strcmp(scheme, "http") != 0 && strcmp(scheme, "https") != 0)
-        status = hp_err_set(err, HP_E_REDIRECT, "%s: redirects to %.20s, only http and https are followed",
-                            fetch->where, scheme);
-    else if (strncasecmp(fetch->url, "https:", 6) == 0 && strcmp(scheme, "http") == 0)
-        status = hp_err_set(err, HP_E_REDIRECT, "%s: redirects from https to http", fetch->where);
-    if (status == 0)
-        *url = hp_strdup(target);
-    curl_free(target);
-    curl_free(scheme);
-    curl_url_cleanup(parts);
-    return status;
-}
-
-static bool follow(hp_fetch_t *fetch, int *status)
-{
-    char *url = NULL;
-    if (++fetch->redirects > REDIRECTS_MAX) {
-        *status =
-            hp_err_set(&fetch->err, HP_E_REDIRECT, "%s: more than %d redirects", fetch->where, REDIRECTS_MAX);
-        return false;
-    }
-    *status = next_url(fetch, &url, &fetch->err);
-    if (*status == 0)
-        *status = set_url(fetch, url);
-    free(url);
-    return *status == 0 && send_again(fetch, status);
-}
-
-/* Curl's verdict in our codes. */
-static int judge_curl(hp_fetch_t *fetch, CURLcode code)
-{
-    hp_err_t *err = &fetch->err;
-    const char *where = fetch->where,
-               *words = fetch->curl_words[0] != '\0' ? fetch->curl_words : curl_easy_strerror(code);
-    long os_error = 0;
-    curl_easy_getinfo(fetch->easy, CURLINFO_OS_ERRNO, &os_error);
-    if (fetch->tls && !fetch->connected && code != CURLE_COULDNT_CONNECT)
-        return hp_fetch_tls_judge(fetch, code);
-    switch (code) {
-    case CURLE_COULDNT_RESOLVE_HOST:
-    case CURLE_COULDNT_RESOLVE_PROXY:
-        return hp_err_set(err, HP_E_UNREACHABLE, "%s: there is no such name", where);
-    case CURLE_COULDNT_CONNECT:
-        return os_error != 0 ? hp_err_set(err, HP_E_UNREACHABLE, "%s: %s", where, strerror((int)os_error))
-                             : hp_err_set(err, HP_E_UNREACHABLE, "%s: cannot be connected to", where);
-    case CURLE_OPERATION_TIMEDOUT:
-        return hp_err_set(err, HP_E_UNREACHABLE, "%s: no answer within %u ms", where, fetch->connect_ms);
-    case CURLE_URL_MALFORMAT:
-        return hp_err_set(err, HP_E_INVALID, "%s: %s", where, words);
-    case CURLE_PEER_FAILED_VERIFICATION:
-    case CURLE_SSL_CONNECT_ERROR:
-    case CURLE_SSL_ENGINE_NOTFOUND:
-    case CURLE_SSL_ENGINE_SETFAILED:
-    case CURLE_SSL_CERTPROBLEM:
-    case CURLE_SSL_CIPHER:
-    case CURLE_SSL_CACERT_BADFILE:
-    case CURLE_SSL_CRL_BADFILE:
-    case CURLE_SSL_ISSUER_ERROR:
-    case CURLE_SSL_INVALIDCERTSTATUS:
-        return hp_err_set(err, HP_E_TLS, "%s: %s", where, words);
-    case CURLE_PARTIAL_FILE:
-    case CURLE_RECV_ERROR:
-    case CURLE_SEND_ERROR:
-    case CURLE_GOT_NOTHING:
-        if (fetch->parser.complete && fetch->parser.body == HP_FETCH_BODY_CHUNKED &&
-            strstr(words, "chunk") != NULL)
-            return hp_err_set(err, HP_E_PROTOCOL, "%s: %s", where, words);
-        if (fetch->parser.complete && fetch->parser.body == HP_FETCH_BODY_LENGTH)
-            return hp_err_set(err, UV_ECONNRESET, "%s: the connection ended after %llu of %llu bytes", where,
-                              (unsigned long long)fetch->received,
-                              (unsigned long long)fetch->parser.body_length);
-        return hp_err_set(err, UV_ECONNRESET, "%s: the connection ended before the reply did", where);
-    case CURLE_OUT_OF_MEMORY: /* so curl says when a header line is longer than it takes */
-    case CURLE_UNSUPPORTED_PROTOCOL:
-    case CURLE_WEIRD_SERVER_REPLY:
-        return hp_err_set(err, HP_E_PROTOCOL, "%s: %s", where, words);
-    default:
-        return hp_err_set(err, fetch->connected ? HP_E_PROTOCOL : HP_E_UNREACHABLE, "%s: %s", where, words);
-    }
-}
-
-/* Curl calls a reply complete whose header section was cut; and it is not asked alone about the length. */
-static int judge_complete(hp_fetch_t *fetch)
-{
-    if (!fetch->parser.complete)
-        return hp_err_set(&fetch->err, UV_ECONNRESET, "%s: the connection ended inside the header section",
-                          fetch->where);
-    if (fetch->parser.body_length != HP_RANGE_UNKNOWN && fetch->received != fetch->parser.body_length)
-        return hp_err_set(&fetch->err, UV_ECONNRESET, "%s: the connection ended after %llu of %llu bytes",
-                          fetch->where, (unsigned long long)fetch->received,
-                          (unsigned long long)fetch->parser.body_length);
-    return 0;
-}
-
-/* Whether what came first on a kept connection died with it, or is no reply: then it is the rest of an
- * earlier one (a body after HEAD or 304), and the request deserves a connection of its own. */
-static bool is_leftover(const hp_fetch_t *fetch, CURLcode code)
-{
-    bool died = code == CURLE_SEND_ERROR || code == CURLE_RECV_ERROR || code == CURLE_GOT_NOTHING;
-    bool no_reply = code == CURLE_UNSUPPORTED_PROTOCOL || code == CURLE_WEIRD_SERVER_REPLY ||
-                    fetch->status == HP_E_PROTOCOL;
-    if (fetch->new_socket || fetch->retried || !fetch->connected)
-        return false;
-    return (died && fetch->parser.bytes == 0) ||
-           (no_reply && fetch->body == NULL && !fetch->parser.in_section && !fetch->parser.complete);
-}
-
-bool hp_fetch_ended(hp_fetch_t *fetch, CURLcode code, int *status)
-{
-    if (fetch->cancel_wanted) {
-        *status = UV_ECANCELED;
-        return false;
-    }
-    if (fetch->stale) {
-        fetch->stale_tries++;
-        return send_again(fetch, status);
-    }
-    if (is_leftover(fetch, code)) {
-        fetch->retried = true;
-        return send_again(fetch, status);
-    }
-    if (fetch->status != 0) {
-        *status = fetch->status;
-        if (fetch->err.code != 0)
-            hp_err_prefix(&fetch->err, "%s: ", fetch->where);
-        return false;
-    }
-    if (fetch->redirected && (code == CURLE_OK || code == CURLE_WRITE_ERROR))
-        return follow(fetch, status);
-    *status = code == CURLE_OK ? judge_complete(fetch) : judge_curl(fetch, code);
-    return false;
 }
