@@ -1,6 +1,6 @@
 /* When to try again what has failed: the first pause, doubled after each further failure up to a maximum, and
  * some jitter, so that many who failed together do not come back together. The one policy for everything that
- * asks another host or the disk again. */
+ * asks another host or the disk again. Never blocks; not shared between threads. */
 #ifndef HP_BASE_RETRY_H
 #define HP_BASE_RETRY_H
 

@@ -1,4 +1,4 @@
-/* HTTP for both listeners: requests in, replies out, on libh2o. No type of h2o leaves this folder.
+/* HTTP for every listener: requests in, replies out, on libh2o. No type of h2o leaves this folder.
  *
  * Invariants
  * 1. Loop thread only.

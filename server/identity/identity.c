@@ -1,11 +1,10 @@
 /* The file of the identity.
  *
- * How it comes into being: the text is written to a file without a name (O_TMPFILE), which is synced and then
- * given its name by link(2); the folder is synced last. A process that is killed before the link leaves
- * nothing; after it, a whole file. link(2) never replaces anything, so of two processes the second finds the
- * first one's file and uses it. Where the file system has no files without names, identity.pem.new takes
- * their place (a leftover of it holds a key that nobody ever used, and is removed); where it has no hard
- * links, the name is given by renameat2(RENAME_NOREPLACE). */
+ * How it comes into being: the text is written to a file without a name, which is synced and then linked to
+ * its name; the folder is synced last. A process that is killed before the link leaves nothing; after it, a
+ * whole file. A link never replaces anything, so of two processes the second finds the first one's file and
+ * uses it. Where the file system has no files without names, identity.pem.new takes their place and is
+ * renamed; a leftover of it holds a key that nobody ever used, and is removed. */
 #include "identity/identity.h"
 
 #include <errno.h>
@@ -21,12 +20,12 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "identity/certificate.h"
+#include "os/disk.h"
 
-#define NEW_FILE    HP_IDENTITY_FILE ".new" /* where files without names do not exist */
-#define KEPT_FILE   HP_IDENTITY_FILE ".old"
-#define KEPT_MAX    1000                /* old files; more are nobody's wish */
-#define FILE_MAX    ((size_t)64 * 1024) /* bytes; a real one has less than 2 KiB */
-#define PROC_FD_MAX sizeof "/proc/self/fd/2147483647"
+#define NEW_FILE  HP_IDENTITY_FILE ".new" /* where files without names do not exist */
+#define KEPT_FILE HP_IDENTITY_FILE ".old"
+#define KEPT_MAX  1000                /* old files; more are nobody's wish */
+#define FILE_MAX  ((size_t)64 * 1024) /* bytes; a real one has less than 2 KiB */
 
 struct hp_identity {
     hp_certificate_t certificate;
@@ -129,7 +128,7 @@ static int load(hp_identity_t **identity, int folder, const char *path, hp_err_t
 /* *named: it has the name NEW_FILE. */
 static int open_new(int folder, bool *named)
 {
-    int fd = *named ? -1 : openat(folder, ".", O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600);
+    int fd = *named ? -1 : hp_disk_open_unnamed(folder, 0600);
     if (fd >= 0)
         return fd;
     *named = true;
@@ -149,21 +148,6 @@ static int fill(int fd, const char *pem, size_t length)
     return rc;
 }
 
-/* Gives it its name; -EEXIST when that is taken. */
-static int give_name(int folder, int fd, bool named)
-{
-    if (!named) {
-        char self[PROC_FD_MAX];
-        snprintf(self, sizeof self, "/proc/self/fd/%d", fd);
-        return linkat(AT_FDCWD, self, folder, HP_IDENTITY_FILE, AT_SYMLINK_FOLLOW) == 0 ? 0 : -errno;
-    }
-    if (linkat(folder, NEW_FILE, folder, HP_IDENTITY_FILE, 0) == 0)
-        return 0;
-    if (errno == EEXIST)
-        return -EEXIST;
-    return renameat2(folder, NEW_FILE, folder, HP_IDENTITY_FILE, RENAME_NOREPLACE) == 0 ? 0 : -errno;
-}
-
 static int write_new(int folder, const char *pem, size_t length, bool named)
 {
     int fd = open_new(folder, &named);
@@ -171,7 +155,8 @@ static int write_new(int folder, const char *pem, size_t length, bool named)
         return fd;
     int rc = fill(fd, pem, length);
     if (rc == 0)
-        rc = give_name(folder, fd, named);
+        rc = named ? hp_disk_rename_new(folder, NEW_FILE, HP_IDENTITY_FILE)
+                   : hp_disk_link(fd, folder, HP_IDENTITY_FILE);
     if (named)
         unlinkat(folder, NEW_FILE, 0);
     close(fd);
@@ -265,11 +250,11 @@ static int set_aside(int folder, char **kept, hp_err_t *err)
 {
     for (unsigned i = 0; i < KEPT_MAX; i++) {
         char *name = i == 0 ? hp_strdup(KEPT_FILE) : hp_sprintf("%s.%u", KEPT_FILE, i);
-        if (renameat2(folder, HP_IDENTITY_FILE, folder, name, RENAME_NOREPLACE) == 0) {
+        int rc = hp_disk_rename_new(folder, HP_IDENTITY_FILE, name);
+        if (rc == 0) {
             *kept = name;
             return 0; /* the folder is synced when the new file is there */
         }
-        int rc = -errno;
         free(name);
         if (rc == -ENOENT)
             return 0;

@@ -1,5 +1,5 @@
 /* How the HTTP client reaches a MEMBER, which has no address: the interface between it (server/fetch) and
- * whoever knows the ways there are (server/tunnel, put in place by server/app.c). Loop thread. */
+ * whoever knows the ways there are (server/tunnel, put in place by server/across.c). Loop thread. */
 #ifndef HP_PATH_CONNECTOR_H
 #define HP_PATH_CONNECTOR_H
 

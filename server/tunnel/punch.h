@@ -2,7 +2,8 @@
  * time, answer what comes, and learn which way both directions work.
  *
  * Invariants
- * 1. Sends and receives through its caller and is told the time: no descriptor, no clock of its own.
+ * 1. Sends and receives through its caller and is told the time: no descriptor, no clock of its own. One
+ *    thread.
  * 2. Nothing is asked before the time that both hosts agreed on: at a Linux router a packet that arrives
  * before the own one has left can take the port that the own one needs.
  * 3. Requests and answers count only with the session's key and, for requests, the other side's name in it.

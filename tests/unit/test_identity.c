@@ -120,6 +120,8 @@ static int step_write_all_at(int fd, const void *data, size_t length, uint64_t o
 #define fsync           step_fsync
 #define fchmod          step_fchmod
 #define hp_write_all_at step_write_all_at
+#include "../../server/os/linux/disk.c"
+
 #include "../../server/identity/certificate.c"
 #undef NAME
 #include "../../server/identity/identity.c"
