@@ -11,7 +11,10 @@ import { defaultBin } from "../e2e/harness.mjs";
 import { growth, printGrowth } from "./grow.mjs";
 import { GB, MiB, ratio } from "./measure.mjs";
 
-const ROWS = ["serve", "download", "small", "sync", "memory", "idle", "scan", "start", "api", "kill"];
+const ROWS = [
+    ...["serve", "serve_tls", "download", "download_tls", "small", "sync", "memory", "idle", "idle_tls"],
+    ...["scan", "start", "api", "kill"],
+];
 
 /**
  * One thing that a row has to reach: so many times as fast as somebody else, or a fact.

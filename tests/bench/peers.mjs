@@ -4,6 +4,7 @@
 import { spawn } from "node:child_process";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { connect as connectTls } from "node:tls";
 
 import { GiveUp, freePort, request, waitFor } from "../e2e/harness.mjs";
 import { timed } from "./measure.mjs";
@@ -59,27 +60,57 @@ async function start(name, command, isUp, env = {}) {
 /** @param {number} port */
 const answers = (port) => async () => (await request(`http://127.0.0.1:${port}/`)).status > 0;
 
+/** @param {number} port */
+const shakesHands = (port) => () =>
+    new Promise((done, fail) => {
+        const socket = connectTls({
+            host: "127.0.0.1",
+            port,
+            rejectUnauthorized: false,
+        });
+        socket.once("secureConnect", () => done(socket.destroy() !== undefined));
+        socket.once("error", fail);
+    });
+
+/** Makes a key like hostpair's, P-256, and a certificate. @param {string} folder */
+async function makeCertificate(folder) {
+    const [key, certificate] = [join(folder, "key.pem"), join(folder, "certificate.pem")];
+    await timed([
+        ...["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"],
+        ...["-subj", "/CN=bench", "-days", "30", "-keyout", key, "-out", certificate],
+    ]);
+    return { key, certificate };
+}
+
 /**
  * One process, one worker: as many as hostpair has loops.
  * @param {string} folder what it serves @param {string} work a folder for its own files
+ * @param {{ tls?: boolean }} [options] in TLS 1.3 with the cipher that hostpair's own connections have
  * @returns {Promise<Server>}
  */
-export async function startNginx(folder, work) {
+export async function startNginx(folder, work, { tls = false } = {}) {
     const port = await freePort();
     const own = join(work, `nginx-${port}`);
     mkdirSync(own);
     const temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map(
         (n) => `${n}_temp_path ${own}/${n};`,
     );
+    const { key, certificate } = tls ? await makeCertificate(own) : { key: "", certificate: "" };
+    const secured = `ssl_certificate ${certificate}; ssl_certificate_key ${key}; ssl_protocols TLSv1.3;
+                     ssl_conf_command Ciphersuites TLS_AES_128_GCM_SHA256;`;
     writeFileSync(
         join(own, "nginx.conf"),
         `daemon off; master_process off; user root; pid ${own}/pid; error_log ${own}/error;
          events { worker_connections 20000; }
          http { access_log off; sendfile on; tcp_nopush on; autoindex on; keepalive_requests 1000000; ${temporary.join(" ")}
-                server { listen 127.0.0.1:${port} backlog=4096; root ${folder}; } }`,
+                server { listen 127.0.0.1:${port} ${tls ? "ssl" : ""} backlog=4096; root ${folder}; ${tls ? secured : ""} } }`,
     );
     const command = ["nginx", "-e", join(own, "error"), "-c", join(own, "nginx.conf")];
-    return { name: "nginx", port, ...(await start("nginx", command, answers(port))) };
+    return {
+        name: "nginx",
+        port,
+        ...(await start("nginx", command, tls ? shakesHands(port) : answers(port))),
+    };
 }
 
 /** @param {string} folder @param {string} work @returns {Promise<Server>} */
