@@ -40,6 +40,16 @@ void hp_api_op_destroy(void *arg)
     free(op);
 }
 
+void hp_api_op_reply_empty(void *arg, int status, const hp_err_t *err)
+{
+    hp_api_op_t *op = arg;
+    if (status == 0)
+        hp_http_reply_empty(op->request, 204);
+    else
+        hp_http_reply_problem(op->request, status, err);
+    hp_api_op_destroy(op);
+}
+
 bool hp_api_is_closing(const hp_api_t *api)
 {
     return api->closing;

@@ -307,12 +307,7 @@ void hp_api_post_downloads_resume(hp_api_t *api, hp_http_request_t *request, con
 static void on_removed(void *arg, int status, int64_t id, bool existing, const hp_err_t *err)
 {
     (void)id, (void)existing;
-    hp_api_op_t *op = arg;
-    if (status == 0)
-        hp_http_reply_empty(op->request, 204);
-    else
-        hp_http_reply_problem(op->request, status, err);
-    hp_api_op_destroy(op);
+    hp_api_op_reply_empty(arg, status, err);
 }
 
 static void delete_download(hp_api_t *api, hp_http_request_t *request, const char *arg)

@@ -96,12 +96,6 @@ static void reply_group(hp_api_t *api, hp_http_request_t *request, int64_t id)
     hp_http_reply_json(request, 200, hp_api_group_json(api, id));
 }
 
-static void reply_gone(hp_api_t *api, hp_http_request_t *request, int64_t id)
-{
-    (void)api, (void)id;
-    hp_http_reply_empty(request, 204);
-}
-
 static void on_done(void *arg, int status, int64_t id, const hp_err_t *err)
 {
     order_t *order = arg;
@@ -180,11 +174,18 @@ void hp_api_patch_group(hp_api_t *api, hp_http_request_t *request, const char *a
     json_decref(body);
 }
 
+static void on_left(void *arg, int status, int64_t id, const hp_err_t *err)
+{
+    (void)id;
+    hp_api_op_reply_empty(arg, status, err);
+}
+
 void hp_api_delete_group(hp_api_t *api, hp_http_request_t *request, const char *arg)
 {
     int64_t id;
     if (hp_api_read_number(request, arg, &id))
-        hp_rendezvous_leave(api->deps.rendezvous, id, on_done, create_order(api, request, reply_gone));
+        hp_rendezvous_leave(api->deps.rendezvous, id, on_left,
+                            hp_api_op_create(sizeof(hp_api_op_t), api, request));
 }
 
 void hp_api_post_group_renew(hp_api_t *api, hp_http_request_t *request, const char *arg)

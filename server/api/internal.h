@@ -41,6 +41,9 @@ typedef struct hp_api_op {
 /* Zeroed memory of size bytes that starts with an hp_api_op_t. request may be NULL. */
 void *hp_api_op_create(size_t size, hp_api_t *api, hp_http_request_t *request);
 void hp_api_op_destroy(void *op); /* frees it too */
+/* The end of an operation without a result: answers 204, or the error, and destroys the op. Where a module's
+ * callback has this type it is the callback. */
+void hp_api_op_reply_empty(void *op, int status, const hp_err_t *err);
 
 /* The parts of the API may not be asked any more. */
 bool hp_api_is_closing(const hp_api_t *api);

@@ -218,21 +218,11 @@ void hp_api_post_messages_read(hp_api_t *api, hp_http_request_t *request, const 
     json_decref(body);
 }
 
-static void on_removed(void *arg, int status, const hp_err_t *err)
-{
-    hp_api_op_t *op = arg;
-    if (status == 0)
-        hp_http_reply_empty(op->request, 204);
-    else
-        hp_http_reply_problem(op->request, status, err);
-    hp_api_op_destroy(op);
-}
-
 void hp_api_delete_message(hp_api_t *api, hp_http_request_t *request, const char *arg)
 {
     int64_t id;
     if (hp_api_read_number(request, arg, &id))
-        hp_messages_remove(api->deps.messages, id, on_removed,
+        hp_messages_remove(api->deps.messages, id, hp_api_op_reply_empty,
                            hp_api_op_create(sizeof(hp_api_op_t), api, request));
 }
 

@@ -52,17 +52,8 @@ void hp_api_post_host_pair_confirm(hp_api_t *api, hp_http_request_t *request, co
     reply(api, request, arg, hp_pairings_confirm(api->deps.pairings, arg, &err), &err);
 }
 
-static void on_ended(void *arg, int status, const hp_err_t *err)
-{
-    hp_api_op_t *op = arg;
-    if (status == 0)
-        hp_http_reply_empty(op->request, 204);
-    else
-        hp_http_reply_problem(op->request, status, err);
-    hp_api_op_destroy(op);
-}
-
 void hp_api_delete_host_pair(hp_api_t *api, hp_http_request_t *request, const char *arg)
 {
-    hp_pairings_end(api->deps.pairings, arg, on_ended, hp_api_op_create(sizeof(hp_api_op_t), api, request));
+    hp_pairings_end(api->deps.pairings, arg, hp_api_op_reply_empty,
+                    hp_api_op_create(sizeof(hp_api_op_t), api, request));
 }

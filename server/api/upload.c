@@ -94,16 +94,6 @@ void hp_api_put_share_file(hp_api_t *api, hp_http_request_t *request, const char
     hp_share_put(api->deps.share, put->path, &piece, on_put, put);
 }
 
-static void on_removed(void *arg, int status, const hp_err_t *err)
-{
-    hp_api_op_t *op = arg;
-    if (status == 0)
-        hp_http_reply_empty(op->request, 204);
-    else
-        hp_http_reply_problem(op->request, status, err);
-    hp_api_op_destroy(op);
-}
-
 void hp_api_delete_share_file(hp_api_t *api, hp_http_request_t *request, const char *arg)
 {
     static const char *const words[] = {"false", "true", NULL};
@@ -117,6 +107,6 @@ void hp_api_delete_share_file(hp_api_t *api, hp_http_request_t *request, const c
     hp_share_removal_t removal = {
         .tree = word == 1,
         .keep = {api->deps.options->data, hp_settings_text(api->deps.settings, "downloads_folder")}};
-    hp_share_remove(api->deps.share, arg, &removal, on_removed,
+    hp_share_remove(api->deps.share, arg, &removal, hp_api_op_reply_empty,
                     hp_api_op_create(sizeof(hp_api_op_t), api, request));
 }
