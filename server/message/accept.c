@@ -207,7 +207,8 @@ void hp_messages_accept(hp_messages_t *self, const hp_message_post_t *post, hp_m
     hp_message_body_t body = {.text = NULL};
     uint64_t wait = count_sender(self, post->who);
     if (wait > 0) {
-        hp_err_set(&err, HP_E_TOO_MANY, "at most %d messages a minute are taken from one host", HP_RATE_MAX);
+        hp_err_set(&err, HP_E_TOO_MANY, "at most %d messages a minute are taken from one host",
+                   HP_MESSAGES_A_MINUTE);
         done(arg, HP_E_TOO_MANY, (unsigned)((wait + 999) / 1000), &err);
         return;
     }

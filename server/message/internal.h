@@ -3,13 +3,14 @@
 #ifndef HP_MESSAGE_INTERNAL_H
 #define HP_MESSAGE_INTERNAL_H
 
+#include "base/rate.h"
 #include "base/signal.h"
 #include "db/message.h"
 #include "message/message.h"
-#include "message/rate.h"
 
 #define HP_MESSAGES_KEPT      10000 /* in all, besides those that wait */
 #define HP_MESSAGES_KEPT_HOST 2000  /* of one sending host */
+#define HP_MESSAGES_A_MINUTE  20    /* that one host, or one address, may send */
 
 /* Of one host: what is unread. */
 typedef struct hp_unread {
@@ -35,7 +36,7 @@ struct hp_messages {
     HP_SIGNAL(hp_message_event_fn) event;
     hp_unread_list_t unread;
 
-    hp_rate_t *rate;
+    hp_rate_t *rate;                /* of each sender: a host's id, an address */
     unsigned accepting;             /* posts that are being verified or stored */
     struct hp_verifying *verifying; /* of them, those whose sender is being asked who it is (accept.c) */
 

@@ -9,6 +9,8 @@
 #include "base/path.h"
 #include "message/internal.h"
 
+#define SENDERS 1024 /* whose messages are counted for HP_MESSAGES_A_MINUTE */
+
 static const hp_messages_times_t default_times = {.backoff = 1000, .backoff_max = 60000};
 
 static void finish(void *arg)
@@ -420,7 +422,7 @@ int hp_messages_create(hp_messages_t **out, uv_loop_t *loop, hp_store_t *store, 
                             .self = self_,
                             .times = default_times,
                             .unread = unread,
-                            .rate = hp_rate_create()};
+                            .rate = hp_rate_create(HP_MESSAGES_A_MINUTE, 60000, SENDERS)};
     uv_timer_init(loop, &self->timer);
     self->timer.data = self;
     hp_hosts_on_event(hosts, hp_outbox_on_host, self);

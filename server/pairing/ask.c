@@ -128,10 +128,11 @@ static void take_first(hp_pairings_t *self, const hp_pairing_step_t *step, const
                        hp_pairing_answer_fn answer, void *arg)
 {
     const hp_host_t *host = hp_hosts_find(self->hosts, step->who->id);
-    uint64_t wait = hp_tries_take(&self->tries, step->who->id, hp_clock_ms());
+    uint64_t wait = hp_rate_take(self->begun, step->who->id, hp_clock_ms());
     if (wait > 0) {
         hp_err_t err;
-        hp_err_set(&err, HP_E_TOO_MANY, "this host has begun to pair %d times within an hour", HP_TRIES_MAX);
+        hp_err_set(&err, HP_E_TOO_MANY, "this host has begun to pair %d times within an hour",
+                   HP_PAIRINGS_AN_HOUR);
         answer(arg, HP_E_TOO_MANY, NULL, (unsigned)((wait + 999) / 1000), &err);
     } else if (is_known(host, step->who)) {
         begin(self, host, commitment, answer, arg);

@@ -4,11 +4,13 @@
 
 #include "base/list.h"
 #include "base/pending.h"
+#include "base/rate.h"
 #include "base/retry.h"
 #include "base/signal.h"
 #include "pairing/pairing.h"
 #include "pairing/session.h"
-#include "pairing/tries.h"
+
+#define HP_PAIRINGS_AN_HOUR 10 /* that one host may begin */
 
 typedef struct hp_pairing_request hp_pairing_request_t; /* send.c: a request that is out */
 typedef struct hp_pairing_verifying hp_pairing_verifying_t;
@@ -44,7 +46,7 @@ struct hp_pairings {
     const hp_self_t *self;
     hp_list_t pairings, endings;
     size_t count;
-    hp_tries_t tries;
+    hp_rate_t *begun;    /* of each host's id */
     hp_list_t verifying; /* ask.c */
     uv_timer_t timer;
     HP_SIGNAL(hp_pairing_event_fn) event;

@@ -8,7 +8,8 @@
 #include "base/mem.h"
 #include "pairing/internal.h"
 
-#define NEVER UINT64_MAX
+#define NEVER     UINT64_MAX
+#define BEGINNERS 256 /* hosts whose pairings are counted for HP_PAIRINGS_AN_HOUR */
 
 /* ---- attempts ---- */
 
@@ -413,7 +414,11 @@ hp_pairings_t *hp_pairings_create(uv_loop_t *loop, hp_fetcher_t *fetcher, hp_hos
                                   const hp_self_t *self)
 {
     hp_pairings_t *made = hp_alloc(sizeof *made);
-    *made = (hp_pairings_t){.loop = loop, .fetcher = fetcher, .hosts = hosts, .self = self};
+    *made = (hp_pairings_t){.loop = loop,
+                            .fetcher = fetcher,
+                            .hosts = hosts,
+                            .self = self,
+                            .begun = hp_rate_create(HP_PAIRINGS_AN_HOUR, 3600000, BEGINNERS)};
     hp_list_init(&made->pairings);
     hp_list_init(&made->endings);
     hp_list_init(&made->verifying);
@@ -438,6 +443,7 @@ static void finish(void *arg)
     void (*closed)(void *arg) = self->closed;
     void *closed_arg = self->closed_arg;
     hp_signal_dispose(&self->event);
+    hp_rate_destroy(self->begun);
     free(self);
     if (closed != NULL)
         closed(closed_arg);

@@ -5,7 +5,6 @@
 #include "db/message.h"
 #include "message/message.h"
 #include "db/statement.h"
-#include "message/rate.h"
 #include "test_hosts.h"
 
 static net_t *net;
@@ -418,41 +417,6 @@ static void times_far_off_can_be_written_again(void **state)
         hp_message_body_dispose(&body);
         hp_message_body_dispose(&again);
     }
-}
-
-/* ---- the rate ---- */
-
-static void an_address_may_send_so_many_in_any_minute(void **state)
-{
-    (void)state;
-    hp_rate_t *rate = hp_rate_create();
-    for (unsigned i = 0; i < HP_RATE_MAX; i++)
-        assert_int_equal(hp_rate_take(rate, "10.0.0.1", 1000 + i * 100), 0);
-    assert_int_equal(hp_rate_take(rate, "10.0.0.1", 3000), 58000);
-    assert_int_equal(hp_rate_take(rate, "10.0.0.1", 60999), 1);
-    assert_int_equal(hp_rate_take(rate, "10.0.0.2", 60999), 0);
-    assert_int_equal(hp_rate_take(rate, "10.0.0.1", 61000), 0); /* the first one is a minute old */
-    assert_int_equal(hp_rate_take(rate, "10.0.0.1", 61000), 100);
-    hp_rate_destroy(rate);
-}
-
-static void of_too_many_addresses_the_most_silent_is_forgotten(void **state)
-{
-    (void)state;
-    hp_rate_t *rate = hp_rate_create();
-    char address[64];
-    for (unsigned i = 0; i < HP_RATE_MAX; i++) {
-        hp_rate_take(rate, "busy", i);
-        hp_rate_take(rate, "silent", i);
-    }
-    for (unsigned i = 0; i < HP_RATE_SENDERS - 1; i++) {
-        snprintf(address, sizeof address, "fd00::%x", i);
-        assert_int_equal(hp_rate_take(rate, address, 100), 0);
-        assert_true(hp_rate_take(rate, "busy", 100) > 0);
-    }
-    assert_true(hp_rate_take(rate, "busy", 100) > 0);
-    assert_int_equal(hp_rate_take(rate, "silent", 100), 0);
-    hp_rate_destroy(rate);
 }
 
 /* ---- from other hosts ---- */
@@ -975,8 +939,6 @@ int main(void)
         cmocka_unit_test(what_is_wrong_in_a_body_is_named),
         cmocka_unit_test(lengths_are_counted_in_characters_and_bytes_as_told),
         cmocka_unit_test(times_far_off_can_be_written_again),
-        cmocka_unit_test(an_address_may_send_so_many_in_any_minute),
-        cmocka_unit_test(of_too_many_addresses_the_most_silent_is_forgotten),
         T(a_message_from_a_known_host_is_kept_once),
         T(an_unknown_sender_is_looked_up_where_it_listens),
         T(a_message_is_taken_from_the_host_that_proved_to_be_its_sender),

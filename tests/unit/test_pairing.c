@@ -1,6 +1,5 @@
 // libs: pairing discovery fetch secure store db identity path pool os base
-/* The states of an attempt to pair, without network and with a clock of the test's own; the limit on tries;
- * the bodies. */
+/* The states of an attempt to pair, without network and with a clock of the test's own; the bodies. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -13,7 +12,6 @@
 
 #include "base/log.h"
 #include "pairing/session.h"
-#include "pairing/tries.h"
 #include "pairing/wire.h"
 
 #define LOW  "00112233445566778899aabbccddeeff"
@@ -170,26 +168,6 @@ static void states_have_the_names_that_the_api_gives_them(void **state)
     assert_string_equal(hp_pairing_state_name(HP_PAIRING_FAILED), "failed");
 }
 
-static void ten_tries_an_hour_are_counted_for_each_host(void **state)
-{
-    (void)state;
-    hp_tries_t *tries = calloc(1, sizeof *tries);
-    for (uint64_t i = 0; i < HP_TRIES_MAX; i++)
-        assert_int_equal(hp_tries_take(tries, LOW, 5000 + i * 1000), 0);
-    assert_int_equal(hp_tries_take(tries, LOW, 20000), HP_TRIES_WINDOW_MS - 15000);
-    assert_int_equal(hp_tries_take(tries, HIGH, 20000), 0);
-    assert_int_equal(hp_tries_take(tries, LOW, 5000 + HP_TRIES_WINDOW_MS), 0);
-    assert_int_equal(hp_tries_take(tries, LOW, 5000 + HP_TRIES_WINDOW_MS), 1000);
-    /* A crowd of hosts pushes out those that were silent for longest, and takes no more memory. */
-    for (int i = 0; i < HP_TRIES_HOSTS; i++) {
-        char id[HP_PEER_ID_SIZE];
-        snprintf(id, sizeof id, "%032x", (unsigned)i);
-        assert_int_equal(hp_tries_take(tries, id, 10000000 + (uint64_t)i), 0);
-    }
-    assert_int_equal(tries->count, HP_TRIES_HOSTS);
-    free(tries);
-}
-
 static void bodies_are_read_as_they_are_written(void **state)
 {
     (void)state;
@@ -243,7 +221,6 @@ int main(void)
         TEST(one_that_is_over_stays_as_it_ended),
         TEST(of_two_that_begin_the_smaller_id_prevails),
         TEST(states_have_the_names_that_the_api_gives_them),
-        TEST(ten_tries_an_hour_are_counted_for_each_host),
         TEST(bodies_are_read_as_they_are_written),
         TEST(bodies_that_make_no_sense_are_refused),
     };
