@@ -12,7 +12,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/path.h"
-#include "hub/pump.h"
+#include "tunnel/pump.h"
 
 #define DESCRIPTORS   8      /* of one pair: two sockets, two pipes, and some to spare */
 #define IDLE_MS       600000 /* a pair on which no byte moves for so long is ended */
@@ -37,9 +37,9 @@ typedef struct pair {
     hp_hub_relay_t *relay;
     group_t *group;
     char tokens[2][HP_HUB_RELAY_TOKEN_SIZE];
-    int fds[2];          /* -1: not there yet */
-    uint64_t made_at;    /* loop ms */
-    hp_hub_pump_t *pump; /* NULL while waiting */
+    int fds[2];       /* -1: not there yet */
+    uint64_t made_at; /* loop ms */
+    hp_pump_t *pump;  /* NULL while waiting */
 } pair_t;
 
 /* A connection that has not sent its line yet. */
@@ -55,26 +55,16 @@ struct hp_relay {
     uv_loop_t *loop;
     hp_hub_relay_limits_t limits;
     uv_timer_t sweep, refill;
-    unsigned outstanding; /* timers, greetings and pumps that have to end before the relay may */
     hp_list_t waiting, running, greetings;
     size_t waiting_count, running_count, greeting_count;
     bucket_t bucket;
     void *groups; /* tsearch(3) */
     uint64_t bytes, pairs;
     bool closing;
+    hp_pending_t pending; /* timers, greetings and pumps */
     void (*closed)(void *arg);
     void *closed_arg;
 };
-
-static void release(hp_hub_relay_t *self)
-{
-    if (--self->outstanding > 0)
-        return;
-    void (*closed)(void *arg) = self->closed;
-    void *arg = self->closed_arg;
-    free(self);
-    closed(arg);
-}
 
 /* ---- limits ---- */
 
@@ -104,9 +94,9 @@ static void on_refill(uv_timer_t *timer)
     bool held = false;
     HP_LIST_EACH (at, &self->running) {
         pair_t *pair = HP_CONTAINER(at, pair_t, link);
-        if (!hp_hub_pump_is_held(pair->pump))
+        if (!hp_pump_is_held(pair->pump))
             continue;
-        hp_hub_pump_go(pair->pump);
+        hp_pump_go(pair->pump);
         held = true;
     }
     /* Who was held last is first the next time, so that all get their part of a limit. */
@@ -192,7 +182,6 @@ static void on_pump_ended(void *arg)
     hp_hub_relay_t *self = pair->relay;
     self->running_count--;
     end_pair(pair);
-    release(self);
 }
 
 int hp_hub_relay_open(hp_hub_relay_t *self, const uint8_t gid[16], char tokens[2][HP_HUB_RELAY_TOKEN_SIZE],
@@ -224,7 +213,7 @@ static void join(pair_t *pair)
     static const char ok[] = "OK\r\n";
     hp_hub_relay_t *self = pair->relay;
     int fds[2] = {pair->fds[0], pair->fds[1]};
-    hp_hub_pump_hooks_t hooks = {
+    hp_pump_hooks_t hooks = {
         .take = take, .give_back = give_back, .carried = carried, .ended = on_pump_ended, .arg = pair};
     bool told = true;
     hp_link_remove(&pair->link);
@@ -236,7 +225,7 @@ static void join(pair_t *pair)
         return;
     }
     pair->fds[0] = pair->fds[1] = -1; /* the pump's */
-    int rc = hp_hub_pump_create(&pair->pump, self->loop, fds, &hooks);
+    int rc = hp_pump_create(&pair->pump, self->loop, fds, &hooks, &self->pending);
     if (rc != 0) {
         hp_log(HP_LOG_WARN, "hub: a relayed connection cannot be joined: %s", uv_strerror(rc));
         end_pair(pair);
@@ -245,7 +234,6 @@ static void join(pair_t *pair)
     hp_list_add(&self->running, &pair->link);
     self->running_count++;
     self->pairs++;
-    self->outstanding++;
 }
 
 /* How many bytes must be there before the socket counts as readable (socket(7)). */
@@ -296,7 +284,7 @@ static void on_greeting_closed(uv_handle_t *handle)
     if (greeting->fd >= 0)
         close(greeting->fd);
     free(greeting);
-    release(self);
+    hp_pending_drop(&self->pending);
 }
 
 static void end_greeting(greeting_t *greeting)
@@ -342,7 +330,7 @@ void hp_hub_relay_accept(hp_hub_relay_t *self, int fd)
     greeting->begun_at = uv_now(self->loop);
     hp_list_add(&self->greetings, &greeting->link);
     self->greeting_count++;
-    self->outstanding++;
+    hp_pending_add(&self->pending);
     set_wake_up(fd, (int)HP_HUB_RELAY_LINE);
     uv_poll_start(&greeting->poll, UV_READABLE | UV_DISCONNECT, on_readable);
 }
@@ -367,8 +355,8 @@ static void on_sweep(uv_timer_t *timer)
     }
     HP_LIST_EACH (runs, &self->running) {
         pair_t *pair = HP_CONTAINER(runs, pair_t, link);
-        if (now - hp_hub_pump_moved_at(pair->pump) >= IDLE_MS)
-            hp_hub_pump_cut(pair->pump);
+        if (now - hp_pump_moved_at(pair->pump) >= IDLE_MS)
+            hp_pump_cut(pair->pump);
     }
 }
 
@@ -394,14 +382,25 @@ hp_hub_relay_t *hp_hub_relay_create(uv_loop_t *loop, const hp_hub_relay_limits_t
     uv_timer_init(loop, &self->sweep);
     uv_timer_init(loop, &self->refill);
     self->sweep.data = self->refill.data = self;
-    self->outstanding = 2;
+    hp_pending_add(&self->pending);
+    hp_pending_add(&self->pending);
     uv_timer_start(&self->sweep, on_sweep, SWEEP_MS, SWEEP_MS);
     return self;
 }
 
 static void on_timer_closed(uv_handle_t *handle)
 {
-    release(handle->data);
+    hp_hub_relay_t *self = handle->data;
+    hp_pending_drop(&self->pending);
+}
+
+static void finish(void *arg)
+{
+    hp_hub_relay_t *self = arg;
+    void (*closed)(void *arg) = self->closed;
+    void *closed_arg = self->closed_arg;
+    free(self);
+    closed(closed_arg);
 }
 
 void hp_hub_relay_destroy(hp_hub_relay_t *self, void (*closed)(void *arg), void *arg)
@@ -417,10 +416,11 @@ void hp_hub_relay_destroy(hp_hub_relay_t *self, void (*closed)(void *arg), void 
         end_greeting(HP_CONTAINER(greets, greeting_t, link));
     }
     HP_LIST_EACH (runs, &self->running) {
-        hp_hub_pump_cut(HP_CONTAINER(runs, pair_t, link)->pump);
+        hp_pump_cut(HP_CONTAINER(runs, pair_t, link)->pump);
     }
     uv_close((uv_handle_t *)&self->sweep, on_timer_closed);
     uv_close((uv_handle_t *)&self->refill, on_timer_closed);
+    hp_pending_when_none(&self->pending, finish, self);
 }
 
 hp_hub_relay_counts_t hp_hub_relay_counts(const hp_hub_relay_t *self)

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "path/address.h"
+#include "tunnel/pump.h"
 
 enum {
     CHOOSE_MS = 10000,       /* for any way to be found */
@@ -34,12 +35,13 @@ typedef struct chooser {
     uint64_t relay_at, end; /* ms */
 } chooser_t;
 
-/* A connection that waits for the hub to give a relay, in remote->dials, or for the relay, in remote->relays.
- */
+/* A connection that waits for the hub to give a relay, in remote->dials, or for the relay, in remote->relays,
+ * or that runs, in remote->relayed. */
 typedef struct dial {
     hp_link_t link;
-    hp_remote_t *remote;
-    hp_relay_t *relay; /* NULL: the hub has not answered yet */
+    hp_remote_t *remote; /* NULL: given up while it ran */
+    hp_relay_t *relay;   /* NULL: the hub has not answered yet */
+    hp_pump_t *pump;     /* NULL: it does not run yet */
     uint64_t request, end;
     int fd;
     hp_remote_dialled_fn dialled;
@@ -165,12 +167,15 @@ uint64_t hp_remote_choosers_due(const hp_remote_t *self)
 
 /* ---- dialling ---- */
 
-static void on_pump_ended(void *arg, hp_pump_t *pump)
+static void on_pump_ended(void *arg)
 {
-    hp_remote_t *self = arg;
-    (void)pump;
-    self->wanted_at = hp_clock_ms();
-    hp_tunnel_arm(self->tunnel);
+    dial_t *dial = arg;
+    hp_link_remove(&dial->link);
+    if (dial->remote != NULL) {
+        dial->remote->wanted_at = hp_clock_ms();
+        hp_tunnel_arm(dial->remote->tunnel);
+    }
+    free(dial);
 }
 
 static void on_relay(void *arg, const hp_relay_t *relay, int fd, const hp_err_t *err)
@@ -184,16 +189,17 @@ static void on_relay(void *arg, const hp_relay_t *relay, int fd, const hp_err_t 
         failed = *err;
         close(dial->fd);
     } else {
-        hp_pump_t *pump;
-        int rc = hp_pump_create(&pump, self->tunnel->loop, dial->fd, fd, on_pump_ended, self,
-                                &self->tunnel->pending);
-        if (rc == 0)
-            hp_list_add(&self->pumps, hp_pump_link(pump));
-        else
+        const int fds[2] = {dial->fd, fd};
+        const hp_pump_hooks_t hooks = {.ended = on_pump_ended, .arg = dial};
+        int rc = hp_pump_create(&dial->pump, self->tunnel->loop, fds, &hooks, &self->tunnel->pending);
+        if (rc != 0)
             hp_err_set(&failed, rc, "a relayed connection cannot be joined: %s", hp_err_sentence(rc));
     }
     answer_dial(self->tunnel, dial->dialled, dial->arg, failed.code != 0 ? &failed : NULL);
-    free(dial);
+    if (dial->pump != NULL)
+        hp_list_add(&self->relayed, &dial->link);
+    else
+        free(dial);
     hp_tunnel_arm(self->tunnel);
 }
 
@@ -297,8 +303,12 @@ void hp_remote_end_dials(hp_remote_t *self)
         answer_chooser(self->tunnel, HP_CONTAINER(at, chooser_t, link), HP_WAY_RELAYED, &err);
     end_dials(self->tunnel, &self->dials, &err);
     end_dials(self->tunnel, &self->relays, &err);
-    HP_LIST_EACH (at, &self->pumps)
-        hp_pump_destroy(hp_pump_of(at));
+    HP_LIST_EACH (at, &self->relayed) {
+        dial_t *dial = HP_CONTAINER(at, dial_t, link);
+        hp_link_remove(at);
+        dial->remote = NULL;
+        hp_pump_cut(dial->pump);
+    }
 }
 
 /* ---- relays that another host asked for ---- */

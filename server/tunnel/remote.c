@@ -277,7 +277,7 @@ static uint64_t idle_at(const hp_remote_t *self)
     uint64_t since = self->wanted_at;
     if (self->reach.state == HP_REACH_IDLE || !hp_list_is_empty(&self->choosers) ||
         !hp_list_is_empty(&self->dials) || !hp_list_is_empty(&self->relays) ||
-        !hp_list_is_empty(&self->pumps))
+        !hp_list_is_empty(&self->relayed))
         return UINT64_MAX;
     if (self->conn != NULL) {
         if (hp_quic_streams(self->conn) > 0)
@@ -341,7 +341,7 @@ hp_remote_t *hp_remote_create(hp_tunnel_t *tunnel, const uint8_t fingerprint[HP_
     hp_list_init(&self->choosers);
     hp_list_init(&self->dials);
     hp_list_init(&self->relays);
-    hp_list_init(&self->pumps);
+    hp_list_init(&self->relayed);
     hp_reach_init(&self->reach, tunnel->id, self->id, &ops);
     hp_list_add(&tunnel->remotes, &self->link);
     return self;

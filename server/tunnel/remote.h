@@ -5,7 +5,6 @@
 #include "base/list.h"
 #include "tunnel/gather.h"
 #include "tunnel/portmap.h"
-#include "tunnel/pump.h"
 #include "tunnel/punch.h"
 #include "tunnel/quic.h"
 #include "tunnel/reach.h"
@@ -36,7 +35,7 @@ struct hp_remote {
     uint64_t wanted_at;   /* ms */
     unsigned offers;      /* of the other host, since offers_from */
     uint64_t offers_from; /* ms */
-    hp_list_t choosers, dials, relays, pumps;
+    hp_list_t choosers, dials, relays, relayed;
     uint64_t relay_again_at; /* ms: a relay was refused, and is not asked for before */
     char relay_reason[200];
     hp_path_t told_path;

@@ -4,17 +4,13 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-enum {
-    PIPE_SIZE = 1 << 18, /* bytes; as much as the kernel's limit allows */
-    ROUNDS = 16,         /* before others have their turn */
-};
-
 int hp_splice_open(hp_splice_t *self)
 {
     *self = (hp_splice_t){.pipe = {-1, -1}};
     if (pipe2(self->pipe, O_NONBLOCK | O_CLOEXEC) != 0)
         return -errno;
-    fcntl(self->pipe[1], F_SETPIPE_SZ, PIPE_SIZE);
+    /* Beyond the user's allowance for pipes the kernel keeps the size that it gave. */
+    fcntl(self->pipe[1], F_SETPIPE_SZ, (int)HP_SPLICE_SIZE);
     return 0;
 }
 
@@ -27,7 +23,7 @@ void hp_splice_close(hp_splice_t *self)
     }
 }
 
-/* Bytes, 0 at the end, or a negative errno. */
+/* Bytes or a negative errno. */
 static ssize_t move(int from, int to, size_t length)
 {
     ssize_t moved;
@@ -37,26 +33,16 @@ static ssize_t move(int from, int to, size_t length)
     return moved < 0 ? -errno : moved;
 }
 
-hp_splice_state_t hp_splice_move(hp_splice_t *self, int source, int sink)
+ssize_t hp_splice_take(hp_splice_t *self, int source, size_t most)
 {
-    for (int i = 0; i < ROUNDS; i++) {
-        if (self->inside == 0 && !self->end) {
-            ssize_t taken = move(source, self->pipe[1], PIPE_SIZE);
-            if (taken == -EAGAIN)
-                return HP_SPLICE_WAIT_SOURCE;
-            if (taken < 0)
-                return HP_SPLICE_BROKEN;
-            self->inside = (size_t)taken;
-            self->end = taken == 0;
-        }
-        if (self->inside == 0)
-            return HP_SPLICE_DONE;
-        ssize_t put = move(self->pipe[0], sink, self->inside);
-        if (put == -EAGAIN)
-            return HP_SPLICE_WAIT_SINK;
-        if (put <= 0)
-            return HP_SPLICE_BROKEN;
-        self->inside -= (size_t)put;
-    }
-    return self->inside > 0 ? HP_SPLICE_WAIT_SINK : HP_SPLICE_WAIT_SOURCE;
+    ssize_t taken = move(source, self->pipe[1], most);
+    self->inside += taken > 0 ? (size_t)taken : 0;
+    return taken;
+}
+
+ssize_t hp_splice_put(hp_splice_t *self, int sink)
+{
+    ssize_t put = move(self->pipe[0], sink, self->inside);
+    self->inside -= put > 0 ? (size_t)put : 0;
+    return put != 0 ? put : -EPIPE;
 }

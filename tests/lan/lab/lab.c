@@ -590,7 +590,6 @@ static int run_host(int argc, char **argv)
 
 static hp_pending_t pending;
 static hp_list_t waiting;
-static hp_list_t joined;
 
 typedef struct guest {
     hp_link_t link;
@@ -623,10 +622,9 @@ static void free_guest(uv_handle_t *handle)
     free(HP_CONTAINER((uv_poll_t *)handle, guest_t, poll));
 }
 
-static void on_parted(void *arg, hp_pump_t *pump)
+static void on_parted(void *arg)
 {
     (void)arg;
-    (void)pump;
 }
 
 static int leave(guest_t *self)
@@ -658,9 +656,8 @@ static void on_guest(uv_poll_t *poll, int status, int events)
             continue;
         if (send(self->fd, "OK\r\n", 4, 0) != 4 || send(other->fd, "OK\r\n", 4, 0) != 4)
             must(-errno, "send");
-        int a = leave(self), b = leave(other);
-        must(hp_pump_create(&pump, &loop, a, b, on_parted, NULL, &pending), "pump");
-        hp_list_add(&joined, hp_pump_link(pump));
+        const int fds[2] = {leave(self), leave(other)};
+        must(hp_pump_create(&pump, &loop, fds, &(hp_pump_hooks_t){.ended = on_parted}, &pending), "pump");
         return;
     }
 }
@@ -686,7 +683,6 @@ static int run_hub(int argc, char **argv)
     uint16_t port = (uint16_t)atoi(argv[2]);
     hp_udp_events_t events = {.train = on_question, .writable = on_room};
     hp_list_init(&waiting);
-    hp_list_init(&joined);
     for (int i = 3; i < argc; i++) {
         hp_sockaddr_t address;
         int on = 1;
