@@ -33,7 +33,6 @@ static void serve_script(server_t *server, int fd, int number)
     }
 }
 
-#define OK         "HTTP/1.1 200 OK\r\n"
 #define RANGE_HEAD "HTTP/1.1 206 Partial Content\r\nContent-Range: bytes 100-199/1000\r\n"
 #define HUNDRED                                                                                              \
     "0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789"

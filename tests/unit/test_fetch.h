@@ -31,6 +31,8 @@
 
 #define PATIENCE_MS 30000 /* a test that waits longer for anything has failed */
 
+#define OK "HTTP/1.1 200 OK\r\n"
+
 /* ---- the server ---- */
 
 typedef struct server server_t;

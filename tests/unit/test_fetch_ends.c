@@ -2,8 +2,6 @@
 /* How requests end: cancelled, timed out, torn down with the fetcher. */
 #include "test_fetch.h"
 
-#define OK "HTTP/1.1 200 OK\r\n"
-
 /* ---- cancel ---- */
 
 static void serve_nothing(server_t *server, int fd, int number)

@@ -4,8 +4,6 @@
 
 #include <sys/resource.h>
 
-#define OK "HTTP/1.1 200 OK\r\n"
-
 /* ---- reuse ---- */
 
 static void a_thousand_small_requests_share_a_connection(void **state)
