@@ -83,6 +83,7 @@ static void on_member_gone(void *arg, const char *id)
 {
     hp_across_t *self = arg;
     hp_hosts_member_gone(self->deps.hosts, id);
+    self->deps.member_gone(self->deps.arg);
 }
 
 static void on_group_changed(void *arg, int64_t group)

@@ -26,6 +26,8 @@ typedef struct hp_across_deps {
     /* A group has changed, or is gone. */
     void (*changed)(void *arg, int64_t group);
     void (*removed)(void *arg, int64_t group);
+    /* A host is in no group of ours any more: what it was let in for by that ends. */
+    void (*member_gone)(void *arg);
     void *arg;
 } hp_across_deps_t;
 

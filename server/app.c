@@ -77,6 +77,13 @@ static void on_group_removed(void *arg, int64_t id)
     hp_api_group_removed(((hp_app_t *)arg)->api, id);
 }
 
+static void on_member_gone(void *arg)
+{
+    hp_app_t *app = arg;
+    if (app->peer != NULL)
+        hp_peer_check_access(app->peer);
+}
+
 static void on_network_changed(void *arg)
 {
     hp_across_network_changed(((hp_app_t *)arg)->across);
@@ -293,6 +300,7 @@ static int create_across(hp_app_t *app, hp_err_t *err)
                              .map_port = !app->options->no_port_mapping,
                              .changed = on_group_changed,
                              .removed = on_group_removed,
+                             .member_gone = on_member_gone,
                              .arg = app};
     return hp_across_create(&app->across, &deps, err);
 }

@@ -164,9 +164,10 @@ size_t hp_hosts_add_address(hp_host_entry_t *host, const hp_endpoint_t *at)
         if (hp_endpoint_same_place(&host->addresses[i].endpoint, at))
             return i;
     if (host->pub.address_count == HP_HOST_ADDRESSES_MAX) {
-        size_t oldest = 1;
-        for (size_t i = 2; i < HP_HOST_ADDRESSES_MAX; i++)
-            if (host->addresses[i].answered_at < host->addresses[oldest].answered_at)
+        size_t oldest = 0; /* neither the one in use, nor that it is a member of a group */
+        for (size_t i = 1; i < HP_HOST_ADDRESSES_MAX; i++)
+            if (host->addresses[i].endpoint.scheme != HP_SCHEME_MEMBER &&
+                (oldest == 0 || host->addresses[i].answered_at < host->addresses[oldest].answered_at))
                 oldest = i;
         hp_hosts_drop_address(host, oldest);
     }

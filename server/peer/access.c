@@ -3,18 +3,32 @@
 
 #include <string.h>
 
+#include "base/log.h"
 #include "url_path.h"
+
+static bool is_trusted(const hp_peer_t *peer, const hp_who_t *who)
+{
+    return who->id[0] != '\0' && peer->is_trusted != NULL && peer->is_trusted(peer->is_trusted_arg, who->id);
+}
+
+/* From another network only those come in whom somebody here has let in: a relay leads here whomever its hub
+ * likes, under a key of its own. */
+static bool is_stranger_from_afar(const hp_peer_t *peer, const hp_who_t *who)
+{
+    return who->way != HP_WAY_LAN && !is_trusted(peer, who);
+}
 
 static bool is_let_in(const hp_peer_t *peer, const hp_who_t *who)
 {
+    if (is_stranger_from_afar(peer, who))
+        return false;
     switch (peer->access) {
     case HP_ACCESS_EVERYONE:
         return true;
     case HP_ACCESS_HOSTS:
         return who->id[0] != '\0';
     case HP_ACCESS_PAIRED:
-        return who->id[0] != '\0' && peer->is_trusted != NULL &&
-               peer->is_trusted(peer->is_trusted_arg, who->id);
+        return is_trusted(peer, who);
     }
     return false;
 }
@@ -35,6 +49,13 @@ bool hp_peer_lets_in(hp_peer_t *peer, hp_http_request_t *request, const char *pa
     const hp_who_t *who = hp_http_who(request);
     const char *method = hp_http_method(request);
     bool page = path[0] == '\0' && (strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0);
+    if (is_stranger_from_afar(peer, who)) {
+        hp_log(HP_LOG_WARN,
+               "host %s came through a hub's relay, and is neither paired nor in a group: refused", who->id);
+        hp_http_reply_text_error(request, HP_E_FORBIDDEN,
+                                 "From other networks this host lets in members of its groups only");
+        return false;
+    }
     if (is_let_in(peer, who) || is_open(request, path))
         return true;
     if (page && who->id[0] == '\0')
@@ -48,9 +69,11 @@ bool hp_peer_lets_in(hp_peer_t *peer, hp_http_request_t *request, const char *pa
     return false;
 }
 
+/* One that comes through a hub and has not proven itself yet is judged when it asks for something. */
 static bool is_shut_out(void *arg, const hp_who_t *who)
 {
-    return !is_let_in(arg, who);
+    bool greets = who->way != HP_WAY_LAN && who->id[0] == '\0';
+    return !greets && !is_let_in(arg, who);
 }
 
 void hp_peer_check_access(hp_peer_t *self)

@@ -192,6 +192,40 @@ static void who_is_shut_out_is_told_why(void **state)
     assert_has(body, "prove who they are");
 }
 
+/* One that comes through a hub's relay, under a key of its own. */
+static client_t *client_from_afar(SSL_CTX *context)
+{
+    client_t *c = serve_pair(&(hp_who_t){.way = HP_WAY_RELAYED, .address = "203.0.113.7"}, 0);
+    client_use_tls(c, context);
+    client_shake_hands(c);
+    return c;
+}
+
+static int ask_from_afar(SSL_CTX *context, const char *path, const char **body)
+{
+    char request[300];
+    client_t *c = client_from_afar(context);
+    snprintf(request, sizeof request, "GET %s HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n", path);
+    client_send(c, request);
+    return status_of(client_reply(c, body));
+}
+
+/* A relay connects whomever its hub likes, and who has stolen a token: everyone is everyone in this network.
+ */
+static void from_afar_only_friends_come_in(void **state)
+{
+    (void)state;
+    const char *body;
+    for (int access = HP_ACCESS_EVERYONE; access <= HP_ACCESS_PAIRED; access++) {
+        hp_peer_set_access(peer, (hp_access_t)access);
+        assert_int_equal(ask_from_afar(stranger_context, "/small", &body), 403);
+        assert_has(body, "members of its groups only");
+        assert_int_equal(ask_from_afar(stranger_context, "/hostpair", NULL), 403);
+        assert_int_equal(ask_from_afar(stranger_context, "/hostpair/pair", NULL), 403);
+        assert_int_equal(ask_from_afar(friend_context, "/small", NULL), 200);
+    }
+}
+
 static size_t connection_count(void)
 {
     return hp_http_connections(listener, NULL, 0);
@@ -225,12 +259,36 @@ static void a_change_cuts_what_runs(void **state)
     friend.identity = identity;
 }
 
+static void who_is_a_friend_no_more_is_cut_off_from_afar(void **state)
+{
+    (void)state;
+    client_t *c = client_from_afar(friend_context);
+    client_t *near = client_of(FRIEND);
+    c->reads = false;
+    client_send(c, "GET /large HTTP/1.1\r\nHost: h\r\n\r\n");
+    client_send(near, "GET /small HTTP/1.1\r\nHost: h\r\n\r\n");
+    wait_until(connection_count() == 2 && hp_http_bytes_sent(listener) > MIB / 4);
+    hp_identity_t *identity = friend.identity;
+    friend.identity = NULL;
+    hp_peer_check_access(peer);
+    wait_until(connection_count() == 1); /* everyone may come in from here */
+    c->reads = true;
+    wait_until(c->ended);
+    assert_true(c->length < 64 * MIB);
+    friend.identity = identity;
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_peer, close_peer)
     const struct CMUnitTest tests[] = {
-        TEST(everyone_is_let_in_at_first), TEST(hosts_alone_are_let_in),  TEST(paired_hosts_alone_are_let_in),
-        TEST(who_is_shut_out_is_told_why), TEST(a_change_cuts_what_runs),
+        TEST(everyone_is_let_in_at_first),
+        TEST(hosts_alone_are_let_in),
+        TEST(paired_hosts_alone_are_let_in),
+        TEST(who_is_shut_out_is_told_why),
+        TEST(a_change_cuts_what_runs),
+        TEST(from_afar_only_friends_come_in),
+        TEST(who_is_a_friend_no_more_is_cut_off_from_afar),
     };
     return cmocka_run_group_tests_name("peer_access", tests, NULL, NULL);
 }
