@@ -31,9 +31,8 @@ int hp_hub_json_text(const json_t *object, const char *field, char *out, size_t 
     size_t length = json_string_length(value);
     if (text == NULL || length == 0 || length >= size || strlen(text) != length)
         return hp_err_set(err, HP_E_INVALID, "\"%s\" is to be text of 1 to %zu bytes", field, size - 1);
-    for (size_t i = 0; i < length; i++)
-        if ((unsigned char)text[i] < 0x20 || text[i] == 0x7f)
-            return hp_err_set(err, HP_E_INVALID, "\"%s\" holds a control character", field);
+    if (hp_utf8_has_control(text, length))
+        return hp_err_set(err, HP_E_INVALID, "\"%s\" holds a control character", field);
     memcpy(out, text, length + 1);
     return 0;
 }

@@ -48,6 +48,7 @@ test("lets members of a group in, and nobody else", async (t) => {
         ["proof", 5],
         ["name", ""],
         ["name", "a\u0007"],
+        ["name", "a\u0084"],
     ])
         assert.equal((await anna.join(hub, group, { [field]: value })).status, 422, String(field));
 });
