@@ -211,6 +211,11 @@ void hp_across_network_changed(hp_across_t *self)
     hp_tunnel_network_changed(self->tunnel);
 }
 
+void hp_across_name_changed(hp_across_t *self)
+{
+    hp_rendezvous_name_changed(self->rendezvous);
+}
+
 void hp_across_list_changed(hp_across_t *self)
 {
     hp_rendezvous_list_changed(self->rendezvous);

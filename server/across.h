@@ -40,8 +40,9 @@ void hp_across_start(hp_across_t *across, hp_http_listener_t *listener);
 void hp_across_stop(hp_across_t *across);
 void hp_across_destroy(hp_across_t *across, void (*closed)(void *arg), void *arg);
 
-/* The addresses of this machine have changed; what this host offers has. */
+/* The addresses of this machine have changed; this host's name has; what it offers has. */
 void hp_across_network_changed(hp_across_t *across);
+void hp_across_name_changed(hp_across_t *across);
 void hp_across_list_changed(hp_across_t *across);
 
 #endif

@@ -77,6 +77,13 @@ static void on_group_removed(void *arg, int64_t id)
     hp_api_group_removed(((hp_app_t *)arg)->api, id);
 }
 
+static void on_name_changed(void *arg)
+{
+    const hp_app_t *app = arg;
+    if (app->across != NULL)
+        hp_across_name_changed(app->across);
+}
+
 static void on_member_gone(void *arg)
 {
     hp_app_t *app = arg;
@@ -284,7 +291,9 @@ static int start_settings(hp_app_t *app, hp_err_t *err)
                                  .share = app->share,
                                  .transfer = app->transfer,
                                  .discovery = app->discovery,
-                                 .peer = app->peer};
+                                 .peer = app->peer,
+                                 .name_changed = on_name_changed,
+                                 .arg = app};
     return hp_settings_start(app->settings, &parts, err);
 }
 

@@ -30,6 +30,8 @@ int hp_settings_apply_name(const hp_settings_t *settings, const hp_settings_part
 {
     (void)err;
     snprintf(parts->self->name, sizeof parts->self->name, "%s", hp_settings_text(settings, "name"));
+    if (parts->name_changed != NULL)
+        parts->name_changed(parts->arg);
     return 0;
 }
 

@@ -22,7 +22,9 @@ typedef struct hp_settings_parts {
     struct hp_share *share;
     struct hp_transfer *transfer;
     struct hp_discovery *discovery;
-    struct hp_peer *peer; /* NULL: nothing is served to other hosts */
+    struct hp_peer *peer;            /* NULL: nothing is served to other hosts */
+    void (*name_changed)(void *arg); /* self has another name now; NULL: nobody cares */
+    void *arg;
 } hp_settings_parts_t;
 
 typedef enum {
