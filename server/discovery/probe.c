@@ -173,6 +173,9 @@ static int judge_failure(const hp_probe_t *self, int status, const hp_err_t *why
         return hp_err_set(err, HP_E_UNREACHABLE, "%s does not answer: %s", where, reason_of(why, where));
     if (status == HP_E_NOT_TLS)
         return hp_err_set(err, status, "the program that answers at %s does not speak TLS", where);
+    if (status == HP_E_WRONG_KEY)
+        return hp_err_set(err, status, "the program that answers at %s is another host: %s", where,
+                          reason_of(why, where));
     return hp_err_set(err, status == HP_E_TLS ? status : HP_E_NOT_A_HOST,
                       "the program that answers at %s is not hostpair: %s", where, reason_of(why, where));
 }
