@@ -97,6 +97,17 @@ static bool is_stranger(const group_t *group, const hp_wire_member_t *said)
     return true;
 }
 
+/* Whether the hub names a member; what is none is said in the log. */
+static bool read_member(const group_t *group, const json_t *json, hp_wire_member_t *out)
+{
+    hp_err_t err = {0};
+    if (hp_wire_member(json, out, &err) == 0)
+        return !is_stranger(group, out);
+    hp_log(HP_LOG_WARN, "hub %s: what it names as a member of \"%s\" is none: %s", group->row.hub,
+           group->row.name, hp_err_text(&err));
+    return false;
+}
+
 static void remove_member(group_t *group, const char *host)
 {
     char id[HP_PEER_ID_SIZE];
@@ -152,7 +163,7 @@ int hp_group_joined(group_t *group, const json_t *answer, hp_err_t *err)
     }
     for (size_t i = 0; i < json_array_size(members); i++) {
         hp_wire_member_t one;
-        if (hp_wire_member(json_array_get(members, i), &one, NULL) == 0 && !is_stranger(group, &one))
+        if (read_member(group, json_array_get(members, i), &one))
             *hp_array_add(&said) = one;
     }
     for (size_t i = group->members.count; i-- > 0;) {
@@ -261,10 +272,7 @@ void hp_group_lost(group_t *group)
 static void on_member(group_t *group, const json_t *data)
 {
     hp_wire_member_t said;
-    hp_err_t err = {0};
-    if (hp_wire_member(data, &said, &err) != 0)
-        hp_log(HP_LOG_WARN, "hub %s: %s", group->row.hub, hp_err_text(&err));
-    else if (!is_stranger(group, &said))
+    if (read_member(group, data, &said))
         take_member(group, &said);
 }
 
