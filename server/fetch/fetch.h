@@ -118,7 +118,9 @@ typedef struct hp_fetch_options {
     bool fresh;               /* do not reuse a connection */
     uint64_t body_max;        /* a longer body ends the request with HP_E_TOO_LARGE; 0: no limit */
     unsigned connect_ms, stall_ms, total_ms; /* 0: the default; total_ms 0: none */
-    const char *const *headers;              /* further "Name: value" lines, NULL-terminated, or NULL */
+    unsigned alive_s; /* TCP asks the other side after so long without a byte, and ends the connection when no
+                         answer comes (keep-alive, RFC 9293 section 3.8.4); 0: it does not ask */
+    const char *const *headers; /* further "Name: value" lines, NULL-terminated, or NULL */
 } hp_fetch_options_t;
 
 int hp_fetcher_create(hp_fetcher_t **fetcher, uv_loop_t *loop, hp_err_t *err);

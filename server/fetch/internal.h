@@ -65,7 +65,7 @@ struct hp_fetch {
     char *path;                /* of an endpoint */
     bool fresh, head_request;
     uint64_t body_max;
-    unsigned connect_ms, stall_ms, total_ms;
+    unsigned connect_ms, stall_ms, total_ms, alive_s;
     struct curl_slist *headers, *own_headers; /* for every origin; the caller's, for the first origin only */
     struct curl_slist *sent;                  /* both, as curl has them */
 

@@ -175,6 +175,7 @@ int hp_fetch_prepare(hp_fetch_t *fetch, const hp_fetch_options_t *options)
     fetch->fresh = options->fresh;
     fetch->body_max = options->body_max;
     fetch->connect_ms = options->connect_ms != 0 ? options->connect_ms : HP_FETCH_CONNECT_MS;
+    fetch->alive_s = options->alive_s;
     fetch->stall_ms = options->stall_ms != 0 ? options->stall_ms : HP_FETCH_STALL_MS;
     fetch->total_ms = options->total_ms;
 

@@ -15,12 +15,16 @@
 #include <stdlib.h>
 #include <string.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/log.h"
 #include "base/mem.h"
 #include "fetch/internal.h"
+
+/* How TCP asks for a sign of life: every so many s, so many times. */
+enum { ALIVE_INTERVAL_S = 5, ALIVE_TRIES = 3 };
 
 struct hp_fetch_socket {
     uv_poll_t poll;
@@ -184,6 +188,15 @@ void hp_fetch_sockets_init(hp_fetcher_t *self)
     curl_multi_setopt(self->multi, CURLMOPT_TIMERDATA, self);
 }
 
+static void keep_alive(int fd, unsigned seconds)
+{
+    int on = 1, idle = (int)seconds, interval = ALIVE_INTERVAL_S, count = ALIVE_TRIES;
+    setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+    setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof idle);
+    setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof interval);
+    setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof count);
+}
+
 curl_socket_t hp_fetch_socket_open(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
 {
     hp_fetch_t *fetch = arg;
@@ -198,6 +211,8 @@ curl_socket_t hp_fetch_socket_open(void *arg, curlsocktype purpose, struct curl_
         hp_log(HP_LOG_WARN, "opening a connection to %s: %s", fetch->where, strerror(errno));
         return CURL_SOCKET_BAD;
     }
+    if (fetch->alive_s > 0 && !member)
+        keep_alive(fd, fetch->alive_s);
     fetch->new_socket = true;
     fetch->connected = fetch->greeted = fetch->proven = false; /* curl may replace a kept one by itself */
     hp_fetch_socket_t *closed = find(self, fd);

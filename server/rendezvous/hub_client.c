@@ -16,9 +16,12 @@
 #define ANSWER_MAX ((size_t)4 * 1024 * 1024)
 #define CALL_MS    20000
 /* A stream without a byte for so long is dead: the hub sends a comment every 30 s. */
-#define SILENT_MS   75000
-#define ADDRESSES   8 /* of one name that are tried */
-#define STREAM_BODY 0 /* an event stream has no end */
+#define SILENT_MS 75000
+/* A network that lost the connection is found out by asking, later than that comment would have come. */
+#define ALIVE_S     35
+#define REOPEN_MS   10000 /* between two times that a call makes the stream be opened anew */
+#define ADDRESSES   8     /* of one name that are tried */
+#define STREAM_BODY 0     /* an event stream has no end */
 
 static const hp_retry_policy_t policy = {.first_ms = 1000, .max_ms = 60000, .jitter = 100};
 
@@ -40,6 +43,9 @@ struct hp_hub_client {
     size_t endpoint_count, endpoint_at;
     char address[HP_ENDPOINT_ADDRESS_SIZE];
     hp_fetch_t *stream; /* NULL: not open */
+    bool reopening;     /* it was given up and is opened anew at once */
+    char reopen_reason[400];
+    uint64_t reopened_at; /* hp_clock_ms */
     hp_sse_t sse;
     hp_list_t calls; /* under way */
     void (*closed)(void *arg);
@@ -53,6 +59,7 @@ typedef struct call {
     hp_hub_answer_fn done;
     void *arg;
     bool raw;
+    bool as_member; /* of a group that the hub has let this host in to */
     hp_buf_t answer;
     int status; /* of HTTP */
 } call_t;
@@ -137,12 +144,20 @@ static void on_stream_done(void *arg, int status, const hp_err_t *err)
         finish_closing(self);
         return;
     }
+    if (self->reopening) {
+        self->reopening = false;
+        set_state(self, HP_HUB_CONNECTING, self->reopen_reason);
+        uv_timer_start(&self->timer, on_timer, 0, 0);
+        return;
+    }
     bool was_connected = self->state == HP_HUB_CONNECTED;
     if (!was_connected && ++self->endpoint_at < self->endpoint_count && status != HP_E_STATUS) {
         try_address(self);
         return;
     }
-    try_later(self, status == 0 ? "the hub has ended the connection" : hp_err_text(err));
+    try_later(self, status == 0                ? "the hub has ended the connection"
+                    : status == HP_E_TOO_LARGE ? "the hub has sent an event that is too long"
+                                               : hp_err_text(err));
 }
 
 static void try_address(hp_hub_client_t *self)
@@ -154,7 +169,8 @@ static void try_address(hp_hub_client_t *self)
                                   .accept = "text/event-stream",
                                   .fresh = true,
                                   .body_max = STREAM_BODY,
-                                  .stall_ms = SILENT_MS};
+                                  .stall_ms = SILENT_MS,
+                                  .alive_s = ALIVE_S};
     hp_sse_init(&self->sse, on_event, self);
     self->stream = hp_fetch_start(self->fetcher, &options, &callbacks, self);
 }
@@ -218,14 +234,47 @@ static void on_timer(uv_timer_t *timer)
     look_up(self);
 }
 
+/* Opens the stream, which stands as far as is known, anew. */
+static void reopen(hp_hub_client_t *self, const char *reason)
+{
+    self->reopening = true;
+    snprintf(self->reopen_reason, sizeof self->reopen_reason, "%s", reason);
+    hp_fetch_cancel(self->stream);
+}
+
 void hp_hub_client_network_changed(hp_hub_client_t *self)
 {
     if (self->closing)
         return;
     hp_retry_reset(&self->retry);
-    if (self->stream != NULL && self->state == HP_HUB_CONNECTED)
-        hp_fetch_cancel(self->stream); /* a stream over a network that is gone would be noticed late */
-    uv_timer_start(&self->timer, on_timer, 100, 0);
+    if (self->stream != NULL && self->state == HP_HUB_CONNECTED) /* that it is gone would be noticed late */
+        reopen(self, "the network of this machine has changed");
+    else
+        uv_timer_start(&self->timer, on_timer, 100, 0);
+}
+
+/* Whether this end of a call says that the stream is gone as well: the hub cannot be reached, another one
+ * answers in its place, or it does not know that this host is a member, which each new stream tells it. */
+static bool speaks_of_loss(const call_t *call, int status)
+{
+    static const int losses[] = {HP_E_UNREACHABLE, HP_E_STALLED,  HP_E_TLS,    HP_E_NOT_TLS,
+                                 HP_E_WRONG_KEY,   UV_ECONNRESET, UV_ETIMEDOUT};
+    for (size_t i = 0; i < HP_COUNT(losses); i++)
+        if (status == losses[i])
+            return true;
+    return status == HP_E_FORBIDDEN && call->as_member;
+}
+
+/* A stream that a router has forgotten looks as one on which nothing happens; a call notices. */
+static void doubt_stream(const call_t *call, int status, const hp_err_t *err)
+{
+    hp_hub_client_t *self = call->client;
+    uint64_t now = hp_clock_ms();
+    if (self->closing || self->reopening || self->stream == NULL || self->state != HP_HUB_CONNECTED ||
+        !speaks_of_loss(call, status) || (self->reopened_at != 0 && now - self->reopened_at < REOPEN_MS))
+        return;
+    self->reopened_at = now;
+    reopen(self, hp_err_text(err));
 }
 
 /* ---- calls ---- */
@@ -262,6 +311,7 @@ static void answer(call_t *call, int status, const hp_err_t *err)
     if (call->done != NULL)
         call->done(call->arg, status, json, call->answer.data, call->answer.length, &why);
     json_decref(json);
+    doubt_stream(call, status, &why);
 }
 
 static int on_call_head(void *arg, const hp_fetch_head_t *head)
@@ -299,6 +349,7 @@ void hp_hub_client_call(hp_hub_client_t *self, const hp_hub_call_t *in, hp_hub_a
     call->done = done;
     call->arg = arg;
     call->raw = in->raw;
+    call->as_member = strstr(in->path, "/members/") == NULL;
     hp_buf_init(&call->answer, in->answer_max > 0 ? in->answer_max : ANSWER_MAX);
     hp_list_add(&self->calls, &call->link);
     /* Without a stream there may be no address yet; the request then fails, as it should, with the reason. */

@@ -6,7 +6,9 @@
  * 2. Only a hub with the right id is spoken to: the invite has named it, TLS proves it.
  * 3. The stream is opened again after a pause that grows (with jitter, so that many hosts do not come back
  * together), and at once when the network has changed.
- * 4. The hub's name is looked up anew for every attempt. */
+ * 4. The hub's name is looked up anew for every attempt.
+ * 5. A stream that stands only as far as this host knows is given up as soon as a call fails for want of the
+ * hub, or TCP gets no answer. */
 #ifndef HP_RENDEZVOUS_HUB_CLIENT_H
 #define HP_RENDEZVOUS_HUB_CLIENT_H
 
