@@ -3,6 +3,7 @@
 // that the hub is all they have; tests/lan puts real routers between them.
 
 import assert from "node:assert/strict";
+import { connect, createServer } from "node:net";
 import { join } from "node:path";
 import { test } from "node:test";
 
@@ -170,6 +171,139 @@ test(
         // Ben gets in again with the new invite alone.
         assert.equal((await b.api("/groups", { json: { invite: renewed.json.invite } })).status, 201);
         await sees(b, await ownId(a));
+    },
+);
+
+/** How many connections of this host another one has to it. @param {Hostpair} h @param {string} id */
+const connectionsOf = async (h, id) =>
+    (await h.api("/connections")).json.connections.filter((/** @type {any} */ c) => c.host === id).length;
+
+for (const [how, method, path] of [
+    ["that is left", "DELETE", "/groups/1"],
+    ["whose secret is renewed", "POST", "/groups/1/renew"],
+])
+    test(`a group ${how} lets nobody go on reading`, { timeout: 120_000 }, async (t) => {
+        const hub = await startHub(t);
+        const [a, b] = [await start(t, "anna"), await start(t, "ben")];
+        await makeFile(join(a.shareDir, "film.bin"), 60 * MiB, 7);
+        await grouped(hub, [a, b]);
+        const host = await sees(b, await ownId(a));
+        const id = await ownId(b);
+        await sees(a, id);
+        const d = await download(b, { host: host.id, path: "film.bin", limit_bps: 2 * MiB });
+        const done = async () => (await b.api(`/downloads/${d.id}`)).json.done_bytes;
+        await waitFor(async () => (await done()) > MiB, { what: "its first bytes" });
+        assert.ok((await connectionsOf(a, id)) > 0);
+        assert.ok((await a.api(path, { method })).status < 300);
+        await waitFor(async () => (await connectionsOf(a, id)) === 0, { what: "Ben to be cut off" });
+        const left = await done();
+        await waitFor(async () => (await b.api(`/hosts/${host.id}`)).json.state !== "online", {
+            what: "Ben to miss Anna",
+        });
+        assert.ok((await done()) - left <= 4 * MiB, "what was on its way came, and no more");
+        assert.notEqual((await b.api(`/downloads/${d.id}`)).json.state, "done");
+    });
+
+test("another group keeps a member's way open", { timeout: 120_000 }, async (t) => {
+    const hub = await startHub(t);
+    const [a, b] = [await start(t, "anna"), await start(t, "ben")];
+    await makeFile(join(a.shareDir, "film.bin"), 8 * MiB, 7);
+    await grouped(hub, [a, b]);
+    const second = await a.api("/groups", { json: { hub: `127.0.0.1:${hub.port}`, name: "family" } });
+    const { invite } = (await a.api(`/groups/${second.json.id}/invite`)).json;
+    await b.api("/groups", { json: { invite } });
+    const host = await sees(b, await ownId(a));
+    const d = await download(b, { host: host.id, path: "film.bin", limit_bps: 2 * MiB });
+    await waitFor(async () => (await b.api(`/downloads/${d.id}`)).json.done_bytes > MiB, {
+        what: "its first bytes",
+    });
+    assert.equal((await a.api("/groups/1", { method: "DELETE" })).status, 204);
+    const done = await waitState(b, d.id, "done");
+    assert.equal(done.verified, true);
+    assert.equal(done.error ?? null, null);
+});
+
+test("a new name reaches the members by the hub", { timeout: 60_000 }, async (t) => {
+    const hub = await startHub(t);
+    const a = await start(t, "anna");
+    const { groups } = await grouped(hub, [a]);
+    const { invite } = (await a.api(`/groups/${groups[0].id}/invite`)).json;
+    const group = new Group(secretOf(invite));
+    const cleo = await Member.create("cleo");
+    await cleo.join(hub, group);
+    const events = await cleo.listen(hub);
+    assert.equal(
+        (await a.api("/settings", { method: "PATCH", json: { name: "anna's new one" } })).status,
+        200,
+    );
+    await waitFor(() => events.events.some((e) => e.event === "member" && e.data.name === "anna's new one"), {
+        what: "the name",
+        detail: () => JSON.stringify(events.events),
+    });
+    events.close();
+});
+
+/** A line to a hub. Its first connection is a host's event stream. @param {import("node:test").TestContext} t @param {number} port */
+async function lineTo(t, port) {
+    /** @type {import("node:net").Socket[]} */
+    const callers = [];
+    let lost = false;
+    const server = createServer((caller) => {
+        callers.push(caller);
+        const onward = connect(port, "127.0.0.1");
+        const pass = (/** @type {import("node:net").Socket} */ to) => (/** @type {Buffer} */ data) =>
+            lost || to.write(data);
+        caller.on("data", pass(onward)).on("close", () => onward.destroy());
+        onward.on("data", pass(caller)).on("close", () => lost || caller.destroy());
+        for (const socket of [caller, onward]) socket.on("error", () => {});
+        if (lost) caller.destroy();
+    });
+    await new Promise((done) => server.listen(0, "127.0.0.1", () => done(undefined)));
+    t.after(() => {
+        server.close();
+        for (const socket of callers) socket.destroy();
+    });
+    return {
+        port: /** @type {import("node:net").AddressInfo} */ (server.address()).port,
+        /** The network has forgotten the stream, and lets nothing new through. */
+        lose: () => {
+            lost = true;
+            for (const socket of callers.slice(1)) socket.destroy();
+        },
+        find: () => (lost = false),
+    };
+}
+
+test(
+    "a call that fails tells that the hub is gone, long before its silence does",
+    { timeout: 60_000 },
+    async (t) => {
+        const hub = await startHub(t);
+        const line = await lineTo(t, hub.port);
+        const a = await start(t, "anna");
+        const group = async () => (await a.api("/groups")).json.groups[0];
+        assert.equal(
+            (await a.api("/groups", { json: { hub: `127.0.0.1:${line.port}`, name: "friends" } })).status,
+            201,
+        );
+        line.lose();
+        const begun = Date.now();
+        assert.equal((await group()).state, "connected", "nothing tells it yet");
+        await a.api("/settings", { method: "PATCH", json: { name: "anna again" } }); // which it tells the hub
+        const state = await waitFor(
+            async () => {
+                const now = await group();
+                return now.state === "unreachable" && now;
+            },
+            { timeout: 20_000, what: "the hub to be missed", detail: () => a.stderr() },
+        );
+        assert.ok(state.reason, "and why");
+        t.diagnostic(`missed ${Date.now() - begun} ms after it was lost`);
+        line.find();
+        await waitFor(async () => (await group()).state === "connected", {
+            timeout: 20_000,
+            what: "it to come back",
+        });
     },
 );
 
