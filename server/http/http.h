@@ -213,6 +213,9 @@ int hp_http_disconnect(hp_http_listener_t *listener, uint64_t id);
 /* Ends all whose client fn is true for; returns how many there were. */
 size_t hp_http_disconnect_if(hp_http_listener_t *listener, bool (*fn)(void *arg, const hp_who_t *who),
                              void *arg);
+/* Marks the connection that the request came by, and ends all that are marked. */
+void hp_http_mark(hp_http_request_t *request);
+void hp_http_disconnect_marked(hp_http_listener_t *listener);
 /* Body bytes sent since the start. */
 uint64_t hp_http_bytes_sent(const hp_http_listener_t *listener);
 

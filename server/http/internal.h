@@ -71,6 +71,7 @@ struct hp_connection {
     bool counted, counted_all; /* in the limits, by these keys */
     bool exempt;               /* from the limits */
     bool cut;
+    bool marked;    /* for hp_http_disconnect_marked() */
     bool left;      /* the lists and the limits */
     size_t sockets; /* how many it holds */
     hp_who_t who;

@@ -290,8 +290,13 @@ int hp_http_disconnect(hp_http_listener_t *self, uint64_t id)
     return HP_E_NOT_FOUND;
 }
 
+typedef struct clients {
+    bool (*fn)(void *arg, const hp_who_t *who); /* NULL: those that are marked */
+    void *arg;
+} clients_t;
+
 /* In turns as the sweep does: a cut may run callbacks that end others. */
-size_t hp_http_disconnect_if(hp_http_listener_t *self, bool (*fn)(void *arg, const hp_who_t *who), void *arg)
+static size_t disconnect(hp_http_listener_t *self, const clients_t *which)
 {
     size_t count = 0;
     for (size_t left = self->connection_count; left > 0 && !h2o_linklist_is_empty(&self->connections);
@@ -299,12 +304,28 @@ size_t hp_http_disconnect_if(hp_http_listener_t *self, bool (*fn)(void *arg, con
         hp_connection_t *c = H2O_STRUCT_FROM_MEMBER(hp_connection_t, all, self->connections.next);
         h2o_linklist_unlink(&c->all);
         h2o_linklist_insert(&self->connections, &c->all);
-        if (fn(arg, &c->who)) {
+        if (which->fn != NULL ? which->fn(which->arg, &c->who) : c->marked) {
             hp_connection_cut(c);
             count++;
         }
     }
     return count;
+}
+
+size_t hp_http_disconnect_if(hp_http_listener_t *self, bool (*fn)(void *arg, const hp_who_t *who), void *arg)
+{
+    return disconnect(self, &(clients_t){.fn = fn, .arg = arg});
+}
+
+void hp_http_mark(hp_http_request_t *request)
+{
+    if (request->req != NULL)
+        request->connection->marked = true;
+}
+
+void hp_http_disconnect_marked(hp_http_listener_t *self)
+{
+    disconnect(self, &(clients_t){0});
 }
 
 uint64_t hp_http_bytes_sent(const hp_http_listener_t *self)
