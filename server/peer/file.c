@@ -52,6 +52,7 @@ static void reply(open_t *self, const hp_share_file_t *file, bool strong)
     const char *type = hp_path_media_type(hp_path_name(self->path));
     if (file->root[0] != '\0')
         hp_http_set_header(self->request, "Hostpair-Root", file->root);
+    hp_peer_offer_plain(self->peer, self->request);
     if (is_active(type))
         hp_http_set_header(self->request, "Content-Security-Policy", "sandbox");
     hp_http_set_header(self->request, "Cache-Control", "no-cache");
@@ -120,7 +121,7 @@ static void ask(open_t *self)
 void hp_peer_file(hp_peer_t *peer, hp_http_request_t *request, const char *encoded)
 {
     bool as_folder;
-    char *path = hp_peer_take_path(request, encoded, &as_folder);
+    char *path = hp_peer_takes_plain(peer, request) ? hp_peer_take_path(request, encoded, &as_folder) : NULL;
     if (path == NULL)
         return;
     open_t *self = hp_alloc(sizeof *self);

@@ -19,6 +19,7 @@ struct hp_peer {
     hp_http_listener_t *listener; /* NULL once it has closed */
     unsigned timers;              /* that are open */
     hp_access_t access;
+    bool plain_content; /* hosts are offered content in plain, if everyone is let in */
     bool (*is_trusted)(void *arg, const char *id);
     void *is_trusted_arg;
     void (*closed)(void *arg);
@@ -51,6 +52,12 @@ void hp_peer_guest_closed(hp_peer_t *peer, hp_http_request_t *request);
 
 /* Whether the access setting lets this request in; if not, it is answered. path: without its leading "/". */
 bool hp_peer_lets_in(hp_peer_t *peer, hp_http_request_t *request, const char *path);
+
+/* Adds the offer of content in plain to the coming reply, where the asker may have it. */
+void hp_peer_offer_plain(const hp_peer_t *peer, hp_http_request_t *request);
+/* Whether this request for a file may go on: false when a host asks for content in plain that is not offered,
+ * which is answered. */
+bool hp_peer_takes_plain(const hp_peer_t *peer, hp_http_request_t *request);
 
 /* Answers for a share's status that is not 0. */
 void hp_peer_refuse(hp_http_request_t *request, int status);

@@ -114,6 +114,7 @@ void hp_peer_manifest(hp_peer_t *peer, hp_http_request_t *request, const char *r
     snprintf(self->root, sizeof self->root, "%s", root);
     snprintf(self->etag, sizeof self->etag, "\"%s-%llu-%llu\"", root, (unsigned long long)chunk,
              (unsigned long long)size);
+    hp_peer_offer_plain(peer, request);
     hp_http_addref(request);
     hp_gate_enter(peer->trees, request, on_turn, self);
 }

@@ -62,6 +62,10 @@ void hp_peer_set_access(hp_peer_t *peer, hp_access_t access);
 /* The same for what is_trusted says, which has changed. */
 void hp_peer_check_access(hp_peer_t *peer);
 
+/* Whether hosts are offered the content of files in plain, where everyone is let in; not at first. False
+ * takes effect at once: connections by which hosts fetch content in plain are cut. */
+void hp_peer_set_plain_content(hp_peer_t *peer, bool plain);
+
 /* Which state of the list GET /list shows now; its ETag without the quotes. The host's id in it keeps the
  * tags of two databases apart. */
 #define HP_PEER_TAG_SIZE (HP_HOST_ID_SIZE + 24)

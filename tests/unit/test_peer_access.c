@@ -278,6 +278,73 @@ static void who_is_a_friend_no_more_is_cut_off_from_afar(void **state)
     friend.identity = identity;
 }
 
+/* The reply to a request for a file; plain: it says that its sender wants content in plain. */
+static const char *ask_content_by(client_t *c, bool plain)
+{
+    const char *body;
+    client_send(c, "GET /small HTTP/1.1\r\nHost: h\r\nConnection: close\r\n");
+    client_send(c, plain ? "Hostpair-Content: plain\r\n\r\n" : "\r\n");
+    client_reply(c, &body);
+    return c->data;
+}
+
+static const char *ask_content(int kind, bool plain)
+{
+    return ask_content_by(client_of(kind), plain);
+}
+
+static void check_offers(bool to_hosts)
+{
+    for (int kind = PLAIN; kind < KINDS; kind++) {
+        bool offered = strcasestr(ask_content(kind, false), "\r\nHostpair-Content: plain\r\n") != NULL;
+        if (offered != (to_hosts && kind >= STRANGER))
+            fail_msg("content in plain is %soffered to %s", offered ? "" : "not ", kinds[kind]);
+    }
+    assert_has_not(ask_content_by(client_from_afar(friend_context), false), "Hostpair-Content");
+}
+
+static void content_in_plain_is_offered_to_proven_hosts_where_everyone_is_let_in(void **state)
+{
+    (void)state;
+    check_offers(false);
+    hp_peer_set_plain_content(peer, true);
+    check_offers(true);
+    assert_int_equal(status_of(ask_content(PLAIN, true)), 200);
+    hp_peer_set_access(peer, HP_ACCESS_HOSTS);
+    assert_has_not(ask_content(FRIEND, false), "Hostpair-Content");
+    assert_int_equal(status_of(ask_content(PLAIN, true)), 403);
+    hp_peer_set_access(peer, HP_ACCESS_EVERYONE);
+    hp_peer_set_plain_content(peer, false);
+    assert_int_equal(status_of(ask_content(PLAIN, true)), 403);
+    assert_int_equal(status_of(ask_content(FRIEND, true)), 200); /* over TLS the field means nothing */
+}
+
+static bool all_are_served(size_t count)
+{
+    hp_http_connection_t connections[3];
+    bool all = hp_http_connections(listener, connections, HP_COUNT(connections)) == count;
+    for (size_t i = 0; i < count && all; i++)
+        all = connections[i].requests > 0;
+    return all;
+}
+
+static void an_offer_of_plain_content_that_ends_cuts_what_it_let_begin(void **state)
+{
+    (void)state;
+    client_t *guest = client_of(PLAIN), *host = client_of(PLAIN), *secret = client_of(FRIEND);
+    hp_peer_set_plain_content(peer, true);
+    guest->reads = host->reads = secret->reads = false;
+    client_send(guest, "GET /large HTTP/1.1\r\nHost: h\r\n\r\n");
+    client_send(host, "GET /large HTTP/1.1\r\nHost: h\r\nHostpair-Content: plain\r\n\r\n");
+    client_send(secret, "GET /large HTTP/1.1\r\nHost: h\r\nHostpair-Content: plain\r\n\r\n");
+    wait_until(all_are_served(3) && hp_http_bytes_sent(listener) > MIB);
+    hp_peer_set_plain_content(peer, false);
+    wait_until(connection_count() == 2);
+    guest->reads = host->reads = secret->reads = true;
+    wait_until(host->ended && guest->length > 64 * MIB && secret->length > 64 * MIB);
+    assert_true(host->length < 64 * MIB);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_peer, close_peer)
@@ -289,6 +356,8 @@ int main(void)
         TEST(a_change_cuts_what_runs),
         TEST(from_afar_only_friends_come_in),
         TEST(who_is_a_friend_no_more_is_cut_off_from_afar),
+        TEST(content_in_plain_is_offered_to_proven_hosts_where_everyone_is_let_in),
+        TEST(an_offer_of_plain_content_that_ends_cuts_what_it_let_begin),
     };
     return cmocka_run_group_tests_name("peer_access", tests, NULL, NULL);
 }
