@@ -78,9 +78,9 @@ typedef struct hp_fetch_head {
     const char *last_modified, *content_type, *content_disposition;
     int64_t date_ms;   /* Date, wall clock ms; -1 when missing or malformed */
     int retry_after_s; /* -1 when missing; a date is turned into seconds from now; at most 3600 */
-    const char *hostpair_id, *hostpair_name, *hostpair_root; /* raw field values */
-    const char *url;                                         /* the effective one, after redirects */
-    const char *address;                                     /* numeric address of the other side */
+    const char *hostpair_id, *hostpair_name, *hostpair_root, *hostpair_content; /* raw field values */
+    const char *url;     /* the effective one, after redirects */
+    const char *address; /* numeric address of the other side */
     uint16_t port;
     bool proven;                              /* TLS showed who the other side is */
     uint8_t fingerprint[HP_FINGERPRINT_SIZE]; /* of its key; zero while proven is false */

@@ -211,6 +211,7 @@ static int read_field(hp_fetch_parser_t *self, const char *name, size_t name_len
         {"Hostpair-Id", HP_FETCH_HOSTPAIR_ID},
         {"Hostpair-Name", HP_FETCH_HOSTPAIR_NAME},
         {"Hostpair-Root", HP_FETCH_HOSTPAIR_ROOT},
+        {"Hostpair-Content", HP_FETCH_HOSTPAIR_CONTENT},
         {"Location", HP_FETCH_LOCATION},
     };
     for (size_t i = 0; i < HP_COUNT(texts); i++)
@@ -318,6 +319,7 @@ static int finish_section(hp_fetch_parser_t *self, hp_err_t *err)
     head->hostpair_id = text_of(self, HP_FETCH_HOSTPAIR_ID);
     head->hostpair_name = text_of(self, HP_FETCH_HOSTPAIR_NAME);
     head->hostpair_root = text_of(self, HP_FETCH_HOSTPAIR_ROOT);
+    head->hostpair_content = text_of(self, HP_FETCH_HOSTPAIR_CONTENT);
     head->url = head->address = "";
     self->location = text_of(self, HP_FETCH_LOCATION);
     self->multipart = strncasecmp(head->content_type, "multipart/byteranges", 20) == 0;

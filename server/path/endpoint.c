@@ -64,6 +64,13 @@ void hp_endpoint_expect(hp_endpoint_t *endpoint, const uint8_t fingerprint[HP_FI
         snprintf(endpoint->id + 2 * i, 3, "%02x", fingerprint[i]);
 }
 
+void hp_endpoint_in_plain(hp_endpoint_t *endpoint)
+{
+    endpoint->scheme = HP_SCHEME_PLAIN;
+    endpoint->id[0] = '\0';
+    memset(endpoint->fingerprint, 0, sizeof endpoint->fingerprint);
+}
+
 void hp_endpoint_member(hp_endpoint_t *out, const uint8_t fingerprint[HP_FINGERPRINT_SIZE])
 {
     *out = (hp_endpoint_t){.scheme = HP_SCHEME_MEMBER};

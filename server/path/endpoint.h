@@ -53,6 +53,9 @@ int hp_endpoint_from_sockaddr(hp_endpoint_t *out, const hp_sockaddr_t *address);
 /* The host with this fingerprint must answer; PLAIN becomes TLS. */
 void hp_endpoint_expect(hp_endpoint_t *endpoint, const uint8_t fingerprint[HP_FINGERPRINT_SIZE]);
 
+/* The same place in plain HTTP, where nobody proves anything: any host. Not for a MEMBER. */
+void hp_endpoint_in_plain(hp_endpoint_t *endpoint);
+
 /* A member of a group, by its fingerprint. */
 void hp_endpoint_member(hp_endpoint_t *out, const uint8_t fingerprint[HP_FINGERPRINT_SIZE]);
 

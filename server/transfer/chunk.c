@@ -10,6 +10,7 @@ typedef struct item_chunk {
     source_t *source;
     uint32_t chunk;
     unsigned digest_errors; /* of the source when the chunk came */
+    bool plain;
 } item_chunk_t;
 
 typedef struct save_chunk {
@@ -78,6 +79,8 @@ static void on_chunk(hp_chunk_job_t *job)
         /* Of a version that nobody wants any more. */
     } else if (job->status == 0) {
         record(self, chunk);
+    } else if (job->status == HP_E_WRONG_DIGEST && chunk->plain) {
+        hp_plain_sent_wrong(chunk->source, chunk->chunk);
     } else if (job->status == HP_E_WRONG_DIGEST) {
         if (chunk->digest_errors == chunk->source->digest_errors)
             hp_source_sent_wrong(chunk->source, chunk->chunk);
@@ -130,6 +133,7 @@ void hp_item_chunk_ready(item_t *self, lease_t *lease)
         .source = lease->source,
         .chunk = n,
         .digest_errors = lease->source->digest_errors,
+        .plain = lease->plain,
     };
     self->busy++;
     hp_writer_put(self->download->transfer->writer, &chunk->job);

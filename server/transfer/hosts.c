@@ -22,6 +22,7 @@ static void forget_failures(hp_transfer_t *self, const char *id)
             if (strcmp(host->id, id) == 0) {
                 hp_retry_reset(&host->retry);
                 host->endpoint_index = 0;
+                hp_plain_is_back(host);
             }
         for (item_t *item = d->items; item != NULL; item = item->next)
             for (source_t *source = item->sources; source != NULL; source = source->next)

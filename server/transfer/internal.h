@@ -93,6 +93,14 @@ typedef struct renamed_host {
 
 /* ---- one host as a source of one download ---- */
 
+/* Whether it is asked for content in plain. */
+typedef enum {
+    HP_PLAIN_NOT_OFFERED,
+    HP_PLAIN_OFFERED, /* by its last reply over TLS that was accepted */
+    HP_PLAIN_LOST,    /* a request failed: not before the host was away and is back */
+    HP_PLAIN_SPOILED, /* a chunk was wrong: not any more in this download */
+} hp_plain_state_t;
+
 struct source_host {
     source_host_t *next;
     download_t *download;
@@ -105,6 +113,7 @@ struct source_host {
     bool connected;   /* a reply came on the last try */
     char error[200];  /* of the last failure; "" after a chunk */
     bool banned;      /* sent wrong bytes of the one file that is wanted */
+    hp_plain_state_t plain;
     uint64_t bytes;
     hp_meter_t meter;
 };
@@ -147,6 +156,7 @@ struct lease {
     bool held;                 /* on_data said HP_FETCH_HOLD */
     bool cancelled;            /* by us: what on_done says does not count */
     bool duplicate;            /* its chunks are leased to another as well */
+    bool plain;                /* asked in plain: what comes says nothing of the host */
     int refusal;               /* why on_head ended it; with words */
     hp_err_t refused;
     uint64_t started_at; /* ms */
@@ -275,7 +285,8 @@ struct hp_transfer {
     hp_transfer_hooks_t hooks;
     char *folder; /* downloads folder, absolute */
     unsigned running_max, connections;
-    unsigned running; /* downloads, as of the last turn */
+    bool plain_content; /* content may be asked in plain */
+    unsigned running;   /* downloads, as of the last turn */
     download_t *downloads;
     size_t count;                               /* of those in memory */
     uint64_t counts[HP_DOWNLOAD_CANCELLED + 1]; /* by state, of all */
@@ -464,6 +475,21 @@ void hp_source_save(source_t *source);
 void hp_source_host_failed(source_host_t *host, const char *error, int retry_after_s);
 hp_source_state_t hp_source_host_state(const source_host_t *host, uint64_t now_ms);
 void hp_item_find_sources(item_t *item); /* what the order and the lists of other hosts say */
+
+/* ---- plain.c ---- */
+/* A reply of the host was accepted, which may offer content in plain. */
+void hp_plain_heard(source_host_t *host, const hp_fetch_head_t *head);
+/* Asks in plain what options ask for over TLS, if it may be; endpoint is what they point to then. */
+bool hp_plain_ask(const item_t *item, const source_t *source, hp_fetch_options_t *options,
+                  hp_endpoint_t *endpoint);
+/* A request in plain came to nothing. */
+void hp_plain_failed(source_host_t *host, const char *why);
+/* A chunk that came in plain had a wrong digest. */
+void hp_plain_sent_wrong(source_t *source, uint64_t chunk);
+/* The host was away and is back. */
+void hp_plain_is_back(source_host_t *host);
+/* Nothing comes in plain any more: what is under way is asked again over TLS. */
+void hp_plain_stop(hp_transfer_t *transfer);
 
 /* ---- lease.c ---- */
 void hp_lease_start(item_t *item, source_t *source, uint64_t first, uint64_t end, bool duplicate);

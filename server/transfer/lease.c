@@ -207,6 +207,19 @@ static int judge_whole(lease_t *self, const hp_fetch_head_t *head)
     return claim(self, item->chunks);
 }
 
+/* Exactly the part that was asked for, or nothing: what else the reply says is not looked at (plain.c). */
+static int judge_plain(lease_t *self, const hp_fetch_head_t *head)
+{
+    if (head->status != 206)
+        return refuse(self, HP_E_STATUS, "The source answers in plain with HTTP status %d", head->status);
+    if (!head->ranged || head->total != self->item->size || head->range.end != self->asked_end)
+        return refuse(self, HP_E_BAD_RANGE, "The source sends another range in plain than it was asked for");
+    if (!self->source->asked)
+        hp_source_save(self->source); /* the rows of its chunks name it */
+    self->source->asked = true;
+    return 0;
+}
+
 static int on_head(void *arg, const hp_fetch_head_t *head)
 {
     lease_t *self = arg;
@@ -214,7 +227,9 @@ static int on_head(void *arg, const hp_fetch_head_t *head)
     int rc;
     if (self->cancelled)
         return UV_ECANCELED;
-    if (head->status == 416 && head->total == 0 && !self->whole)
+    if (self->plain)
+        rc = judge_plain(self, head);
+    else if (head->status == 416 && head->total == 0 && !self->whole)
         rc = judge_version(self, head, 0) != 0 ? self->refusal : learn(self, head, 0);
     else if (head->status == 206 && head->ranged)
         rc = judge_part(self, head);
@@ -224,6 +239,8 @@ static int on_head(void *arg, const hp_fetch_head_t *head)
         rc = judge_status(self, head);
     if (rc == 0) {
         self->accepted = true;
+        if (!self->plain)
+            hp_plain_heard(self->source->host, head);
         hp_download_changed(item->download);
         hp_transfer_wake(item->download->transfer); /* others may join now */
     }
@@ -408,6 +425,9 @@ static void on_done(void *arg, int status, const hp_err_t *err)
     item->download->leased -= self->weight;
     if (self->cancelled || (status == UV_ECANCELED && self->refusal == 0)) {
         /* Ours; nothing to say of the source. */
+    } else if (self->plain) {
+        if (status != 0)
+            hp_plain_failed(self->source->host, hp_err_text(self->refusal != 0 ? &self->refused : err));
     } else if (status != 0) {
         failed(self, self->refusal != 0 ? self->refusal : status, err);
     } else if (!self->whole && self->got == 0 && item->size > 0) {
@@ -427,9 +447,11 @@ static const hp_fetch_callbacks_t callbacks = {.on_head = on_head, .on_data = on
 void hp_lease_start(item_t *item, source_t *source, uint64_t first, uint64_t end, bool duplicate)
 {
     hp_fetch_options_t options = {0};
+    hp_endpoint_t endpoint;
     char *text = NULL;
     if (!source->host->kind->ask(source, &options, &text))
         return;
+    bool plain = hp_plain_ask(item, source, &options, &endpoint);
     lease_t *self = hp_alloc(sizeof *self);
     *self = (lease_t){
         .item = item,
@@ -441,6 +463,7 @@ void hp_lease_start(item_t *item, source_t *source, uint64_t first, uint64_t end
         .asked_end = item->size_known ? HP_MIN(end * item->chunk_size, item->size) : FIRST_LOOK_BYTES,
         .whole = item->whole,
         .duplicate = duplicate,
+        .plain = plain,
         .retry_after_s = -1,
         .started_at = uv_now(item->download->transfer->loop),
         .next = item->leases,

@@ -96,6 +96,7 @@ static void on_reply(void *arg, int status, const hp_fetch_reply_t *reply, const
         hp_transfer_wake(item->download->transfer);
         return;
     }
+    hp_plain_heard(source->host, &reply->head);
     verify_t *self = hp_alloc(sizeof *self);
     *self = (verify_t){
         .item = item, .source = source, .count = count, .chunk_size = item->chunk_size, .size = item->size};

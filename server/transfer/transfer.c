@@ -211,6 +211,9 @@ int hp_transfer_set(hp_transfer_t *self, const hp_transfer_settings_t *settings,
     self->running_max = HP_MAX(settings->running_downloads, 1u);
     self->connections = HP_MAX(settings->connections_per_source, 1u);
     hp_bucket_set(&self->bucket, settings->down_limit_bps);
+    self->plain_content = settings->plain_content;
+    if (!self->plain_content)
+        hp_plain_stop(self);
     if (self->started) {
         self->disk_looked_at = 0;
         hp_transfer_resume_held(self);

@@ -98,6 +98,7 @@ typedef struct hp_transfer_settings {
     unsigned running_downloads;   /* at a time, default 3 */
     unsigned connections_per_source;
     uint64_t down_limit_bps; /* 0: none */
+    bool plain_content;      /* take content in plain from hosts that offer it; see plain.c */
 } hp_transfer_settings_t;
 
 /* Loads what is unfinished from the store (blocks; start-up). Nothing runs before start. */

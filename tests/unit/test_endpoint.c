@@ -84,6 +84,15 @@ static void an_endpoint_with_a_fingerprint_has_the_id_of_it_and_is_not_plain(voi
     assert_string_equal(member.id, endpoint.id);
 }
 
+static void in_plain_the_same_place_is_of_any_host(void **state)
+{
+    (void)state;
+    hp_endpoint_t plain = parsed("10.0.0.1:9000"), endpoint = plain;
+    hp_endpoint_expect(&endpoint, some_key);
+    hp_endpoint_in_plain(&endpoint);
+    assert_true(hp_endpoint_equal(&endpoint, &plain));
+}
+
 static void two_are_equal_when_everything_is_the_same(void **state)
 {
     (void)state;
@@ -187,6 +196,7 @@ int main(void)
         cmocka_unit_test(an_address_with_or_without_a_port_is_read),
         cmocka_unit_test(what_no_host_can_have_is_refused_by_name),
         cmocka_unit_test(an_endpoint_with_a_fingerprint_has_the_id_of_it_and_is_not_plain),
+        cmocka_unit_test(in_plain_the_same_place_is_of_any_host),
         cmocka_unit_test(two_are_equal_when_everything_is_the_same),
         cmocka_unit_test(a_place_is_an_address_and_a_port_whoever_answers_there),
         cmocka_unit_test(what_is_written_for_people_is_read_again),

@@ -174,7 +174,8 @@ static void fields_arrive_as_they_were_sent(void **state)
                                    "Content-Type: text/plain; charset=utf-8\r\n"
                                    "Content-Disposition: attachment; filename=\"a\"\r\n"
                                    "Retry-After: 120\r\n"
-                                   "Hostpair-Id: 0123\r\nHostpair-Name: a%20b\r\nHostpair-Root: ff\r\n\r\n",
+                                   "Hostpair-Id: 0123\r\nHostpair-Name: a%20b\r\nHostpair-Root: ff\r\n"
+                                   "Hostpair-Content: plain\r\n\r\n",
                                 false, NULL);
     assert_int_equal(p.head.status, 200);
     assert_int_equal(p.head.content_length, 12);
@@ -191,6 +192,7 @@ static void fields_arrive_as_they_were_sent(void **state)
     assert_string_equal(p.head.hostpair_id, "0123");
     assert_string_equal(p.head.hostpair_name, "a%20b");
     assert_string_equal(p.head.hostpair_root, "ff");
+    assert_string_equal(p.head.hostpair_content, "plain");
     assert_false(p.head.ends_by_close);
     assert_int_equal(p.head.total, HP_RANGE_UNKNOWN);
     hp_fetch_parser_dispose(&p);
