@@ -87,6 +87,7 @@ hp_transfer_settings_t hp_settings_for_transfer(const hp_settings_t *settings)
         .running_downloads = (unsigned)hp_settings_number(settings, "running_downloads"),
         .connections_per_source = (unsigned)hp_settings_number(settings, "connections_per_source"),
         .down_limit_bps = (uint64_t)hp_settings_number(settings, "down_limit_bps"),
+        .plain_content = !hp_settings_flag(settings, "encrypt_content"),
     };
 }
 
@@ -117,6 +118,15 @@ int hp_settings_apply_access(const hp_settings_t *settings, const hp_settings_pa
                                     : strcmp(access, "hosts") == 0 ? HP_ACCESS_HOSTS
                                                                    : HP_ACCESS_EVERYONE);
     return 0;
+}
+
+/* ---- content in plain ---- */
+
+int hp_settings_apply_content(const hp_settings_t *settings, const hp_settings_parts_t *parts, hp_err_t *err)
+{
+    if (parts->peer != NULL)
+        hp_peer_set_plain_content(parts->peer, !hp_settings_flag(settings, "encrypt_content"));
+    return hp_settings_apply_transfer(settings, parts, err);
 }
 
 /* ---- finding hosts ---- */

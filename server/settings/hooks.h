@@ -20,6 +20,7 @@ int hp_settings_apply_transfer(const hp_settings_t *settings, const hp_settings_
 int hp_settings_apply_up_limit(const hp_settings_t *settings, const hp_settings_parts_t *parts,
                                hp_err_t *err);
 int hp_settings_apply_access(const hp_settings_t *settings, const hp_settings_parts_t *parts, hp_err_t *err);
+int hp_settings_apply_content(const hp_settings_t *settings, const hp_settings_parts_t *parts, hp_err_t *err);
 int hp_settings_apply_discovery(const hp_settings_t *settings, const hp_settings_parts_t *parts,
                                 hp_err_t *err);
 

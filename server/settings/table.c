@@ -91,6 +91,12 @@ const hp_setting_t hp_settings_table[] = {
      .help = "who may see and download what is shared: everyone (browsers, too), hosts that prove who they "
              "are, or paired ones",
      .apply = hp_settings_apply_access},
+    {.name = "encrypt_content",
+     .type = HP_SETTING_SWITCH,
+     .fallback = "true",
+     .help = "encrypt the content of files; off on both hosts, while access is everyone: large files go in "
+             "plain, which is faster",
+     .apply = hp_settings_apply_content},
     {.name = "language", .type = HP_SETTING_LANGUAGE, .fallback = "auto", .help = "the dashboard's language"},
     {.name = "theme",
      .type = HP_SETTING_WORD,

@@ -806,6 +806,7 @@ describe("settings", () => {
                 scan: "boolean",
                 beacon: "boolean",
                 access: "string",
+                encrypt_content: "boolean",
                 language: "any",
                 theme: "any",
             },

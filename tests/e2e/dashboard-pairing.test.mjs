@@ -294,4 +294,16 @@ describe("dashboard pairing", { skip }, () => {
         });
         await assertAccessible(page, "the settings of access");
     });
+
+    test("switches off that the content of files is encrypted", async (t) => {
+        t.after(() => b.api("/settings", { method: "PATCH", json: { encrypt_content: true } }));
+        const page = await openDashboard(t, b, "#/settings");
+        const encrypt = page.getByRole("switch", { name: "Encrypt the content of files" });
+        assert.equal(await encrypt.isChecked(), true);
+        await page.getByText("Others on the network can read them then").waitFor();
+        await encrypt.click();
+        await waitFor(async () => (await b.api("/settings")).json.encrypt_content === false, {
+            what: "the choice to be kept",
+        });
+    });
 });

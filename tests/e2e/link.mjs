@@ -25,6 +25,7 @@ import { identityAt, identityOf } from "./identities.mjs";
  * @property {number} bytes body bytes handed on
  * @property {number} at when the request came, as performance.now() says it
  * @property {number} connection number of the connection, from 1
+ * @property {boolean} encrypted it came over TLS
  *
  * @typedef {Awaited<ReturnType<typeof startLink>>} Link
  */
@@ -132,6 +133,8 @@ export async function startLink({ t, to, rate = 0, delay = 0 }) {
         port: 0,
         /** Where the link leads; may be changed for connections to come. */
         to,
+        /** Where connections in plain HTTP lead, if it is elsewhere. @type {number | undefined} */
+        plainTo: undefined,
         /** Bytes a second towards the client, over all connections. */
         rate,
         delay,
@@ -222,6 +225,7 @@ export async function startLink({ t, to, rate = 0, delay = 0 }) {
         const own = identityAt(link.to);
         const first = await greeting(client);
         if (client.destroyed) return undefined;
+        if (first !== 0x16 && link.plainTo) target.port = link.plainTo;
         if (first !== 0x16 || !own) return [client, net.connect({ ...target, allowHalfOpen: true })];
         const inside = new tls.TLSSocket(client, {
             isServer: true,
@@ -298,6 +302,7 @@ export async function startLink({ t, to, rate = 0, delay = 0 }) {
                     bytes: 0,
                     at: performance.now(),
                     connection: number,
+                    encrypted: client instanceof tls.TLSSocket,
                 };
                 requests.push(one);
                 pending.push(one);

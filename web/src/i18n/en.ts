@@ -369,6 +369,9 @@ export default {
   "settings.down_limit_bps": "Receive at most, MB a second",
   "settings.downloads_folder": "Downloads folder",
   "settings.downloads_folder.help": "Where new downloads go. What is there stays there.",
+  "settings.encrypt_content": "Encrypt the content of files",
+  "settings.encrypt_content.help":
+    "Off: while everyone gets files from here, large ones go in plain between hosts that both have this off, which is faster. Others on the network can read them then; nobody can change them unnoticed.",
   "settings.host": "This host",
   "settings.language": "Language",
   "settings.limit.invalid": "Give a number of at least 0, such as 2.5.",

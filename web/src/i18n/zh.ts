@@ -361,6 +361,9 @@ const zh: Dictionary = {
   "settings.down_limit_bps": "接收上限（MB/秒）",
   "settings.downloads_folder": "下载文件夹",
   "settings.downloads_folder.help": "新下载的保存位置。已有的文件留在原处。",
+  "settings.encrypt_content": "加密文件内容",
+  "settings.encrypt_content.help":
+    "关闭后：在所有人都可以从本机获取文件时，双方都关闭此项的主机之间以明文传输大文件，速度更快。网络上的其他人可以读取这些内容，但无法在不被发现的情况下篡改。",
   "settings.host": "本机",
   "settings.language": "语言",
   "settings.limit.invalid": "请输入不小于 0 的数字，例如 2.5。",

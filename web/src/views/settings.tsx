@@ -63,6 +63,9 @@ export function SettingsView() {
                   { value: "paired", label: t("access.paired") },
                 ]}
               />
+              {now.encrypt_content !== undefined && (
+                <SwitchSetting name="encrypt_content" help="settings.encrypt_content.help" />
+              )}
             </fieldset>
           )}
           {groups.loaded.value && !missing.value.has("groups") && <GroupList />}
@@ -219,7 +222,7 @@ function LimitSetting({ name }: { name: "down_limit_bps" | "up_limit_bps" }) {
   );
 }
 
-function SwitchSetting({ name, help }: { name: "scan" | "beacon"; help: Key }) {
+function SwitchSetting({ name, help }: { name: "scan" | "beacon" | "encrypt_content"; help: Key }) {
   const error = useSignal<string | undefined>(undefined);
   return (
     <Field label={label(name)} help={t(help)} error={error.value} inline>
