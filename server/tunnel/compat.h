@@ -30,6 +30,13 @@ static inline void hp_ngtcp2_reset_stream(ngtcp2_conn *conn, int64_t stream, uin
     ngtcp2_conn_shutdown_stream(conn, stream, error);
 }
 
+/* Tells the pacer that a train went at now, and was due before. */
+static inline void hp_ngtcp2_train_sent(ngtcp2_conn *conn, ngtcp2_tstamp due, ngtcp2_tstamp now)
+{
+    (void)now;
+    ngtcp2_conn_update_pkt_tx_time(conn, due);
+}
+
 /* The code with which the other side closed. */
 static inline uint64_t hp_ngtcp2_close_code(ngtcp2_conn *conn)
 {
@@ -51,6 +58,13 @@ static inline void hp_ngtcp2_set_original_dcid(ngtcp2_transport_params *params, 
 static inline void hp_ngtcp2_reset_stream(ngtcp2_conn *conn, int64_t stream, uint64_t error)
 {
     ngtcp2_conn_shutdown_stream(conn, 0, stream, error);
+}
+
+/* Version 1 aborts when it is told a time before the last one. */
+static inline void hp_ngtcp2_train_sent(ngtcp2_conn *conn, ngtcp2_tstamp due, ngtcp2_tstamp now)
+{
+    (void)due;
+    ngtcp2_conn_update_pkt_tx_time(conn, now);
 }
 
 static inline uint64_t hp_ngtcp2_close_code(ngtcp2_conn *conn)

@@ -76,6 +76,7 @@ struct hp_quic_conn {
     uint64_t unused_since;           /* hp_clock_ms */
     uint64_t heard_at, flying_since; /* hp_clock_ns; flying_since 0: nothing is under way */
     uint64_t silence_ns;
+    uint64_t stamp;    /* the latest time that ngtcp2 was told */
     uint64_t due;      /* hp_clock_ns */
     uint64_t pace_due; /* hp_clock_ns: when the next train may go, or something else is due */
     size_t owed;       /* received bytes for which the connection got no credit yet */
@@ -106,6 +107,14 @@ struct hp_quic {
     bool flushing, ending;
     uint8_t packets[HP_CHUNK];
 };
+
+/* The time to tell ngtcp2, which aborts when it goes back: a datagram came a little before it is read. */
+static inline uint64_t hp_quic_stamp(hp_quic_conn_t *conn, uint64_t now)
+{
+    if (conn->stamp < now)
+        conn->stamp = now;
+    return conn->stamp;
+}
 
 /* quic.c */
 void hp_quic_touch(hp_quic_conn_t *conn);

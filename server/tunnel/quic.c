@@ -96,7 +96,7 @@ static void on_alarm(uv_poll_t *poll, int status, int events)
         if (silent_at(conn) <= now)
             conn->silent = true;
         else if (ngtcp2_conn_get_expiry(conn->ngtcp2) <= now && conn->failure == 0)
-            conn->failure = ngtcp2_conn_handle_expiry(conn->ngtcp2, now);
+            conn->failure = ngtcp2_conn_handle_expiry(conn->ngtcp2, hp_quic_stamp(conn, now));
         hp_quic_touch(conn);
     }
 }
@@ -203,7 +203,7 @@ static void receive(hp_quic_conn_t *conn, hp_udp_t *udp, const uint8_t *data, si
     hp_quic_touch(conn);
     if (conn->failure != 0)
         return;
-    conn->failure = ngtcp2_conn_read_pkt(conn->ngtcp2, &path, &info, data, length, now);
+    conn->failure = ngtcp2_conn_read_pkt(conn->ngtcp2, &path, &info, data, length, hp_quic_stamp(conn, now));
     conn->heard_at = now;
 }
 

@@ -172,7 +172,7 @@ static void fill_settings(const hp_quic_conn_t *conn, ngtcp2_settings *settings)
     HP_LIST_EACH (at, &conn->quic->conns)
         others++;
     ngtcp2_settings_default(settings);
-    settings->initial_ts = hp_clock_ns();
+    settings->initial_ts = conn->stamp;
     settings->cc_algo = HP_NGTCP2_BBR;
     settings->max_window = HP_MAX(HP_MIN((uint64_t)CONN_WINDOW_ALL / others, (uint64_t)CONN_WINDOW_MAX),
                                   (uint64_t)CONN_WINDOW_FIRST);
@@ -251,7 +251,7 @@ int hp_quic_conn_create(hp_quic_t *self, hp_udp_t *udp, const hp_sockaddr_t *rem
     conn->server = hd != NULL;
     conn->peer = *peer;
     conn->ref = (ngtcp2_crypto_conn_ref){.get_conn = get_conn, .user_data = conn};
-    conn->heard_at = hp_clock_ns();
+    conn->heard_at = conn->stamp = hp_clock_ns();
     conn->due = UINT64_MAX;
     hp_list_init(&conn->cids);
     hp_list_init(&conn->streams);

@@ -174,7 +174,7 @@ static void note_flight(hp_quic_conn_t *conn, ngtcp2_tstamp now)
 static void note_train(hp_quic_conn_t *conn, ngtcp2_tstamp now)
 {
     ngtcp2_tstamp due = HP_MIN(conn->pace_due, now);
-    ngtcp2_conn_update_pkt_tx_time(conn->ngtcp2, HP_MAX(due, now - PACE_SLACK_NS));
+    hp_ngtcp2_train_sent(conn->ngtcp2, HP_MAX(due, now - PACE_SLACK_NS), now);
     conn->pace_due = ngtcp2_conn_get_expiry(conn->ngtcp2);
 }
 
@@ -182,7 +182,7 @@ void hp_quic_send(hp_quic_conn_t *conn)
 {
     if (conn->burst != NULL)
         return;
-    ngtcp2_tstamp now = hp_clock_ns();
+    ngtcp2_tstamp now = hp_quic_stamp(conn, hp_clock_ns());
     int rc = 1;
     for (int i = 0; i < TRAINS_AT_ONCE && rc > 0 && conn->burst == NULL; i++) {
         rc = send_train(conn, now);
@@ -214,9 +214,9 @@ void hp_quic_send_close(hp_quic_conn_t *conn)
     else
         ngtcp2_ccerr_set_application_error(&error, 0, NULL, 0);
     ngtcp2_path_storage_zero(&path);
-    ngtcp2_ssize length =
-        ngtcp2_conn_write_connection_close(conn->ngtcp2, &path.path, &info, conn->quic->packets,
-                                           NGTCP2_MAX_UDP_PAYLOAD_SIZE, &error, hp_clock_ns());
+    ngtcp2_ssize length = ngtcp2_conn_write_connection_close(conn->ngtcp2, &path.path, &info,
+                                                             conn->quic->packets, NGTCP2_MAX_UDP_PAYLOAD_SIZE,
+                                                             &error, hp_quic_stamp(conn, hp_clock_ns()));
     if (length <= 0)
         return;
     hp_sockaddr_t to = remote_of(&path.path);
