@@ -46,10 +46,26 @@ static const struct {
     {"shared_file.find_largest", "USE TEMP B-TREE FOR ORDER BY", "the few with one root"},
 };
 
+/* Releases of SQLite differ in which plan is "COVERING". */
+static bool same_step(const char *a, const char *b)
+{
+    static const char word[] = "COVERING ";
+    size_t n = strlen(word);
+    while (*a != '\0' || *b != '\0') {
+        a += strncmp(a, word, n) == 0 ? n : 0;
+        b += strncmp(b, word, n) == 0 ? n : 0;
+        if (*a != *b)
+            return false;
+        if (*a != '\0')
+            a++, b++;
+    }
+    return true;
+}
+
 static bool is_excepted(const char *statement, const char *step, bool used[])
 {
     for (size_t i = 0; i < sizeof exceptions / sizeof *exceptions; i++)
-        if (strcmp(exceptions[i].statement, statement) == 0 && strcmp(exceptions[i].step, step) == 0) {
+        if (strcmp(exceptions[i].statement, statement) == 0 && same_step(exceptions[i].step, step)) {
             used[i] = true;
             return true;
         }

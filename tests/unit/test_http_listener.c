@@ -133,6 +133,7 @@ static void a_client_that_takes_no_bytes_is_cut(void **state)
     listen_with(options(200, 60000));
     client_t *stuck = client_open_with(4096), *other = client_open();
     stuck->reads = false;
+    wait_until(connection_count() == 2);
     client_send(stuck, GET("/large"));
     wait_until(connection_count() == 1);
     stuck->reads = true;

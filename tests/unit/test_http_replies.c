@@ -378,6 +378,7 @@ static void a_stream_waits_for_its_last_answer_when_the_client_has_gone(void **s
     wait_until(next_count == 1);
     client_reset(c);
     wait_until(hp_http_connections(listener, NULL, 0) == 0);
+    uv_run(&loop, UV_RUN_NOWAIT); /* from libuv 1.45 on, what a timer closes is told one turn later */
     assert_int_equal(end_count, 0);
     hp_http_stream_send(stream, "x", 1, HP_STREAM_MORE);
     assert_int_equal(end_count, 1);
