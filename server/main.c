@@ -98,6 +98,12 @@ int main(int argc, char **argv)
         hp_log(HP_LOG_WARN,
                "--dashboard-token-file: users other than its owner may open %s; to change that: chmod 600 %s",
                self.options.token_file, self.options.token_file);
+    for (size_t i = 0; i < HP_COUNT(self.options.left) && self.options.left[i] != NULL; i++)
+        hp_log(
+            HP_LOG_WARN,
+            "files lie in %s, which is part of a git checkout and not used any more; to use them, move them "
+            "to %s or %s, or name their folder with --share or --downloads",
+            self.options.left[i], self.options.share, self.options.downloads);
     size_pool();
     uv_loop_init(&self.loop);
     uv_timer_init(&self.loop, &self.quit_timer);

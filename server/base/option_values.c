@@ -1,5 +1,6 @@
 #include "base/option_values.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <limits.h>
 #include <pwd.h>
@@ -12,6 +13,7 @@
 #include "base/array.h"
 #include "base/mem.h"
 #include "base/path.h"
+#include "base/user_dirs.h"
 #include "base/utf8.h"
 
 /* ---- folders ---- */
@@ -44,24 +46,61 @@ static void tidy(char *path)
     *out = '\0';
 }
 
+/* Folders that a default may begin with. */
+static const struct {
+    const char *variable;
+    const char *user_dir; /* its name for hp_user_dir(); NULL: the variable stands in the environment alone */
+    const char *below_home;
+} standard[] = {
+    {"$XDG_STATE_HOME/", NULL, ".local/state"},
+    {"$XDG_DOWNLOAD_DIR/", "DOWNLOAD", "Downloads"},
+    {"$XDG_PUBLICSHARE_DIR/", "PUBLICSHARE", "Public"},
+};
+
+/* The index of the one that text begins with, or the count. */
+static size_t find_standard(const char *text)
+{
+    size_t i = 0;
+    while (i < HP_COUNT(standard) && strncmp(text, standard[i].variable, strlen(standard[i].variable)) != 0)
+        i++;
+    return i;
+}
+
+/* Its path, malloced; NULL when it takes a home folder and there is none. */
+static char *standard_folder(size_t i)
+{
+    char *folder = NULL;
+    if (standard[i].user_dir == NULL) {
+        char *name = hp_strndup(standard[i].variable + 1, strlen(standard[i].variable) - 2);
+        const char *given = getenv(name);
+        folder = given != NULL && given[0] == '/' ? hp_strdup(given) : NULL;
+        free(name);
+    } else if (home() != NULL) {
+        folder = hp_user_dir(home(), standard[i].user_dir);
+    }
+    if (folder == NULL && home() != NULL)
+        folder = hp_sprintf("%s/%s", home(), standard[i].below_home);
+    return folder;
+}
+
 /* The absolute path, malloced, of what a person wrote or a default says; NULL with the words in err. */
 static char *absolute(const char *text, hp_err_t *err)
 {
-    static const char state[] = "$XDG_STATE_HOME/";
-    const char *xdg = getenv("XDG_STATE_HOME");
+    size_t i = find_standard(text);
+    bool in_standard = i < HP_COUNT(standard),
+         in_home = strncmp(text, "~/", 2) == 0 || strcmp(text, "~") == 0;
     char *path;
     if (text[0] == '/') {
         path = hp_strdup(text);
-    } else if (strncmp(text, state, strlen(state)) == 0 && xdg != NULL && xdg[0] == '/') {
-        path = hp_sprintf("%s/%s", xdg, text + strlen(state));
-    } else if (strncmp(text, "~/", 2) == 0 || strcmp(text, "~") == 0 ||
-               strncmp(text, state, strlen(state)) == 0) {
-        const char *in = text[0] == '$' ? ".local/state" : "", *rest = strchr(text, '/');
-        if (home() == NULL) {
+    } else if (in_standard || in_home) {
+        const char *in = home();
+        char *folder = in_standard ? standard_folder(i) : in != NULL ? hp_strdup(in) : NULL;
+        if (folder == NULL) {
             hp_err_set(err, HP_E_INVALID, "there is no home folder for %s", text);
             return NULL;
         }
-        path = hp_sprintf("%s/%s/%s", home(), in, rest != NULL ? rest : "");
+        path = hp_sprintf("%s/%s", folder, text + (in_standard ? strlen(standard[i].variable) : 1));
+        free(folder);
     } else {
         char *here = getcwd(NULL, 0);
         if (here == NULL) {
@@ -78,6 +117,34 @@ static char *absolute(const char *text, hp_err_t *err)
     }
     tidy(path);
     return path;
+}
+
+static bool has_entries(const char *path)
+{
+    DIR *dir = opendir(path);
+    const struct dirent *entry = NULL;
+    while (dir != NULL && (entry = readdir(dir)) != NULL)
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+            break;
+    if (dir != NULL)
+        closedir(dir);
+    return entry != NULL;
+}
+
+hp_old_folder_t hp_option_old_folder(const char *text)
+{
+    char *path = absolute(text, NULL);
+    if (path == NULL || !has_entries(path)) {
+        free(path);
+        return HP_OLD_FOLDER_UNUSED;
+    }
+    char *slash = strrchr(path, '/');
+    char *git = hp_sprintf("%.*s/.git", (int)(slash - path), path);
+    struct stat st;
+    bool checkout = lstat(git, &st) == 0;
+    free(git);
+    free(path);
+    return checkout ? HP_OLD_FOLDER_CHECKOUT : HP_OLD_FOLDER_FILES;
 }
 
 /* ---- values ---- */

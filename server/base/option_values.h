@@ -27,6 +27,14 @@ int hp_option_set(hp_option_kind_t kind, void *field, const char *text, bool sev
 /* Reads a token from a file, of which it is the only line; is_open: others than its owner may read it. */
 int hp_option_read_token(const char *path, char **token, bool *is_open, hp_err_t *err);
 
+/* What a folder that was the default of an earlier release is now. */
+typedef enum {
+    HP_OLD_FOLDER_UNUSED, /* missing, or empty */
+    HP_OLD_FOLDER_FILES,
+    HP_OLD_FOLDER_CHECKOUT, /* there are files in it, and it lies in the root of a git checkout */
+} hp_old_folder_t;
+hp_old_folder_t hp_option_old_folder(const char *text);
+
 void hp_option_clear_strings(hp_strings_t *list);
 
 #endif

@@ -19,6 +19,7 @@ typedef struct {
     bool client;          /* tells a command where the running hostpair is */
     size_t field, given;  /* offsets in hp_options_t; given: the flag that says it was asked for */
     const char *fallback; /* the default as text, read like a given one; NULL none */
+    const char *before;   /* a folder's default up to 0.2, used where files lie in it; NULL none */
     const char *help;
 } option_t;
 
@@ -45,14 +46,16 @@ static const option_t options[] = {
      .kind = HP_OPTION_FOLDER,
      .field = FIELD(share),
      .given = FIELD(share_given),
-     .fallback = "~/hostpair/shared",
+     .fallback = "$XDG_PUBLICSHARE_DIR/hostpair",
+     .before = "~/hostpair/shared",
      .help = "the folder offered to other hosts, made if missing"},
     {.name = "downloads",
      .value = "DIR",
      .kind = HP_OPTION_FOLDER,
      .field = FIELD(downloads),
      .given = FIELD(downloads_given),
-     .fallback = "~/hostpair/downloads",
+     .fallback = "$XDG_DOWNLOAD_DIR/hostpair",
+     .before = "~/hostpair/downloads",
      .help = "the folder that downloads land in, made if missing"},
     {.name = "data",
      .value = "DIR",
@@ -202,6 +205,21 @@ static int read_defaults(hp_options_t *self, hp_err_t *err)
     return 0;
 }
 
+/* Which default to take: files of an earlier release stay in use where they lie, but not in a checkout, of
+ * which "git clean" would remove them. */
+static const char *default_folder(hp_options_t *self, const option_t *option)
+{
+    switch (option->before != NULL ? hp_option_old_folder(option->before) : HP_OLD_FOLDER_UNUSED) {
+    case HP_OLD_FOLDER_UNUSED:
+        break;
+    case HP_OLD_FOLDER_FILES:
+        return option->before;
+    case HP_OLD_FOLDER_CHECKOUT:
+        self->left[self->left[0] != NULL] = option->before;
+    }
+    return option->fallback;
+}
+
 /* Fills in all that it can; the first failure is returned. */
 static int read_default_folders(hp_options_t *self, hp_err_t *err)
 {
@@ -210,7 +228,7 @@ static int read_default_folders(hp_options_t *self, hp_err_t *err)
         const option_t *option = &options[i];
         if (option->kind != HP_OPTION_FOLDER || *(char **)field_of(self, option->field) != NULL)
             continue;
-        int rc = set_value(self, option, option->fallback, false, first == 0 ? err : NULL);
+        int rc = set_value(self, option, default_folder(self, option), false, first == 0 ? err : NULL);
         if (rc != 0 && first == 0) {
             hp_err_prefix(err, "--%s: ", option->name);
             first = rc;

@@ -228,7 +228,7 @@ function environment(extra = {}, home, sanitizerLog) {
     const env = {};
     for (const [key, value] of Object.entries(process.env))
         if (!key.startsWith("HOSTPAIR_")) env[key] = value;
-    delete env.XDG_STATE_HOME;
+    for (const key of Object.keys(env)) if (key.startsWith("XDG_")) delete env[key];
     if (home) env.HOME = home;
     const log = sanitizerLog ? `:log_path=${sanitizerLog}` : "";
     env.ASAN_OPTIONS = `detect_leaks=1:abort_on_error=0:exitcode=86${log}`;
@@ -310,8 +310,8 @@ export async function startHostpair(options = {}) {
     const home = join(root, "home");
     await mkdir(home);
     const inHome = (/** @type {string} */ path) => (defaultFolders ? join(home, path) : undefined);
-    const shareDir = inHome("hostpair/shared") ?? options.share ?? join(root, "share");
-    const downloadsDir = inHome("hostpair/downloads") ?? options.downloads ?? join(root, "downloads");
+    const shareDir = inHome("Public/hostpair") ?? options.share ?? join(root, "share");
+    const downloadsDir = inHome("Downloads/hostpair") ?? options.downloads ?? join(root, "downloads");
     const dataDir = inHome(".local/state/hostpair") ?? options.data ?? join(root, "data");
     if (!defaultFolders)
         for (const dir of [shareDir, downloadsDir, dataDir]) await mkdir(dir, { recursive: true });

@@ -157,8 +157,8 @@ describe("options", { concurrency: 4 }, () => {
     test("that are not given take folders in the home folder, made if missing", async (t) => {
         const h = await startHostpair({ t, defaultFolders: true });
         const { json } = await h.api("/status");
-        assert.equal(json.share.folder, join(h.home, "hostpair/shared"));
-        assert.equal(json.downloads_folder, join(h.home, "hostpair/downloads"));
+        assert.equal(json.share.folder, join(h.home, "Public/hostpair"));
+        assert.equal(json.downloads_folder, join(h.home, "Downloads/hostpair"));
         assert.ok(existsSync(join(h.home, ".local/state/hostpair/hostpair.db")));
         assert.ok(existsSync(h.shareDir) && existsSync(h.downloadsDir));
         assert.ok(json.name.length > 0, "it has the machine's name");

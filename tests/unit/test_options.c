@@ -28,6 +28,9 @@ static int set_up(void **state)
     for (size_t i = 0; i < HP_COUNT(variables); i++)
         unsetenv(variables[i]);
     unsetenv("XDG_STATE_HOME");
+    unsetenv("XDG_CONFIG_HOME");
+    unsetenv("XDG_DOWNLOAD_DIR");
+    unsetenv("XDG_PUBLICSHARE_DIR");
     setenv("HOME", "/home/anna", 1);
     options = (hp_options_t){0};
     err = (hp_err_t){0};
@@ -61,8 +64,8 @@ static void nothing_given_gives_the_defaults(void **state)
     assert_false(options.peer_listen.given);
     assert_string_equal(options.dashboard_listen.address, "127.0.0.1");
     assert_int_equal(options.dashboard_listen.port, HP_DEFAULT_DASHBOARD_PORT);
-    assert_string_equal(options.share, "/home/anna/hostpair/shared");
-    assert_string_equal(options.downloads, "/home/anna/hostpair/downloads");
+    assert_string_equal(options.share, "/home/anna/Public/hostpair");
+    assert_string_equal(options.downloads, "/home/anna/Downloads/hostpair");
     assert_string_equal(options.data, "/home/anna/.local/state/hostpair");
     assert_false(options.share_given || options.downloads_given || options.name_given);
     assert_null(options.name);
@@ -150,6 +153,110 @@ static void the_data_folder_follows_xdg_when_that_is_absolute(void **state)
     assert_string_equal(options.data, "/home/anna/.local/state/hostpair");
 }
 
+/* A home folder of this process, in `home`, with .config in it. */
+static char home[64];
+static void remove_home(void)
+{
+    char *command = hp_sprintf("rm -rf %s", home);
+    assert_int_equal(system(command), 0);
+    free(command);
+}
+
+static void make_home(void)
+{
+    snprintf(home, sizeof home, "/tmp/hostpair-options-%d", (int)getpid());
+    remove_home();
+    char *config = hp_sprintf("%s/.config", home);
+    assert_int_equal(mkdir(home, 0755), 0);
+    assert_int_equal(mkdir(config, 0755), 0);
+    free(config);
+    setenv("HOME", home, 1);
+}
+
+static void write_below_home(const char *path, const char *text)
+{
+    char *full = hp_sprintf("%s/%s", home, path);
+    FILE *file = fopen(full, "w");
+    assert_non_null(file);
+    fputs(text, file);
+    fclose(file);
+    free(full);
+}
+
+static void make_below_home(const char *path)
+{
+    char *full = hp_sprintf("%s/%s", home, path);
+    assert_int_equal(mkdir(full, 0755), 0);
+    free(full);
+}
+
+#define assert_below_home(path, rest)                                                                        \
+    do {                                                                                                     \
+        char *full = hp_sprintf("%s/%s", home, rest);                                                        \
+        assert_string_equal(path, full);                                                                     \
+        free(full);                                                                                          \
+    } while (0)
+
+static void the_user_s_own_folders_are_found_as_xdg_user_dir_does(void **state)
+{
+    (void)state;
+    make_home();
+    write_below_home(".config/user-dirs.dirs",
+                     "# XDG_DOWNLOAD_DIR=\"$HOME/no\"\n"
+                     "XDG_DOWNLOAD_DIR=\"$HOME/first\"\n"
+                     "  XDG_DOWNLOAD_DIR = \"$HOME/T\303\251l\303\251 \\\"x\\\"/\"\n"
+                     "XDG_PUBLICSHARE_DIR=\"/srv/public\"\n"
+                     "XDG_PUBLICSHARE_DIR=\"relative\"\n"
+                     "XDG_PUBLICSHARE_DIR=\"/unclosed\n"
+                     "XDG_PUBLICSHARE_DIR=\"$HOMEsick\"\n");
+    setenv("XDG_PUBLICSHARE_DIR", "/from/environment", 1);
+    assert_int_equal(READ(), 0);
+    assert_below_home(options.downloads, "T\303\251l\303\251 \"x\"/hostpair");
+    assert_string_equal(options.share, "/srv/public/hostpair");
+
+    /* The home folder itself stands for none; so does no file, but then the environment counts. */
+    write_below_home(".config/user-dirs.dirs", "XDG_DOWNLOAD_DIR=\"$HOME/\"\n");
+    assert_int_equal(READ(), 0);
+    assert_below_home(options.downloads, "Downloads/hostpair");
+    assert_string_equal(options.share, "/from/environment/hostpair");
+
+    setenv("XDG_CONFIG_HOME", home, 1);
+    write_below_home("user-dirs.dirs", "XDG_DOWNLOAD_DIR=\"$HOME/elsewhere\"\n");
+    assert_int_equal(READ(), 0);
+    assert_below_home(options.downloads, "elsewhere/hostpair");
+    remove_home();
+}
+
+static void folders_of_earlier_releases_are_used_where_files_lie_in_them(void **state)
+{
+    (void)state;
+    make_home();
+    make_below_home("hostpair");
+    make_below_home("hostpair/shared");
+    make_below_home("hostpair/downloads");
+    write_below_home("hostpair/downloads/.film.1.hostpair-part", "");
+    assert_int_equal(READ(), 0);
+    assert_below_home(options.downloads, "hostpair/downloads");
+    assert_below_home(options.share, "Public/hostpair");
+    assert_null(options.left[0]);
+
+    /* In a checkout they are not, which is told. */
+    make_below_home("hostpair/.git");
+    write_below_home("hostpair/shared/film", "");
+    assert_int_equal(READ(), 0);
+    assert_below_home(options.downloads, "Downloads/hostpair");
+    assert_below_home(options.share, "Public/hostpair");
+    assert_string_equal(options.left[0], "~/hostpair/shared");
+    assert_string_equal(options.left[1], "~/hostpair/downloads");
+
+    /* A folder that is given needs no default. */
+    assert_int_equal(READ("--share", "/srv", ), 0);
+    assert_string_equal(options.share, "/srv");
+    assert_string_equal(options.left[0], "~/hostpair/downloads");
+    assert_null(options.left[1]);
+    remove_home();
+}
+
 static void without_home_the_passwd_entry_is_used(void **state)
 {
     (void)state;
@@ -157,7 +264,7 @@ static void without_home_the_passwd_entry_is_used(void **state)
     const struct passwd *entry = getpwuid(getuid());
     assert_non_null(entry);
     char expected[512];
-    snprintf(expected, sizeof expected, "%s/hostpair/shared",
+    snprintf(expected, sizeof expected, "%s/Public/hostpair",
              strcmp(entry->pw_dir, "/") == 0 ? "" : entry->pw_dir);
     assert_int_equal(READ(), 0);
     assert_string_equal(options.share, expected);
@@ -452,6 +559,8 @@ int main(void)
         TEST(a_repeatable_option_collects_and_the_command_line_replaces_the_environment),
         TEST(paths_become_absolute_and_tidy),
         TEST(the_data_folder_follows_xdg_when_that_is_absolute),
+        TEST(the_user_s_own_folders_are_found_as_xdg_user_dir_does),
+        TEST(folders_of_earlier_releases_are_used_where_files_lie_in_them),
         TEST(without_home_the_passwd_entry_is_used),
         TEST(a_bad_value_is_refused_naming_the_option),
         TEST(a_command_ends_the_options),
