@@ -43,19 +43,4 @@ static inline client_t *open_tls(SSL_CTX *context)
     return c;
 }
 
-/* A connection that comes to the listener with its who. buffer: of the listener's end; 0: as large as usual
- */
-static inline client_t *serve_pair(const hp_who_t *who, int buffer)
-{
-    int pair[2];
-    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair), 0);
-    if (buffer > 0)
-        setsockopt(pair[0], SOL_SOCKET, SO_SNDBUF, &buffer, sizeof buffer);
-    client_t *c = hp_alloc(sizeof *c);
-    *c = (client_t){.fd = pair[1], .reads = true, .data = hp_strdup(""), .next = clients};
-    clients = c;
-    hp_http_serve_fd(listener, pair[0], who);
-    return c;
-}
-
 #endif
