@@ -233,7 +233,6 @@ static void on_names(void *arg, int status, const hp_err_t *err)
     char *text = hp_buf_take(&self->text);
     asker_t *served = self->served;
     self->served = NULL;
-    self->working = false;
     hp_place_release(self->place);
     self->place = NULL;
     while (served != NULL) {
@@ -249,6 +248,7 @@ static void on_names(void *arg, int status, const hp_err_t *err)
     }
     free(text);
     hp_buf_dispose(&self->text);
+    self->working = false; /* not before: who is answered may ask again at once, and waits */
     if (self->waiting != NULL)
         start_reading(self);
 }
