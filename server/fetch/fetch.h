@@ -80,7 +80,7 @@ typedef struct hp_fetch_head {
     int retry_after_s; /* -1 when missing; a date is turned into seconds from now; at most 3600 */
     const char *hostpair_id, *hostpair_name, *hostpair_root, *hostpair_content; /* raw field values */
     const char *url;     /* the effective one, after redirects */
-    const char *address; /* numeric address of the other side */
+    const char *address; /* numeric address of the other side; "" for a MEMBER */
     uint16_t port;
     bool proven;                              /* TLS showed who the other side is */
     uint8_t fingerprint[HP_FINGERPRINT_SIZE]; /* of its key; zero while proven is false */

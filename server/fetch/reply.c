@@ -58,8 +58,10 @@ static int got_head(hp_fetch_t *fetch)
 {
     hp_fetch_head_t *head = &fetch->parser.head;
     head->url = fetch->url;
-    head->address = fetch->address;
-    head->port = fetch->port;
+    if (!fetch->way_chosen) { /* through a tunnel or a relay curl is connected to this process itself */
+        head->address = fetch->address;
+        head->port = fetch->port;
+    }
     head->proven = fetch->proven;
     memcpy(head->fingerprint, fetch->fingerprint, sizeof head->fingerprint);
     head->wait_us = fetch->wait_us;

@@ -106,8 +106,10 @@ static int learn(lease_t *self, const hp_fetch_head_t *head, uint64_t total)
         item->manifest_wanted = true;
         hp_item_find_sources(item);
     }
-    snprintf(source->host->address, sizeof source->host->address,
-             strchr(head->address, ':') ? "[%s]:%u" : "%s:%u", head->address, head->port);
+    source->host->address[0] = '\0';
+    if (head->address[0] != '\0')
+        snprintf(source->host->address, sizeof source->host->address,
+                 strchr(head->address, ':') ? "[%s]:%u" : "%s:%u", head->address, head->port);
     source->host->connected = true;
     if (source->manifest_lost > 0 && source->manifest_lost < MANIFEST_TRIES)
         source->manifest_failed = false; /* it is back */

@@ -5,11 +5,11 @@
 // and the tests skip themselves with that word.
 
 import assert from "node:assert/strict";
-import { existsSync, mkdirSync } from "node:fs";
+import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { chromium as engine } from "playwright-core";
-import { checkout } from "./harness.mjs";
+import { checkout, tempDir } from "./harness.mjs";
 import { checkReply, isDescribed } from "./schema.mjs";
 
 const require = createRequire(import.meta.url);
@@ -23,12 +23,22 @@ export const chromium = [process.env.CHROMIUM ?? "", ...PLACES].find(
 /** For the `skip` option of a test. */
 export const skip = chromium ? false : "chromium is not installed";
 
-/** @type {Promise<import("playwright-core").Browser> | undefined} */
-let browser;
+/** By the network namespace that it runs in; "": that of the tests. @type {Map<string, Promise<import("playwright-core").Browser>>} */
+const browsers = new Map();
 
-async function launch() {
-    browser ??= engine.launch({
-        executablePath: chromium,
+/** A program that starts the browser inside a network namespace. @param {string} namespace */
+function inside(namespace) {
+    const path = join(tempDir(), "chromium");
+    writeFileSync(path, `#!/bin/sh\nexec ip netns exec ${namespace} ${chromium} "$@"\n`, { mode: 0o755 });
+    return path;
+}
+
+/** @param {string} namespace */
+function launch(namespace) {
+    const running = browsers.get(namespace);
+    if (running) return running;
+    const started = engine.launch({
+        executablePath: namespace === "" ? chromium : inside(namespace),
         args: [
             "--no-sandbox",
             "--disable-gpu",
@@ -39,13 +49,14 @@ async function launch() {
             "--disable-sync",
         ],
     });
-    return browser;
+    browsers.set(namespace, started);
+    return started;
 }
 
-/** Ends the browser; for `after` of a test file. */
+/** Ends the browsers; for `after` of a test file. */
 export async function closeBrowser() {
-    await (await browser)?.close();
-    browser = undefined;
+    for (const browser of browsers.values()) await (await browser).close();
+    browsers.clear();
 }
 
 /**
@@ -63,6 +74,7 @@ const PROBES = /\/api\/v1\/(messages|share\/files|settings|traffic|pairings|grou
  * @property {number} [scale] points of a picture for one of the page
  * @property {string[]} [permissions] what the browser lets the page do without asking, such as "notifications"
  * @property {(page: import("playwright-core").Page) => Promise<unknown>} [prepare] called before the page is opened
+ * @property {string} [namespace] the network namespace that the browser runs in
  * @property {RegExp} [expected] addresses whose requests this test makes fail
  */
 
@@ -77,7 +89,7 @@ const PROBES = /\/api\/v1\/(messages|share\/files|settings|traffic|pairings|grou
 export async function openDashboard(t, host, hash = "#/hosts", options = {}) {
     const { width = 1280, height = 800, locale = "en-US", colorScheme = "light", expected } = options;
     const context = await (
-        await launch()
+        await launch(options.namespace ?? "")
     ).newContext({
         viewport: { width, height },
         deviceScaleFactor: options.scale ?? 1,
