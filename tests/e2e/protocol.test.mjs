@@ -2,117 +2,30 @@
 // The peer protocol over a raw socket: every endpoint, every name, every way that a path could be made to lead out of the folder.
 
 import assert from "node:assert/strict";
-import { execFileSync } from "node:child_process";
-import { mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
-import { connect } from "node:net";
+import { mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 
-import { makeBytes, makeFile, sha256Of, startHostpair, tempDir, waitFor } from "./harness.mjs";
+import { makeBytes, sha256Of, waitFor } from "./harness.mjs";
 import { Raw, ask, fetchRaw } from "./protocol.mjs";
+import { NAMES, RESERVED, SECRET, encode, ndjson, startServing } from "./served.mjs";
 
 /** @typedef {import("./harness.mjs").Hostpair} Hostpair */
-
-const SECRET = "what no client may ever see";
-const RESERVED = ["hostpair", "list", "files", "manifest", "torrent", "message", "favicon.ico"];
-
-/** Names that are served, with their content. @type {Record<string, string>} */
-const NAMES = {
-    "plain.txt": "plain",
-    "a b.txt": "space",
-    "100%.txt": "percent",
-    "%41.txt": "escape",
-    "%2e%2e": "dots in escapes",
-    "what?.txt": "question",
-    "hash#.txt": "hash",
-    "plus+and&.txt": "plus",
-    "semi;colon=.txt": "semicolon",
-    "quote'\".txt": "quotes",
-    "back\\slash.txt": "backslash",
-    "<b>.html": "<b>tag</b>",
-    "äöü€漢字😀.txt": "unicode",
-    "e\u0301.txt": "decomposed",
-    ".hidden": "hidden",
-    "..dots": "two dots",
-    "...": "three dots",
-    "trailing. ": "trailing",
-    "~": "tilde",
-    "sub/deep/file.txt": "deep",
-    "sub/a b/c%.txt": "deep names",
-    [`${"x".repeat(251)}.txt`]: "longest",
-};
-
-/** @param {string} path */
-const encode = (path) => path.split("/").map(encodeURIComponent).join("/");
 
 describe("the peer protocol", () => {
     /** @type {Hostpair} */
     let h;
     /** @type {string} */
     let share;
+    /** @type {string} */
+    let base;
     /** @type {number} */
     let port;
-    const base = tempDir();
 
     before(async () => {
-        share = join(base, "share");
-        const outside = join(base, "outside");
-        for (const dir of [share, outside, join(share, "folder"), join(share, "empty folder")])
-            mkdirSync(dir, { recursive: true });
-        for (const [name, text] of Object.entries(NAMES)) {
-            mkdirSync(join(share, name, ".."), { recursive: true });
-            writeFileSync(join(share, name), text);
-        }
-        for (const word of RESERVED.slice(0, 6)) writeFileSync(join(share, word), `file ${word}`);
-        mkdirSync(join(share, "favicon.ico"));
-        writeFileSync(join(share, "favicon.ico/inner.txt"), "inner");
-        writeFileSync(join(share, "empty.bin"), "");
-        await makeFile(join(share, "folder/data.bin"), 3_000_001, 7);
-        writeFileSync(join(outside, "secret.txt"), SECRET);
-        writeFileSync(join(base, "secret.txt"), SECRET);
-        // Names that are never served.
-        writeFileSync(
-            Buffer.concat([Buffer.from(join(share, "bad-")), Buffer.from([0xff, 0xfe])]),
-            "not utf-8",
-        );
-        writeFileSync(join(share, "line\nbreak.txt"), "control");
-        writeFileSync(join(share, "del\x7f.txt"), "control");
-        writeFileSync(join(share, "c1\u0085.txt"), "control");
-        writeFileSync(join(share, ".film.mkv.12.hostpair-part"), "part");
-        writeFileSync(join(share, "folder/.film.mkv.3.hostpair-part"), "part");
-        writeFileSync(join(share, "unreadable.txt"), "unreadable");
-        execFileSync("mkfifo", [join(share, "pipe")]);
-        symlinkSync("plain.txt", join(share, "link-inside"));
-        symlinkSync("folder", join(share, "link-folder"));
-        symlinkSync("../folder/data.bin", join(share, "sub/link-up"));
-        symlinkSync("../outside/secret.txt", join(share, "link-outside"));
-        symlinkSync(join(outside, "secret.txt"), join(share, "link-absolute"));
-        symlinkSync("../outside", join(share, "link-out-folder"));
-        symlinkSync("..", join(share, "link-parent"));
-        symlinkSync("/proc/self/environ", join(share, "link-proc"));
-        symlinkSync("loop-b", join(share, "loop-a"));
-        symlinkSync("loop-a", join(share, "loop-b"));
-        symlinkSync("nowhere", join(share, "dangling"));
-        h = await startHostpair({ name: "Büro 1/2", share });
-        port = h.peerPort;
-        await waitFor(async () => (await ndjson()).length >= Object.keys(NAMES).length + 9, {
-            what: "the index",
-            timeout: 30_000,
-        });
-        // The tags of files that have only just been written are weak; these are meant to be strong.
-        await waitFor(async () => !(await fetchRaw(port, "/plain.txt")).headers.etag.startsWith("W/"));
+        ({ h, base, share, port } = await startServing());
     });
     after(() => h?.dispose());
-
-    async function ndjson() {
-        const reply = await fetchRaw(port, "/list", { headers: { Accept: "application/x-ndjson" } });
-        assert.equal(reply.status, 200);
-        assert.ok(reply.text === "" || reply.text.endsWith("\n"));
-        return reply.text
-            .split("\n")
-            .slice(0, -1)
-            .map((line) => JSON.parse(line));
-    }
 
     describe("GET /hostpair", () => {
         test("says who this is in its fields, without a body", async () => {
@@ -150,7 +63,7 @@ describe("the peer protocol", () => {
             assert.equal(json.protocol, 2);
             assert.match(json.time, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
             assert.ok(Math.abs(Date.parse(json.time) - Date.now()) < 5000);
-            assert.equal(json.files, (await ndjson()).length);
+            assert.equal(json.files, (await ndjson(port)).length);
             assert.ok(json.bytes >= 3_000_001);
             assert.ok(json.hashed_bytes <= json.bytes);
             // The index may move on between the two.
@@ -213,11 +126,11 @@ describe("the peer protocol", () => {
             );
             rmSync(join(share, "newer file.txt"));
             assert.ok(!(await names()).includes("newer file.txt"));
-            await waitFor(async () => !(await ndjson()).some((row) => row.path.startsWith("new")));
+            await waitFor(async () => !(await ndjson(port)).some((row) => row.path.startsWith("new")));
         });
 
         test("lists every file at any depth as NDJSON", async () => {
-            const rows = await ndjson();
+            const rows = await ndjson(port);
             const paths = rows.map((row) => row.path);
             const wanted = [
                 ...Object.keys(NAMES),
@@ -246,7 +159,7 @@ describe("the peer protocol", () => {
 
         test("has a strong tag that changes with the list, and 304 for who has it", async () => {
             const accept = { Accept: "application/x-ndjson" };
-            await waitFor(async () => (await ndjson()).every((row) => row.root || row.size === 0), {
+            await waitFor(async () => (await ndjson(port)).every((row) => row.root || row.size === 0), {
                 what: "all roots",
             });
             const first = await fetchRaw(port, "/list", { headers: accept });
@@ -325,7 +238,7 @@ describe("the peer protocol", () => {
             const root = await waitFor(
                 async () => (await fetchRaw(port, "/folder/data.bin")).headers["hostpair-root"],
             );
-            const row = (await ndjson()).find(({ path }) => path === "folder/data.bin");
+            const row = (await ndjson(port)).find(({ path }) => path === "folder/data.bin");
             assert.equal(root, row.root);
             const empty = await fetchRaw(port, "/empty.bin");
             assert.equal(empty.status, 200);
@@ -476,150 +389,6 @@ describe("the peer protocol", () => {
         });
     });
 
-    describe("everything else", () => {
-        test("is refused by method with Allow, whatever the path", async () => {
-            for (const method of ["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "PROPFIND", "get"])
-                for (const target of [
-                    "/",
-                    "/hostpair",
-                    "/list",
-                    "/plain.txt",
-                    "/files/plain.txt",
-                    "/missing",
-                ]) {
-                    const reply = await fetchRaw(port, target, { method });
-                    assert.equal(reply.status, 405, `${method} ${target}`);
-                    assert.equal(reply.headers.allow, "GET, HEAD");
-                }
-        });
-
-        test("knows no route of the dashboard", async () => {
-            for (const target of [
-                "/api/v1/status",
-                "/api/v1/hosts",
-                "/metrics",
-                "/api/v1/openapi.yaml",
-                "/index.html",
-            ])
-                assert.equal((await fetchRaw(port, target)).status, 404, target);
-        });
-
-        test("takes a body along with a GET and stays in step", async () => {
-            const c = new Raw(port);
-            c.send(`${ask("/plain.txt", { headers: { "Content-Length": "5" } })}GET /${ask("/plain.txt")}`);
-            assert.equal((await c.reply()).text, "plain");
-            assert.equal((await c.reply()).text, "plain");
-            c.send(ask("/plain.txt", { headers: { "Content-Length": "40000" } }));
-            assert.equal((await c.reply()).status, 413);
-            c.close();
-        });
-
-        test("answers an old client without chunks and ends when asked", async () => {
-            for (const target of ["/plain.txt", "/list", "/", "/hostpair"]) {
-                const c = new Raw(port);
-                c.send(`GET ${target} HTTP/1.0\r\n\r\n`);
-                const reply = await c.reply();
-                assert.equal(reply.status, 200);
-                assert.equal(reply.headers["transfer-encoding"], undefined);
-                assert.equal(reply.headers.connection, "close");
-                assert.equal(await c.end(), undefined);
-            }
-            const kept = new Raw(port);
-            const text = "GET /plain.txt HTTP/1.0\r\nConnection: keep-alive\r\n\r\n";
-            kept.send(text + text);
-            assert.equal((await kept.reply()).headers.connection, "keep-alive");
-            assert.equal((await kept.reply()).text, "plain");
-            kept.close();
-            const closing = new Raw(port);
-            closing.send(ask("/plain.txt", { headers: { Connection: "close" } }));
-            assert.equal((await closing.reply()).headers.connection, "close");
-            assert.equal(await closing.end(), undefined);
-        });
-
-        test("refuses what is no HTTP and closes", async () => {
-            const cases = [
-                "hello\r\n\r\n",
-                "GET /\r\n\r\n",
-                "GET / HTTP/1.1\r\n\r\n",
-                "GET / HTTP/3.0\r\nHost: a\r\n\r\n",
-            ];
-            cases.push("GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", "GET x HTTP/1.1\r\nHost: a\r\n\r\n");
-            cases.push(
-                "GET / HTTP/1.1\r\nHost: a\r\nX: 1\r\n 2\r\n\r\n",
-                "\x15\x03\x01\x02\x00\x01\x00\x01\xfc\r\n\r\n",
-            );
-            for (const text of cases) {
-                const c = new Raw(port);
-                c.send(text);
-                assert.equal((await c.reply()).status, 400, text);
-                await c.end();
-            }
-            // Two readers of "0x5" may not agree on where this request ends: nothing of it becomes another one.
-            for (const size of ["5", "0x5", "5 ", "+5"]) {
-                const c = new Raw(port);
-                c.send(
-                    "POST /message HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n" +
-                        `${size}\r\nhello\r\n0\r\n\r\nGET /hostpair HTTP/1.1\r\nHost: a\r\n\r\n`,
-                );
-                const { status } = await c.reply();
-                assert.ok([400, 411].includes(status), `${size}: ${status}`);
-                await c.end();
-            }
-            const long = new Raw(port);
-            long.send(ask(`/${"x".repeat(20_000)}`));
-            assert.equal((await long.reply()).status, 414);
-        });
-
-        test("answers 100 pipelined requests of every kind in order", async () => {
-            const kinds = /** @type {const} */ ([
-                ["/plain.txt", 200],
-                ["/missing", 404],
-                ["/folder", 403],
-                ["/list", 200],
-                ["/hostpair", 200],
-                ["/folder/data.bin", 200],
-                ["/", 200],
-                ["/empty.bin", 200],
-                [`/manifest/${"0".repeat(64)}?chunk=16384`, 404],
-                ["/sub/deep/file.txt", 200],
-            ]);
-            const c = new Raw(port);
-            for (let i = 0; i < 100; i++) c.send(ask(kinds[i % 10][0]));
-            for (let i = 0; i < 100; i++) {
-                const reply = await c.reply();
-                assert.equal(reply.status, kinds[i % 10][1], `reply ${i}`);
-                if (i % 10 === 0) assert.equal(reply.text, "plain");
-                if (i % 10 === 5) assert.equal(reply.body.length, 3_000_001);
-            }
-            assert.equal(c.length, 0);
-            c.close();
-        });
-
-        test("takes a request in single bytes", async () => {
-            const c = new Raw(port);
-            c.socket.setNoDelay(true);
-            for (const byte of ask("/plain.txt")) {
-                c.send(byte);
-                await new Promise((done) => setImmediate(done));
-            }
-            assert.equal((await c.reply()).text, "plain");
-            c.close();
-        });
-
-        test("survives connections that say nothing, half a request, or hang up", async () => {
-            const silent = Array.from({ length: 50 }, () => connect(port, "127.0.0.1"));
-            for (const [i, socket] of silent.entries()) {
-                socket.on("error", () => {});
-                socket.once("connect", () => {
-                    if (i % 3 === 1) socket.write("GET /pl");
-                    if (i % 3 === 2) socket.end(ask("/folder/data.bin"));
-                });
-            }
-            assert.equal((await fetchRaw(port, "/plain.txt")).text, "plain");
-            for (const socket of silent) socket.destroy();
-        });
-    });
-
     describe("GET /manifest/<root>", () => {
         test("gives a layer of the hash tree that adds up to the root", async () => {
             const root = await waitFor(
@@ -748,7 +517,8 @@ describe("the peer protocol", () => {
             for (let i = 0; i < 1203; i++) writeFileSync(join(share, `many/f${i} &.txt`), "");
             for (let i = 0; i < 5; i++) writeFileSync(join(share, `many/inner/g${i}.txt`), "");
             await waitFor(
-                async () => (await ndjson()).filter((row) => row.path.startsWith("many/")).length === 1208,
+                async () =>
+                    (await ndjson(port)).filter((row) => row.path.startsWith("many/")).length === 1208,
             );
             const seen = new Set();
             let pages = 0;
@@ -766,7 +536,7 @@ describe("the peer protocol", () => {
             old.send("GET /list HTTP/1.0\r\nAccept: application/x-ndjson\r\n\r\n");
             assert.deepEqual((await old.reply()).body, list.body);
             rmSync(join(share, "many"), { recursive: true });
-            await waitFor(async () => !(await ndjson()).some((row) => row.path.startsWith("many/")));
+            await waitFor(async () => !(await ndjson(port)).some((row) => row.path.startsWith("many/")));
         });
     });
 });
