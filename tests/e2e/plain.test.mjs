@@ -120,7 +120,8 @@ describe("content in plain", { concurrency: 2 }, () => {
             const message = json.messages.find((/** @type {any} */ m) => m.id === sent.json.id);
             return message.deliveries[0].state === "delivered";
         });
-        await b.api(`/hosts/${id}/refresh`, { method: "POST" });
+        const refreshed = await b.api(`/hosts/${id}/files/refresh`, { method: "POST" });
+        assert.equal(refreshed.status, 202, refreshed.text);
         for (const r of inPlain(link)) {
             assert.equal(`${r.method} ${r.path} ${r.status}`, "GET /big.bin 206");
             assert.equal(r.headers["hostpair-content"], "plain");
