@@ -9,6 +9,7 @@
 
 #include "base/list.h"
 #include "base/mem.h"
+#include "base/pending.h"
 #include "base/sockaddr.h"
 #include "hub/relay.h"
 
@@ -34,21 +35,10 @@ struct hp_hub_door {
     uint16_t port;
     hp_list_t callers; /* oldest first */
     size_t caller_count;
-    unsigned open; /* handles */
+    hp_pending_t pending; /* handles */
     void (*closed)(void *arg);
     void *closed_arg;
 };
-
-static void release(hp_hub_door_t *self)
-{
-    if (--self->open > 0)
-        return;
-    void (*closed)(void *arg) = self->closed;
-    void *arg = self->closed_arg;
-    free(self);
-    if (closed != NULL)
-        closed(arg);
-}
 
 static void on_caller_closed(uv_handle_t *handle)
 {
@@ -57,7 +47,7 @@ static void on_caller_closed(uv_handle_t *handle)
     if (caller->fd >= 0)
         close(caller->fd);
     free(caller);
-    release(self);
+    hp_pending_drop(&self->pending);
 }
 
 static void end_caller(caller_t *caller)
@@ -113,7 +103,7 @@ static void take(hp_hub_door_t *self, int fd)
     caller->since = uv_now(self->loop);
     hp_list_add(&self->callers, &caller->link);
     self->caller_count++;
-    self->open++;
+    hp_pending_add(&self->pending);
     uv_poll_start(&caller->poll, UV_READABLE | UV_DISCONNECT, on_readable);
 }
 
@@ -125,8 +115,9 @@ typedef struct {
 static void on_visitor_closed(uv_handle_t *handle)
 {
     visitor_t *visitor = HP_CONTAINER(handle, visitor_t, tcp);
-    release(visitor->door);
+    hp_hub_door_t *self = visitor->door;
     free(visitor);
+    hp_pending_drop(&self->pending);
 }
 
 /* libuv accepts into a handle of its own; what is wanted is the descriptor. */
@@ -136,7 +127,7 @@ static void on_connection(uv_stream_t *server, int status)
     visitor_t *visitor = hp_alloc(sizeof *visitor);
     uv_os_fd_t fd;
     visitor->door = self;
-    self->open++;
+    hp_pending_add(&self->pending);
     uv_tcp_init(self->loop, &visitor->tcp);
     if (status == 0 && uv_accept(server, (uv_stream_t *)&visitor->tcp) == 0 &&
         uv_fileno((uv_handle_t *)&visitor->tcp, &fd) == 0) {
@@ -163,7 +154,18 @@ static void on_sweep(uv_timer_t *timer)
 
 static void on_handle_closed(uv_handle_t *handle)
 {
-    release(handle->data);
+    hp_hub_door_t *self = handle->data;
+    hp_pending_drop(&self->pending);
+}
+
+static void finish(void *arg)
+{
+    hp_hub_door_t *self = arg;
+    void (*closed)(void *arg) = self->closed;
+    void *closed_arg = self->closed_arg;
+    free(self);
+    if (closed != NULL)
+        closed(closed_arg);
 }
 
 static int bind_at(hp_hub_door_t *self, const char *address, uint16_t port)
@@ -187,7 +189,8 @@ static int open_at(hp_hub_door_t **door, uv_loop_t *loop, const char *address, u
     uv_tcp_init(loop, &self->tcp);
     uv_timer_init(loop, &self->sweep);
     self->tcp.data = self->sweep.data = self;
-    self->open = 2;
+    hp_pending_add(&self->pending);
+    hp_pending_add(&self->pending);
     int rc = bind_at(self, address, port);
     if (rc != 0) {
         hp_hub_door_destroy(self, NULL, NULL);
@@ -228,4 +231,5 @@ void hp_hub_door_destroy(hp_hub_door_t *self, void (*closed)(void *arg), void *a
     }
     uv_close((uv_handle_t *)&self->tcp, on_handle_closed);
     uv_close((uv_handle_t *)&self->sweep, on_handle_closed);
+    hp_pending_when_none(&self->pending, finish, self);
 }

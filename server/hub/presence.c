@@ -8,6 +8,7 @@
 #include "base/list.h"
 #include "base/mem.h"
 #include "base/path.h"
+#include "base/pending.h"
 #include "hub/json.h"
 
 #define CLIENT_KEPT_MS 60000 /* after it was last heard of, without a stream */
@@ -48,7 +49,7 @@ struct hp_hub_group {
 struct hp_presence {
     uv_loop_t *loop;
     uv_timer_t sweep, comment;
-    unsigned open_timers;
+    hp_pending_t pending; /* timers */
     hp_list_t clients;
     size_t client_count, online_count;
     void *client_tree, *group_tree; /* tsearch(3) */
@@ -364,7 +365,8 @@ hp_presence_t *hp_presence_create(uv_loop_t *loop)
     uv_timer_init(loop, &self->sweep);
     uv_timer_init(loop, &self->comment);
     self->sweep.data = self->comment.data = self;
-    self->open_timers = 2;
+    hp_pending_add(&self->pending);
+    hp_pending_add(&self->pending);
     uv_timer_start(&self->sweep, on_sweep, SWEEP_MS, SWEEP_MS);
     uv_timer_start(&self->comment, on_comment, COMMENT_MS, COMMENT_MS);
     return self;
@@ -373,15 +375,19 @@ hp_presence_t *hp_presence_create(uv_loop_t *loop)
 static void on_timer_closed(uv_handle_t *handle)
 {
     hp_presence_t *self = handle->data;
-    if (--self->open_timers > 0)
-        return;
+    hp_pending_drop(&self->pending);
+}
+
+static void finish(void *arg)
+{
+    hp_presence_t *self = arg;
     void (*closed)(void *arg) = self->closed;
-    void *arg = self->closed_arg;
+    void *closed_arg = self->closed_arg;
     HP_LIST_EACH (at, &self->clients) {
         destroy_client(HP_CONTAINER(at, hp_hub_host_t, link));
     }
     free(self);
-    closed(arg);
+    closed(closed_arg);
 }
 
 void hp_presence_destroy(hp_presence_t *self, void (*closed)(void *arg), void *arg)
@@ -390,6 +396,7 @@ void hp_presence_destroy(hp_presence_t *self, void (*closed)(void *arg), void *a
     self->closed_arg = arg;
     uv_close((uv_handle_t *)&self->sweep, on_timer_closed);
     uv_close((uv_handle_t *)&self->comment, on_timer_closed);
+    hp_pending_when_none(&self->pending, finish, self);
 }
 
 size_t hp_presence_clients(const hp_presence_t *self)

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/pending.h"
 #include "tunnel/stun.h"
 
 #define SOCKETS   2
@@ -19,7 +20,7 @@ typedef struct port {
 struct hp_stun_server {
     uv_loop_t *loop;
     port_t ports[SOCKETS];
-    unsigned open;
+    hp_pending_t pending; /* handles */
     uint64_t salt, second;
     uint8_t counts[SLOTS]; /* answers in this second */
     char buffer[DATAGRAM];
@@ -97,13 +98,17 @@ static int bind_port(port_t *port, const char *address, uint16_t number)
 static void on_port_closed(uv_handle_t *handle)
 {
     hp_stun_server_t *self = ((port_t *)handle->data)->server;
-    if (--self->open > 0)
-        return;
+    hp_pending_drop(&self->pending);
+}
+
+static void finish(void *arg)
+{
+    hp_stun_server_t *self = arg;
     void (*closed)(void *arg) = self->closed;
-    void *arg = self->closed_arg;
+    void *closed_arg = self->closed_arg;
     free(self);
     if (closed != NULL)
-        closed(arg);
+        closed(closed_arg);
 }
 
 void hp_stun_server_destroy(hp_stun_server_t *self, void (*closed)(void *arg), void *arg)
@@ -112,6 +117,7 @@ void hp_stun_server_destroy(hp_stun_server_t *self, void (*closed)(void *arg), v
     self->closed_arg = arg;
     for (size_t i = 0; i < SOCKETS; i++)
         uv_close((uv_handle_t *)&self->ports[i].udp, on_port_closed);
+    hp_pending_when_none(&self->pending, finish, self);
 }
 
 int hp_stun_server_create(hp_stun_server_t **server, uv_loop_t *loop, const char *address, uint16_t port,
@@ -124,7 +130,7 @@ int hp_stun_server_create(hp_stun_server_t **server, uv_loop_t *loop, const char
         self->ports[i].server = self;
         self->ports[i].udp.data = &self->ports[i];
         uv_udp_init(loop, &self->ports[i].udp);
-        self->open++;
+        hp_pending_add(&self->pending);
         if (rc == 0)
             rc = bind_port(&self->ports[i], address, (uint16_t)(port + i));
     }
