@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/pending.h"
 #include "path/address.h"
 
 #define EVERY_MS       30000
@@ -42,8 +43,7 @@ struct hp_beacon {
     char advertise_address[HP_ADDRESS_TEXT];
     uint16_t advertise_port;
     uv_timer_t timer;
-    unsigned handles; /* that are not closed */
-    bool closing;
+    hp_pending_t pending; /* handles */
     void (*closed)(void *arg);
     void *closed_arg;
     beacon_socket_t sockets[2];
@@ -298,7 +298,7 @@ static void start_socket(hp_beacon_t *self, int family)
     socket->failed = false;
     socket->poll = hp_alloc(sizeof *socket->poll);
     socket->poll->data = socket;
-    self->handles++;
+    hp_pending_add(&self->pending);
     uv_poll_init(self->loop, socket->poll, fd);
     uv_poll_start(socket->poll, UV_READABLE, on_readable);
 }
@@ -337,15 +337,14 @@ void hp_beacon_start(hp_beacon_t *self, const hp_interface_t *interfaces, size_t
     uv_timer_start(&self->timer, on_time, burst_ms[0], 0);
 }
 
-static void check_closed(hp_beacon_t *self)
+static void finish(void *arg)
 {
-    if (!self->closing || self->handles > 0)
-        return;
+    hp_beacon_t *self = arg;
     void (*closed)(void *arg) = self->closed;
-    void *arg = self->closed_arg;
+    void *closed_arg = self->closed_arg;
     hp_beacon_limit_destroy(self->limit);
     free(self);
-    closed(arg);
+    closed(closed_arg);
 }
 
 static void on_poll_closed(uv_handle_t *handle)
@@ -353,15 +352,13 @@ static void on_poll_closed(uv_handle_t *handle)
     beacon_socket_t *socket = handle->data;
     hp_beacon_t *self = socket->beacon;
     free(handle);
-    self->handles--;
-    check_closed(self);
+    hp_pending_drop(&self->pending);
 }
 
 static void on_timer_closed(uv_handle_t *handle)
 {
     hp_beacon_t *self = handle->data;
-    self->handles--;
-    check_closed(self);
+    hp_pending_drop(&self->pending);
 }
 
 void hp_beacon_stop(hp_beacon_t *self)
@@ -386,7 +383,7 @@ hp_beacon_t *hp_beacon_create(uv_loop_t *loop, hp_hosts_t *hosts, const hp_self_
     snprintf(beacon->advertise_address, sizeof beacon->advertise_address, "%s", advertise_address);
     beacon->advertise_port = advertise_port;
     beacon->limit = hp_beacon_limit_create();
-    beacon->handles = 1;
+    hp_pending_add(&beacon->pending);
     uv_timer_init(loop, &beacon->timer);
     beacon->timer.data = beacon;
     return beacon;
@@ -394,9 +391,9 @@ hp_beacon_t *hp_beacon_create(uv_loop_t *loop, hp_hosts_t *hosts, const hp_self_
 
 void hp_beacon_destroy(hp_beacon_t *self, void (*closed)(void *arg), void *arg)
 {
-    self->closing = true;
     self->closed = closed;
     self->closed_arg = arg;
     hp_beacon_stop(self);
     uv_close((uv_handle_t *)&self->timer, on_timer_closed);
+    hp_pending_when_none(&self->pending, finish, self);
 }

@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/pending.h"
 #include "discovery/beacon.h"
 #include "discovery/container.h"
 #include "discovery/interfaces.h"
@@ -40,7 +41,7 @@ struct hp_discovery {
     uv_timer_t scan_timer, wanted_timer;
     wanted_t **wanted;
     size_t wanted_count;
-    unsigned parts; /* that are not closed */
+    hp_pending_t pending; /* parts and handles that are being closed */
     void (*closed)(void *arg);
     void *closed_arg;
 };
@@ -321,14 +322,7 @@ void hp_discovery_set(hp_discovery_t *discovery, bool scan, bool beacon)
 static void part_closed(void *arg)
 {
     hp_discovery_t *self = arg;
-    self->parts--;
-    if (!self->closing || self->parts > 0)
-        return;
-    void (*closed)(void *arg) = self->closed;
-    void *closed_arg = self->closed_arg;
-    free(self);
-    if (closed != NULL)
-        closed(closed_arg);
+    hp_pending_drop(&self->pending);
 }
 
 static void on_handle_closed(uv_handle_t *handle)
@@ -336,18 +330,30 @@ static void on_handle_closed(uv_handle_t *handle)
     part_closed(handle->data);
 }
 
+static void finish(void *arg)
+{
+    hp_discovery_t *self = arg;
+    void (*closed)(void *arg) = self->closed;
+    void *closed_arg = self->closed_arg;
+    free(self);
+    if (closed != NULL)
+        closed(closed_arg);
+}
+
 void hp_discovery_destroy(hp_discovery_t *self, void (*closed)(void *arg), void *arg)
 {
     self->closing = true;
     self->closed = closed;
     self->closed_arg = arg;
-    self->parts = 5;
     free_wanted(self);
+    for (int part = 0; part < 5; part++)
+        hp_pending_add(&self->pending);
     uv_close((uv_handle_t *)&self->scan_timer, on_handle_closed);
     uv_close((uv_handle_t *)&self->wanted_timer, on_handle_closed);
     hp_scan_destroy(self->scan, part_closed, self);
     hp_beacon_destroy(self->beacon, part_closed, self);
     hp_interfaces_destroy(self->interfaces, part_closed, self);
+    hp_pending_when_none(&self->pending, finish, self);
 }
 
 void hp_discovery_on_network(hp_discovery_t *discovery, void (*fn)(void *arg), void *arg)

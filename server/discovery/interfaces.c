@@ -10,6 +10,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/pending.h"
 #include "os/interfaces.h"
 
 #define SETTLE_MS 200  /* an interface that comes up changes several times */
@@ -19,7 +20,7 @@ struct hp_interfaces {
     uv_poll_t poll;
     uv_timer_t timer;
     int fd;
-    unsigned open_handles;
+    hp_pending_t pending; /* handles */
     void (*changed)(void *arg);
     void *arg;
     void (*closed)(void *arg);
@@ -115,7 +116,8 @@ int hp_interfaces_create(hp_interfaces_t **out, uv_loop_t *loop, void (*changed)
     self->fd = fd;
     self->changed = changed;
     self->arg = arg;
-    self->open_handles = 2;
+    hp_pending_add(&self->pending);
+    hp_pending_add(&self->pending);
     self->poll.data = self->timer.data = self;
     uv_timer_init(loop, &self->timer);
     if (!read_list(self->list, &self->count))
@@ -135,12 +137,16 @@ const hp_interface_t *hp_interfaces_list(const hp_interfaces_t *interfaces, size
 static void on_closed(uv_handle_t *handle)
 {
     hp_interfaces_t *self = handle->data;
-    if (--self->open_handles > 0)
-        return;
+    hp_pending_drop(&self->pending);
+}
+
+static void finish(void *arg)
+{
+    hp_interfaces_t *self = arg;
     void (*closed)(void *arg) = self->closed;
-    void *arg = self->closed_arg;
+    void *closed_arg = self->closed_arg;
     free(self);
-    closed(arg);
+    closed(closed_arg);
 }
 
 void hp_interfaces_destroy(hp_interfaces_t *self, void (*closed)(void *arg), void *arg)
@@ -150,4 +156,5 @@ void hp_interfaces_destroy(hp_interfaces_t *self, void (*closed)(void *arg), voi
     uv_close((uv_handle_t *)&self->poll, on_closed);
     uv_close((uv_handle_t *)&self->timer, on_closed);
     close(self->fd);
+    hp_pending_when_none(&self->pending, finish, self);
 }

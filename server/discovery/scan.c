@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/pending.h"
 #include "os/neighbours.h"
 #include "path/address.h"
 
@@ -55,7 +56,8 @@ struct hp_scan {
     void (*finished)(void *arg);
     void *arg;
     uv_timer_t timer;
-    bool running, closing, timer_closed;
+    bool running;
+    hp_pending_t pending; /* handles: the timer's, those of attempts */
     void (*closed)(void *arg);
     void *closed_arg;
 
@@ -72,7 +74,6 @@ struct hp_scan {
 
     attempt_t *oldest, *newest; /* under way, by deadline */
     unsigned flight, flight_max;
-    unsigned handles; /* attempts whose handle is not closed yet */
     check_t *checks;
     unsigned starved; /* ticks without a single free descriptor */
     size_t done, total;
@@ -81,19 +82,6 @@ struct hp_scan {
 
 static void go_on(hp_scan_t *self);
 
-static void check_closed(hp_scan_t *self)
-{
-    if (!self->closing || !self->timer_closed || self->handles > 0)
-        return;
-    void (*closed)(void *arg) = self->closed;
-    void *arg = self->closed_arg;
-    free(self->first);
-    hp_array_dispose(&self->later);
-    free(self->table);
-    free(self);
-    closed(arg);
-}
-
 /* ---- one connection ---- */
 
 static void on_attempt_closed(uv_handle_t *handle)
@@ -101,8 +89,7 @@ static void on_attempt_closed(uv_handle_t *handle)
     attempt_t *attempt = handle->data;
     hp_scan_t *self = attempt->scan;
     free(attempt);
-    self->handles--;
-    check_closed(self);
+    hp_pending_drop(&self->pending);
 }
 
 static void end_attempt(attempt_t *attempt)
@@ -192,7 +179,7 @@ static int begin_attempt(hp_scan_t *self, const hp_sockaddr_t *address)
         self->oldest = attempt;
     self->newest = attempt;
     self->flight++;
-    self->handles++;
+    hp_pending_add(&self->pending);
     return 0;
 }
 
@@ -477,19 +464,30 @@ hp_scan_t *hp_scan_create(uv_loop_t *loop, hp_hosts_t *hosts, uint16_t port, voi
     self->arg = arg;
     uv_timer_init(loop, &self->timer);
     self->timer.data = self;
+    hp_pending_add(&self->pending);
     return self;
 }
 
 static void on_timer_closed(uv_handle_t *handle)
 {
     hp_scan_t *self = handle->data;
-    self->timer_closed = true;
-    check_closed(self);
+    hp_pending_drop(&self->pending);
+}
+
+static void finish(void *arg)
+{
+    hp_scan_t *self = arg;
+    void (*closed)(void *arg) = self->closed;
+    void *closed_arg = self->closed_arg;
+    free(self->first);
+    hp_array_dispose(&self->later);
+    free(self->table);
+    free(self);
+    closed(closed_arg);
 }
 
 void hp_scan_destroy(hp_scan_t *self, void (*closed)(void *arg), void *arg)
 {
-    self->closing = true;
     self->running = false;
     self->closed = closed;
     self->closed_arg = arg;
@@ -498,4 +496,5 @@ void hp_scan_destroy(hp_scan_t *self, void (*closed)(void *arg), void *arg)
     for (; self->checks != NULL; self->checks = self->checks->next)
         self->checks->scan = NULL;
     uv_close((uv_handle_t *)&self->timer, on_timer_closed);
+    hp_pending_when_none(&self->pending, finish, self);
 }
