@@ -280,7 +280,6 @@ int hp_fetcher_create(hp_fetcher_t **fetcher, uv_loop_t *loop, hp_err_t *err)
     uv_timer_init(loop, &self->watch_timer);
     uv_idle_init(loop, &self->idle);
     uv_check_init(loop, &self->check);
-    self->open_handles = 4;
     curl_multi_setopt(self->multi, CURLMOPT_MAXCONNECTS, (long)HP_FETCH_KEPT);
     curl_multi_setopt(self->multi, CURLMOPT_PIPELINING, (long)CURLPIPE_NOTHING);
     hp_fetch_sockets_init(self);
@@ -293,37 +292,21 @@ void hp_fetcher_set_secure(hp_fetcher_t *self, const hp_secure_t *secure)
     self->secure = secure;
 }
 
-void hp_fetcher_handle_closed(hp_fetcher_t *self)
+static void finish(void *arg)
 {
-    self->open_handles--;
-    if (self->open_handles != 0 || self->multi != NULL)
-        return;
+    hp_fetcher_t *self = arg;
     void (*closed)(void *arg) = self->closed;
-    void *arg = self->closed_arg;
+    void *closed_arg = self->closed_arg;
     free(self->sockets);
     free(self);
     curl_global_cleanup();
-    closed(arg);
+    closed(closed_arg);
 }
 
-static void on_curl_timer_closed(uv_handle_t *handle)
+static void on_handle_closed(uv_handle_t *handle)
 {
-    hp_fetcher_handle_closed(HP_CONTAINER(handle, hp_fetcher_t, curl_timer));
-}
-
-static void on_watch_timer_closed(uv_handle_t *handle)
-{
-    hp_fetcher_handle_closed(HP_CONTAINER(handle, hp_fetcher_t, watch_timer));
-}
-
-static void on_check_closed(uv_handle_t *handle)
-{
-    hp_fetcher_handle_closed(HP_CONTAINER(handle, hp_fetcher_t, check));
-}
-
-static void on_idle_closed(uv_handle_t *handle)
-{
-    hp_fetcher_handle_closed(HP_CONTAINER(handle, hp_fetcher_t, idle));
+    hp_fetcher_t *self = handle->data;
+    hp_pending_drop(&self->pending);
 }
 
 static void tear_down(hp_fetcher_t *self)
@@ -345,10 +328,14 @@ static void tear_down(hp_fetcher_t *self)
     self->multi = NULL;
     hp_fetch_sockets_dispose(self);
     hp_fetch_members_dispose(self);
-    uv_close((uv_handle_t *)&self->curl_timer, on_curl_timer_closed);
-    uv_close((uv_handle_t *)&self->watch_timer, on_watch_timer_closed);
-    uv_close((uv_handle_t *)&self->idle, on_idle_closed);
-    uv_close((uv_handle_t *)&self->check, on_check_closed);
+    uv_handle_t *const handles[] = {(uv_handle_t *)&self->curl_timer, (uv_handle_t *)&self->watch_timer,
+                                    (uv_handle_t *)&self->idle, (uv_handle_t *)&self->check};
+    for (size_t i = 0; i < HP_COUNT(handles); i++) {
+        handles[i]->data = self;
+        hp_pending_add(&self->pending);
+        uv_close(handles[i], on_handle_closed);
+    }
+    hp_pending_when_none(&self->pending, finish, self);
 }
 
 static void on_idle(uv_idle_t *idle)

@@ -10,6 +10,7 @@
 #include <curl/curl.h>
 #include <uv.h>
 
+#include "base/pending.h"
 #include "fetch/fetch.h"
 #include "fetch/parser.h"
 
@@ -30,7 +31,7 @@ struct hp_fetcher {
     bool timer_due;         /* curl asked for a call at once */
     uint64_t calls;         /* of curl, which may deliver data */
     bool destroying;
-    unsigned open_handles;
+    hp_pending_t pending; /* handles */
     void (*closed)(void *arg);
     void *closed_arg;
 
@@ -109,8 +110,6 @@ void hp_fetcher_act(hp_fetcher_t *self, curl_socket_t fd, int flags);
 void hp_fetch_rest(hp_fetch_t *fetch);
 /* Ends the transfers that curl has finished. Never inside curl. */
 void hp_fetcher_collect(hp_fetcher_t *self);
-/* One of its libuv handles has closed. */
-void hp_fetcher_handle_closed(hp_fetcher_t *self);
 /* A time-out of this request has come nearer. */
 void hp_fetcher_watch(hp_fetcher_t *self, hp_fetch_t *fetch);
 /* Hands it to curl, or ends it, at the next turn. */

@@ -117,7 +117,7 @@ int hp_fetcher_set_connector(hp_fetcher_t *fetcher, const hp_connector_t *connec
     hp_list_init(&self->notes);
     self->poll.data = self;
     uv_poll_start(&self->poll, UV_READABLE, on_connection);
-    fetcher->open_handles++;
+    hp_pending_add(&fetcher->pending);
     fetcher->members = self;
     return 0;
 }
@@ -134,7 +134,7 @@ static void on_poll_closed(uv_handle_t *handle)
     hp_fetcher_t *fetcher = self->fetcher;
     close(self->fd);
     free(self);
-    hp_fetcher_handle_closed(fetcher);
+    hp_pending_drop(&fetcher->pending);
 }
 
 void hp_fetch_members_dispose(hp_fetcher_t *fetcher)

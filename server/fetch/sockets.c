@@ -60,7 +60,7 @@ static hp_fetch_socket_t *make(hp_fetcher_t *self, curl_socket_t fd)
         free(socket);
         return NULL;
     }
-    self->open_handles++;
+    hp_pending_add(&self->pending);
     self->sockets[fd] = socket;
     socket->next = self->all_sockets;
     if (socket->next != NULL)
@@ -74,7 +74,7 @@ static void on_poll_closed(uv_handle_t *handle)
     hp_fetch_socket_t *socket = HP_CONTAINER(handle, hp_fetch_socket_t, poll);
     hp_fetcher_t *fetcher = socket->fetcher;
     free(socket);
-    hp_fetcher_handle_closed(fetcher);
+    hp_pending_drop(&fetcher->pending);
 }
 
 /* Takes the descriptor out of epoll at once: curl closes it next. */
