@@ -37,7 +37,7 @@ void hp_connection_release(hp_connection_t *self)
     if (--self->handles > 0)
         return;
     destroy(self);
-    hp_listener_release(listener);
+    hp_pending_drop(&listener->pending);
 }
 
 static void on_tcp_closed(uv_handle_t *handle)
@@ -309,7 +309,7 @@ static hp_connection_t *create(hp_http_listener_t *listener)
     self->listener = listener;
     self->handles = 1;
     uv_tcp_init(listener->loop, &self->tcp); /* makes no socket yet: cannot fail */
-    hp_listener_addref(listener);
+    hp_pending_add(&listener->pending);
     return self;
 }
 

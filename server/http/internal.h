@@ -15,6 +15,7 @@
 #include <h2o.h>
 #include <h2o/http1.h>
 
+#include "base/pending.h"
 #include "head.h"
 #include "http.h"
 #include "limits.h"
@@ -116,19 +117,13 @@ struct hp_http_listener {
     size_t connection_count;
     size_t sockets, sockets_max; /* of all connections */
     size_t busy_count, busy_max; /* requests under way; more get 503 */
-    size_t outstanding; /* connections, lingering sockets, pool jobs and own handles that have to end before
-                           the listener may */
+    hp_pending_t pending;        /* connections, lingering sockets, pool jobs, tcp and idle */
     uint64_t next_id, bytes_sent, swept_at;
     uint64_t limit_bps, limit_tokens, limit_at;
     uint64_t refused_at; /* when a refused connection was logged last */
     void (*closed)(void *arg);
     void *closed_arg;
 };
-
-/* listener.c */
-void hp_listener_addref(hp_http_listener_t *self); /* something outstanding */
-void hp_listener_release(
-    hp_http_listener_t *self); /* it ended; the last one of a closing listener finishes it */
 
 /* connection.c */
 void hp_connection_accept(hp_http_listener_t *listener, uv_stream_t *server);

@@ -25,8 +25,9 @@ typedef struct {
 static void on_timer_closed(uv_handle_t *handle)
 {
     linger_t *self = handle->data;
-    hp_listener_release(self->listener);
+    hp_http_listener_t *listener = self->listener;
     free(self);
+    hp_pending_drop(&listener->pending);
 }
 
 static void on_tcp_closed(uv_handle_t *handle)
@@ -81,7 +82,7 @@ void hp_linger_start(hp_http_listener_t *listener, int socket_fd)
         return;
     linger_t *self = hp_alloc(sizeof *self);
     self->listener = listener;
-    hp_listener_addref(listener);
+    hp_pending_add(&listener->pending);
     h2o_linklist_insert(&listener->lingering, &self->link);
     listener->linger_count++;
     uv_tcp_init(listener->loop, &self->tcp);

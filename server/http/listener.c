@@ -85,7 +85,8 @@ static uint16_t bound_port(const uv_tcp_t *tcp)
 
 static void on_handle_closed(uv_handle_t *handle)
 {
-    hp_listener_release(handle->data);
+    hp_http_listener_t *self = handle->data;
+    hp_pending_drop(&self->pending);
 }
 
 static void open_handles(hp_http_listener_t *self)
@@ -94,7 +95,8 @@ static void open_handles(hp_http_listener_t *self)
     uv_timer_init(self->loop, &self->throttle);
     uv_idle_init(self->loop, &self->idle);
     self->sweep.data = self->throttle.data = self->idle.data = self->tcp.data = self;
-    self->outstanding = 4;
+    hp_pending_add(&self->pending); /* tcp and idle; the timers stay until everything else has ended */
+    hp_pending_add(&self->pending);
 }
 
 static int listen_on(hp_http_listener_t *self, const char *address, uint16_t port)
@@ -216,16 +218,9 @@ static void on_sweep_closed(uv_handle_t *handle)
     uv_close((uv_handle_t *)&self->throttle, on_all_closed);
 }
 
-void hp_listener_addref(hp_http_listener_t *self)
+static void close_timers(void *arg)
 {
-    self->outstanding++;
-}
-
-void hp_listener_release(hp_http_listener_t *self)
-{
-    /* The two timers stay until everything else has ended. */
-    if (--self->outstanding > 2)
-        return;
+    hp_http_listener_t *self = arg;
     unconfigure(self);
     uv_close((uv_handle_t *)&self->sweep, on_sweep_closed);
 }
@@ -235,13 +230,12 @@ void hp_http_destroy(hp_http_listener_t *self, void (*closed)(void *arg), void *
     self->closing = true;
     self->closed = closed;
     self->closed_arg = arg;
-    hp_listener_addref(self);
     uv_close((uv_handle_t *)&self->tcp, on_handle_closed);
     uv_close((uv_handle_t *)&self->idle, on_handle_closed);
     while (!h2o_linklist_is_empty(&self->connections))
         hp_connection_cut(H2O_STRUCT_FROM_MEMBER(hp_connection_t, all, self->connections.next));
     hp_linger_end_all(self);
-    hp_listener_release(self);
+    hp_pending_when_none(&self->pending, close_timers, self);
 }
 
 /* ---- who is connected ---- */

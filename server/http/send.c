@@ -143,7 +143,7 @@ static void on_worked(uv_work_t *work, int status)
         }
         hp_turns_queue(self->request);
     }
-    hp_listener_release(listener);
+    hp_pending_drop(&listener->pending);
 }
 
 static void start_job(sender_t *self, job_t job, uint64_t first, uint64_t end)
@@ -152,7 +152,7 @@ static void start_job(sender_t *self, job_t job, uint64_t first, uint64_t end)
     self->job_first = first;
     self->job_end = end;
     self->working = true;
-    hp_listener_addref(self->listener);
+    hp_pending_add(&self->listener->pending);
     uv_queue_work(self->listener->loop, &self->work, on_work, on_worked);
 }
 
