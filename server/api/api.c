@@ -230,8 +230,12 @@ int hp_api_create(hp_api_t **out, const hp_api_deps_t *deps, const char *address
 static void on_part_closed(void *arg)
 {
     hp_api_t *api = arg;
-    if (--api->parts > 0)
-        return;
+    hp_pending_drop(&api->pending);
+}
+
+static void finish(void *arg)
+{
+    hp_api_t *api = arg;
     void (*on_closed)(void *) = api->on_closed;
     void *on_closed_arg = api->on_closed_arg;
     release(api);
@@ -241,9 +245,11 @@ static void on_part_closed(void *arg)
 static void on_listener_closed(void *arg)
 {
     hp_api_t *api = arg;
-    api->parts = 2;
+    hp_pending_add(&api->pending);
+    hp_pending_add(&api->pending);
     hp_message_feed_destroy(api->message_feed, on_part_closed, api);
     hp_events_destroy(api->events, on_part_closed, api);
+    hp_pending_when_none(&api->pending, finish, api);
 }
 
 void hp_api_destroy(hp_api_t *api, void (*closed)(void *arg), void *arg)

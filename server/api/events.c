@@ -24,8 +24,8 @@ struct hp_events {
     hp_api_t *api;
     hp_event_feed_t *feed;
     uv_timer_t tick, look, comment;
-    uv_async_t logged; /* a line was logged, on any thread */
-    unsigned open_handles;
+    uv_async_t logged;    /* a line was logged, on any thread */
+    hp_pending_t pending; /* handles */
     client_t *clients;
     uint64_t log_told; /* number of the last line that was */
     uint64_t log_second;
@@ -396,7 +396,6 @@ hp_events_t *hp_events_create(hp_api_t *api)
     self->logged.data = self;
     if (uv_async_init(loop, &self->logged, on_logged) != 0)
         abort(); /* no descriptors left at start-up */
-    self->open_handles = (unsigned)HP_COUNT(timers) + 1;
     hp_hosts_on_event(api->deps.hosts, on_host_event, api);
     hp_pairings_on_event(api->deps.pairings, on_pairing, api);
     hp_log_set_listener(on_line, self);
@@ -406,16 +405,20 @@ hp_events_t *hp_events_create(hp_api_t *api)
 static void on_handle_closed(uv_handle_t *handle)
 {
     hp_events_t *self = handle->data;
-    if (--self->open_handles > 0)
-        return;
+    hp_pending_drop(&self->pending);
+}
+
+static void finish(void *arg)
+{
+    hp_events_t *self = arg;
+    void (*closed)(void *arg) = self->closed;
+    void *closed_arg = self->closed_arg;
     hp_event_feed_destroy(self->feed);
     free(self->status);
     free(self->scan);
     free(self->connections);
-    void (*closed)(void *) = self->closed;
-    void *arg = self->closed_arg;
     free(self);
-    closed(arg);
+    closed(closed_arg);
 }
 
 /* The listener is gone, and every client with it. */
@@ -429,8 +432,11 @@ void hp_events_destroy(hp_events_t *self, void (*closed)(void *arg), void *arg)
     hp_pairings_off_event(self->api->deps.pairings, on_pairing, self->api);
     uv_handle_t *const handles[] = {(uv_handle_t *)&self->tick, (uv_handle_t *)&self->look,
                                     (uv_handle_t *)&self->comment, (uv_handle_t *)&self->logged};
-    for (size_t i = 0; i < HP_COUNT(handles); i++)
+    for (size_t i = 0; i < HP_COUNT(handles); i++) {
+        hp_pending_add(&self->pending);
         uv_close(handles[i], on_handle_closed);
+    }
+    hp_pending_when_none(&self->pending, finish, self);
 }
 
 size_t hp_events_listeners(const hp_events_t *self)

@@ -8,6 +8,7 @@
 #include "api/event_feed.h"
 #include "api/json.h"
 #include "api/route.h"
+#include "base/pending.h"
 #include "share/digest.h"
 
 typedef struct hp_events hp_events_t;             /* events.c */
@@ -24,7 +25,7 @@ struct hp_api {
     uint64_t started_ms;
     unsigned references; /* one for the owner, one for every answer under way */
     bool closing;
-    unsigned parts; /* that still have to close */
+    hp_pending_t pending; /* parts that still have to close */
     void (*on_closed)(void *arg);
     void *on_closed_arg;
 };
