@@ -103,7 +103,7 @@ struct hp_quic {
     uv_poll_t alarm;
     int alarm_fd;
     uint64_t armed; /* what the alarm is set to */
-    unsigned handles;
+    hp_pending_t handles;
     bool flushing, ending;
     uint8_t packets[HP_CHUNK];
 };

@@ -345,16 +345,14 @@ int hp_quic_create(hp_quic_t **quic, uv_loop_t *loop, const hp_quic_options_t *o
         free(self);
         return rc;
     }
-    self->handles = 4;
     hp_pending_add(pending);
     *quic = self;
     return 0;
 }
 
-static void free_when_closed(hp_quic_t *self)
+static void finish(void *arg)
 {
-    if (--self->handles > 0)
-        return;
+    hp_quic_t *self = arg;
     hp_pending_t *pending = self->pending;
     hp_quic_tls_dispose(self);
     hp_chunks_dispose(&self->out);
@@ -365,7 +363,8 @@ static void free_when_closed(hp_quic_t *self)
 
 static void on_closed(uv_handle_t *handle)
 {
-    free_when_closed(handle->data);
+    hp_quic_t *self = handle->data;
+    hp_pending_drop(&self->handles);
 }
 
 void hp_quic_destroy(hp_quic_t *self)
@@ -379,7 +378,9 @@ void hp_quic_destroy(hp_quic_t *self)
                               (uv_handle_t *)&self->check, (uv_handle_t *)&self->idle};
     for (size_t i = 0; i < HP_COUNT(handles); i++) {
         handles[i]->data = self;
+        hp_pending_add(&self->handles);
         uv_close(handles[i], on_closed);
     }
     close(self->alarm_fd);
+    hp_pending_when_none(&self->handles, finish, self);
 }

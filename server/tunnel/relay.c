@@ -15,9 +15,13 @@ enum { CONNECTING, ASKING, WAITING };
 static void on_closed(uv_handle_t *handle)
 {
     hp_relay_t *self = handle->data;
+    hp_pending_drop(&self->handles);
+}
+
+static void finish(void *arg)
+{
+    hp_relay_t *self = arg;
     hp_pending_t *pending = self->pending;
-    if (--self->handles > 0)
-        return;
     free(self);
     hp_pending_drop(pending);
 }
@@ -26,8 +30,9 @@ static void close_handles(hp_relay_t *self)
 {
     hp_link_remove(&self->link);
     uv_close((uv_handle_t *)&self->timer, on_closed);
-    if (self->handles == 2)
+    if (self->fd >= 0)
         uv_close((uv_handle_t *)&self->poll, on_closed);
+    hp_pending_when_none(&self->handles, finish, self);
 }
 
 void hp_relay_cancel(hp_relay_t *self)
@@ -135,7 +140,7 @@ static int begin(hp_relay_t *self, uv_loop_t *loop)
         self->fd = -1;
         return rc;
     }
-    self->handles++;
+    hp_pending_add(&self->handles);
     self->poll.data = self;
     uv_poll_start(&self->poll, UV_WRITABLE, on_poll);
     return 0;
@@ -153,7 +158,7 @@ hp_relay_t *hp_relay_dial(uv_loop_t *loop, const hp_relay_at_t *at, hp_relay_don
     hp_pending_add(pending);
     uv_timer_init(loop, &self->timer);
     self->timer.data = self;
-    self->handles = 1;
+    hp_pending_add(&self->handles);
     int rc = begin(self, loop);
     if (rc != 0)
         self->phase = rc; /* on_timeout tells it: done never runs inside this call */

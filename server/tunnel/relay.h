@@ -18,7 +18,7 @@ typedef struct hp_relay {
     uv_timer_t timer;
     int fd;
     int phase;
-    unsigned handles;
+    hp_pending_t handles;
     char line[64], answer[4];
     size_t sent, length, got;
     hp_sockaddr_t address;

@@ -90,17 +90,10 @@ static void on_stream(void *arg, hp_quic_conn_t *conn, int fd)
     self->tunnel->options.on_stream(self->tunnel->options.arg, fd, &who);
 }
 
-static void free_if_done(hp_remote_t *self)
-{
-    if (self->forgotten && self->conns == 0)
-        free(self);
-}
-
 static void on_down(void *arg, hp_quic_conn_t *conn, hp_quic_end_t end, const hp_err_t *err)
 {
     hp_remote_t *self = arg;
     uint64_t now = hp_clock_ms();
-    self->conns--;
     if (conn == self->next) {
         self->next = NULL;
         if (end == HP_QUIC_WRONG_KEY)
@@ -118,7 +111,7 @@ static void on_down(void *arg, hp_quic_conn_t *conn, hp_quic_end_t end, const hp
     }
     if (!self->forgotten)
         hp_tunnel_arm(self->tunnel);
-    free_if_done(self);
+    hp_pending_drop(&self->conns);
 }
 
 static hp_quic_peer_t peer_of(hp_remote_t *self, uint64_t rtt)
@@ -138,7 +131,7 @@ static void dial(hp_remote_t *self, hp_udp_t *udp, const hp_sockaddr_t *to, uint
         hp_log(HP_LOG_WARN, "tunnel: %s", hp_err_text(&err));
         return; /* the handshake's time runs out */
     }
-    self->conns++;
+    hp_pending_add(&self->conns);
 }
 
 bool hp_remote_accepts(hp_remote_t *self, hp_udp_t *udp, const hp_sockaddr_t *from, hp_quic_peer_t *peer)
@@ -153,7 +146,7 @@ bool hp_remote_accepts(hp_remote_t *self, hp_udp_t *udp, const hp_sockaddr_t *fr
 void hp_remote_made(hp_remote_t *self, hp_quic_conn_t *conn)
 {
     self->next = conn;
-    self->conns++;
+    hp_pending_add(&self->conns);
     hp_reach_punched(&self->reach, hp_clock_ms());
     hp_tunnel_arm(self->tunnel);
 }
@@ -268,7 +261,7 @@ bool hp_remote_takes_offer(hp_remote_t *self, uint64_t now)
 
 bool hp_remote_is_idle(const hp_remote_t *self)
 {
-    return self->reach.state == HP_REACH_IDLE && self->conns == 0;
+    return self->reach.state == HP_REACH_IDLE && self->conns.count == 0;
 }
 
 /* When it is to be left alone, ms; UINT64_MAX: it is in use. */
@@ -354,7 +347,7 @@ void hp_remote_destroy(hp_remote_t *self)
     hp_remote_end_dials(self);
     op_stop(self);
     op_rest(self);
-    free_if_done(self);
+    hp_pending_when_none(&self->conns, free, self);
 }
 
 const char *hp_remote_id(const hp_remote_t *self)

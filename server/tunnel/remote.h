@@ -30,7 +30,7 @@ struct hp_remote {
     uint64_t gather_due, punch_due; /* ns */
     hp_quic_conn_t *conn;           /* the direct way that stands */
     hp_quic_conn_t *next;           /* one that shakes hands */
-    unsigned conns;       /* connections whose end is still to be told, these two and earlier ones */
+    hp_pending_t conns;   /* connections whose end is still to be told, these two and earlier ones */
     bool near;            /* conn stays in the own network */
     uint64_t wanted_at;   /* ms */
     unsigned offers;      /* of the other host, since offers_from */
