@@ -15,7 +15,7 @@ struct hp_move {
     char *folder;
     hp_place_t *place; /* the new one */
     hp_share_totals_t totals;
-    unsigned busy_parts; /* parts that still work */
+    hp_pending_t working; /* parts that do not rest yet */
     int status;
     hp_err_t err;
     hp_share_moved_fn done;
@@ -73,12 +73,16 @@ static int note_work(hp_db_t *db, void *arg, hp_err_t *err)
     return rc == 0 ? hp_share_read_totals(db, &self->totals, err) : rc;
 }
 
+static void note(void *arg)
+{
+    hp_move_t *self = arg;
+    hp_store_post(self->share->store, HP_STORE_WRITE, note_work, on_noted, self);
+}
+
 static void on_idle(void *arg)
 {
     hp_move_t *self = arg;
-    if (--self->busy_parts > 0)
-        return;
-    hp_store_post(self->share->store, HP_STORE_WRITE, note_work, on_noted, self);
+    hp_pending_drop(&self->working);
 }
 
 static int make_place(void *arg, hp_err_t *err)
@@ -98,10 +102,11 @@ static void on_made(void *arg, int status, const hp_err_t *err)
         return;
     }
     atomic_store(&share->halted, true);
-    self->busy_parts = 3; /* one is this function, so that it is not 0 before both were asked */
+    hp_pending_add(&self->working);
+    hp_pending_add(&self->working);
     hp_index_pause(share->index, on_idle, self);
     hp_hashing_pause(share->hashing, on_idle, self);
-    on_idle(self);
+    hp_pending_when_none(&self->working, note, self);
 }
 
 int hp_share_set_folder(hp_share_t *share, const char *folder, hp_share_moved_fn done, void *arg)
