@@ -17,6 +17,11 @@ void hp_pending_add(hp_pending_t *self)
     self->count++;
 }
 
+bool hp_pending_is_none(const hp_pending_t *self)
+{
+    return self->count == 0;
+}
+
 void hp_pending_drop(hp_pending_t *self)
 {
     must(self->count > 0, "more has ended than was outstanding");

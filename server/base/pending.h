@@ -10,6 +10,8 @@
 #ifndef HP_BASE_PENDING_H
 #define HP_BASE_PENDING_H
 
+#include <stdbool.h>
+
 typedef struct hp_pending {
     unsigned count;
     void (*none)(void *arg); /* NULL: nobody waits */
@@ -17,6 +19,7 @@ typedef struct hp_pending {
 } hp_pending_t;
 
 void hp_pending_add(hp_pending_t *self);
+bool hp_pending_is_none(const hp_pending_t *self);
 
 /* The last thing to do with the owner: it may be gone on return. */
 void hp_pending_drop(hp_pending_t *self);

@@ -68,7 +68,7 @@ static void on_forgotten(void *arg, int status, const hp_err_t *err)
 {
     forget_t *job = arg;
     item_t *item = job->item;
-    item->busy--;
+    hp_pending_drop(&item->pending);
     if (status != 0)
         hp_download_write_failed(item->download, status, err);
     hp_transfer_wake(item->download->transfer);
@@ -81,7 +81,7 @@ static void forget_chunk(item_t *item, uint32_t chunk)
         item->done_bytes -= hp_item_chunk_bytes(item, chunk);
     forget_t *job = hp_alloc(sizeof *job);
     *job = (forget_t){.item = item, .file = item->row.id, .number = chunk};
-    item->busy++;
+    hp_pending_add(&item->pending);
     hp_store_post(item->download->transfer->store, HP_STORE_WRITE_LAZY, work_forget, on_forgotten, job);
 }
 
@@ -123,7 +123,7 @@ static void on_after(uv_work_t *work, int status)
 {
     check_t *self = HP_CONTAINER(work, check_t, work);
     item_t *item = self->item;
-    item->busy--;
+    hp_pending_drop(&item->pending);
     if (item->phase == ITEM_CHECKING) {
         bool final = strcmp(item->row.state, "done") == 0;
         for (size_t i = 0; i < self->count; i++) {
@@ -162,7 +162,7 @@ static void next_step(item_t *item, uint32_t from, uint32_t damaged)
         self->chunks[self->count++] = n;
         self->next = n + 1;
     }
-    item->busy++;
+    hp_pending_add(&item->pending);
     uv_queue_work(item->download->transfer->loop, &self->work, on_work, on_after);
 }
 

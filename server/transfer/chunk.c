@@ -41,7 +41,7 @@ static void on_chunk_saved(void *arg, int status, const hp_err_t *err)
         hp_retry_reset(&item->download->disk);
     }
     item->unsaved--;
-    item->busy--;
+    hp_pending_drop(&item->pending);
     free(job);
     hp_item_check_complete(item);
     hp_transfer_wake(item->download->transfer);
@@ -61,7 +61,7 @@ static void record(item_t *self, const item_chunk_t *chunk)
                            .source = chunk->source,
                            .row = {.file = self->row.id, .number = n, .source = chunk->source->id}};
     memcpy(save->row.digest, chunk->job.digest, HP_SHA256_SIZE);
-    self->busy++;
+    hp_pending_add(&self->pending);
     self->unsaved++;
     hp_store_post(self->download->transfer->store, HP_STORE_WRITE_LAZY, work_chunk, on_chunk_saved, save);
 }
@@ -70,7 +70,7 @@ static void on_chunk(hp_chunk_job_t *job)
 {
     item_chunk_t *chunk = HP_CONTAINER(job, item_chunk_t, job);
     item_t *self = chunk->item;
-    self->busy--;
+    hp_pending_drop(&self->pending);
     if (chunk->chunk < self->writing.size) {
         hp_bitmap_clear(&self->writing, chunk->chunk);
         hp_bitmap_clear(&self->taken, chunk->chunk);
@@ -135,7 +135,7 @@ void hp_item_chunk_ready(item_t *self, lease_t *lease)
         .digest_errors = lease->source->digest_errors,
         .plain = lease->plain,
     };
-    self->busy++;
+    hp_pending_add(&self->pending);
     hp_writer_put(self->download->transfer->writer, &chunk->job);
 }
 

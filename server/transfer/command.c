@@ -103,7 +103,6 @@ static void on_reopened(void *arg, int status, const hp_err_t *err)
     reopen_t *job = arg;
     download_t *download = job->download;
     hp_transfer_t *self = download->transfer;
-    download->jobs--;
     if (status != 0) {
         download->row.files_failed += job->failed;
         hp_download_disk_failed(download, status, err);
@@ -139,8 +138,7 @@ void hp_transfer_retry(hp_transfer_t *self, int64_t id, hp_download_fn done, voi
     /* Queued at once, not when the store has answered: what a person asks for meanwhile comes after it. The
      * next run reads the files' rows from the store behind this job. */
     hp_download_stop(download, HP_DOWNLOAD_QUEUED, "", 0, "");
-    download->jobs++;
-    hp_store_post(self->store, HP_STORE_WRITE, work_reopen, on_reopened, job);
+    hp_store_post_counted(self->store, &download->pending, HP_STORE_WRITE, work_reopen, on_reopened, job);
 }
 
 void hp_transfer_recheck(hp_transfer_t *self, int64_t id, hp_download_fn done, void *arg)

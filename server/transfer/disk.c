@@ -52,7 +52,7 @@ static void on_disk_looked(uv_work_t *work, int status)
 {
     disk_look_t *job = HP_CONTAINER(work, disk_look_t, work);
     hp_transfer_t *self = job->transfer;
-    self->jobs--;
+    hp_pending_drop(&self->pending);
     self->disk_looking = false;
     if (status == 0 && job->folders[0].status == 0)
         self->free_bytes = job->folders[0].bytes;
@@ -89,7 +89,7 @@ void hp_transfer_look_at_disks(hp_transfer_t *self)
             job->folders[job->count++].base = hp_strdup(d->row.base);
     self->disk_looking = true;
     self->disk_looked_at = uv_now(self->loop);
-    self->jobs++;
+    hp_pending_add(&self->pending);
     uv_queue_work(self->loop, &job->work, on_disk_work, on_disk_looked);
 }
 

@@ -54,7 +54,6 @@ static void on_saved(void *arg, int status, const hp_err_t *err)
 {
     save_download_t *job = arg;
     download_t *self = job->download;
-    self->jobs--;
     if (status != 0)
         hp_log(HP_LOG_ERROR, "download %lld: recording its state: %s", (long long)self->row.id,
                hp_err_text(err));
@@ -76,8 +75,7 @@ void hp_download_save(download_t *self, hp_download_fn done, void *arg)
     job->row.state = hp_strdup(hp_download_state_name(self->state));
     job->row.reason = hp_strdup(self->row.reason);
     job->row.error_detail = hp_strdup(self->row.error_detail);
-    self->jobs++;
-    hp_store_post(self->transfer->store, HP_STORE_WRITE, work_save, on_saved, job);
+    hp_store_post_counted(self->transfer->store, &self->pending, HP_STORE_WRITE, work_save, on_saved, job);
 }
 
 static void set_text(char **text, const char *value)
@@ -201,7 +199,6 @@ static void on_sums(void *arg, int status, const hp_err_t *err)
     download_t *self = job->download;
     hp_download_row_t *to = &self->row, *from = &job->row;
     (void)err; /* tried again */
-    self->jobs--;
     self->sums_loading = false;
     self->sums_at = hp_clock_ms() + DISK_LOOK_MS;
     if (status == 0) {
@@ -230,8 +227,7 @@ static void read_sums(download_t *self)
     read_sums_t *job = hp_alloc(sizeof *job);
     *job = (read_sums_t){.download = self, .id = self->row.id};
     self->sums_loading = true;
-    self->jobs++;
-    hp_store_post(self->transfer->store, HP_STORE_READ, work_sums, on_sums, job);
+    hp_store_post_counted(self->transfer->store, &self->pending, HP_STORE_READ, work_sums, on_sums, job);
 }
 
 /* ---- files ---- */
@@ -256,7 +252,6 @@ static void on_files(void *arg, int status, const hp_err_t *err)
 {
     load_files_t *job = arg;
     download_t *self = job->download;
-    self->jobs--;
     self->files_loading = false;
     bool damaged = status == HP_E_DB || status == HP_E_DB_DAMAGED; /* it does not get better by itself */
     if (damaged && hp_download_is_running(self))
@@ -294,8 +289,7 @@ static void load_files(download_t *self)
                           .all = self->recheck,
                           .max = ITEMS_MAX - self->item_count};
     self->files_loading = true;
-    self->jobs++;
-    hp_store_post(self->transfer->store, HP_STORE_READ, work_files, on_files, job);
+    hp_store_post_counted(self->transfer->store, &self->pending, HP_STORE_READ, work_files, on_files, job);
 }
 
 static void end_run(download_t *self)
@@ -499,7 +493,7 @@ void hp_download_settle(download_t *self)
 {
     for (item_t **link = &self->items; *link != NULL;) {
         item_t *item = *link;
-        if (item->phase < ITEM_DONE || item->busy > 0) {
+        if (item->phase < ITEM_DONE || !hp_pending_is_none(&item->pending)) {
             link = &item->next;
             continue;
         }

@@ -48,7 +48,7 @@ static void on_after(uv_work_t *work, int status)
     item_t *item = step->item;
     if (status != 0)
         step->status = hp_err_set(&step->err, status, "%s", uv_strerror(status));
-    item->busy--;
+    hp_pending_drop(&item->pending);
     step->after(item, step);
     hp_transfer_wake(item->download->transfer);
     free(step->base);
@@ -91,7 +91,7 @@ static void close_opened(int *fd)
 
 static void queue(step_t *step)
 {
-    step->item->busy++;
+    hp_pending_add(&step->item->pending);
     uv_queue_work(step->item->download->transfer->loop, &step->work, on_work, on_after);
 }
 
@@ -135,7 +135,7 @@ static void on_commit(void *arg, int status, const hp_err_t *err)
 {
     commit_t *commit = arg;
     item_t *item = commit->item;
-    item->busy--;
+    hp_pending_drop(&item->pending);
     if (status != 0 && commit->failed != NULL)
         commit->failed(item);
     if (status != 0)
@@ -153,7 +153,7 @@ static void commit_row(item_t *item, hp_store_kind_t kind, void (*after)(item_t 
     commit_t *commit = hp_alloc(sizeof *commit);
     *commit = (commit_t){.item = item, .after = after, .failed = on_failure};
     hp_item_copy_row(item, &commit->row);
-    item->busy++;
+    hp_pending_add(&item->pending);
     hp_store_post(item->download->transfer->store, kind, work_commit, on_commit, commit);
 }
 
@@ -499,7 +499,7 @@ static void on_late_root(void *arg, int status, const hp_fetch_reply_t *reply, c
     item_t *item = late->item;
     (void)err; /* without an answer the file stays unverified */
     item->manifest_fetch = NULL;
-    item->busy--;
+    hp_pending_drop(&item->pending);
     if (item->phase == ITEM_FINISHING) {
         bool told = status == 0 && reply->head.status == 200 && strlen(reply->head.hostpair_root) == 64 &&
                     strcmp(reply->head.etag, late->source->etag) == 0;
@@ -526,7 +526,7 @@ static bool ask_late_root(item_t *item, const char *root)
     late->item = item;
     late->source = source;
     snprintf(late->root, sizeof late->root, "%s", root);
-    item->busy++;
+    hp_pending_add(&item->pending);
     item->manifest_fetch = hp_fetch_get(item->download->transfer->fetcher, &options, on_late_root, late);
     free(text);
     return true;

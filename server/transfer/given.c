@@ -55,7 +55,7 @@ static void on_read(void *arg, int status, const hp_err_t *err)
     given_job_t *job = arg;
     hp_transfer_t *transfer = job->transfer;
     if (status == 0 && job->more && !transfer->stopping) {
-        hp_store_post(transfer->store, HP_STORE_READ, work, on_read, job);
+        hp_store_post_counted(transfer->store, &transfer->pending, HP_STORE_READ, work, on_read, job);
         return;
     }
     if (status == 0 && job->count > 0)
@@ -65,8 +65,7 @@ static void on_read(void *arg, int status, const hp_err_t *err)
         free(job->hosts[i].host);
     free(job->hosts);
     free(job);
-    transfer->jobs--;
-    hp_transfer_maybe_closed(transfer);
+    hp_transfer_wake(transfer);
 }
 
 void hp_transfer_given(hp_transfer_t *transfer, int64_t id, hp_given_fn done, void *arg)
@@ -79,6 +78,5 @@ void hp_transfer_given(hp_transfer_t *transfer, int64_t id, hp_given_fn done, vo
     }
     given_job_t *job = hp_alloc(sizeof *job);
     *job = (given_job_t){.transfer = transfer, .id = id, .at = {.number = -1}, .done = done, .arg = arg};
-    transfer->jobs++;
-    hp_store_post(transfer->store, HP_STORE_READ, work, on_read, job);
+    hp_store_post_counted(transfer->store, &transfer->pending, HP_STORE_READ, work, on_read, job);
 }

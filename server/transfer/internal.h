@@ -14,7 +14,7 @@
  * Ownership
  * 1. The transfer owns downloads; a download its items and hosts; an item its sources and leases.
  * 2. A lease lives from hp_fetch_start to on_done. An item lives until its leases, its chunk jobs, its pool
- *    step and its store jobs are all gone (item_t.busy == 0).
+ *    step and its store jobs are all gone (item_t.pending).
  * 3. A chunk is in exactly one of: done, writing, leased (to one lease, or to two at the very end), free.
  */
 #ifndef HP_TRANSFER_INTERNAL_H
@@ -28,6 +28,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/path.h"
+#include "base/pending.h"
 #include "base/retry.h"
 #include "base/utf8.h"
 #include "db/download.h"
@@ -198,7 +199,7 @@ typedef struct hp_small_line {
     X(FINISHING) /* complete: state committed, renamed, committed */                                         \
     X(DONE)                                                                                                  \
     X(FAILED)                                                                                                \
-    X(STOPPED) /* no new work; goes when busy is 0 */
+    X(STOPPED) /* no new work; goes when nothing is pending */
 typedef enum {
 #define X(name) ITEM_##name,
     ITEM_PHASES(X)
@@ -210,7 +211,7 @@ struct item {
     download_t *download;
     hp_download_file_row_t row; /* its texts are owned */
     item_phase_t phase;
-    unsigned busy;           /* leases, chunk jobs, pool steps and store jobs that point here */
+    hp_pending_t pending;    /* leases, chunk jobs, pool steps and store jobs that point here */
     int fd;                  /* part file, -1 none */
     hp_file_writes_t writes; /* how it is written */
     bool size_known;
@@ -258,11 +259,11 @@ struct download {
     bool files_loading; /* the next rows are being read */
     bool files_ended;   /* there are no more open ones */
     bool removing, keep_data;
-    bool recheck;    /* a recheck runs; state is VERIFYING */
-    bool waits;      /* running, but no source can be asked now */
-    unsigned jobs;   /* store and pool jobs that point here */
-    uint64_t leased; /* bytes of the buffers that its leases fill */
-    bool sums_stale; /* a write to the store failed: the sums in row are to be read again */
+    bool recheck;         /* a recheck runs; state is VERIFYING */
+    bool waits;           /* running, but no source can be asked now */
+    hp_pending_t pending; /* store and pool jobs that point here */
+    uint64_t leased;      /* bytes of the buffers that its leases fill */
+    bool sums_stale;      /* a write to the store failed: the sums in row are to be read again */
     bool sums_loading;
     uint64_t sums_at;       /* ms; they are not read before */
     uint64_t disk_need;     /* bytes that must be free before it goes on after a full disk */
@@ -308,8 +309,7 @@ struct hp_transfer {
     bool disk_looking;
     bool parts_looking;
     unsigned parts_looks; /* rounds of looking at part files */
-    unsigned jobs;        /* store and pool jobs that point here */
-    unsigned handles;
+    hp_pending_t pending; /* store and pool jobs that point here; at the end, handles */
     void (*closed)(void *arg);
     void *closed_arg;
 };
@@ -321,7 +321,6 @@ download_t *hp_transfer_find(const hp_transfer_t *self, int64_t id);
 void hp_transfer_resume_held(hp_transfer_t *self); /* leases that waited for a buffer or a limit */
 void hp_transfer_throttle(hp_transfer_t *self);    /* a lease waits for a limit: look again soon */
 void hp_transfer_unlink(hp_transfer_t *self, download_t *download); /* the caller frees it */
-void hp_transfer_maybe_closed(hp_transfer_t *self);
 
 /* ---- source.c ---- */
 extern const hp_retry_policy_t hp_transfer_backoff; /* between two tries of a source */

@@ -49,7 +49,7 @@ static void on_saved(void *arg, int status, const hp_err_t *err)
     hp_download_file_row_dispose(&job->row);
     free(job->left);
     free(job);
-    item->busy--;
+    hp_pending_drop(&item->pending);
     hp_transfer_wake(item->download->transfer);
 }
 
@@ -58,7 +58,7 @@ void hp_item_save(item_t *self, hp_store_kind_t kind)
     save_item_t *job = hp_alloc(sizeof *job);
     job->item = self;
     hp_item_copy_row(self, &job->row);
-    self->busy++;
+    hp_pending_add(&self->pending);
     hp_store_post(self->download->transfer->store, kind, work_save, on_saved, job);
 }
 
@@ -89,7 +89,7 @@ void hp_item_replace_rows(item_t *self, const left_part_t *left)
         job->left = hp_strdup(left->name);
         job->left_identity = left->identity;
     }
-    self->busy++;
+    hp_pending_add(&self->pending);
     hp_store_post(self->download->transfer->store, HP_STORE_WRITE, work_clear, on_saved, job);
 }
 
@@ -222,7 +222,7 @@ static void on_loaded(void *arg, int status, const hp_err_t *err)
 {
     load_item_t *job = arg;
     item_t *self = job->item;
-    self->busy--;
+    hp_pending_drop(&self->pending);
     if (status != 0) {
         hp_item_fail(self, status, hp_err_text(err));
     } else if (self->phase == ITEM_LOADING) {
@@ -266,6 +266,6 @@ void hp_item_start(item_t *self)
 {
     load_item_t *job = hp_alloc(sizeof *job);
     *job = (load_item_t){.item = self, .file = self->row.id};
-    self->busy++;
+    hp_pending_add(&self->pending);
     hp_store_post(self->download->transfer->store, HP_STORE_READ, work_load, on_loaded, job);
 }

@@ -438,7 +438,7 @@ static void on_done(void *arg, int status, const hp_err_t *err)
         self->source->host->kind->report(self->source, true);
     }
     free(self);
-    item->busy--;
+    hp_pending_drop(&item->pending);
     hp_item_check_complete(item);
     hp_download_changed(item->download);
     hp_transfer_wake(transfer);
@@ -471,7 +471,7 @@ void hp_lease_start(item_t *item, source_t *source, uint64_t first, uint64_t end
         .next = item->leases,
     };
     item->leases = self;
-    item->busy++;
+    hp_pending_add(&item->pending);
     source->host->lease_count++;
     hp_lease_weigh(self);
     for (uint64_t i = first; i < end && i < item->taken.size; i++)

@@ -31,8 +31,8 @@ void hp_transfer_drop_ended(hp_transfer_t *self)
     size_t kept = 0;
     for (download_t *d = self->downloads, *next; d != NULL && self->count > ENDED_KEPT; d = next) {
         next = d->next;
-        if (!hp_download_has_ended(d) || d->active || d->removing || d->jobs > 0 || d->items != NULL ||
-            is_read(self, d->row.id))
+        if (!hp_download_has_ended(d) || d->active || d->removing || !hp_pending_is_none(&d->pending) ||
+            d->items != NULL || is_read(self, d->row.id))
             continue;
         if (++kept <= ENDED_KEPT)
             continue;
@@ -68,7 +68,6 @@ static void on_loaded(void *arg, int status, const hp_err_t *err)
     if (status == 0)
         hp_download_row_dispose(&job->row);
     job->done(job->arg, status, job->id, true, err);
-    self->jobs--;
     hp_transfer_wake(self);
     free(job);
 }
@@ -82,8 +81,7 @@ void hp_transfer_load(hp_transfer_t *self, int64_t id, hp_download_fn done, void
 {
     load_t *job = hp_alloc(sizeof *job);
     *job = (load_t){.transfer = self, .id = id, .done = done, .arg = arg};
-    self->jobs++;
-    hp_store_post(self->store, HP_STORE_READ, work_load, on_loaded, job);
+    hp_store_post_counted(self->store, &self->pending, HP_STORE_READ, work_load, on_loaded, job);
 }
 
 /* ---- a page of all ---- */
@@ -189,7 +187,6 @@ static void on_page(void *arg, int status, const hp_err_t *err)
     hp_array_dispose(&job->rows);
     job->done(job->arg, status, more, last, err);
     free(job);
-    self->jobs--;
     hp_transfer_wake(self);
 }
 
@@ -200,8 +197,7 @@ void hp_transfer_list(hp_transfer_t *self, const hp_transfer_page_t *query,
 {
     page_t *job = hp_alloc(sizeof *job);
     *job = (page_t){.transfer = self, .query = *query, .each = each, .done = done, .arg = arg};
-    self->jobs++;
-    hp_store_post(self->store, HP_STORE_READ, work_page, on_page, job);
+    hp_store_post_counted(self->store, &self->pending, HP_STORE_READ, work_page, on_page, job);
 }
 
 /* ---- removing all that are done ---- */
@@ -212,7 +208,8 @@ typedef struct clear {
     hp_transfer_t *transfer;
     int64_t before;
     HP_ARRAY(hp_download_row_t) rows;
-    size_t outstanding, page; /* removals; rows of the page */
+    hp_pending_t removals; /* of the page */
+    size_t page;           /* its rows */
     uint64_t removed;
     int status; /* of the first that could not be removed */
     hp_err_t err;
@@ -240,10 +237,9 @@ static void end_clear(clear_t *job)
     free(job);
 }
 
-static void drop_clear(clear_t *job)
+static void on_page_removed(void *arg)
 {
-    if (--job->outstanding > 0)
-        return;
+    clear_t *job = arg;
     if (job->page < REMOVED_AT_ONCE || job->status != 0 || job->transfer->stopping)
         end_clear(job);
     else
@@ -260,7 +256,7 @@ static void on_one_removed(void *arg, int status, int64_t id, bool existing, con
         job->status = status;
         job->err = *err;
     }
-    drop_clear(job);
+    hp_pending_drop(&job->removals);
 }
 
 static void on_clear(void *arg, int status, const hp_err_t *err)
@@ -271,7 +267,6 @@ static void on_clear(void *arg, int status, const hp_err_t *err)
         job->status = status;
         job->err = *err;
     }
-    job->outstanding = 1; /* this function, until all are asked for */
     job->page = job->rows.count;
     for (size_t i = 0; i < job->rows.count; i++) {
         hp_download_row_t *row = &job->rows.items[i];
@@ -280,21 +275,20 @@ static void on_clear(void *arg, int status, const hp_err_t *err)
         if (download == NULL && !hp_transfer_is_being_removed(self, row->id) && !self->stopping)
             download = hp_download_from_row(self, row);
         if (download != NULL && download->state == HP_DOWNLOAD_DONE && !self->stopping) {
-            job->outstanding++;
+            hp_pending_add(&job->removals);
             hp_transfer_remove(self, row->id, true, on_one_removed, job);
         }
         hp_download_row_dispose(row);
     }
     hp_array_dispose(&job->rows);
-    drop_clear(job);
-    self->jobs--;
+    hp_pending_when_none(&job->removals, on_page_removed, job);
     hp_transfer_wake(self);
 }
 
 static void next_clear(clear_t *job)
 {
-    job->transfer->jobs++;
-    hp_store_post(job->transfer->store, HP_STORE_READ, work_clear, on_clear, job);
+    hp_store_post_counted(job->transfer->store, &job->transfer->pending, HP_STORE_READ, work_clear, on_clear,
+                          job);
 }
 
 void hp_transfer_remove_done(hp_transfer_t *self,

@@ -51,7 +51,7 @@ static void on_verified(uv_work_t *work, int status)
 {
     verify_t *self = HP_CONTAINER(work, verify_t, work);
     item_t *item = self->item;
-    item->busy--;
+    hp_pending_drop(&item->pending);
     item->manifest_source = NULL;
     char root[65];
     hp_hex_encode(self->root, sizeof self->root, root);
@@ -84,7 +84,7 @@ static void on_reply(void *arg, int status, const hp_fetch_reply_t *reply, const
     item_t *item = arg;
     source_t *source = item->manifest_source;
     item->manifest_fetch = NULL;
-    item->busy--;
+    hp_pending_drop(&item->pending);
     uint64_t count = item->chunks;
     if (status != 0 || reply->head.status != 200 || reply->length != count * HP_SHA256_SIZE) {
         item->manifest_source = NULL;
@@ -103,7 +103,7 @@ static void on_reply(void *arg, int status, const hp_fetch_reply_t *reply, const
     self->layer = hp_alloc(reply->length);
     memcpy(self->layer, reply->body, reply->length);
     hp_hex_decode(item->row.root, self->root, sizeof self->root);
-    item->busy++;
+    hp_pending_add(&item->pending);
     uv_queue_work(item->download->transfer->loop, &self->work, on_verify, on_verified);
 }
 
@@ -123,7 +123,7 @@ bool hp_manifest_settled(item_t *item)
             !kind->is_reachable(s) || !kind->ask_manifest(s, &options, &text))
             continue;
         item->manifest_source = s;
-        item->busy++;
+        hp_pending_add(&item->pending);
         item->manifest_fetch = hp_fetch_get(transfer->fetcher, &options, on_reply, item);
         free(text);
         return false;

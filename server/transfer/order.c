@@ -327,7 +327,6 @@ static void on_ordered(void *arg, int status, const hp_err_t *err)
 {
     order_t *self = arg;
     hp_transfer_t *transfer = self->transfer;
-    transfer->jobs--;
     if (status == 0 && self->existing && !transfer->stopping &&
         hp_transfer_is_being_removed(transfer, self->id)) {
         /* What was found goes: asked again, until it has gone. */
@@ -350,8 +349,8 @@ static void on_ordered(void *arg, int status, const hp_err_t *err)
 
 static void post_order(order_t *self)
 {
-    self->transfer->jobs++;
-    hp_store_post(self->transfer->store, HP_STORE_WRITE_SYNCED, work_order, on_ordered, self);
+    hp_store_post_counted(self->transfer->store, &self->transfer->pending, HP_STORE_WRITE_SYNCED, work_order,
+                          on_ordered, self);
 }
 
 /* For failures that need no store: told from the loop's own turn, never inside the call. */
@@ -367,7 +366,7 @@ static void on_refusal_closed(uv_handle_t *handle)
 {
     refusal_t *self = HP_CONTAINER((uv_timer_t *)handle, refusal_t, timer);
     hp_transfer_t *transfer = self->transfer;
-    transfer->jobs--;
+    hp_pending_drop(&transfer->pending);
     hp_transfer_wake(transfer);
     free(self);
 }
@@ -385,7 +384,7 @@ void hp_transfer_refuse(hp_transfer_t *transfer, const hp_err_t *err, hp_downloa
         return;
     refusal_t *self = hp_alloc(sizeof *self);
     *self = (refusal_t){.transfer = transfer, .done = done, .arg = arg, .err = *err};
-    transfer->jobs++;
+    hp_pending_add(&transfer->pending);
     uv_timer_init(transfer->loop, &self->timer);
     uv_timer_start(&self->timer, on_refusal, 0, 0);
 }

@@ -97,7 +97,7 @@ static void on_after(uv_work_t *work, int status)
     piece_t *piece = HP_CONTAINER(work, piece_t, work);
     hp_reader_t *self = piece->reader;
     hp_transfer_t *transfer = self->transfer;
-    transfer->jobs--;
+    hp_pending_drop(&transfer->pending);
     self->piece = NULL;
     if (piece->fd >= 0)
         close(piece->fd);
@@ -128,7 +128,7 @@ static void read_piece(hp_reader_t *self, int fd, const download_t *final, uint6
         piece->path = hp_strdup(final->row.path);
     }
     self->piece = piece;
-    self->transfer->jobs++;
+    hp_pending_add(&self->transfer->pending);
     uv_queue_work(self->transfer->loop, &piece->work, on_work, on_after);
 }
 

@@ -27,7 +27,7 @@ static void on_removed(void *arg, int status, const hp_err_t *err)
     removal_t *job = arg;
     download_t *self = job->download;
     hp_transfer_t *transfer = self->transfer;
-    self->jobs--;
+    hp_pending_drop(&self->pending); /* it is freed here */
     int64_t id = self->row.id;
     hp_download_fn done = self->removed;
     void *done_arg = self->removed_arg;
@@ -51,7 +51,7 @@ static void on_removed(void *arg, int status, const hp_err_t *err)
 
 static void remove_rows(removal_t *job)
 {
-    job->download->jobs++;
+    hp_pending_add(&job->download->pending);
     hp_store_post(job->download->transfer->store, HP_STORE_WRITE_SYNCED, work_remove, on_removed, job);
 }
 
@@ -83,7 +83,7 @@ static void on_parts_removed(uv_work_t *work, int status)
 {
     removal_t *job = HP_CONTAINER(work, removal_t, work);
     (void)status; /* never cancelled */
-    job->download->jobs--;
+    hp_pending_drop(&job->download->pending);
     drop_rows(job);
     if (job->count < ITEMS_MAX)
         remove_rows(job);
@@ -121,7 +121,7 @@ static void on_parts(void *arg, int status, const hp_err_t *err)
 
 static void next_parts(removal_t *job)
 {
-    job->download->jobs++;
+    hp_pending_add(&job->download->pending);
     hp_store_post(job->download->transfer->store, HP_STORE_READ, work_parts, on_parts, job);
 }
 
@@ -150,6 +150,6 @@ void hp_download_remove(download_t *self, bool keep_data, hp_download_fn done, v
 
 void hp_download_continue_removal(download_t *self)
 {
-    if (self->removing && self->items == NULL && self->jobs == 0)
+    if (self->removing && self->items == NULL && hp_pending_is_none(&self->pending))
         begin_removal(self);
 }

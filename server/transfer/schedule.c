@@ -176,7 +176,7 @@ static bool fail_without_sources(item_t *item)
             return false;
         last = s;
     }
-    if (last == NULL || item->leases != NULL || item->busy > 0)
+    if (last == NULL || item->leases != NULL || !hp_pending_is_none(&item->pending))
         return false;
     hp_item_fail(item, last->code != 0 ? last->code : HP_E_NO_SOURCE,
                  last->set_aside != NULL ? last->set_aside : last->host->error);
@@ -193,7 +193,7 @@ bool hp_item_can_fetch(const item_t *item)
  * more, and another one has the same root, it starts over there. */
 static bool lost_its_source(const item_t *item)
 {
-    if (item->done.count == 0 || item->manifest != NULL || item->busy > 0)
+    if (item->done.count == 0 || item->manifest != NULL || !hp_pending_is_none(&item->pending))
         return false;
     const source_t *holder = only_source(item, hp_clock_ms());
     if (holder == NULL || holder->set_aside == NULL)

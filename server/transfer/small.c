@@ -134,7 +134,7 @@ static void on_after(uv_work_t *work, int status)
     for (size_t i = 0; i < self->count; i++) {
         hp_small_file_t *file = self->files[i];
         item_t *item = file->item;
-        item->busy--;
+        hp_pending_drop(&item->pending);
         hp_writer_job_ends(transfer->writer, file->buffer);
         take_result(file, &self->parts[i]);
         free(file->base);
@@ -186,7 +186,7 @@ void hp_item_finish_small(item_t *self, hp_chunk_buffer_t *buffer, source_t *sou
     };
     file->has_expected = buffer != NULL && self->row.root != NULL &&
                          hp_hex_decode(self->row.root, file->expected, sizeof file->expected) == 0;
-    self->busy++;
+    hp_pending_add(&self->pending);
     hp_writer_job_begins(transfer->writer);
     hp_small_line_t *line = &transfer->small;
     if (line->last != NULL)

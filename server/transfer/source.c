@@ -86,8 +86,8 @@ bool hp_source_usable(const source_t *self, uint64_t now_ms)
 
 typedef struct save_source {
     item_t *item;
-    source_t *source; /* NULL when it went meanwhile: items free their sources only when busy is 0, so it does
-                         not */
+    source_t *source; /* NULL when it went meanwhile: items free their sources only when nothing is pending,
+                         so it does not */
     hp_download_source_row_t row;
 } save_source_t;
 
@@ -121,7 +121,7 @@ static void on_saved(void *arg, int status, const hp_err_t *err)
                hp_err_text(err));
     hp_download_source_row_dispose(&job->row);
     free(job);
-    item->busy--;
+    hp_pending_drop(&item->pending);
     hp_transfer_wake(item->download->transfer);
 }
 
@@ -137,7 +137,7 @@ void hp_source_save(source_t *self)
                 .etag = self->etag != NULL ? hp_strdup(self->etag) : NULL,
                 .set_aside = self->set_aside != NULL ? hp_strdup(self->set_aside) : NULL},
     };
-    self->item->busy++;
+    hp_pending_add(&self->item->pending);
     hp_store_post(self->item->download->transfer->store, HP_STORE_WRITE_LAZY, work_save, on_saved, job);
 }
 
@@ -273,7 +273,7 @@ static void on_copies(void *arg, int status, const hp_err_t *err)
     }
     hp_remote_files_dispose(&job->files);
     free(job);
-    item->busy--;
+    hp_pending_drop(&item->pending);
     hp_transfer_wake(item->download->transfer);
 }
 
@@ -296,6 +296,6 @@ void hp_item_find_sources(item_t *item)
     job->item = item;
     snprintf(job->root, sizeof job->root, "%s", item->row.root);
     job->size = item->size_known ? (int64_t)item->size : item->row.size;
-    item->busy++;
+    hp_pending_add(&item->pending);
     hp_store_post(item->download->transfer->store, HP_STORE_READ, work_copies, on_copies, job);
 }

@@ -106,6 +106,47 @@ static void fill_places(hp_transfer_t *self)
             hp_download_stop(d, HP_DOWNLOAD_QUEUED, "", 0, "");
 }
 
+static void on_handle_closed(uv_handle_t *handle)
+{
+    hp_transfer_t *self = handle->data;
+    hp_pending_drop(&self->pending);
+}
+
+static void finish(void *arg)
+{
+    hp_transfer_t *self = arg;
+    void (*closed)(void *arg) = self->closed;
+    void *closed_arg = self->closed_arg;
+    while (self->downloads != NULL) {
+        download_t *d = self->downloads;
+        self->downloads = d->next;
+        hp_download_free(d);
+    }
+    hp_transfer_free_hosts(self);
+    hp_writer_destroy(self->writer);
+    free(self->folder);
+    free(self);
+    if (closed != NULL)
+        closed(closed_arg);
+}
+
+static void maybe_closed(hp_transfer_t *self)
+{
+    if (!self->stopping || !hp_pending_is_none(&self->pending))
+        return;
+    for (const download_t *d = self->downloads; d != NULL; d = d->next)
+        if (d->items != NULL || !hp_pending_is_none(&d->pending))
+            return;
+    uv_handle_t *handles[] = {(uv_handle_t *)&self->tick, (uv_handle_t *)&self->throttle,
+                              (uv_handle_t *)&self->turn};
+    for (size_t i = 0; i < HP_COUNT(handles); i++) {
+        handles[i]->data = self;
+        hp_pending_add(&self->pending);
+        uv_close(handles[i], on_handle_closed);
+    }
+    hp_pending_when_none(&self->pending, finish, self);
+}
+
 static void on_turn(uv_idle_t *turn)
 {
     hp_transfer_t *self = HP_CONTAINER(turn, hp_transfer_t, turn);
@@ -126,7 +167,7 @@ static void on_turn(uv_idle_t *turn)
     }
     drop_inactive(self);
     hp_transfer_drop_ended(self);
-    hp_transfer_maybe_closed(self);
+    maybe_closed(self);
 }
 
 void hp_transfer_wake(hp_transfer_t *self)
@@ -273,42 +314,6 @@ void hp_transfer_start(hp_transfer_t *self)
     uv_timer_start(&self->tick, on_tick, TICK_MS, TICK_MS);
     hp_transfer_look_at_disks(self);
     hp_transfer_wake(self);
-}
-
-static void on_handle_closed(uv_handle_t *handle)
-{
-    hp_transfer_t *self = handle->data;
-    if (--self->handles > 0)
-        return;
-    while (self->downloads != NULL) {
-        download_t *d = self->downloads;
-        self->downloads = d->next;
-        hp_download_free(d);
-    }
-    hp_transfer_free_hosts(self);
-    hp_writer_destroy(self->writer);
-    free(self->folder);
-    void (*closed)(void *arg) = self->closed;
-    void *arg = self->closed_arg;
-    free(self);
-    if (closed != NULL)
-        closed(arg);
-}
-
-void hp_transfer_maybe_closed(hp_transfer_t *self)
-{
-    if (!self->stopping || self->handles > 0 || self->jobs > 0)
-        return;
-    for (const download_t *d = self->downloads; d != NULL; d = d->next)
-        if (d->items != NULL || d->jobs > 0)
-            return;
-    uv_handle_t *handles[] = {(uv_handle_t *)&self->tick, (uv_handle_t *)&self->throttle,
-                              (uv_handle_t *)&self->turn};
-    for (size_t i = 0; i < HP_COUNT(handles); i++) {
-        handles[i]->data = self;
-        self->handles++;
-        uv_close(handles[i], on_handle_closed);
-    }
 }
 
 void hp_transfer_destroy(hp_transfer_t *self, void (*closed)(void *arg), void *arg)

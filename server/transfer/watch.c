@@ -45,7 +45,7 @@ static void on_looked(void *arg, int status, const hp_err_t *err)
     for (size_t i = 0; i < job->count; i++) {
         look_t *look = &job->looks[i];
         item_t *item = look->item;
-        item->busy--;
+        hp_pending_drop(&item->pending);
         if (status == 0 && look->err.code == HP_E_CONFLICT && item->row.part != NULL &&
             strcmp(item->row.part, look->part) == 0)
             hp_item_part_lost(item, hp_err_text(&look->err));
@@ -55,7 +55,6 @@ static void on_looked(void *arg, int status, const hp_err_t *err)
         free(look->part);
     }
     free(job);
-    transfer->jobs--;
     hp_transfer_wake(transfer);
 }
 
@@ -72,7 +71,7 @@ static bool add(looks_t *job, item_t *item)
     look->path = hp_strdup(item->row.path);
     look->part = hp_strdup(item->row.part);
     item->looked_at = item->download->transfer->parts_looks;
-    item->busy++;
+    hp_pending_add(&item->pending);
     return ++job->count < LOOKS_MAX;
 }
 
@@ -94,6 +93,5 @@ void hp_transfer_look_at_parts(hp_transfer_t *self)
         return;
     }
     self->parts_looking = true;
-    self->jobs++;
-    hp_pool_post(self->loop, NULL, work_look, on_looked, job);
+    hp_pool_post(self->loop, &self->pending, work_look, on_looked, job);
 }

@@ -261,7 +261,7 @@ bool hp_remote_takes_offer(hp_remote_t *self, uint64_t now)
 
 bool hp_remote_is_idle(const hp_remote_t *self)
 {
-    return self->reach.state == HP_REACH_IDLE && self->conns.count == 0;
+    return self->reach.state == HP_REACH_IDLE && hp_pending_is_none(&self->conns);
 }
 
 /* When it is to be left alone, ms; UINT64_MAX: it is in use. */
