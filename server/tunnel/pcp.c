@@ -4,20 +4,9 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "tunnel/bytes.h"
 
 enum { VERSION = 2, MAP = 1, ANSWER = 0x80, UDP = 17, UNSUPPORTED_VERSION = 1, LIFETIME_MAX = 86400 };
-
-static void write16(uint8_t *at, unsigned value)
-{
-    at[0] = (uint8_t)(value >> 8);
-    at[1] = (uint8_t)value;
-}
-
-static void write32(uint8_t *at, uint32_t value)
-{
-    write16(at, value >> 16);
-    write16(at + 2, value & 0xffff);
-}
 
 static void write_mapped(uint8_t *at, struct in_addr address)
 {
@@ -31,12 +20,12 @@ void hp_pcp_write(const hp_pcp_t *self, uint16_t suggested, uint8_t out[HP_PCP_M
     memset(out, 0, HP_PCP_MESSAGE);
     out[0] = VERSION;
     out[1] = MAP;
-    write32(out + 4, self->lifetime_s);
+    hp_write32(out + 4, self->lifetime_s);
     write_mapped(out + 8, self->client);
     memcpy(out + 24, self->nonce, HP_PCP_NONCE);
     out[36] = UDP;
-    write16(out + 40, self->port);
-    write16(out + 42, suggested);
+    hp_write16(out + 40, self->port);
+    hp_write16(out + 42, suggested);
     write_mapped(out + 44, (struct in_addr){0}); /* any external address */
 }
 
@@ -55,15 +44,15 @@ int hp_pcp_read(const hp_pcp_t *self, const uint8_t *data, size_t length, hp_pcp
         return 0;
     if (length < HP_PCP_MESSAGE || data[1] != (ANSWER | MAP) ||
         memcmp(data + 24, self->nonce, HP_PCP_NONCE) != 0 || data[36] != UDP ||
-        (data[40] << 8 | data[41]) != self->port)
+        hp_read16(data + 40) != self->port)
         return HP_E_INVALID;
     if (out->result != 0)
         return 0;
     if (memcmp(data + 44, v4_prefix, sizeof v4_prefix) != 0)
         return HP_E_INVALID;
     memcpy(&out->external, data + 56, 4);
-    out->external_port = (uint16_t)(data[42] << 8 | data[43]);
-    uint32_t lifetime = (uint32_t)data[4] << 24 | (uint32_t)data[5] << 16 | (uint32_t)data[6] << 8 | data[7];
+    out->external_port = hp_read16(data + 42);
+    uint32_t lifetime = hp_read32(data + 4);
     out->lifetime_s = lifetime < LIFETIME_MAX ? lifetime : LIFETIME_MAX;
     return 0;
 }

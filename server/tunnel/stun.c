@@ -7,6 +7,7 @@
 
 #include "base/err.h"
 #include "base/mem.h"
+#include "tunnel/bytes.h"
 
 enum {
     HEADER = 20,
@@ -28,28 +29,6 @@ enum {
     ATTR_OPTIONAL = 0x8000, /* from here on a receiver may ignore what it does not know */
     ATTR_FINGERPRINT = 0x8028,
 };
-
-static uint16_t read16(const uint8_t *at)
-{
-    return (uint16_t)(at[0] << 8 | at[1]);
-}
-
-static uint32_t read32(const uint8_t *at)
-{
-    return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
-}
-
-static void write16(uint8_t *at, unsigned value)
-{
-    at[0] = (uint8_t)(value >> 8);
-    at[1] = (uint8_t)value;
-}
-
-static void write32(uint8_t *at, uint32_t value)
-{
-    write16(at, value >> 16);
-    write16(at + 2, value & 0xffff);
-}
 
 static size_t padded(size_t length)
 {
@@ -73,22 +52,22 @@ static uint32_t crc32_of(const uint8_t *data, size_t length)
 bool hp_stun_is(const uint8_t *data, size_t length)
 {
     if (length < HEADER + FINGERPRINT || length > UINT16_MAX || (data[0] & 0xc0) != 0 ||
-        read32(data + 4) != COOKIE || read16(data + 2) != length - HEADER || length % 4 != 0)
+        hp_read32(data + 4) != COOKIE || hp_read16(data + 2) != length - HEADER || length % 4 != 0)
         return false;
     const uint8_t *last = data + length - FINGERPRINT;
-    return read16(last) == ATTR_FINGERPRINT && read16(last + 2) == 4 &&
-           read32(last + 4) == (crc32_of(data, length - FINGERPRINT) ^ FINGERPRINT_XOR);
+    return hp_read16(last) == ATTR_FINGERPRINT && hp_read16(last + 2) == 4 &&
+           hp_read32(last + 4) == (crc32_of(data, length - FINGERPRINT) ^ FINGERPRINT_XOR);
 }
 
 /* RFC 8489 section 14.2. */
 static int parse_xor_mapped(hp_stun_t *out, const uint8_t *value, size_t length)
 {
-    uint16_t port = (uint16_t)(read16(value + 2) ^ (COOKIE >> 16));
+    uint16_t port = (uint16_t)(hp_read16(value + 2) ^ (COOKIE >> 16));
     out->mapped = (hp_sockaddr_t){0};
     if (length == 8 && value[1] == 1) {
         out->mapped.v4.sin_family = AF_INET;
         out->mapped.v4.sin_port = htons(port);
-        out->mapped.v4.sin_addr.s_addr = htonl(read32(value + 4) ^ COOKIE);
+        out->mapped.v4.sin_addr.s_addr = htonl(hp_read32(value + 4) ^ COOKIE);
     } else if (length == 20 && value[1] == 2) {
         out->mapped.v6.sin6_family = AF_INET6;
         out->mapped.v6.sin6_port = htons(port);
@@ -110,8 +89,8 @@ static void note_unknown(hp_stun_t *out, uint16_t kind)
 /* 0, or HP_E_INVALID. at: where the attribute begins. */
 static int parse_attribute(hp_stun_t *out, size_t at)
 {
-    uint16_t kind = read16(out->data + at);
-    size_t length = read16(out->data + at + 2);
+    uint16_t kind = hp_read16(out->data + at);
+    size_t length = hp_read16(out->data + at + 2);
     const uint8_t *value = out->data + at + ATTRIBUTE_HEADER;
     if (out->integrity != 0)
         return 0;
@@ -150,12 +129,12 @@ int hp_stun_parse(hp_stun_t *out, const uint8_t *data, size_t length)
     *out = (hp_stun_t){.data = data, .length = length};
     if (!hp_stun_is(data, length))
         return HP_E_INVALID;
-    out->type = read16(data);
+    out->type = hp_read16(data);
     memcpy(out->transaction, data + 8, HP_STUN_TRANSACTION);
     size_t at = HEADER, end = length - FINGERPRINT;
     while (at < end) {
-        size_t size = padded(read16(data + at + 2));
-        if (size > end - at - ATTRIBUTE_HEADER || read16(data + at) == ATTR_FINGERPRINT)
+        size_t size = padded(hp_read16(data + at + 2));
+        if (size > end - at - ATTRIBUTE_HEADER || hp_read16(data + at) == ATTR_FINGERPRINT)
             return HP_E_INVALID;
         int rc = parse_attribute(out, at);
         if (rc != 0)
@@ -172,7 +151,7 @@ static void compute_mac(uint8_t out[MAC], const uint8_t *data, size_t length, co
     uint8_t header[HEADER];
     gnutls_hmac_hd_t mac;
     memcpy(header, data, HEADER);
-    write16(header + 2, (unsigned)(length + ATTRIBUTE_HEADER + MAC - HEADER));
+    hp_write16(header + 2, (unsigned)(length + ATTRIBUTE_HEADER + MAC - HEADER));
     int rc = gnutls_hmac_init(&mac, GNUTLS_MAC_SHA256, key, key_length);
     assert(rc == 0);
     (void)rc;
@@ -195,8 +174,8 @@ static uint8_t *add(uint8_t *out, size_t *length, uint16_t kind, size_t size)
 {
     uint8_t *at = out + *length;
     assert(*length + ATTRIBUTE_HEADER + padded(size) <= HP_STUN_MAX);
-    write16(at, kind);
-    write16(at + 2, (unsigned)size);
+    hp_write16(at, kind);
+    hp_write16(at + 2, (unsigned)size);
     memset(at + ATTRIBUTE_HEADER, 0, padded(size));
     *length += ATTRIBUTE_HEADER + padded(size);
     return at + ATTRIBUTE_HEADER;
@@ -207,19 +186,19 @@ static void add_mapped(uint8_t *out, size_t *length, const hp_sockaddr_t *addres
     bool v6 = address->any.sa_family == AF_INET6;
     uint8_t *value = add(out, length, ATTR_XOR_MAPPED, v6 ? 20 : 8);
     value[1] = v6 ? 2 : 1;
-    write16(value + 2, ntohs(v6 ? address->v6.sin6_port : address->v4.sin_port) ^ (COOKIE >> 16));
+    hp_write16(value + 2, ntohs(v6 ? address->v6.sin6_port : address->v4.sin_port) ^ (COOKIE >> 16));
     if (v6)
         for (size_t i = 0; i < 16; i++)
             value[4 + i] = address->v6.sin6_addr.s6_addr[i] ^ out[4 + i];
     else
-        write32(value + 4, ntohl(address->v4.sin_addr.s_addr) ^ COOKIE);
+        hp_write32(value + 4, ntohl(address->v4.sin_addr.s_addr) ^ COOKIE);
 }
 
 size_t hp_stun_write(uint8_t out[HP_STUN_MAX], const hp_stun_message_t *message)
 {
     size_t length = HEADER;
-    write16(out, message->type);
-    write32(out + 4, COOKIE);
+    hp_write16(out, message->type);
+    hp_write32(out + 4, COOKIE);
     memcpy(out + 8, message->transaction, HP_STUN_TRANSACTION);
     if (message->username != NULL) {
         size_t size = strlen(message->username);
@@ -235,7 +214,7 @@ size_t hp_stun_write(uint8_t out[HP_STUN_MAX], const hp_stun_message_t *message)
         assert(message->unknown_count <= HP_STUN_UNKNOWN_MAX);
         uint8_t *value = add(out, &length, ATTR_UNKNOWN, 2 * message->unknown_count);
         for (size_t i = 0; i < message->unknown_count; i++)
-            write16(value + 2 * i, message->unknown[i]);
+            hp_write16(value + 2 * i, message->unknown[i]);
     }
     if (message->mapped != NULL)
         add_mapped(out, &length, message->mapped);
@@ -244,9 +223,9 @@ size_t hp_stun_write(uint8_t out[HP_STUN_MAX], const hp_stun_message_t *message)
         compute_mac(mac, out, length, message->key, message->key_length);
         memcpy(add(out, &length, ATTR_INTEGRITY_SHA256, MAC), mac, MAC);
     }
-    write16(out + 2, (unsigned)(length + FINGERPRINT - HEADER));
+    hp_write16(out + 2, (unsigned)(length + FINGERPRINT - HEADER));
     uint32_t crc = crc32_of(out, length) ^ FINGERPRINT_XOR;
-    write32(add(out, &length, ATTR_FINGERPRINT, 4), crc);
+    hp_write32(add(out, &length, ATTR_FINGERPRINT, 4), crc);
     return length;
 }
 
