@@ -50,6 +50,11 @@ void hp_api_op_reply_empty(void *arg, int status, const hp_err_t *err)
     hp_api_op_destroy(op);
 }
 
+int hp_api_op_status(const void *op, int status)
+{
+    return status == 0 && ((const hp_api_op_t *)op)->api->closing ? HP_E_BUSY : status;
+}
+
 bool hp_api_is_closing(const hp_api_t *api)
 {
     return api->closing;

@@ -41,8 +41,7 @@ static void on_loaded(void *arg, int status, int64_t id, bool existing, const hp
         hp_err_set(&none, status, "there is no download %lld", (long long)id);
         err = &none;
     }
-    if (status == 0 && hp_api_is_closing(with->op.api))
-        status = HP_E_BUSY;
+    status = hp_api_op_status(with, status);
     if (status != 0)
         hp_http_reply_problem(with->op.request, status, err);
     else

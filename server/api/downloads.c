@@ -180,8 +180,7 @@ static void on_changed(void *arg, int status, int64_t id, bool existing, const h
 {
     (void)id, (void)existing;
     change_op_t *change = arg;
-    if (status == 0 && hp_api_is_closing(change->op.api))
-        status = HP_E_BUSY;
+    status = hp_api_op_status(change, status);
     if (status != 0)
         hp_http_reply_problem(change->op.request, status, err);
     else

@@ -99,8 +99,7 @@ static void reply_group(hp_api_t *api, hp_http_request_t *request, int64_t id)
 static void on_done(void *arg, int status, int64_t id, const hp_err_t *err)
 {
     order_t *order = arg;
-    if (status == 0 && hp_api_is_closing(order->op.api))
-        status = HP_E_BUSY;
+    status = hp_api_op_status(order, status);
     if (status == 0)
         order->reply(order->op.api, order->op.request, id);
     else

@@ -95,8 +95,7 @@ typedef struct {
 static void on_changed(void *arg, int status, const hp_err_t *err)
 {
     change_op_t *change = arg;
-    if (status == 0 && hp_api_is_closing(change->op.api))
-        status = HP_E_BUSY;
+    status = hp_api_op_status(change, status);
     if (status == 0)
         hp_api_get_host(change->op.api, change->op.request, change->id);
     else

@@ -46,6 +46,10 @@ void hp_api_op_destroy(void *op); /* frees it too */
  * callback has this type it is the callback. */
 void hp_api_op_reply_empty(void *op, int status, const hp_err_t *err);
 
+/* What becomes of a status that comes back: HP_E_BUSY in place of 0 once the parts may not be asked any more.
+ */
+int hp_api_op_status(const void *op, int status);
+
 /* The parts of the API may not be asked any more. */
 bool hp_api_is_closing(const hp_api_t *api);
 

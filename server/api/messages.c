@@ -31,8 +31,7 @@ static void on_listed(void *arg, int status, const hp_message_t *messages, size_
                       const hp_err_t *err)
 {
     hp_api_op_t *op = arg;
-    if (status == 0 && hp_api_is_closing(op->api))
-        status = HP_E_BUSY;
+    status = hp_api_op_status(op, status);
     if (status != 0) {
         hp_http_reply_problem(op->request, status, err);
     } else {
@@ -114,8 +113,7 @@ static void on_opened(void *arg, int status, const hp_share_file_t *file)
     hp_err_t err;
     if (status == 0)
         close(file->fd);
-    if (status == 0 && hp_api_is_closing(send->op.api))
-        status = HP_E_BUSY;
+    status = hp_api_op_status(send, status);
     if (status != 0) {
         hp_err_set(&err, status, "offer.path: %s",
                    status == HP_E_NOT_FOUND || status == HP_E_FORBIDDEN ? "is not a shared file"
@@ -185,8 +183,7 @@ void hp_api_post_message_retry(hp_api_t *api, hp_http_request_t *request, const 
 static void on_read(void *arg, int status, const hp_err_t *err)
 {
     hp_api_op_t *op = arg;
-    if (status == 0 && hp_api_is_closing(op->api))
-        status = HP_E_BUSY;
+    status = hp_api_op_status(op, status);
     if (status != 0) {
         hp_http_reply_problem(op->request, status, err);
     } else {

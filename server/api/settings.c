@@ -77,8 +77,7 @@ static int read_body(hp_http_request_t *request, hp_settings_change_t *change, h
 static void on_changed(void *arg, int status, const hp_err_t *err)
 {
     hp_api_op_t *op = arg;
-    if (status == 0 && hp_api_is_closing(op->api))
-        status = HP_E_BUSY;
+    status = hp_api_op_status(op, status);
     if (status == 0)
         hp_http_reply_json(op->request, 200, hp_api_settings_json(op->api));
     else
