@@ -44,14 +44,9 @@ hp_http_events_t *hp_http_reply_events(hp_http_request_t *request, void (*on_clo
 {
     static const hp_reply_type_t type = {.turn = on_turn, .disposed = on_disposed, .pushed = true};
     hp_http_set_header(request, "Cache-Control", "no-store");
-    h2o_req_t *req = hp_reply_begin(request, 200, "text/event-stream", SIZE_MAX);
+    h2o_req_t *req = hp_reply_begin_body(request, 200, "text/event-stream", SIZE_MAX);
     if (req == NULL)
         return NULL;
-    if (request->is_head) {
-        h2o_start_response(req, &request->generator);
-        hp_reply_send(request, NULL, 0, H2O_SEND_STATE_FINAL);
-        return NULL;
-    }
     hp_http_events_t *self = hp_alloc(sizeof *self);
     self->request = request;
     self->on_close = on_close;

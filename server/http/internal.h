@@ -173,6 +173,9 @@ const char *hp_status_reason(int status);
 /* Sets status and fields; length SIZE_MAX: unknown. NULL when the client has gone or the reply was given
  * before. */
 h2o_req_t *hp_reply_begin(hp_http_request_t *self, int status, const char *content_type, uint64_t length);
+/* The same for a reply whose body comes by and by. NULL also for HEAD, which this answers. */
+h2o_req_t *hp_reply_begin_body(hp_http_request_t *self, int status, const char *content_type,
+                               uint64_t length);
 /* Starts a reply that takes turns. */
 void hp_reply_start(hp_http_request_t *self, const hp_reply_type_t *type, void *reply);
 /* One piece; nothing may be outstanding. After a state other than IN_PROGRESS the request may be gone on

@@ -128,6 +128,16 @@ void hp_reply_static(hp_http_request_t *self, int status, const char *content_ty
     hp_reply_send(self, body, bodyless ? 0 : length, H2O_SEND_STATE_FINAL);
 }
 
+h2o_req_t *hp_reply_begin_body(hp_http_request_t *self, int status, const char *content_type, uint64_t length)
+{
+    h2o_req_t *req = hp_reply_begin(self, status, content_type, length);
+    if (req == NULL || !self->is_head)
+        return req;
+    h2o_start_response(req, &self->generator);
+    hp_reply_send(self, NULL, 0, H2O_SEND_STATE_FINAL);
+    return NULL;
+}
+
 void hp_http_reply_empty(hp_http_request_t *self, int status)
 {
     hp_reply_static(self, status, NULL, NULL, 0);

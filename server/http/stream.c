@@ -54,14 +54,9 @@ hp_http_stream_t *hp_http_reply_stream_sized(hp_http_request_t *request, int sta
                                              size_t size, hp_http_stream_next_fn next, void *arg)
 {
     static const hp_reply_type_t type = {.turn = on_turn, .disposed = on_disposed};
-    h2o_req_t *req = hp_reply_begin(request, status, content_type, size);
+    h2o_req_t *req = hp_reply_begin_body(request, status, content_type, size);
     if (req == NULL)
         return NULL;
-    if (request->is_head) {
-        h2o_start_response(req, &request->generator);
-        hp_reply_send(request, NULL, 0, H2O_SEND_STATE_FINAL);
-        return NULL;
-    }
     hp_http_stream_t *self = hp_alloc(sizeof *self);
     self->request = request;
     self->next = next;
