@@ -473,18 +473,22 @@ void hp_part_write_small(hp_part_small_t *files, size_t count)
     free(batch.folders);
 }
 
+/* Like open_folder. That there is none (-ENOENT) is no error, and err stays as it is. */
+static int look_for_folder(const char *base, const char *path, hp_err_t *err)
+{
+    hp_err_t failed = {0};
+    int folder = open_folder(base, path, false, &failed);
+    if (folder < 0 && folder != -ENOENT && err != NULL)
+        *err = failed;
+    return folder;
+}
+
 int hp_part_is_free(const char *base, const char *path, bool *is_free, hp_err_t *err)
 {
-    hp_err_t ignored = {0};
     *is_free = true;
-    int folder = open_folder(base, path, false, &ignored);
-    if (folder == -ENOENT)
-        return 0;
-    if (folder < 0) {
-        if (err != NULL)
-            *err = ignored;
-        return folder;
-    }
+    int folder = look_for_folder(base, path, err);
+    if (folder < 0)
+        return folder == -ENOENT ? 0 : folder;
     struct stat st;
     int rc = fstatat(folder, hp_path_name(path), &st, AT_SYMLINK_NOFOLLOW) == 0 ? 0 : -errno;
     close(folder);
@@ -495,15 +499,9 @@ int hp_part_is_free(const char *base, const char *path, bool *is_free, hp_err_t 
 int hp_part_remove(const char *base, const char *path, const char *name, const hp_part_identity_t *identity,
                    hp_err_t *err)
 {
-    hp_err_t ignored = {0};
-    int folder = open_folder(base, path, false, &ignored);
-    if (folder == -ENOENT)
-        return 0;
-    if (folder < 0) {
-        if (err != NULL)
-            *err = ignored;
-        return folder;
-    }
+    int folder = look_for_folder(base, path, err);
+    if (folder < 0)
+        return folder == -ENOENT ? 0 : folder;
     struct stat st;
     int rc = is_same(folder, name, identity, &st);
     if (rc > 0)
