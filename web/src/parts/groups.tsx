@@ -5,7 +5,7 @@ import { useEffect } from "preact/hooks";
 import { ApiError, api } from "../api";
 import { t } from "../i18n";
 import { groups, hostName } from "../state/store";
-import { capital, copy, dialog, href, notify, sentence } from "../state/ui";
+import { askToConfirm, capital, copy, dialog, href, notify, sentence } from "../state/ui";
 import type { Group } from "../types";
 import { Button, Facts, Failed, Field, Loading, Modal, Segments } from "./bits";
 import { GroupState } from "./hostname";
@@ -345,38 +345,26 @@ function Publish({ group }: { group: Group }) {
 /** A new secret shuts everybody out who does not get the new invite: the question says who that is. */
 function askToRenew(group: Group): void {
   const names = group.members.map(hostName).join(", ");
-  dialog.value = {
-    kind: "confirm",
+  askToConfirm({
     title: t("group.renew.title", { name: group.name }),
     text: names === "" ? t("group.renew.nobody") : t("group.renew.text", { names }),
-    choices: [
-      {
-        label: t("group.renew"),
-        danger: true,
-        run: async () => {
-          await api.renewGroup(group.id);
-          dialog.value = { kind: "invite", group: group.id };
-        },
-      },
-    ],
-  };
+    label: t("group.renew"),
+    run: async () => {
+      await api.renewGroup(group.id);
+      dialog.value = { kind: "invite", group: group.id };
+    },
+  });
 }
 
 function askToLeave(group: Group): void {
-  dialog.value = {
-    kind: "confirm",
+  askToConfirm({
     title: t("group.leave.title", { name: group.name }),
     text: t("group.leave.text"),
-    choices: [
-      {
-        label: t("group.leave"),
-        danger: true,
-        run: async () => {
-          await api.leaveGroup(group.id);
-          groups.remove(group.id);
-          notify("info", t("group.left", { name: group.name }));
-        },
-      },
-    ],
-  };
+    label: t("group.leave"),
+    run: async () => {
+      await api.leaveGroup(group.id);
+      groups.remove(group.id);
+      notify("info", t("group.left", { name: group.name }));
+    },
+  });
 }

@@ -160,6 +160,17 @@ export type Dialog =
 
 export const dialog = signal<Dialog | null>(null);
 
+/** Asks before something that cannot be taken back is done. */
+export function askToConfirm(question: {
+  title: string;
+  text: string;
+  label: string;
+  run: () => Promise<unknown>;
+}): void {
+  const { title, text, label, run } = question;
+  dialog.value = { kind: "confirm", title, text, choices: [{ label, danger: true, run }] };
+}
+
 // ---- theme ----
 
 export type Theme = "auto" | "light" | "dark";

@@ -23,7 +23,7 @@ import {
   settings,
   status,
 } from "../state/store";
-import { attempt, capital, copy, dialog, go, href, narrow, notify } from "../state/ui";
+import { askToConfirm, attempt, capital, copy, dialog, go, href, narrow, notify } from "../state/ui";
 import type { Host } from "../types";
 
 /** The hosts; with a query, what they have by that name. */
@@ -222,23 +222,17 @@ function pathText(host: Host) {
 
 /** Ends a pairing, after a question. */
 function unpair(id: string, name: string): void {
-  dialog.value = {
-    kind: "confirm",
+  askToConfirm({
     title: t("unpair.title", { name }),
     text: t("unpair.text"),
-    choices: [
-      {
-        label: t("unpair"),
-        danger: true,
-        run: async () => {
-          await api.unpair(id);
-          const host = hosts.signalOf(id)?.peek();
-          if (host) hosts.put({ ...host, paired: false });
-          notify("info", t("unpair.done", { name }));
-        },
-      },
-    ],
-  };
+    label: t("unpair"),
+    run: async () => {
+      await api.unpair(id);
+      const host = hosts.signalOf(id)?.peek();
+      if (host) hosts.put({ ...host, paired: false });
+      notify("info", t("unpair.done", { name }));
+    },
+  });
 }
 
 /** What can be done with a host, wherever it is shown. */
@@ -279,33 +273,27 @@ export function blocking(id: string, name: string, blocked: boolean): MenuItem {
     icon: "block",
     danger: true,
     run: () => {
-      dialog.value = {
-        kind: "confirm",
+      askToConfirm({
         title: t("host.block.title", { name }),
         text: t("host.block.text"),
-        choices: [{ label: t("host.block"), danger: true, run: () => set(true) }],
-      };
+        label: t("host.block"),
+        run: () => set(true),
+      });
     },
   };
 }
 
 function removeHost(id: string, name: string): void {
-  dialog.value = {
-    kind: "confirm",
+  askToConfirm({
     title: t("hosts.remove.title", { name }),
     text: t("hosts.remove.text"),
-    choices: [
-      {
-        label: t("remove"),
-        danger: true,
-        run: async () => {
-          await api.removeHost(id);
-          hosts.remove(id);
-          notify("info", t("hosts.removed", { name }));
-        },
-      },
-    ],
-  };
+    label: t("remove"),
+    run: async () => {
+      await api.removeHost(id);
+      hosts.remove(id);
+      notify("info", t("hosts.removed", { name }));
+    },
+  });
 }
 
 /** How much a host offers, in words. */

@@ -17,7 +17,7 @@ import { cancelUpload, clearUploads, retryUpload, uploads } from "../parts/uploa
 import { FileList, join } from "../state/filelist";
 import { missing, want } from "../state/loading";
 import { connections, hostName, messages, shareRevision, status } from "../state/store";
-import { attached, attempt, copy, dialog, go, href, notify } from "../state/ui";
+import { askToConfirm, attached, attempt, copy, dialog, go, href, notify } from "../state/ui";
 import type { FileEntry, Folder } from "../types";
 
 export function ShareView({ folder }: { folder: string }) {
@@ -202,66 +202,48 @@ function send(file: FileEntry): void {
 }
 
 function removeFolder(one: Folder, path: string, list: FileList): void {
-  dialog.value = {
-    kind: "confirm",
+  askToConfirm({
     title: t("share.remove.title", { name: one.name }),
     text: t("share.remove.folder", { files: t("files.count", { n: one.files ?? 0 }) }),
-    choices: [
-      {
-        label: t("share.remove"),
-        danger: true,
-        run: async () => {
-          await api.removeSharedFolder(path);
-          list.reload();
-          notify("info", t("share.removed", { name: one.name }));
-        },
-      },
-    ],
-  };
+    label: t("share.remove"),
+    run: async () => {
+      await api.removeSharedFolder(path);
+      list.reload();
+      notify("info", t("share.removed", { name: one.name }));
+    },
+  });
 }
 
 function removeShared(file: FileEntry, list: FileList): void {
-  dialog.value = {
-    kind: "confirm",
+  askToConfirm({
     title: t("share.remove.title", { name: file.name }),
     text: t("share.remove.text"),
-    choices: [
-      {
-        label: t("share.remove"),
-        danger: true,
-        run: async () => {
-          await api.removeShared(file.path);
-          list.reload();
-          notify("info", t("share.removed", { name: file.name }));
-        },
-      },
-    ],
-  };
+    label: t("share.remove"),
+    run: async () => {
+      await api.removeShared(file.path);
+      list.reload();
+      notify("info", t("share.removed", { name: file.name }));
+    },
+  });
 }
 
 function RemoveSelected({ list }: { list: FileList }) {
   const paths = [...list.selected.value];
   const remove = (): void => {
-    dialog.value = {
-      kind: "confirm",
+    askToConfirm({
       title: t("share.remove.many", { n: paths.length }),
       text: t("share.remove.many.text", { n: paths.length }),
-      choices: [
-        {
-          label: t("share.remove"),
-          danger: true,
-          run: async () => {
-            for (const path of paths) {
-              const work = (): Promise<void> =>
-                path.endsWith("/") ? api.removeSharedFolder(path.slice(0, -1)) : api.removeShared(path);
-              if (!(await attempt(work))) break;
-            }
-            list.selected.value = new Set();
-            list.reload();
-          },
-        },
-      ],
-    };
+      label: t("share.remove"),
+      run: async () => {
+        for (const path of paths) {
+          const work = (): Promise<void> =>
+            path.endsWith("/") ? api.removeSharedFolder(path.slice(0, -1)) : api.removeShared(path);
+          if (!(await attempt(work))) break;
+        }
+        list.selected.value = new Set();
+        list.reload();
+      },
+    });
   };
   return <Button icon="trash" kind="danger" label={t("share.remove")} onClick={remove} />;
 }
