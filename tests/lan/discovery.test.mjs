@@ -1,38 +1,14 @@
 // @ts-check
 // Hosts that find each other, on networks made of namespaces.
+
 import assert from "node:assert/strict";
-import { execFileSync, spawn } from "node:child_process";
 import { cpSync, existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 
 import { sleep, tempDir, waitFor } from "../e2e/harness.mjs";
-import { Lan, whyNot } from "./lan.mjs";
-
-const skip = whyNot() || false;
-const BEACON_ONLY = ["--no-scan"];
-const SCAN_ONLY = ["--no-beacon"];
-const QUIET = ["--no-scan", "--no-beacon"];
-
-/** @param {Lan} lan @param {string[]} names */
-function oneNetwork(lan, names) {
-    lan.network("home");
-    names.forEach((name, i) => lan.host(name, { home: `10.77.0.${i + 1}/24` }));
-}
-
-/** Waits until each of these sees all the others; the time since the last one was up. @param {import("./lan.mjs").LanHost[]} hosts @param {number} timeout */
-async function waitForAll(hosts, timeout) {
-    const start = Math.max(...hosts.map((h) => h.upAt));
-    await Promise.all(
-        hosts.map((h) =>
-            h.waitForHosts(
-                hosts.filter((other) => other !== h).map((other) => other.host),
-                timeout,
-            ),
-        ),
-    );
-    return performance.now() - start;
-}
+import { BEACON_ONLY, QUIET, SCAN_ONLY, oneNetwork, skip, waitForAll } from "./discovery.mjs";
+import { Lan } from "./lan.mjs";
 
 test("three hosts find each other by beacon within two seconds", { skip }, async (t) => {
     const lan = new Lan(t);
@@ -164,7 +140,10 @@ test("a host that comes back with another address is the same host", { skip }, a
             (await a.find("b"))?.addresses[0].includes("fe80"),
         {
             what: "the new address",
-            detail: async () => ({ hosts: await a.hosts(), log: a.log().slice(-2000) }),
+            detail: async () => ({
+                hosts: await a.hosts(),
+                log: a.log().slice(-2000),
+            }),
         },
     );
     await waitFor(
@@ -178,87 +157,6 @@ test("a host that comes back with another address is the same host", { skip }, a
     assert.equal((await a.hosts()).length, 1);
     assert.equal((await a.find("b")).state, "online");
 });
-
-test("a network that drops multicast and broadcast is scanned", { skip }, async (t) => {
-    const lan = new Lan(t);
-    oneNetwork(lan, ["a", "b"]);
-    for (const host of ["a", "b"]) {
-        try {
-            lan.on(
-                host,
-                "nft",
-                "add table inet t; add chain inet t in { type filter hook input priority 0; }; " +
-                    "add rule inet t in udp dport 9000 drop",
-            );
-        } catch (error) {
-            t.skip("nft is not installed");
-            return;
-        }
-    }
-    const a = await lan.start("a");
-    const b = await lan.start("b");
-    const ms = await waitForAll([a, b], 6000);
-    t.diagnostic(`${ms.toFixed(0)} ms`);
-    assert.equal((await b.find("a")).found_by, "scan");
-});
-
-test("hosts find each other when every fifth packet is lost", { skip }, async (t) => {
-    const lan = new Lan(t);
-    oneNetwork(lan, ["a", "b", "c"]);
-    const how = losePackets(lan, ["a", "b", "c"], 20);
-    if (!how) {
-        t.skip("neither netem, nft with numgen nor iptables with statistic work in this kernel");
-        return;
-    }
-    const hosts = [];
-    for (const name of ["a", "b", "c"]) hosts.push(await lan.start(name));
-    const ms = await waitForAll(hosts, 30_000);
-    t.diagnostic(`${ms.toFixed(0)} ms, by ${how}`);
-    // And they stay: two lost probes in a row do not show a host offline.
-    await sleep(5000);
-    for (const host of hosts) assert.ok(!host.log().includes("is offline"), host.log());
-});
-
-/** @param {Lan} lan @param {string[]} hosts @param {number} percent */
-function losePackets(lan, hosts, percent) {
-    const ways = {
-        netem: (/** @type {string} */ h) =>
-            lan.on(h, "tc", "qdisc", "add", "dev", "home", "root", "netem", "loss", `${percent}%`),
-        nft: (/** @type {string} */ h) =>
-            lan.on(
-                h,
-                "nft",
-                "add table inet l; add chain inet l in { type filter hook input priority 0; }; " +
-                    `add rule inet l in iifname home numgen random mod 100 < ${percent} drop`,
-            ),
-        iptables: (/** @type {string} */ h) =>
-            lan.on(
-                h,
-                "iptables-legacy",
-                "-A",
-                "INPUT",
-                "-i",
-                "home",
-                "-m",
-                "statistic",
-                "--mode",
-                "random",
-                "--probability",
-                String(percent / 100),
-                "-j",
-                "DROP",
-            ),
-    };
-    for (const [name, way] of Object.entries(ways)) {
-        try {
-            for (const host of hosts) way(host);
-            return name;
-        } catch {
-            // the next one
-        }
-    }
-    return "";
-}
 
 test("an interface added while hostpair runs is used", { skip }, async (t) => {
     const lan = new Lan(t);
@@ -284,41 +182,27 @@ test("an interface without a network of its own is no reason to scan", { skip },
     const changes = () => a.log().match(/interfaces have changed/g)?.length ?? 0;
     lan.on("a", "ip", "link", "add", "bridge0", "type", "bridge");
     lan.on("a", "ip", "link", "set", "bridge0", "up");
-    await waitFor(async () => !(await running()), { what: "the scan of the start to end" });
+    await waitFor(async () => !(await running()), {
+        what: "the scan of the start to end",
+    });
     // As every container comes: the end of a cable, with nothing but a link-local address.
     const seen = changes();
     lan.on("a", "ip", "link", "add", "end0", "type", "veth", "peer", "name", "end1");
     lan.on("a", "ip", "link", "set", "end0", "master", "bridge0", "up");
     lan.on("a", "ip", "link", "set", "end1", "up");
-    await waitFor(() => changes() > seen, { what: "the change", interval: 10, detail: a.log });
+    await waitFor(() => changes() > seen, {
+        what: "the change",
+        interval: 10,
+        detail: a.log,
+    });
     assert.equal(await running(), false);
     lan.on("a", "ip", "address", "add", "10.88.0.1/24", "broadcast", "+", "dev", "bridge0");
-    await waitFor(running, { what: "the scan of a new network", interval: 10, detail: a.log });
+    await waitFor(running, {
+        what: "the scan of a new network",
+        interval: 10,
+        detail: a.log,
+    });
 });
-
-test(
-    "changes of interfaces that are lost in a flood of them do not end the watching",
-    { skip },
-    async (t) => {
-        const lan = new Lan(t);
-        for (const network of ["home", "first", "second"]) lan.network(network);
-        lan.host("a", { home: "10.77.0.1/24" });
-        const a = await lan.start("a", { args: QUIET });
-        const changes = () => a.log().match(/interfaces have changed/g)?.length ?? 0;
-        // While it stands still, the kernel has more to tell than it keeps for one who does not listen.
-        process.kill(a.pid, "SIGSTOP");
-        const flood =
-            "seq 2 250 | sed 's/.*/address add 127.9.9.&\\/32 dev lo\\naddress del 127.9.9.&\\/32 dev lo/'";
-        for (let i = 0; i < 4; i++) lan.on("a", "sh", "-c", `${flood} | ip -batch -`);
-        const before = changes();
-        lan.plug("a", "first", "10.88.0.1/24");
-        process.kill(a.pid, "SIGCONT");
-        await waitFor(() => changes() > before, { what: "the first change", detail: a.log });
-        const seen = changes();
-        lan.plug("a", "second", "10.99.0.1/24");
-        await waitFor(() => changes() > seen, { what: "the second change", detail: a.log });
-    },
-);
 
 test(
     "two hosts with a copied data folder are reported, and neither is taken for the other",
@@ -355,123 +239,6 @@ test(
         assert.ok(reports.length <= 2, `${reports.length} reports`);
     },
 );
-
-test("a flood of datagrams from one address costs the others nothing", { skip }, async (t) => {
-    const lan = new Lan(t);
-    oneNetwork(lan, ["a", "b", "flood"]);
-    const a = await lan.start("a", { args: BEACON_ONLY });
-    const seconds = 5;
-    const before = cpu(a.pid);
-    const start = performance.now();
-    const sent = flood(lan, "flood", "10.77.0.1", 10_000, seconds);
-    await sleep(500);
-    const b = await lan.start("b", { args: BEACON_ONLY });
-    const found = performance.now();
-    await a.waitForHosts(["b"], 4000);
-    const foundIn = performance.now() - found;
-    // A call is a process of its own here, and one or two of them wait long for a busy machine; a flood that costs anything
-    // costs every call.
-    const calls = [];
-    while (performance.now() - start < seconds * 1000) {
-        const at = performance.now();
-        await a.api("/status");
-        calls.push(performance.now() - at);
-    }
-    const slow = calls.sort((x, y) => x - y)[Math.floor(calls.length * 0.8)];
-    const used = cpu(a.pid) - before;
-    t.diagnostic(
-        `${await sent} datagrams; b found in ${foundIn.toFixed(0)} ms, four of five calls with curl within ${slow.toFixed(0)} ms, ` +
-            `${((100 * used) / seconds).toFixed(0)} % of a core`,
-    );
-    assert.ok((await sent) >= 8000 * seconds, `only ${await sent} datagrams were sent`);
-    assert.ok(foundIn <= 2500, `b was found after ${foundIn} ms`);
-    assert.ok(slow < 500, `one of five calls took ${slow} ms or more`);
-    assert.ok(used / seconds < 0.25, `${used} s of ${seconds} s`);
-    assert.ok((await a.hosts()).length <= 1 + 1, "ids that nobody answers for are no hosts");
-    await b.waitForHosts(["a"], 4000);
-});
-
-/** CPU seconds that a process has used. @param {number} pid */
-function cpu(pid) {
-    const stat = execFileSync("cat", [`/proc/${pid}/stat`]).toString();
-    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-    return (Number(fields[11]) + Number(fields[12])) / 100;
-}
-
-/**
- * Sends well-formed beacons with ever new ids; how many it managed.
- * @param {Lan} lan @param {string} host @param {string} to @param {number} perSecond @param {number} seconds
- * @returns {Promise<number>}
- */
-function flood(lan, host, to, perSecond, seconds) {
-    const program = `
-        const socket = require("dgram").createSocket("udp4");
-        let sent = 0, queued = 0;
-        const start = process.hrtime.bigint();
-        const timer = setInterval(() => {
-            const passed = Number(process.hrtime.bigint() - start) / 1e9;
-            if (passed >= ${seconds}) {
-                clearInterval(timer);
-                console.log(sent);
-                socket.close();
-                return;
-            }
-            for (; queued < passed * ${perSecond}; queued++) {
-                const id = queued.toString(16).padStart(32, "0");
-                socket.send(JSON.stringify({ hostpair: 1, id, name: "x", port: 9000, instance: id, reply: false }), 9000, "${to}",
-                    (error) => { if (!error) sent++; });
-            }
-        }, 2);`;
-    const child = spawn("ip", ["netns", "exec", lan.namespaceOf(host), process.execPath, "-e", program], {
-        stdio: ["ignore", "pipe", "inherit"],
-    });
-    let out = "";
-    child.stdout.on("data", (text) => (out += text));
-    return new Promise((done) => child.on("close", () => done(Number(out))));
-}
-
-test("hostile names are shown as text", { skip }, async (t) => {
-    const lan = new Lan(t);
-    oneNetwork(lan, ["a", "evil"]);
-    const names = [
-        `<img src=x onerror=alert(1)>`,
-        `"; DROP TABLE host; --`,
-        `\u001b[2J\u0007bell\u0000`,
-        `שלום \u202egnp.exe`,
-        "x".repeat(255),
-        "é".repeat(200),
-        "\ud83d\ude00 & \u0085",
-    ];
-    const program = `
-        const names = ${JSON.stringify(names)};
-        names.forEach((name, i) => require("http").createServer((req, res) => {
-            const id = (i + 1).toString(16).padStart(32, "e");
-            if (req.url === "/list") { res.setHeader("content-type", "application/x-ndjson"); res.end(""); return; }
-            res.setHeader("content-type", "application/json");
-            res.end(JSON.stringify({ id, name, version: "9", protocol: 1, time: new Date().toISOString(), files: 1, bytes: 1 }));
-        }).listen(9000 + i, "10.77.0.2", () => console.log("up")));`;
-    const server = spawn("ip", ["netns", "exec", lan.namespaceOf("evil"), process.execPath, "-e", program], {
-        stdio: ["ignore", "pipe", "inherit"],
-    });
-    t.after(() => server.kill());
-    let up = "";
-    server.stdout.on("data", (text) => (up += text));
-    await waitFor(() => up.split("up").length - 1 === names.length, { what: "the servers" });
-    const a = await lan.start("a", { args: QUIET });
-    for (let i = 0; i < names.length; i++) {
-        const reply = await a.api("/hosts", { json: { address: `10.77.0.2:${9000 + i}` } });
-        assert.equal(reply.status, 201, reply.text);
-        const { name } = reply.json;
-        assert.ok(Buffer.byteLength(name) <= 255, name);
-        assert.doesNotMatch(name, /[\u0000-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/u);
-    }
-    const hosts = await a.hosts();
-    const shown = hosts.map((h) => h.name);
-    assert.ok(shown.includes(names[0]) && shown.includes(names[1]), "markup stays what it is: text");
-    assert.ok(shown.some((name) => name.startsWith("שלום ")));
-    assert.ok(shown.includes("x".repeat(255)));
-    assert.doesNotMatch(a.log(), /\u001b|\u0007|\u202e/u, "no escape sequence reaches the log");
-});
 
 test("--host finds a host without scan and beacon, and keeps trying", { skip }, async (t) => {
     const lan = new Lan(t);
@@ -535,7 +302,10 @@ test("files of a found host are listed without being asked for", { skip }, async
         {
             timeout: 15_000,
             what: "the file in the list",
-            detail: async () => ({ host: await a.find("b"), log: a.log().slice(-1500) }),
+            detail: async () => ({
+                host: await a.find("b"),
+                log: a.log().slice(-1500),
+            }),
         },
     );
     assert.equal(page.files[0].name, "new file.txt");
@@ -556,7 +326,10 @@ test("a file that was added is seen by the others within seconds, again and agai
         await waitFor(async () => (await a.find("b")).files === i && !(await a.find("b")).listing, {
             timeout: 12_000,
             what: `file ${i}`,
-            detail: async () => ({ host: await a.find("b"), log: a.log().slice(-1500) }),
+            detail: async () => ({
+                host: await a.find("b"),
+                log: a.log().slice(-1500),
+            }),
         });
         t.diagnostic(`file ${i} seen after ${Math.round(performance.now() - from)} ms`);
     }
@@ -584,7 +357,10 @@ test(
         const notices = async (/** @type {import("./lan.mjs").LanHost} */ h) =>
             (await h.api("/status")).json.notices;
 
-        const inside = await lan.start("inside", { args: QUIET, wrap: IN_CONTAINER });
+        const inside = await lan.start("inside", {
+            args: QUIET,
+            wrap: IN_CONTAINER,
+        });
         const [notice, ...more] = await notices(inside);
         assert.deepEqual(more, []);
         assert.equal(notice.code, "unreachable_address");
@@ -613,14 +389,19 @@ test(
         assert.deepEqual(await notices(card), []);
         // Until it goes.
         lan.on("card", "ip", "link", "del", "card0");
-        await waitFor(async () => (await notices(card)).length === 1, { what: "the notice" });
+        await waitFor(async () => (await notices(card)).length === 1, {
+            what: "the notice",
+        });
         assert.equal(card.log().match(/cannot reach it/g)?.length, 1);
 
         const plain = await lan.start("plain", { args: QUIET });
         const signs = existsSync("/.dockerenv") || existsSync("/run/.containerenv") || process.env.container;
         assert.equal((await notices(plain)).length, signs ? 1 : 0, "as this machine is no container, or is");
         lan.on("public", "ip", "address", "add", "203.0.113.5/24", "dev", "home");
-        const routed = await lan.start("public", { args: QUIET, wrap: IN_CONTAINER });
+        const routed = await lan.start("public", {
+            args: QUIET,
+            wrap: IN_CONTAINER,
+        });
         assert.deepEqual(await notices(routed), [], "with an address that others may reach");
     },
 );
