@@ -66,7 +66,7 @@ uint16_t hp_http_port(const hp_http_listener_t *listener);
  * socket has none. */
 void hp_http_serve_fd(hp_http_listener_t *listener, int fd, const hp_who_t *who);
 
-/* Bytes of file replies a second over all connections; 0: no limit. */
+/* Bytes a second of file replies and limited streams, over all connections; 0: no limit. */
 void hp_http_set_limit(hp_http_listener_t *listener, uint64_t bytes_a_second);
 
 /* Stops accepting, ends every connection (replies under way are cut), then calls closed. Requests that are
@@ -179,6 +179,11 @@ void hp_http_stream_on_end(hp_http_stream_t *stream, void (*end)(void *arg));
 typedef enum { HP_STREAM_MORE, HP_STREAM_LAST, HP_STREAM_FAILED } hp_http_stream_state_t;
 void hp_http_stream_send(hp_http_stream_t *stream, const void *data, size_t length,
                          hp_http_stream_state_t state);
+/* The same without the copy: data came from malloc and is freed later, whatever happens. */
+void hp_http_stream_send_owned(hp_http_stream_t *stream, void *data, size_t length,
+                               hp_http_stream_state_t state);
+/* From now on its bytes count in the listener's speed limit, as those of files do. */
+void hp_http_stream_set_limited(hp_http_stream_t *stream);
 
 /* Server-sent events (HTML Living Standard section 9.2): a stream that is pushed to. Bytes wait in a bounded
  * buffer; a client that falls HP_EVENTS_BACKLOG bytes behind is cut and will reconnect. */

@@ -29,6 +29,9 @@ typedef struct hp_secured hp_secured_t;
 #define HP_PLAIN_BYTES  ((size_t)16 * 1024) /* one record */
 #define HP_HAND_BYTES   ((size_t)64 * 1024) /* encrypted at a time */
 
+/* Sent of one reply in one turn while the speed is limited, so that all get their share. */
+#define HP_LIMITED_BYTES ((size_t)32 * 1024)
+
 typedef struct hp_reply_type {
     void (*turn)(hp_http_request_t *request); /* nothing is outstanding on the socket: send the next piece */
     void (*disposed)(hp_http_request_t *request); /* h2o has let go of the request: no more turns */

@@ -35,8 +35,6 @@
 #define FULL_BYTES    ((size_t)4 * 1024)        /* by hand when the socket is full */
 #define TAIL_BYTES    ((size_t)16 * 1024)       /* held back from zero copy */
 #define WARM_WINDOW   ((size_t)4 * 1024 * 1024) /* bytes the pool reads ahead */
-#define LIMITED_BYTES                                                                                        \
-    ((size_t)32 * 1024) /* in one turn while the speed is limited, so that all get their share */
 
 typedef enum { JOB_READ, JOB_WARM } job_t;
 
@@ -161,7 +159,7 @@ static void start_job(sender_t *self, job_t job, uint64_t first, uint64_t end)
 static size_t allow(sender_t *self, size_t want)
 {
     if (self->listener->limit_bps != 0)
-        want = HP_MIN(want, LIMITED_BYTES);
+        want = HP_MIN(want, HP_LIMITED_BYTES);
     if (self->allowance != NULL)
         want = HP_MIN(want, self->allowance(self->allowance_arg, self->at, want));
     return want > 0 ? hp_limit_take(self->listener, want) : 0;

@@ -13,7 +13,10 @@ struct hp_http_stream {
     void *arg;
     bool asked;    /* next was called and not answered yet */
     bool unframed; /* HTTP/1.0: its end is the connection's */
-    char *data;    /* on its way */
+    bool limited;  /* by the listener's speed limit */
+    char *data;    /* on its way: so many bytes of it have been sent */
+    size_t length, sent;
+    h2o_send_state_t state; /* of the last of them */
 };
 
 static void destroy(hp_http_stream_t *self)
@@ -26,11 +29,44 @@ static void destroy(hp_http_stream_t *self)
         end(arg);
 }
 
+/* What may go now. */
+static void send_data(hp_http_stream_t *self)
+{
+    hp_http_listener_t *listener = self->request->connection->listener;
+    const char *data = self->data != NULL ? self->data + self->sent : NULL;
+    size_t length = self->length - self->sent;
+    if (self->limited && length > 0) {
+        if (listener->limit_bps != 0)
+            length = HP_MIN(length, HP_LIMITED_BYTES);
+        length = hp_limit_take(listener, length);
+        if (length == 0) {
+            hp_turns_wait(self->request);
+            return;
+        }
+    }
+    self->sent += length;
+    hp_reply_send(self->request, data, length,
+                  self->sent == self->length ? self->state : H2O_SEND_STATE_IN_PROGRESS);
+}
+
+static void take_data(hp_http_stream_t *self, void *data, size_t length)
+{
+    free(self->data);
+    self->data = data;
+    self->length = length;
+    self->sent = 0;
+}
+
 static void on_turn(hp_http_request_t *request)
 {
     hp_http_stream_t *self = request->reply;
     if (self->asked)
         return;
+    if (self->sent < self->length) {
+        send_data(self);
+        return;
+    }
+    take_data(self, NULL, 0);
     self->asked = true;
     self->next(self->arg, self);
 }
@@ -81,12 +117,18 @@ void hp_http_stream_on_end(hp_http_stream_t *self, void (*end)(void *arg))
     self->end = end;
 }
 
-void hp_http_stream_send(hp_http_stream_t *self, const void *data, size_t length,
-                         hp_http_stream_state_t state)
+void hp_http_stream_set_limited(hp_http_stream_t *self)
+{
+    self->limited = true;
+}
+
+void hp_http_stream_send_owned(hp_http_stream_t *self, void *data, size_t length,
+                               hp_http_stream_state_t state)
 {
     static const h2o_send_state_t states[] = {H2O_SEND_STATE_IN_PROGRESS, H2O_SEND_STATE_FINAL,
                                               H2O_SEND_STATE_ERROR};
     self->asked = false;
+    take_data(self, data, state != HP_STREAM_FAILED ? length : 0);
     if (self->request == NULL) {
         destroy(self);
         return;
@@ -97,11 +139,15 @@ void hp_http_stream_send(hp_http_stream_t *self, const void *data, size_t length
         hp_turns_queue(self->request);
         return;
     }
-    if (state == HP_STREAM_FAILED) {
+    if (state == HP_STREAM_FAILED)
         make_end_abrupt(self);
-        length = 0;
-    }
-    free(self->data);
-    self->data = length > 0 ? memcpy(hp_alloc(length), data, length) : NULL;
-    hp_reply_send(self->request, self->data, length, states[state]);
+    self->state = states[state];
+    send_data(self);
+}
+
+void hp_http_stream_send(hp_http_stream_t *self, const void *data, size_t length,
+                         hp_http_stream_state_t state)
+{
+    hp_http_stream_send_owned(self, length > 0 ? memcpy(hp_alloc(length), data, length) : NULL, length,
+                              state);
 }
