@@ -32,6 +32,7 @@ struct hp_walk {
     size_t count, next; /* next: the path to look at when no folder is open */
     char *last_folder; /* the last of the paths that was a folder: paths below it need no look of their own */
     bool begun;
+    bool tells_folders;
     char *troubled[TROUBLE_MAX];
     size_t troubled_count;
     int folder_fd;
@@ -63,6 +64,11 @@ hp_walk_t *hp_walk_create(const hp_place_t *place, hp_watch_t *watch, char **pat
     self->folder_fd = -1;
     qsort(paths, count, sizeof *paths, compare_paths);
     return self;
+}
+
+void hp_walk_tell_folders(hp_walk_t *self)
+{
+    self->tells_folders = true;
 }
 
 static void free_items(hp_walk_t *self)
@@ -175,6 +181,8 @@ static void enter(hp_walk_t *self, int fd, size_t path_length)
         return;
     }
     self->levels[self->depth++] = (level_t){.dir = dir, .path_length = path_length, .device = st.st_dev};
+    if (self->tells_folders)
+        give(self, HP_WALK_ENTERED, self->path, false, &st);
 }
 
 static void leave(hp_walk_t *self)

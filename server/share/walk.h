@@ -19,11 +19,13 @@
 #include "share/watch.h"
 
 typedef enum {
-    HP_WALK_FILE,   /* a file to list, or a link to one */
-    HP_WALK_LINK,   /* a link that is not listed now; it may be when its target changes */
-    HP_WALK_GONE,   /* one of the paths asked for holds nothing to list */
-    HP_WALK_FOLDER, /* one of the paths asked for is a folder, and everything in it has been given, but for
-                       troubled paths */
+    HP_WALK_FILE,    /* a file to list, or a link to one */
+    HP_WALK_LINK,    /* a link that is not listed now; it may be when its target changes */
+    HP_WALK_GONE,    /* one of the paths asked for holds nothing to list */
+    HP_WALK_FOLDER,  /* one of the paths asked for is a folder, and everything in it has been given, but for
+                        troubled paths */
+    HP_WALK_ENTERED, /* a folder, before everything that is in it; only where hp_walk_tell_folders was called
+                      */
 } hp_walk_kind_t;
 
 typedef struct hp_walk_item {
@@ -32,7 +34,7 @@ typedef struct hp_walk_item {
     bool asked; /* path is one of those asked for, not found in a folder */
     bool twins; /* of a HP_WALK_FILE: the file has other names (hard links), here or elsewhere */
     char *path;
-    hp_shared_identity_t identity; /* of a HP_WALK_FILE; a link's is its target's */
+    hp_shared_identity_t identity; /* of a HP_WALK_FILE, where a link's is its target's, or HP_WALK_ENTERED */
 } hp_walk_item_t;
 
 #define HP_WALK_BATCH 1000
@@ -43,6 +45,9 @@ typedef struct hp_walk hp_walk_t;
  * NULL. */
 hp_walk_t *hp_walk_create(const hp_place_t *place, hp_watch_t *watch, char **paths, size_t count);
 void hp_walk_destroy(hp_walk_t *walk);
+
+/* Before the first step: folders on the way are given as well. */
+void hp_walk_tell_folders(hp_walk_t *walk);
 
 /* Pool thread: fills the next batch. Whether there is more. Ends early, with whatever it has, once *cancelled
  * is true. */

@@ -1,0 +1,37 @@
+/* Everything that is offered below one folder, one entry after another, as the disk has it now: for archives.
+ *
+ * Invariants
+ * 1. Made and destroyed on the loop; hp_tree_next runs in the pool, in one thread at a time.
+ * 2. The share does not end before its trees.
+ * 3. Links are left out, and so is all that the share does not offer (share.h). What goes away meanwhile is
+ * left out as well.
+ * 4. A folder comes before what is in it; apart from that the order is the disk's. Memory is one batch of a
+ * walk, descriptors are one a level, whatever the number of files.
+ */
+#ifndef HP_SHARE_TREE_H
+#define HP_SHARE_TREE_H
+
+#include "share/share.h"
+
+typedef struct hp_tree hp_tree_t;
+
+typedef struct hp_tree_entry {
+    const char *name; /* its path below the folder; valid until the next call */
+    bool is_folder;
+    int fd;           /* of a file: open for reading, the caller's to close; -1 for a folder */
+    struct stat stat; /* of a folder its mtime alone */
+} hp_tree_entry_t;
+
+/* folder: its path in the share, "" for all of it; not yet checked. */
+hp_tree_t *hp_tree_create(hp_share_t *share, const char *folder);
+void hp_tree_destroy(hp_tree_t *tree);
+
+/* 0; HP_E_NOT_FOUND: there is no such folder, or it is a link or not offered. Before the first
+ * hp_tree_next. */
+int hp_tree_open(hp_tree_t *tree);
+
+/* 1: entry is the next one; 0: that was the last one; or a negative code when something could not be read:
+ * what was given so far is not all. */
+int hp_tree_next(hp_tree_t *tree, hp_tree_entry_t *entry);
+
+#endif
