@@ -13,7 +13,7 @@ if(NOT CMOCKA_FOUND)
 endif()
 
 set(unit_all_libs api pairing rendezvous settings traffic peer http transfer message discovery fetch tunnel share store db secure
-    identity path pool os base)
+    identity path archive pool os base)
 file(GLOB unit_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/unit/test_*.c)
 
 foreach(source ${unit_sources})
@@ -34,7 +34,7 @@ foreach(source ${unit_sources})
   add_executable(${test} ${source})
   target_compile_definitions(${test} PRIVATE HP_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
   target_link_libraries(${test} PRIVATE hp_flags ${libs} PkgConfig::CMOCKA PkgConfig::UV PkgConfig::CURL
-    PkgConfig::JANSSON PkgConfig::SSL PkgConfig::CRYPTO PkgConfig::SQLITE PkgConfig::GNUTLS Threads::Threads)
+    PkgConfig::JANSSON PkgConfig::SSL PkgConfig::CRYPTO PkgConfig::SQLITE PkgConfig::GNUTLS PkgConfig::ARCHIVE Threads::Threads)
   set_target_properties(${test} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/unit)
 
   add_test(NAME ${test} COMMAND ${test})
