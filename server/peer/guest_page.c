@@ -43,7 +43,8 @@ const char hp_guest_csp[] =
     "media-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 typedef struct {
-    const char *language, *files_of, *top, *download, *preview, *empty, *more, *start, *about, *closed;
+    const char *language, *files_of, *top, *download, *zip, *tar, *preview, *empty, *more, *start, *about,
+        *closed;
 } words_t;
 
 static const words_t english = {
@@ -51,22 +52,19 @@ static const words_t english = {
     "Files of",
     "All files",
     "Download",
+    "Download all as zip",
+    "as tar",
     "Preview",
     "There is nothing here.",
     "More files",
     "Back to the start",
     "Shared with hostpair",
     "This host shares with other hosts that run hostpair, and not with browsers."};
-static const words_t chinese = {"zh-Hans",
-                                "共享文件：",
-                                "全部文件",
-                                "下载",
-                                "预览",
-                                "这里没有文件。",
-                                "更多文件",
-                                "回到开头",
-                                "由 hostpair 共享",
-                                "这台主机只与其他运行 hostpair 的主机共享，不对浏览器开放。"};
+static const words_t chinese = {
+    "zh-Hans",  "共享文件：",       "全部文件",
+    "下载",     "全部下载为 zip",   "为 tar",
+    "预览",     "这里没有文件。",   "更多文件",
+    "回到开头", "由 hostpair 共享", "这台主机只与其他运行 hostpair 的主机共享，不对浏览器开放。"};
 
 /* Text between tags or in a quoted attribute. A name that would turn around what follows it ("gpj.exe" shown
  * as "exe.jpg") is shown with the codes of these characters; the link to the file keeps it as it is. */
@@ -232,6 +230,25 @@ static int add_entries(hp_buf_t *out, const hp_guest_view_t *view, const words_t
     return rc | hp_buf_add_text(out, "</ul>\n");
 }
 
+/* "/files/<folder>/?archive=<format>" */
+static int add_archive(hp_buf_t *out, const hp_guest_view_t *view, const char *format, const char *label)
+{
+    int rc = hp_buf_add_text(out, "<a class=\"get\" download href=\"/files/");
+    if (view->folder[0] != '\0')
+        rc |= add_url_part(out, view->folder, true) | hp_buf_add_text(out, "/");
+    return rc | hp_buf_printf(out, "?archive=%s\">%s</a>\n", format, label);
+}
+
+/* All of the folder, however many pages it has. */
+static int add_archives(hp_buf_t *out, const hp_guest_view_t *view, const words_t *words)
+{
+    if (view->count == 0 || view->closed)
+        return 0;
+    int rc = hp_buf_add_text(out, "<p class=\"more\">") | add_archive(out, view, "zip", words->zip) |
+             add_archive(out, view, "tar", words->tar);
+    return rc | hp_buf_add_text(out, "</p>\n");
+}
+
 static int add_paging(hp_buf_t *out, const hp_guest_view_t *view, const words_t *words)
 {
     int rc = 0;
@@ -262,7 +279,8 @@ int hp_guest_write(const hp_guest_view_t *view, hp_buf_t *out)
           hp_buf_add_text(out, hp_guest_style);
     rc |= hp_buf_printf(out, "</style>\n</head>\n<body>\n<main>\n<h1>%s ", words->files_of) |
           add_escaped(out, view->host);
-    rc |= hp_buf_add_text(out, "</h1>\n") | add_trail(out, view, words) | add_entries(out, view, words);
+    rc |= hp_buf_add_text(out, "</h1>\n") | add_trail(out, view, words) | add_archives(out, view, words);
+    rc |= add_entries(out, view, words);
     rc |= add_paging(out, view, words);
     rc |= hp_buf_printf(out, "<footer>%s %s</footer>\n</main>\n</body>\n</html>\n", words->about,
                         view->version);

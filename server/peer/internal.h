@@ -11,13 +11,14 @@ struct hp_peer {
     uv_loop_t *loop;
     hp_share_t *share;
     const hp_self_t *self;
-    hp_hosts_t *hosts;            /* or NULL */
-    hp_messages_t *messages;      /* or NULL */
-    hp_pairings_t *pairings;      /* or NULL */
-    hp_gate_t *index, *trees;     /* the ways to both: the index may be waited for, the first time */
-    struct hp_peer_names *names;  /* names.c: GET /list as text */
-    hp_http_listener_t *listener; /* NULL once it has closed */
-    unsigned timers;              /* that are open */
+    hp_hosts_t *hosts;                 /* or NULL */
+    hp_messages_t *messages;           /* or NULL */
+    hp_pairings_t *pairings;           /* or NULL */
+    hp_gate_t *index, *trees;          /* the ways to both: the index may be waited for, the first time */
+    struct hp_peer_names *names;       /* names.c: GET /list as text */
+    struct hp_peer_archives *archives; /* archive.c: those under way */
+    hp_http_listener_t *listener;      /* NULL once it has closed */
+    unsigned timers;                   /* that are open */
     hp_access_t access;
     bool plain_content; /* hosts are offered content in plain, if everyone is let in */
     bool (*is_trusted)(void *arg, const char *id);
@@ -28,6 +29,8 @@ struct hp_peer {
 
 struct hp_peer_names *hp_peer_names_create(hp_share_t *share);
 void hp_peer_names_release(struct hp_peer_names *names);
+struct hp_peer_archives *hp_peer_archives_create(uv_loop_t *loop, hp_share_t *share);
+void hp_peer_archives_release(struct hp_peer_archives *archives);
 
 /* A timer more or less; the last one lets a closing peer finish. */
 void hp_peer_timer_opened(hp_peer_t *peer);
@@ -40,6 +43,9 @@ void hp_peer_list_names(hp_peer_t *peer, hp_http_request_t *request);
 void hp_peer_manifest(hp_peer_t *peer, hp_http_request_t *request, const char *root);
 /* path: still encoded, without the leading "/". */
 void hp_peer_file(hp_peer_t *peer, hp_http_request_t *request, const char *path);
+/* The folder at path ("": all that is shared), as hp_peer_file's, in the format that the query's "archive"
+ * says. */
+void hp_peer_archive(hp_peer_t *peer, hp_http_request_t *request, const char *path);
 /* path: as hp_peer_file's. */
 void hp_peer_torrent(hp_peer_t *peer, hp_http_request_t *request, const char *path);
 void hp_peer_message(hp_peer_t *peer, hp_http_request_t *request);

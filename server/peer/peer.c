@@ -46,22 +46,31 @@ char *hp_peer_take_path(hp_http_request_t *request, const char *encoded, bool *a
     return path;
 }
 
+static void serve(hp_peer_t *self, hp_http_request_t *request, const char *path, bool archive)
+{
+    if (archive)
+        hp_peer_archive(self, request, path);
+    else
+        hp_peer_file(self, request, path);
+}
+
 /* path: without its leading "/". */
 static void route(hp_peer_t *self, hp_http_request_t *request, const char *path)
 {
     char first[16];
     const char *rest;
-    if (path[0] == '\0') {
+    bool archive = hp_http_query(request, "archive") != NULL;
+    if (path[0] == '\0' && !archive) {
         hp_peer_guest(self, request);
     } else if (!hp_url_path_first(path, first, sizeof first, &rest) || !is_reserved(first)) {
-        hp_peer_file(self, request,
-                     path); /* also a first segment that cannot be decoded: 404 is its answer */
+        serve(self, request, path,
+              archive); /* also a first segment that cannot be decoded: 404 is its answer */
     } else if (strcmp(first, "hostpair") == 0 && rest == NULL) {
         hp_peer_about(self, request);
     } else if (strcmp(first, "list") == 0 && rest == NULL) {
         hp_peer_list(self, request);
     } else if (strcmp(first, "files") == 0 && rest != NULL) {
-        hp_peer_file(self, request, rest);
+        serve(self, request, rest, archive);
     } else if (strcmp(first, "manifest") == 0 && rest != NULL) {
         hp_peer_manifest(self, request, rest);
     } else if (strcmp(first, "torrent") == 0 && rest != NULL) {
@@ -145,6 +154,7 @@ int hp_peer_create(hp_peer_t **peer, uv_loop_t *loop, const hp_peer_options_t *o
     made->index = hp_gate_create(share);
     made->trees = hp_gate_create(share);
     made->names = hp_peer_names_create(share);
+    made->archives = hp_peer_archives_create(loop, share);
     hp_http_options_t http = {
         .name = "peer",
         .server = "hostpair/" HP_VERSION,
@@ -163,6 +173,7 @@ int hp_peer_create(hp_peer_t **peer, uv_loop_t *loop, const hp_peer_options_t *o
         hp_gate_release(made->index);
         hp_gate_release(made->trees);
         hp_peer_names_release(made->names);
+        hp_peer_archives_release(made->archives);
         free(made);
         return rc;
     }
@@ -186,6 +197,7 @@ static void finish(hp_peer_t *self)
     hp_gate_release(self->index);
     hp_gate_release(self->trees);
     hp_peer_names_release(self->names);
+    hp_peer_archives_release(self->archives);
     free(self);
     if (closed != NULL)
         closed(arg);

@@ -91,6 +91,11 @@ test("the curl examples work as printed", { timeout: 60_000 }, async (t) => {
         }
     }
     assert.equal(await sha256(join(cwd, "holiday.mp4")), await sha256(join(other.shareDir, "holiday.mp4")));
+    assert.ok(existsSync(join(cwd, "photos.zip")), "a zip has the folder's name");
+    assert.equal(
+        await sha256(join(cwd, "beach.jpg")),
+        await sha256(join(other.shareDir, "photos/beach.jpg")),
+    );
     for (const path of ["holiday.mp4", "photos/beach.jpg"])
         assert.ok(existsSync(join(own.downloadsDir, path)), `${path} was downloaded`);
 });

@@ -197,10 +197,16 @@ static void folders_come_first_and_an_empty_page_says_so(void **state)
     assert_true(strstr(page, ">folder</a>") < strstr(page, ">a.txt</a>"));
     assert_null(strstr(page, "<nav>"));
     assert_null(strstr(page, "rel=\"next\""));
+    assert_non_null(strstr(page, "href=\"/files/?archive=zip\">Download all as zip</a>"));
+    free(page);
+    view.folder = "a b/\"<";
+    page = page_of(&view);
+    assert_non_null(strstr(page, "href=\"/files/a%20b/%22%3C/?archive=tar\">as tar</a>"));
     free(page);
     view.count = 0;
     page = page_of(&view);
     assert_non_null(strstr(page, "There is nothing here."));
+    assert_null(strstr(page, "archive="));
     free(page);
     view.chinese = true;
     page = page_of(&view);
