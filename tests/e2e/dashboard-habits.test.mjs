@@ -267,5 +267,10 @@ describe("dashboard habits", { skip }, () => {
         await assertAccessible(page, "hosts with one that is offline");
         await line.getByRole("link", { name: "attic" }).click();
         await page.getByText("attic is offline").waitFor();
+        await page.getByText("old.bin").waitFor();
+        await page.getByRole("button", { name: "More actions for attic" }).click();
+        await page.getByRole("menuitem", { name: "Copy address" }).waitFor();
+        const archive = page.getByRole("menuitem", { name: "Get this folder as zip" });
+        assert.equal(await archive.count(), 0, "a host that is away has nothing to hand out");
     });
 });

@@ -14,6 +14,7 @@ import {
     getDownload,
     makeFile,
     pathOf,
+    request,
     sha256,
     startHostpair,
     tempDir,
@@ -158,6 +159,28 @@ describe("dashboard", { skip }, () => {
         await details.getByRole("button", { name: "Resume", exact: true }).click();
         await page.locator('[data-details][data-state="done"]').waitFor({ timeout: 30_000 });
         assert.equal(await sha256(pathOf(b, paused)), await sha256(join(a.shareDir, "big.bin")));
+    });
+
+    test("hands out a folder of a host as one file", async (t) => {
+        const a = await sharing(t, "studio", { "trip/day 1/ü.txt": 1000, "other.txt": 10 });
+        const b = await startHostpair({ t, name: "workbench" });
+        const host = await addHost(b, a.peerPort);
+        const page = await openDashboard(t, b, `#/hosts/${host.id}/trip/day 1`);
+        await page.getByText("ü.txt").waitFor();
+        await page.getByRole("button", { name: "More actions for studio" }).click();
+        const link = page.getByRole("menuitem", { name: "Get this folder as zip" });
+        await waitFor(() => link.evaluate((element) => element === document.activeElement), {
+            what: "the focus",
+        });
+        await assertAccessible(page, "the menu of a host's folder");
+        // The browser opens it beside the page, which closes by itself when a download comes.
+        assert.equal(await link.getAttribute("target"), "_blank");
+        const url = await link.getAttribute("href");
+        assert.equal(url, `${a.peerUrl}/files/trip/day%201/?archive=zip`);
+        const { status, headers, body } = await request(url);
+        assert.equal(status, 200);
+        assert.match(String(headers["content-disposition"]), /^attachment; filename="day 1\.zip"/);
+        assert.ok(body.includes("ü.txt") && !body.includes("other.txt"));
     });
 
     test("shows no state that is over: a click hits the button that is meant", async (t) => {

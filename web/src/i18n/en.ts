@@ -122,6 +122,8 @@ export default {
   fingerprint: "Fingerprint",
   "fingerprint.text":
     "Of its public key. The same on its own page and by “hostpair identity” there means that it is the same host.",
+  "folder.tar": "Get this folder as tar",
+  "folder.zip": "Get this folder as zip",
   forget: "Remove from the list",
   "forget.title": "Remove {name} from the list?",
   "found.beacon": "beacon",

@@ -120,6 +120,8 @@ const zh: Dictionary = {
   "filter.open": "未完成",
   fingerprint: "指纹",
   "fingerprint.text": "其公钥的指纹。如果与对方页面或对方的“hostpair identity”显示的一致，就是同一台主机。",
+  "folder.tar": "以 tar 格式获取此文件夹",
+  "folder.zip": "以 zip 格式获取此文件夹",
   forget: "从列表中移除",
   "forget.title": "要从列表中移除 {name} 吗？",
   "found.beacon": "信标",

@@ -203,15 +203,24 @@ export interface MenuItem {
   run: () => void;
 }
 
+/** An item that is a link; it opens beside the page. */
+export interface MenuLink {
+  label: string;
+  icon?: IconName;
+  link: string;
+}
+
+const ITEMS = '[role="menuitem"]:not(:disabled)';
+
 /** A button that opens a list of actions; arrow keys move in it. */
-export function Menu({ label, items }: { label: string; items: MenuItem[] }) {
+export function Menu({ label, items }: { label: string; items: (MenuItem | MenuLink)[] }) {
   const [open, setOpen] = useState(false);
   const box = useRef<HTMLDivElement>(null);
   const list = useRef<HTMLDivElement>(null);
   useEffect(() => {
     if (!open) return;
     list.current?.scrollIntoView({ block: "nearest" });
-    list.current?.querySelector<HTMLElement>("button:not(:disabled)")?.focus({ preventScroll: true });
+    list.current?.querySelector<HTMLElement>(ITEMS)?.focus({ preventScroll: true });
     const outside = (event: Event): void => {
       if (!box.current?.contains(event.target as Node)) setOpen(false);
     };
@@ -224,7 +233,7 @@ export function Menu({ label, items }: { label: string; items: MenuItem[] }) {
   };
   const onKey = (event: JSX.TargetedKeyboardEvent<HTMLDivElement>): void => {
     if (!open) return;
-    const buttons = [...(list.current?.querySelectorAll<HTMLElement>("button:not(:disabled)") ?? [])];
+    const buttons = [...(list.current?.querySelectorAll<HTMLElement>(ITEMS) ?? [])];
     const at = buttons.indexOf(document.activeElement as HTMLElement);
     if (event.key === "Escape" || event.key === "Tab") close();
     else if (event.key === "ArrowDown") buttons[(at + 1) % buttons.length]?.focus();
@@ -248,22 +257,36 @@ export function Menu({ label, items }: { label: string; items: MenuItem[] }) {
       </button>
       {open && (
         <div class="menu-list" role="menu" ref={list}>
-          {items.map((item) => (
-            <button
-              key={item.label}
-              type="button"
-              role="menuitem"
-              class={item.danger ? "danger" : ""}
-              disabled={item.disabled ?? false}
-              onClick={() => {
-                close();
-                item.run();
-              }}
-            >
-              {item.icon && <Icon name={item.icon} size={18} />}
-              {item.label}
-            </button>
-          ))}
+          {items.map((item) =>
+            "link" in item ? (
+              <a
+                key={item.label}
+                role="menuitem"
+                href={item.link}
+                target="_blank"
+                rel="noopener noreferrer"
+                onClick={close}
+              >
+                {item.icon && <Icon name={item.icon} size={18} />}
+                {item.label}
+              </a>
+            ) : (
+              <button
+                key={item.label}
+                type="button"
+                role="menuitem"
+                class={item.danger ? "danger" : ""}
+                disabled={item.disabled ?? false}
+                onClick={() => {
+                  close();
+                  item.run();
+                }}
+              >
+                {item.icon && <Icon name={item.icon} size={18} />}
+                {item.label}
+              </button>
+            ),
+          )}
         </div>
       )}
     </div>

@@ -5,7 +5,8 @@ import { useEffect, useMemo, useRef } from "preact/hooks";
 import { api } from "../api";
 import { ago, bytes } from "../format";
 import { t } from "../i18n";
-import { Button, Empty, Menu, SearchBox } from "../parts/bits";
+import { Button, Empty, Menu, type MenuLink, SearchBox } from "../parts/bits";
+import { peerUrl } from "../parts/dialogs";
 import { FileState, FolderState, order, started } from "../parts/filestate";
 import { FileTable, SelectionBar } from "../parts/filetable";
 import { NotProven, PairedMark } from "../parts/hostname";
@@ -103,7 +104,9 @@ export function FilesView({ host: id, folder }: { host: string; folder: string }
             onClick={() => void refresh()}
             busy={refreshing.value || (host?.listing ?? false)}
           />
-          {host && <HostMenu host={host} name={name} />}
+          {host && (
+            <HostMenu host={host} name={name} first={list.rowCount.value > 0 ? archives(host, folder) : []} />
+          )}
         </div>
       </div>
       {host && (
@@ -173,14 +176,32 @@ export function FilesView({ host: id, folder }: { host: string; folder: string }
   );
 }
 
-function HostMenu({ host, name }: { host: Host; name: string }) {
+/** What has this folder come as one file, from the host itself, to whoever looks at this page. */
+function archives(host: Host, folder: string): MenuLink[] {
+  const address = host.addresses[0];
+  // A browser reaches neither a member of a group nor an interface that has to be named.
+  if (host.kind !== "hostpair" || host.path !== "lan" || !address || address.includes("%")) return [];
+  const path = folder === "" ? "" : `${folder.split("/").map(encodeURIComponent).join("/")}/`;
+  return (["zip", "tar"] as const).map((format) => ({
+    label: t(`folder.${format}`),
+    icon: "archive",
+    link: `${peerUrl(address, 9000)}/files/${path}?archive=${format}`,
+  }));
+}
+
+function HostMenu({ host, name, first }: { host: Host; name: string; first: MenuLink[] }) {
   const writes = !missing.value.has("messages") && messages.loaded.value;
   const write = {
     label: t("host.message"),
     icon: "messages" as const,
     run: () => go("messages", host.id),
   };
-  return <Menu label={t("more.of", { name })} items={[...(writes ? [write] : []), ...hostActions(host)]} />;
+  return (
+    <Menu
+      label={t("more.of", { name })}
+      items={[...first, ...(writes ? [write] : []), ...hostActions(host)]}
+    />
+  );
 }
 
 /** Shows a file while it downloads: what is looked at is fetched first. */
