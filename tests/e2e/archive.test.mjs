@@ -311,7 +311,7 @@ describe("what it is not", () => {
         assert.deepEqual(await list("photos"), ["kept", "sub/"], "names are those below the folder");
     });
 
-    test("access and blocking hold for it, also while it is sent", async (t) => {
+    test("access holds for it, also while it is sent", async (t) => {
         const h = await startHostpair({ t, name: "closed" });
         mkdirSync(join(h.shareDir, "a"));
         await makeFile(join(h.shareDir, "a/big.bin"), 64 * MiB, 1);
