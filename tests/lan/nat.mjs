@@ -1,5 +1,5 @@
 // Two home networks behind routers, a hub on the internet between them, and delay, loss and rate on the way: network
-// namespaces, NAT by nftables, lab/wan.c for the internet and lab/lab.c for the machines. Needs root.
+// namespaces, the routers of routers.mjs, lab/wan.c for the internet and lab/lab.c for the machines. Needs root.
 import { execFileSync, spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
@@ -10,6 +10,7 @@ import { createInterface } from "node:readline";
 import { setTimeout as pause } from "node:timers/promises";
 import { defaultBin, tempDir, waitFor } from "../e2e/harness.mjs";
 import { ip } from "./lan.mjs";
+import { rules } from "./routers.mjs";
 
 const bin = process.env.HP_LAB_BIN ?? join(dirname(defaultBin), "lab");
 const HUB = "203.0.113.9";
@@ -31,54 +32,6 @@ export function whyNoNat() {
     for (const program of ["lab_wan", "tunnel_lab"])
         if (!existsSync(join(bin, program))) return `${join(bin, program)} is not built (target lab)`;
     return "";
-}
-
-/** Kinds of routers, as rules of nftables. `w` is the interface to the internet, `lan` the one to the home network. */
-const INPUT = {
-    drop: "ct state established,related accept; iifname lo accept; iifname lan accept; drop",
-    accept: "accept",
-    reject: "ct state established,related accept; iifname lo accept; iifname lan accept; reject",
-};
-/** @type {Record<string, { masquerade: string, input?: string, forward?: boolean, cone?: boolean, block?: boolean }>} */
-export const KINDS = {
-    dmz: { masquerade: "masquerade", forward: true }, // everything from outside goes to the host
-    fullcone: { masquerade: "masquerade", cone: true },
-    preserving: { masquerade: "masquerade" },
-    "preserving-accept": { masquerade: "masquerade", input: INPUT.accept },
-    "preserving-reject": { masquerade: "masquerade", input: INPUT.reject },
-    random: { masquerade: "masquerade random" },
-    "fully-random": { masquerade: "masquerade fully-random" },
-    blocked: { masquerade: "masquerade", block: true }, // no UDP at all
-};
-
-/** @param {string} kind @param {string} host @param {number} port of the hub's TCP, left open where UDP is blocked */
-function rules(kind, host, port = STUN_PORT) {
-    const { masquerade, input = INPUT.drop, forward, cone, block } = KINDS[kind];
-    const map = cone
-        ? "map m { type inet_service : ipv4_addr . inet_service; flags dynamic,timeout; timeout 5m; size 65536; }"
-        : "";
-    const pre = cone
-        ? "iifname w meta l4proto udp dnat ip to udp dport map @m;"
-        : forward
-          ? `iifname w meta l4proto { tcp, udp } dnat to ${host};`
-          : "";
-    const post = cone
-        ? "oifname w meta l4proto udp update @m { udp sport : ip saddr . udp sport } masquerade; oifname w masquerade;"
-        : `oifname w ${masquerade};`;
-    return `flush ruleset
-table ip nat {
-  ${map}
-  chain pre { type nat hook prerouting priority dstnat; ${pre} }
-  chain post { type nat hook postrouting priority srcnat; ${post} }
-}
-table ip f {
-  chain in { type filter hook input priority 0; ${input}; }
-  chain fw { type filter hook forward priority 0; ${block ? "meta l4proto udp drop;" : ""} ct state established,related accept; iifname lan accept; ct status dnat accept; drop; }
-}
-table ip6 f6 {
-  chain fw { type filter hook forward priority 0; ${block ? "meta l4proto udp drop;" : ""} ct state established,related accept; iifname lan accept; icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert, packet-too-big } accept; drop; }
-}
-`;
 }
 
 /**

@@ -5,7 +5,8 @@ import { existsSync } from "node:fs";
 import test from "node:test";
 import { tempDir, waitFor } from "../e2e/harness.mjs";
 import { ip } from "./lan.mjs";
-import { KINDS, NatLab, pause, whyNoNat } from "./nat.mjs";
+import { NatLab, pause, whyNoNat } from "./nat.mjs";
+import { KINDS } from "./routers.mjs";
 
 const skip = whyNoNat() || undefined;
 const noMiniupnpd = existsSync("/usr/sbin/miniupnpd") ? undefined : "miniupnpd is not installed";
