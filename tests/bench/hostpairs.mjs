@@ -193,6 +193,12 @@ export async function checkFile(path, expected) {
         );
 }
 
+/** Changes settings. @param {Hostpair} h @param {Record<string, unknown>} settings */
+export async function change(h, settings) {
+    const reply = await h.api("/settings", { method: "PATCH", json: settings });
+    if (reply.status >= 300) throw new Error(`settings: ${reply.status} ${reply.text}`);
+}
+
 /** A value of /metrics. @param {Hostpair} h @param {string} name */
 export async function metric(h, name) {
     const text = (await h.api("/metrics")).text;
