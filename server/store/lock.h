@@ -1,6 +1,6 @@
 /* The lock in the data folder: one hostpair a folder. It belongs to the open file, so the kernel lets go of
- * it when the process ends, however it ends; a lock file that is left behind means nothing. At start and end, before
- * and after the loop runs. */
+ * it when the process ends, however it ends; a lock file that is left behind means nothing. At start and end,
+ * before and after the loop runs. */
 #ifndef HP_STORE_LOCK_H
 #define HP_STORE_LOCK_H
 

@@ -1,7 +1,8 @@
 /* What a host's own addresses are, as others see them: asks the ports of a hub, and compares what they say.
  *
- * Sends and receives through its caller and is told the time; one thread. Ends by itself, at the latest HP_GATHER_MS
- * after it began; HP_GATHER_SECOND_MS after the first answer the others are not waited for any longer. */
+ * Sends and receives through its caller and is told the time; one thread. Ends by itself, at the latest
+ * HP_GATHER_MS after it began; HP_GATHER_SECOND_MS after the first answer the others are not waited for any
+ * longer. */
 #ifndef HP_TUNNEL_GATHER_H
 #define HP_TUNNEL_GATHER_H
 
