@@ -369,6 +369,30 @@ describe("while it is sent", () => {
         }
     });
 
+    test("so many at once are enough: the next one is told to come again", async (t) => {
+        const h = await startHostpair({ t, name: "wanted" });
+        mkdirSync(join(h.shareDir, "a"));
+        writeFileSync(join(h.shareDir, "a/film.mkv"), "");
+        truncateSync(join(h.shareDir, "a/film.mkv"), GiB);
+        const clients = Array.from({ length: 128 }, () => new Raw(h.peerPort, { reads: false }));
+        t.after(() => clients.forEach((c) => c.close()));
+        for (const c of clients) c.send(ask("/a/?archive=tar"));
+        const sent = async () =>
+            (await h.api("/connections")).json.connections.filter(
+                (/** @type {any} */ c) => c.path === "/a/" && c.bytes_sent > 0,
+            ).length;
+        await waitFor(async () => (await sent()) === clients.length, {
+            timeout: 60_000,
+            what: "all of them",
+        });
+        const refused = await h.peer("/a/?archive=zip");
+        assert.equal(refused.status, 503);
+        assert.equal(refused.headers["retry-after"], "1");
+        clients[0].close();
+        const head = () => h.peer("/a/?archive=zip", { method: "HEAD" });
+        await waitFor(async () => (await head()).status === 200, { what: "room for another" });
+    });
+
     test("a file that becomes shorter or changes ends the connection, and the archive never looks whole", async (t) => {
         const h = await startHostpair({ t, name: "breaks" });
         mkdirSync(join(h.shareDir, "a"));
