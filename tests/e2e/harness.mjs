@@ -170,6 +170,12 @@ function environment(extra = {}, home, sanitizerLog) {
     return env;
 }
 
+/** Options that keep a process which should not start at all from doing harm if it does. @param {string} dir */
+export const harmless = (dir) => [
+    ...["--peer-listen", "127.0.0.1:0", "--dashboard-listen", "127.0.0.1:0", "--no-scan", "--no-beacon"],
+    ...["--share", join(dir, "s"), "--downloads", join(dir, "d"), "--data", join(dir, "data")],
+];
+
 /**
  * What the sanitizers wrote below `dir`, or an empty string.
  * @param {string} dir

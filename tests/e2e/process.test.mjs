@@ -2,7 +2,7 @@
 // hostpair as a process: its options, its ports, its folders, how it begins and how it ends.
 
 import assert from "node:assert/strict";
-import { execFileSync, spawn, spawnSync } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import { existsSync, lstatSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { once } from "node:events";
 import { mkdir, open, rm } from "node:fs/promises";
@@ -17,10 +17,10 @@ import {
     checkout,
     defaultBin,
     download,
+    harmless,
     makeBytes,
     makeFile,
     runHostpair,
-    sha256,
     startHostpair,
     tempDir,
     waitFor,
@@ -30,12 +30,6 @@ import { startLink } from "./link.mjs";
 
 const root = process.getuid?.() === 0;
 const needsRoot = root ? false : "needs root";
-
-/** Options that keep a process which should not start at all from doing harm if it does. @param {string} dir */
-const harmless = (dir) => [
-    ...["--peer-listen", "127.0.0.1:0", "--dashboard-listen", "127.0.0.1:0", "--no-scan", "--no-beacon"],
-    ...["--share", join(dir, "s"), "--downloads", join(dir, "d"), "--data", join(dir, "data")],
-];
 
 /** @param {string} text */
 const lines = (text) => text.split("\n").filter((line) => line.trim() !== "");
@@ -294,132 +288,6 @@ test("a start that failed ends with code 1, also where it does not wait for the 
     assert.equal(code, 1, stderr);
 });
 
-describe("the database", { concurrency: 3 }, () => {
-    /** @param {import("node:test").TestContext} t */
-    async function used(t) {
-        const h = await startHostpair({ t, name: "h" });
-        const { id } = (await h.api("/status")).json;
-        await h.stop();
-        return {
-            h,
-            id,
-            file: join(h.dataDir, "hostpair.db"),
-            args: harmless(h.root).slice(0, -1).concat(h.dataDir),
-        };
-    }
-
-    test("keeps the id over a restart", async (t) => {
-        const { h, id } = await used(t);
-        await h.start();
-        assert.equal((await h.api("/status")).json.id, id);
-    });
-
-    test("serves one process at a time", async (t) => {
-        const h = await startHostpair({ t, name: "h" });
-        const { code, stderr } = await runHostpair(harmless(h.root).slice(0, -1).concat(h.dataDir));
-        assert.ok(code !== 0 && code !== null && code !== 86, `code ${code}`);
-        assert.ok(stderr.includes(h.dataDir), stderr);
-        assert.match(stderr, /another|already|in use/i);
-        assert.equal((await h.api("/status")).status, 200);
-        await h.kill9();
-        await h.start();
-    });
-
-    test("of a newer version is refused with a clear message and left as it is", async (t) => {
-        const { file, args } = await used(t);
-        execFileSync("sqlite3", [file, "PRAGMA user_version = 9999"]);
-        const before = await sha256(file);
-        const { code, stderr } = await runHostpair(args);
-        assert.ok(code !== 0 && code !== null && code !== 86, `code ${code}`);
-        assert.match(stderr, /newer/);
-        assert.equal(await sha256(file), before);
-    });
-
-    test("of another program is refused and left as it is", async (t) => {
-        const { file, args } = await used(t);
-        await rm(file);
-        execFileSync("sqlite3", [
-            file,
-            "PRAGMA application_id = 42; CREATE TABLE theirs (x); INSERT INTO theirs VALUES (1)",
-        ]);
-        const before = await sha256(file);
-        const { code, stderr } = await runHostpair(args);
-        assert.ok(code !== 0 && code !== null && code !== 86, `code ${code}`);
-        assert.ok(stderr.includes("hostpair.db"), stderr);
-        assert.equal(await sha256(file), before);
-    });
-
-    test("without an application id but with tables is refused and left as it is", async (t) => {
-        const { file, args } = await used(t);
-        await rm(file);
-        execFileSync("sqlite3", [file, "CREATE TABLE theirs (x); INSERT INTO theirs VALUES (1)"]);
-        const before = await sha256(file);
-        const { code } = await runHostpair(args);
-        assert.ok(code !== 0 && code !== null && code !== 86, `code ${code}`);
-        assert.equal(await sha256(file), before);
-    });
-
-    test("that is no database is kept under another name, and a new one made", async (t) => {
-        const { h, file } = await used(t);
-        writeFileSync(file, makeBytes(100_000, 3));
-        const before = await sha256(file);
-        await h.start();
-        const kept = readdirSync(h.dataDir).filter((name) => name.startsWith("hostpair.db.damaged-"));
-        assert.equal(kept.length, 1, kept.join());
-        assert.equal(await sha256(join(h.dataDir, kept[0])), before);
-        const { lines } = (await h.api("/log")).json;
-        assert.ok(
-            lines.some((/** @type {{text: string}} */ line) => line.text.includes(kept[0])),
-            JSON.stringify(lines),
-        );
-    });
-
-    test("that is damaged keeps what can be read of it", async (t) => {
-        const { h, file } = await used(t);
-        await h.start();
-        const { id } = (await h.api("/status")).json;
-        await h.api("/settings", { method: "PATCH", json: { running_downloads: 7 } });
-        await h.stop();
-        const page = Number(
-            execFileSync("sqlite3", [
-                file,
-                "SELECT rootpage FROM sqlite_schema WHERE name = 'host'",
-            ]).toString(),
-        );
-        const bytes = readFileSync(file);
-        bytes.fill(0xff, (page - 1) * 4096, page * 4096);
-        writeFileSync(file, bytes);
-        await h.start();
-        assert.equal((await h.api("/status")).json.id, id);
-        assert.equal((await h.api("/settings")).json.running_downloads, 7);
-        assert.equal(
-            readdirSync(h.dataDir).filter((name) => name.startsWith("hostpair.db.damaged-")).length,
-            1,
-        );
-    });
-
-    test("that is deleted while it is used is written anew", async (t) => {
-        const { h, id, file } = await used(t);
-        await h.start();
-        await rm(file);
-        await h.api("/settings", { method: "PATCH", json: { running_downloads: 9 } });
-        await waitFor(() => existsSync(file), { what: "the database" });
-        await h.stop();
-        await h.start();
-        assert.equal((await h.api("/status")).json.id, id);
-        assert.equal((await h.api("/settings")).json.running_downloads, 9);
-    });
-
-    test("that is empty is filled", async (t) => {
-        const { h, file } = await used(t);
-        for (const name of readdirSync(h.dataDir))
-            if (name.startsWith("hostpair.db")) await rm(join(h.dataDir, name));
-        writeFileSync(file, "");
-        await h.start();
-        assert.equal((await h.api("/status")).status, 200);
-    });
-});
-
 describe("folders", { concurrency: 3 }, () => {
     /** Runs the program with one folder mounted read-only, in a mount namespace of its own. @param {string} dir */
     const readOnly = (dir) => [
@@ -666,18 +534,4 @@ test("what is logged is one line a happening", async (t) => {
     await h.stop();
     for (const line of lines(h.stderr())) assert.match(line, /^\S+.*\S$/, line);
     assert.ok(lines(h.stderr()).length >= 2, h.stderr());
-});
-
-test("sqlite3 finds the database whole after use", async (t) => {
-    const h = await startHostpair({ t });
-    await h.api("/settings", { method: "PATCH", json: { running_downloads: 4 } });
-    await h.stop();
-    const out = spawnSync(
-        "sqlite3",
-        [join(h.dataDir, "hostpair.db"), "PRAGMA integrity_check; PRAGMA foreign_key_check"],
-        {
-            encoding: "utf8",
-        },
-    );
-    assert.equal(out.stdout.trim(), "ok", out.stderr);
 });
