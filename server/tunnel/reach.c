@@ -158,8 +158,10 @@ void hp_reach_offered(hp_reach_t *self, const hp_offer_t *offer, uint64_t now)
     bool same = strcmp(offer->session, self->own.session) == 0;
     if (same && self->state >= HP_REACH_GATHER && self->state <= HP_REACH_HANDSHAKE)
         return; /* the answer to the own offer: go follows */
-    if (self->state == HP_REACH_OFFER && self->initiator && hp_reach_is_first(self))
-        return; /* both offered, and the other host follows this one */
+    bool leads = self->initiator && hp_reach_is_first(self);
+    if (leads && (self->state == HP_REACH_OFFER ||
+                  (self->state == HP_REACH_PUNCH && now < self->begun_at + HP_REACH_CROSSING_MS)))
+        return; /* both offered, and the other host follows this one, or has followed it already */
     snprintf(self->own.session, sizeof self->own.session, "%s", offer->session);
     self->other_mapping = offer->mapping;
     if (self->state == HP_REACH_OFFER || self->state == HP_REACH_GATHER) {
@@ -225,6 +227,7 @@ void hp_reach_go(hp_reach_t *self, const hp_go_t *go, uint64_t now)
     if (self->state != HP_REACH_OFFER || strcmp(go->peer.session, self->own.session) != 0)
         return;
     judge_networks(self, &go->peer);
+    self->begun_at = now;
     uint32_t wait = HP_MIN(go->wait_ms, (uint32_t)HP_SIGNALLING_WAIT_MAX);
     set_state(self, HP_REACH_PUNCH, now + wait + HP_REACH_PUNCH_MS);
     self->ops.punch(self->ops.arg, go);

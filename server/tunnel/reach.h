@@ -29,9 +29,11 @@
 #include "path/endpoint.h"
 #include "tunnel/signalling.h"
 
-#define HP_REACH_TRIES        3
-#define HP_REACH_OFFER_MS     5000 /* for the other host's answer to come through the hub */
-#define HP_REACH_PUNCH_MS     2000
+#define HP_REACH_TRIES    3
+#define HP_REACH_OFFER_MS 5000 /* for the other host's answer to come through the hub */
+#define HP_REACH_PUNCH_MS 2000
+#define HP_REACH_CROSSING_MS                                                                                 \
+    1000 /* an offer that the other host made before it followed this one may come so late */
 #define HP_REACH_HANDSHAKE_MS 5500
 #define HP_REACH_REST_MS      35000 /* after the last try; twice as long after the next, and so on */
 #define HP_REACH_REST_MAX_MS  300000
@@ -72,12 +74,13 @@ typedef struct hp_reach {
     char own_id[HP_PEER_ID_SIZE], id[HP_PEER_ID_SIZE];
     hp_reach_ops_t ops;
     hp_reach_state_t state;
-    bool up;        /* a direct way stands */
-    bool initiator; /* of the session: tries again */
-    bool again;     /* begin anew when the try that is under way has failed */
-    bool hopeless;  /* what is known of both networks says that a direct way is unlikely */
-    uint64_t due;   /* ms: the present state's end; UINT64_MAX: none */
-    unsigned tries; /* that failed in a row */
+    bool up;           /* a direct way stands */
+    bool initiator;    /* of the session: tries again */
+    bool again;        /* begin anew when the try that is under way has failed */
+    bool hopeless;     /* what is known of both networks says that a direct way is unlikely */
+    uint64_t due;      /* ms: the present state's end; UINT64_MAX: none */
+    uint64_t begun_at; /* ms: when the last punching began */
+    unsigned tries;    /* that failed in a row */
     hp_retry_t rests;
     hp_offer_t own; /* of the session that is under way */
     hp_mapping_t other_mapping;

@@ -190,6 +190,30 @@ static void when_both_offer_the_smaller_ids_session_counts(void **state)
     assert_int_equal(b.reach.state, HP_REACH_PUNCH);
 }
 
+/* Calls to a hub overtake each other: b's own offer comes to a when b follows a's already. */
+static void an_offer_that_crossed_and_comes_late_ends_no_try(void **state)
+{
+    (void)state;
+    hp_reach_want(&a.reach, now);
+    hp_reach_want(&b.reach, now);
+    finish_gathering(&a);
+    finish_gathering(&b);
+    hp_offer_t from_a = a.sent, from_b = b.sent;
+    hp_reach_offered(&b.reach, &from_a, now);
+    say_go(&a);
+    say_go(&b);
+    hp_reach_offered(&a.reach, &from_b, now);
+    assert_int_equal(a.reach.state, HP_REACH_PUNCH);
+    assert_string_equal(a.reach.own.session, from_a.session);
+    assert_true(a.reach.initiator);
+    /* Later on it is another try, which a follows. */
+    tick(HP_REACH_CROSSING_MS);
+    from_b.session[0] ^= 1;
+    hp_reach_offered(&a.reach, &from_b, now);
+    assert_int_equal(a.reach.state, HP_REACH_GATHER);
+    assert_string_equal(a.reach.own.session, from_b.session);
+}
+
 static void an_offer_that_comes_while_gathering_is_taken(void **state)
 {
     (void)state;
@@ -382,6 +406,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(a_wish_leads_to_a_direct_way, set_up),
         cmocka_unit_test_setup(when_both_offer_the_smaller_ids_session_counts, set_up),
+        cmocka_unit_test_setup(an_offer_that_crossed_and_comes_late_ends_no_try, set_up),
         cmocka_unit_test_setup(an_offer_that_comes_while_gathering_is_taken, set_up),
         cmocka_unit_test_setup(each_further_try_takes_new_ports_and_three_are_enough, set_up),
         cmocka_unit_test_setup(two_networks_that_change_ports_get_one_try_and_a_reason, set_up),
