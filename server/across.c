@@ -39,7 +39,8 @@ static void on_path(void *arg, hp_remote_t *remote)
     hp_way_t way = path == HP_PATH_RELAYED ? HP_WAY_RELAYED
                    : path == HP_PATH_LAN   ? HP_WAY_LAN
                                            : HP_WAY_DIRECT;
-    hp_hosts_set_way(self->deps.hosts, hp_remote_id(remote), way, reason);
+    hp_hosts_set_way(self->deps.hosts, hp_remote_id(remote), way, reason,
+                     path == HP_PATH_LAN || path == HP_PATH_DIRECT);
 }
 
 /* ---- from the HTTP client ---- */
@@ -207,6 +208,7 @@ void hp_across_stop(hp_across_t *self)
 
 void hp_across_network_changed(hp_across_t *self)
 {
+    hp_fetcher_network_changed(self->deps.fetcher);
     hp_rendezvous_network_changed(self->rendezvous);
     hp_tunnel_network_changed(self->tunnel);
 }

@@ -191,8 +191,9 @@ void hp_hosts_member(hp_hosts_t *hosts, const uint8_t fingerprint[HP_FINGERPRINT
                      bool online);
 /* It is in no group any more. */
 void hp_hosts_member_gone(hp_hosts_t *hosts, const char *id);
-/* By which way a member is reached through the group now, and why by no better one (a sentence, or ""). */
-void hp_hosts_set_way(hp_hosts_t *hosts, const char *id, hp_way_t way, const char *reason);
+/* By which way a member is reached through the group now, and why by no better one (a sentence, or "").
+ * proven: a connection to it stands; one that was taken for offline is asked at once. */
+void hp_hosts_set_way(hp_hosts_t *hosts, const char *id, hp_way_t way, const char *reason, bool proven);
 /* A list that the host left for others while it is away, as GET /list gives it in JSON lines; text is freed.
  * done is called once, perhaps inside the call: 0 when the list is kept; HP_E_NOT_FOUND; HP_E_BUSY when the
  * host is there, or its list is being fetched. */

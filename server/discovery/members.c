@@ -70,12 +70,16 @@ void hp_hosts_member_gone(hp_hosts_t *hosts, const char *id)
         hp_watch_round(hosts, host, true);
 }
 
-void hp_hosts_set_way(hp_hosts_t *hosts, const char *id, hp_way_t way, const char *reason)
+void hp_hosts_set_way(hp_hosts_t *hosts, const char *id, hp_way_t way, const char *reason, bool proven)
 {
     hp_host_entry_t *host = hp_hosts_entry(hosts, id);
     if (host == NULL || hosts->closing)
         return;
     host->member_way = way;
+    if (proven && !host->pub.online) {
+        hp_watch_round(hosts, host, false);
+        hp_hosts_schedule(hosts);
+    }
     if (host->pub.online && !is_reached_as_member(host))
         return;
     snprintf(host->pub.way_reason, sizeof host->pub.way_reason, "%s", reason);

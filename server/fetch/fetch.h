@@ -144,6 +144,10 @@ void hp_fetch_cancel(hp_fetch_t *fetch);
 /* Takes on_data up again after HP_FETCH_HOLD. The stall clock does not run while held. */
 void hp_fetch_resume(hp_fetch_t *fetch);
 
+/* Addresses of this machine have changed: connections from one that is gone end (UV_ECONNRESET) instead of
+ * being waited for. */
+void hp_fetcher_network_changed(hp_fetcher_t *fetcher);
+
 /* Small replies: collects a body of at most body_max (required) bytes and hands it over with the head's
  * fields. done runs once; on failure reply is NULL. The reply and its text are valid during the call only. */
 typedef struct hp_fetch_reply {

@@ -22,6 +22,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "fetch/internal.h"
+#include "path/address.h"
 
 /* How TCP asks for a sign of life: every so many s, so many times. */
 enum { ALIVE_INTERVAL_S = 5, ALIVE_TRIES = 3 };
@@ -226,6 +227,14 @@ curl_socket_t hp_fetch_socket_open(void *arg, curlsocktype purpose, struct curl_
         }
     }
     return fd;
+}
+
+/* Curl meets the end of the connection, now or before it would use it again. */
+void hp_fetcher_network_changed(hp_fetcher_t *self)
+{
+    for (const hp_fetch_socket_t *at = self->all_sockets; at != NULL; at = at->next)
+        if (hp_address_is_lost(at->fd))
+            shutdown(at->fd, SHUT_RDWR);
 }
 
 int hp_fetch_socket_close(void *arg, curl_socket_t fd)

@@ -3,7 +3,9 @@
 #include <arpa/inet.h>
 #include <net/if.h>
 #include <stdio.h>
+#include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/err.h"
 
@@ -107,4 +109,23 @@ hp_subnet_t hp_subnet_hosts(uint32_t own, uint32_t mask, bool whole)
     if (broadcast - network < 2)
         return (hp_subnet_t){.first = 1, .last = 0};
     return (hp_subnet_t){.first = network + 1, .last = broadcast - 1};
+}
+
+bool hp_address_is_lost(int fd)
+{
+    hp_sockaddr_t own = {0};
+    socklen_t length = sizeof own;
+    if (getsockname(fd, &own.any, &length) != 0 ||
+        (own.any.sa_family != AF_INET && own.any.sa_family != AF_INET6))
+        return false;
+    if (own.any.sa_family == AF_INET6)
+        own.v6.sin6_port = 0;
+    else
+        own.v4.sin_port = 0;
+    /* Who may be bound is an address of this machine. */
+    int probe = socket(own.any.sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    bool lost = probe >= 0 && bind(probe, &own.any, hp_sockaddr_length(&own)) != 0 && errno == EADDRNOTAVAIL;
+    if (probe >= 0)
+        close(probe);
+    return lost;
 }

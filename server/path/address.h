@@ -1,5 +1,5 @@
 /* Numeric addresses: text, kernel form, and the arithmetic of subnets. Pure
- * functions, any thread. */
+ * functions but for one, any thread. */
 #ifndef HP_PATH_ADDRESS_H
 #define HP_PATH_ADDRESS_H
 
@@ -23,6 +23,10 @@ int hp_address_to_sockaddr(const char *text, uint16_t port, hp_sockaddr_t *out);
 
 /* The canonical text and the port of a kernel address. */
 void hp_address_from_sockaddr(const hp_sockaddr_t *address, char out[HP_ADDRESS_TEXT], uint16_t *port);
+
+/* Whether the own address of a connected socket is none of this machine's any more, so that nothing ever
+ * comes to it. */
+bool hp_address_is_lost(int fd);
 
 /* The host addresses of an IPv4 subnet, in host byte order: network + 1 to broadcast - 1, both included. */
 typedef struct hp_subnet {

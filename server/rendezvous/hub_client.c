@@ -18,7 +18,10 @@
 /* A stream without a byte for so long is dead: the hub sends a comment every 30 s. */
 #define SILENT_MS 75000
 /* A network that lost the connection is found out by asking, later than that comment would have come. */
-#define ALIVE_S     35
+#define ALIVE_S 35
+/* What took the stream away took the connections that are kept for calls as well: until they are too old to
+ * be used, calls take none of them. */
+#define KEPT_MS     60000
 #define REOPEN_MS   10000 /* between two times that a call makes the stream be opened anew */
 #define ADDRESSES   8     /* of one name that are tried */
 #define STREAM_BODY 0     /* an event stream has no end */
@@ -238,6 +241,7 @@ static void on_timer(uv_timer_t *timer)
 static void reopen(hp_hub_client_t *self, const char *reason)
 {
     self->reopening = true;
+    self->reopened_at = hp_clock_ms();
     snprintf(self->reopen_reason, sizeof self->reopen_reason, "%s", reason);
     hp_fetch_cancel(self->stream);
 }
@@ -273,7 +277,6 @@ static void doubt_stream(const call_t *call, int status, const hp_err_t *err)
     if (self->closing || self->reopening || self->stream == NULL || self->state != HP_HUB_CONNECTED ||
         !speaks_of_loss(call, status) || (self->reopened_at != 0 && now - self->reopened_at < REOPEN_MS))
         return;
-    self->reopened_at = now;
     reopen(self, hp_err_text(err));
 }
 
@@ -365,6 +368,7 @@ void hp_hub_client_call(hp_hub_client_t *self, const hp_hub_call_t *in, hp_hub_a
                                   .body_max = call->answer.max,
                                   .total_ms = CALL_MS,
                                   .headers = in->header != NULL ? headers : NULL};
+    options.fresh = self->reopened_at != 0 && hp_clock_ms() - self->reopened_at < KEPT_MS;
     call->fetch = hp_fetch_start(self->fetcher, &options, &callbacks, call);
     free(text);
 }

@@ -176,9 +176,12 @@ int hp_group_joined(group_t *group, const json_t *answer, hp_err_t *err)
     for (size_t i = 0; i < said.count; i++)
         take_member(group, &said.items[i]);
     hp_array_dispose(&said);
+    bool is_new = !group->joined;
     group->joined = true;
     group->problem[0] = '\0';
     hp_group_changed(group);
+    if (is_new) /* whom the hub leads to can be asked for a way from now on, not before */
+        hp_tunnel_signalling_changed(group->owner->deps.tunnel);
     hp_group_index_look(group);
     return 0;
 }

@@ -15,6 +15,7 @@ enum {
     CHOOSE_MS = 10000,       /* for any way to be found */
     RELAY_ANSWER_MS = 10000, /* for the hub to give a relay */
     RELAY_AGAIN_MS = 35000,  /* after it refused one */
+    RELAY_FULL_MS = 2000,    /* after it had no more of them just then */
     ASKED_MAX = 64,          /* relays that other hosts may ask for at once */
 };
 
@@ -88,9 +89,16 @@ void hp_tunnel_answer(hp_tunnel_t *self)
 
 /* ---- choosing ---- */
 
-bool hp_remote_can_relay(const hp_remote_t *self, uint64_t now)
+/* Whether the hub may be asked for another relay. */
+static bool may_ask_hub(const hp_remote_t *self, uint64_t now)
 {
     return self->signalling.online(self->signalling.arg) && now >= self->relay_again_at;
+}
+
+/* What is relayed already can carry another request. */
+bool hp_remote_can_relay(const hp_remote_t *self, uint64_t now)
+{
+    return !hp_list_is_empty(&self->relayed) || may_ask_hub(self, now);
 }
 
 void hp_remote_choose(hp_remote_t *self, hp_remote_chosen_fn chosen, void *arg)
@@ -215,7 +223,7 @@ static void refuse_dial(hp_remote_t *self, int fd, hp_remote_dialled_fn dialled,
 static void dial_relayed(hp_remote_t *self, int fd, hp_remote_dialled_fn dialled, void *arg)
 {
     uint64_t request = ++self->tunnel->next_request;
-    if (!hp_remote_can_relay(self, hp_clock_ms())) {
+    if (!may_ask_hub(self, hp_clock_ms())) {
         refuse_dial(self, fd, dialled, arg,
                     self->relay_reason[0] != '\0' ? self->relay_reason : "the hub cannot be reached");
         return;
@@ -274,7 +282,9 @@ void hp_tunnel_relay_answer(hp_tunnel_t *self, uint64_t request, const hp_relay_
         dial->relay = hp_relay_dial(self->loop, at, on_relay, dial, &self->pending);
         return;
     }
-    remote->relay_again_at = hp_clock_ms() + RELAY_AGAIN_MS;
+    remote->relay_again_at = hp_clock_ms() + (err->code == HP_E_TOO_MANY ? RELAY_FULL_MS : RELAY_AGAIN_MS);
+    if (strcmp(remote->relay_reason, hp_err_text(err)) != 0)
+        hp_log(HP_LOG_INFO, "host %.8s: no relayed connection: %s", remote->id, hp_err_text(err));
     snprintf(remote->relay_reason, sizeof remote->relay_reason, "%s", hp_err_text(err));
     answer_dial(self, dial->dialled, dial->arg, err);
     close(dial->fd);
@@ -308,6 +318,15 @@ void hp_remote_end_dials(hp_remote_t *self)
         hp_link_remove(at);
         dial->remote = NULL;
         hp_pump_cut(dial->pump);
+    }
+}
+
+void hp_remote_end_lost(hp_remote_t *self)
+{
+    HP_LIST_EACH (at, &self->relayed) {
+        dial_t *dial = HP_CONTAINER(at, dial_t, link);
+        if (hp_pump_is_lost(dial->pump))
+            hp_pump_cut(dial->pump);
     }
 }
 

@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 #include "os/splice.h"
+#include "path/address.h"
 
 #define TURNS 8 /* pieces of one direction before other connections have their turn */
 
@@ -75,6 +76,11 @@ void hp_pump_cut(hp_pump_t *self)
     for (unsigned i = 0; i < 2 && !self->stopped; i++)
         setsockopt(self->ends[i].fd, SOL_SOCKET, SO_LINGER, &drop, sizeof drop);
     stop(self);
+}
+
+bool hp_pump_is_lost(const hp_pump_t *self)
+{
+    return !self->stopped && (hp_address_is_lost(self->ends[0].fd) || hp_address_is_lost(self->ends[1].fd));
 }
 
 /* ---- its work ---- */

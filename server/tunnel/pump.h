@@ -33,6 +33,9 @@ int hp_pump_create(hp_pump_t **pump, uv_loop_t *loop, const int fds[2], const hp
 /* Ends it with a reset on both sides. */
 void hp_pump_cut(hp_pump_t *self);
 
+/* Whether one of its sockets has an address that this machine has no more. */
+bool hp_pump_is_lost(const hp_pump_t *self);
+
 /* Goes on after take gave 0. */
 void hp_pump_go(hp_pump_t *self);
 bool hp_pump_is_held(const hp_pump_t *self);

@@ -91,6 +91,8 @@ uint64_t hp_remote_choosers_due(const hp_remote_t *self); /* ms */
 bool hp_remote_can_relay(const hp_remote_t *self, uint64_t now_ms);
 /* Ends all choosers, dials and relayed connections. */
 void hp_remote_end_dials(hp_remote_t *self);
+/* Ends relayed connections from an address that this machine has no more. */
+void hp_remote_end_lost(hp_remote_t *self);
 /* Runs the callbacks that are due. */
 void hp_tunnel_answer(hp_tunnel_t *self);
 void hp_tunnel_end_asked(hp_tunnel_t *self);

@@ -255,8 +255,11 @@ void hp_tunnel_forget(hp_tunnel_t *self, const char *id)
 
 void hp_tunnel_network_changed(hp_tunnel_t *self)
 {
-    HP_LIST_EACH (at, &self->remotes)
-        hp_reach_again(&HP_CONTAINER(at, hp_remote_t, link)->reach);
+    HP_LIST_EACH (at, &self->remotes) {
+        hp_remote_t *remote = HP_CONTAINER(at, hp_remote_t, link);
+        hp_reach_again(&remote->reach);
+        hp_remote_end_lost(remote);
+    }
     hp_tunnel_arm(self);
 }
 
