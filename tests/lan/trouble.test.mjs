@@ -59,12 +59,12 @@ test("direct downloads in trouble", { skip, timeout: 300_000 }, async (t) => {
         }
 });
 
-describe("the hub is away", { skip, concurrency: true, timeout: 300_000 }, () => {
+describe("the hub", { skip, concurrency: true, timeout: 300_000 }, () => {
     for (const [way, kinds] of /** @type {const} */ ([
         ["direct", { a: "preserving", b: "preserving" }],
         ["relayed", { a: "random", b: "fully-random" }],
     ]))
-        test(`a ${way} download`, async (t) => {
+        test(`is away: a ${way} download`, async (t) => {
             const lab = new Homes(t, { a: { rate: 8, queue: 200 }, b: { rate: 8, queue: 200 } });
             await lab.up(kinds);
             const { a, b } = await lab.pair();
@@ -94,6 +94,29 @@ describe("the hub is away", { skip, concurrency: true, timeout: 300_000 }, () =>
                 what: "the hub to be back",
             });
         });
+
+    test(
+        "has a slow relay, and no more of it: a download is delayed, and it is said",
+        { timeout: 180_000 },
+        async (t) => {
+            const lab = new Homes(t);
+            lab.hubArgs = ["--relay-limit", "2M"];
+            lab.hubWrap = ["prlimit", "--nofile=200"]; // with so few the hub joins eight pairs
+            await lab.up({ a: "random", b: "fully-random" });
+            const { a, b } = await lab.pair();
+            await reaches(b, a, "relayed");
+            b.api("/settings", { connections_per_source: 12 }, "PATCH");
+            offer(a, "film.bin", 12 * MiB);
+            const begun = Date.now();
+            t.diagnostic(await fetchFile(b, a, "film.bin"));
+            const seconds = (Date.now() - begun) / 1000;
+            assert.ok(seconds > 5, `12 MiB at 2 MB/s took ${seconds} s`);
+            assert.match(
+                b.log(),
+                /no relayed connection: this hub relays as many connections as it can \(8\)/,
+            );
+        },
+    );
 });
 
 test("the hub starts anew while two hosts look for each other", { skip, timeout: 300_000 }, async (t) => {
@@ -113,20 +136,4 @@ test("the hub starts anew while two hosts look for each other", { skip, timeout:
         await reaches(b, a, "direct", 60_000);
         t.diagnostic(`${ms} ms after it came to the hub: ${said}`);
     }
-});
-
-test("a relay that is full or slow delays a download, and says so", { skip, timeout: 180_000 }, async (t) => {
-    const lab = new Homes(t);
-    lab.hubArgs = ["--relay-limit", "2M"];
-    lab.hubWrap = ["prlimit", "--nofile=200"]; // with so few the hub joins eight pairs
-    await lab.up({ a: "random", b: "fully-random" });
-    const { a, b } = await lab.pair();
-    await reaches(b, a, "relayed");
-    b.api("/settings", { connections_per_source: 12 }, "PATCH");
-    offer(a, "film.bin", 12 * MiB);
-    const begun = Date.now();
-    t.diagnostic(await fetchFile(b, a, "film.bin"));
-    const seconds = (Date.now() - begun) / 1000;
-    assert.ok(seconds > 5, `12 MiB at 2 MB/s took ${seconds} s`);
-    assert.match(b.log(), /no relayed connection: this hub relays as many connections as it can \(8\)/);
 });
