@@ -208,6 +208,9 @@ test("another group keeps a member's way open", { timeout: 120_000 }, async (t) 
     const hub = await startHub(t);
     const [a, b] = [await start(t, "anna"), await start(t, "ben")];
     await makeFile(join(a.shareDir, "film.bin"), 8 * MiB, 7);
+    await waitFor(async () => (await a.api("/status")).json.share.hashed_bytes === 8 * MiB, {
+        what: "the file's hash tree",
+    });
     await grouped(hub, [a, b]);
     const second = await a.api("/groups", { json: { hub: `127.0.0.1:${hub.port}`, name: "family" } });
     const { invite } = (await a.api(`/groups/${second.json.id}/invite`)).json;
