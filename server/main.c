@@ -1,5 +1,6 @@
 /* hostpair: reads the options, builds the parts, lets the loop run until a signal ends it; or runs a command.
  */
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -69,6 +70,7 @@ int main(int argc, char **argv)
 {
     static process_t self;
     hp_err_t err = {0};
+    signal(SIGXFSZ, SIG_IGN); /* past "ulimit -f" a write fails and does not end the process */
     if (argc > 1 && strcmp(argv[1], "hub") == 0)
         return hp_hub_main(argc - 1, argv + 1);
     if (hp_options_read(&self.options, argc, argv, &err) != 0) {
@@ -104,6 +106,8 @@ int main(int argc, char **argv)
             "files lie in %s, which is part of a git checkout and not used any more; to use them, move them "
             "to %s or %s, or name their folder with --share or --downloads",
             self.options.left[i], self.options.share, self.options.downloads);
+    if (geteuid() == 0)
+        hp_log(HP_LOG_WARN, "running as root; hostpair needs no rights but its user's own");
     size_pool();
     uv_loop_init(&self.loop);
     uv_timer_init(&self.loop, &self.quit_timer);
