@@ -51,13 +51,18 @@ static h2o_iovec_t compose(const hp_http_listener_t *listener, h2o_mem_pool_t *p
                : status == 413 || status == 414 || status == 431 ? HP_E_TOO_LARGE
                                                                  : HP_E_BAD_REQUEST;
     const char *sentence = hp_err_sentence(code);
+    char detail[160];
     size_t size = 512;
     char *text = h2o_mem_alloc_pool(pool, size);
+    if (status == 413)
+        snprintf(detail, sizeof detail, "%s: %zu bytes in one request", sentence, listener->options.body_max);
+    else
+        snprintf(detail, sizeof detail, "%s", sentence);
     int n = listener->options.problem_json ? snprintf(text, size,
                                                       "{\"type\":\"about:blank\",\"title\":\"%s\",\"status\":"
                                                       "%d,\"detail\":\"%s\",\"code\":\"%s\"}",
-                                                      sentence, status, sentence, hp_err_slug(code))
-                                           : snprintf(text, size, "%s.\n", sentence);
+                                                      sentence, status, detail, hp_err_slug(code))
+                                           : snprintf(text, size, "%s.\n", detail);
     return h2o_iovec_init(text, (size_t)n);
 }
 

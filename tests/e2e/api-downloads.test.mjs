@@ -209,6 +209,9 @@ describe("downloads", () => {
         if (reply instanceof Error) assert.match(reply.message, /EPIPE|ECONNRESET|socket hang up/);
         else assert.equal(reply.status, 413);
         assert.equal((await b.api("/status")).status, 200);
+        const upload = await b.api("/share/files/large", { method: "PUT", body: "x".repeat(8 * MiB + 1) });
+        assert.equal(upload.status, 413);
+        assert.match(upload.json.detail, /\b8\d{6} bytes in one request/, "the limit is named");
     });
 
     test("one that is not there has no page and takes no change", async () => {

@@ -127,7 +127,8 @@ for (const [title, release] of Object.entries(RELEASES))
             );
             assert.equal(root.output("dpkg-query -W -f '${Package}\\n'").stdout, before);
             const found = root.output("find / -xdev -name '*hostpair*' -not -path '/proc/*'").stdout;
-            const data = /^\/(var\/lib(\/private)?|(home\/anna|root)\/(\.local\/state|Public|Downloads))\/hostpair/;
+            const data =
+                /^\/(var\/lib(\/private)?|(home\/anna|root)\/(\.local\/state|Public|Downloads))\/hostpair/;
             const left = found.split("\n").filter((path) => path !== "" && !data.test(path));
             assert.deepEqual(left, [], "nothing is left but the data");
         },

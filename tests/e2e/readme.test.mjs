@@ -12,7 +12,6 @@ import { test } from "node:test";
 
 import {
     MiB,
-    addHost,
     checkout,
     makeFile,
     runHostpair,
@@ -64,79 +63,79 @@ const shared = (other) =>
         { what: "the share being hashed" },
     );
 
-test("the curl examples work as printed", { timeout: 60_000 }, async (t) => {
-    const commands = examples("With curl");
-    assert.ok(commands.length >= 8, `${commands.length} examples`);
+test(
+    "the curl examples work as printed, in the printed order, on one pair of hosts",
+    { timeout: 120_000 },
+    async (t) => {
+        const commands = [...examples("With curl"), ...examples("Messages and connections")];
+        assert.ok(commands.length >= 16, `${commands.length} examples`);
 
-    const other = await startHostpair({ t, name: "other" });
-    await makeFile(join(other.shareDir, "holiday.mp4"), 2 * MiB + 5, 1);
-    await makeFile(join(other.shareDir, "photos/beach.jpg"), 5000, 2);
-    const { id } = (await other.api("/status")).json;
-    const own = await startHostpair({ t, name: "own" });
-    await shared(other);
-    const cwd = tempDir(t);
-    for (const printed of commands) {
-        const command = printed
-            .replaceAll("http://localhost:9001", own.dashboardUrl)
-            .replaceAll(`http://${OTHER}:9000`, other.peerUrl)
-            .replaceAll(`"${OTHER}"`, `"127.0.0.1:${other.peerPort}"`)
-            .replaceAll("0123456789abcdef0123456789abcdef", id);
-        assert.doesNotMatch(command, /192\.168|:900[01]/, "no address is left that is not the test's own");
-        const { code, output, errors } = await run(command, cwd);
-        assert.equal(code, 0, `${printed}\n${output}\n${errors}`);
-        assert.doesNotMatch(output, /"status": ?[45]\d\d/, `${printed}\n${output}`);
-        if (/downloads'? -d|"folder"/.test(printed)) {
-            const { downloads } = (await own.api("/downloads")).json;
-            for (const d of downloads) await waitState(own, d.id, ["done", "paused"]);
+        const other = await startHostpair({ t, name: "other" });
+        await makeFile(join(other.shareDir, "holiday.mp4"), 12 * MiB + 5, 1);
+        await makeFile(join(other.shareDir, "photos/beach.jpg"), 5000, 2);
+        const { id } = (await other.api("/status")).json;
+        const own = await startHostpair({ t, name: "own" });
+        await shared(other);
+        const cwd = tempDir(t);
+        await makeFile(join(cwd, "summer.jpg"), 7000, 3);
+        const client = net.connect(own.peerPort, "127.0.0.1");
+        t.after(() => client.destroy());
+        let closed = false;
+        client.on("error", () => {}).on("close", () => (closed = true));
+        const { localPort } = await new Promise((done) => client.on("connect", () => done(client)));
+        let digest = "";
+        for (const printed of commands) {
+            let command = printed
+                .replaceAll("http://localhost:9001", own.dashboardUrl)
+                .replaceAll(`http://${OTHER}:9000`, other.peerUrl)
+                .replaceAll(`"${OTHER}"`, `"127.0.0.1:${other.peerPort}"`)
+                .replaceAll("0123456789abcdef0123456789abcdef", id)
+                .replace("--max-time 60", "--max-time 2");
+            if (command.includes("-X DELETE")) {
+                const { connections } = (await own.api("/connections")).json;
+                const mine = connections.find((/** @type {any} */ c) => c.address.endsWith(`:${localPort}`));
+                command = command.replace("connections/1", `connections/${(mine ?? connections[0]).id}`);
+            }
+            assert.doesNotMatch(
+                command,
+                /192\.168|:900[01]/,
+                "no address is left that is not the test's own",
+            );
+            const { code, output, errors } = await run(command, cwd);
+            assert.equal(code, command.includes("--max-time") ? 28 : 0, `${printed}\n${output}\n${errors}`);
+            assert.doesNotMatch(output, /"status": ?[45]\d\d/, `${printed}\n${output}`);
+            if (command.includes("--max-time")) assert.match(output, /^event: /m, printed);
+            if (command.includes("/digest")) digest = output;
+            if (/downloads'? -d|"folder"/.test(printed)) {
+                const { downloads } = (await own.api("/downloads")).json;
+                for (const d of downloads) await waitState(own, d.id, ["done", "paused"]);
+            }
         }
-    }
-    assert.equal(await sha256(join(cwd, "holiday.mp4")), await sha256(join(other.shareDir, "holiday.mp4")));
-    assert.ok(existsSync(join(cwd, "photos.zip")), "a zip has the folder's name");
-    assert.equal(
-        await sha256(join(cwd, "beach.jpg")),
-        await sha256(join(other.shareDir, "photos/beach.jpg")),
-    );
-    for (const path of ["holiday.mp4", "photos/beach.jpg"])
-        assert.ok(existsSync(join(own.downloadsDir, path)), `${path} was downloaded`);
-});
-
-test("the examples of people work as printed", { timeout: 60_000 }, async (t) => {
-    const commands = examples("Messages and connections");
-    assert.ok(commands.length >= 8, `${commands.length} examples`);
-    const other = await startHostpair({ t, name: "other" });
-    const own = await startHostpair({ t, name: "own" });
-    await makeFile(join(own.shareDir, "holiday.mp4"), 5000, 1);
-    await waitFor(async () => (await own.api("/status")).json.share.files === 1);
-    const { id } = await addHost(own, other.peerPort);
-    const client = net.connect(own.peerPort, "127.0.0.1");
-    t.after(() => client.destroy());
-    let closed = false;
-    client.on("error", () => {}).on("close", () => (closed = true));
-    await waitFor(async () =>
-        (await own.api("/connections")).json.connections.some((/** @type {any} */ c) => c.id === 1),
-    );
-    for (const printed of commands) {
-        const command = printed
-            .replaceAll("http://localhost:9001", own.dashboardUrl)
-            .replaceAll("0123456789abcdef0123456789abcdef", id);
-        const { code, output, errors } = await run(command, tempDir(t));
-        assert.equal(code, 0, `${printed}\n${output}\n${errors}`);
-        assert.doesNotMatch(output, /"status": ?[45]\d\d/, `${printed}\n${output}`);
-    }
-    await waitFor(() => closed, { what: "the connection being closed" });
-    const got = await waitFor(async () => {
-        const { messages } = (await other.api("/messages")).json;
-        return messages.length === 2 && messages;
-    });
-    assert.deepEqual(
-        got.map((/** @type {any} */ m) => [m.text, m.offer?.path]),
-        [
-            ["Lunch?", undefined],
-            ["As promised", "holiday.mp4"],
-        ],
-    );
-    assert.equal((await own.api(`/hosts/${id}`)).json.blocked, false);
-});
+        const sum = await sha256(join(other.shareDir, "holiday.mp4"));
+        assert.equal(await sha256(join(cwd, "holiday.mp4")), sum);
+        assert.ok(digest.includes(sum), digest);
+        assert.ok(existsSync(join(cwd, "photos.zip")), "a zip has the folder's name");
+        assert.equal(
+            await sha256(join(cwd, "beach.jpg")),
+            await sha256(join(other.shareDir, "photos/beach.jpg")),
+        );
+        for (const path of ["holiday.mp4", "photos/beach.jpg"])
+            assert.ok(existsSync(join(own.downloadsDir, path)), `${path} was downloaded`);
+        await waitFor(() => closed, { what: "the connection being closed" });
+        const got = await waitFor(async () => {
+            const { messages } = (await other.api("/messages")).json;
+            return messages.length === 2 && messages;
+        });
+        assert.deepEqual(
+            got.map((/** @type {any} */ m) => [m.text, m.offer?.path]),
+            [
+                ["Lunch?", undefined],
+                ["As promised", "summer.jpg"],
+            ],
+        );
+        assert.equal((await own.api(`/hosts/${id}`)).json.blocked, false);
+    },
+);
 
 test("the commands for a terminal work as printed", { timeout: 60_000 }, async (t) => {
     const commands = examples("On a terminal");
