@@ -19,7 +19,7 @@ typedef struct {
     bool client;          /* tells a command where the running hostpair is */
     size_t field, given;  /* offsets in hp_options_t; given: the flag that says it was asked for */
     const char *fallback; /* the default as text, read like a given one; NULL none */
-    const char *before;   /* a folder's default up to 0.2, used where files lie in it; NULL none */
+    const char *before;   /* a folder's default in 0.1, used where files lie in it; NULL none */
     const char *help;
 } option_t;
 
