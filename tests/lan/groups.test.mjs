@@ -83,7 +83,7 @@ test(
         });
         b.run("group", "leave", b.api("/groups").groups[0].name);
         await waitFor(() => readers() === 0, { what: "Anna to be cut off", detail: b.log });
-        await waitFor(() => a.api(`/downloads/${id}`).state === "waiting", {
+        await waitFor(() => a.api(`/downloads/${id}`).reason?.startsWith("Waiting for a source"), {
             what: "her download to wait",
             detail: () => JSON.stringify(a.api(`/downloads/${id}`)),
         });
