@@ -38,6 +38,8 @@ void hp_member_tell(hp_rendezvous_t *self, const char *host)
         return;
     }
     hp_tunnel_remote(self->deps.tunnel, best->said.fingerprint, &self->signalling);
+    if (best->said.online)
+        hp_tunnel_back(self->deps.tunnel, id);
     self->hooks.member(self->hooks.arg, best->said.fingerprint, best->said.name, best->said.online);
 }
 

@@ -30,7 +30,7 @@ size_t hp_chunks_share(const hp_chunks_t *self);
 
 /* A queue of bytes in chunks, addressed by their offset in a stream; at most HP_QUEUE_MAX of them. All zero
  * is an empty queue. */
-#define HP_QUEUE_CHUNKS 128
+#define HP_QUEUE_CHUNKS 256 /* more than a far and fast line holds while BBR looks for its speed */
 #define HP_QUEUE_MAX    ((HP_QUEUE_CHUNKS - 1) * HP_CHUNK)
 
 typedef struct hp_queue {

@@ -30,11 +30,15 @@ static inline void hp_ngtcp2_reset_stream(ngtcp2_conn *conn, int64_t stream, uin
     ngtcp2_conn_shutdown_stream(conn, stream, error);
 }
 
-/* Tells the pacer that a train went at now, and was due before. */
-static inline void hp_ngtcp2_train_sent(ngtcp2_conn *conn, ngtcp2_tstamp due, ngtcp2_tstamp now)
+/* Tells the pacer that a train of so many bytes went at now, and was due before. When the next one is due. */
+static inline ngtcp2_tstamp hp_ngtcp2_train_sent(ngtcp2_conn *conn, size_t bytes, ngtcp2_tstamp due,
+                                                 ngtcp2_tstamp now)
 {
+    ngtcp2_conn_stat stat;
     (void)now;
+    ngtcp2_conn_get_conn_stat(conn, &stat);
     ngtcp2_conn_update_pkt_tx_time(conn, due);
+    return stat.pacing_rate > 0 ? due + (ngtcp2_duration)((double)bytes / stat.pacing_rate) : due;
 }
 
 /* The code with which the other side closed. */
@@ -61,10 +65,13 @@ static inline void hp_ngtcp2_reset_stream(ngtcp2_conn *conn, int64_t stream, uin
 }
 
 /* Version 1 aborts when it is told a time before the last one. */
-static inline void hp_ngtcp2_train_sent(ngtcp2_conn *conn, ngtcp2_tstamp due, ngtcp2_tstamp now)
+static inline ngtcp2_tstamp hp_ngtcp2_train_sent(ngtcp2_conn *conn, size_t bytes, ngtcp2_tstamp due,
+                                                 ngtcp2_tstamp now)
 {
+    (void)bytes;
     (void)due;
     ngtcp2_conn_update_pkt_tx_time(conn, now);
+    return now;
 }
 
 static inline uint64_t hp_ngtcp2_close_code(ngtcp2_conn *conn)

@@ -78,7 +78,8 @@ struct hp_quic_conn {
     uint64_t silence_ns;
     uint64_t stamp;    /* the latest time that ngtcp2 was told */
     uint64_t due;      /* hp_clock_ns */
-    uint64_t pace_due; /* hp_clock_ns: when the next train may go, or something else is due */
+    uint64_t pace_due; /* hp_clock_ns: when the pacer lets the next train go */
+    size_t unpaced;    /* bytes that went and that the pacer has not been told of */
     size_t owed;       /* received bytes for which the connection got no credit yet */
     /* A burst that the socket did not take, or NULL. */
     uint8_t *burst;

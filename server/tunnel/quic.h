@@ -25,11 +25,12 @@
 #include "base/pending.h"
 #include "base/sockaddr.h"
 #include "identity/identity.h"
+#include "tunnel/chunks.h"
 #include "tunnel/udp.h"
 
 #define HP_QUIC_ALPN          "hostpair/1"
 #define HP_QUIC_POOL          ((size_t)24 << 20)
-#define HP_QUIC_STREAM_WINDOW ((uint64_t)4 << 20)
+#define HP_QUIC_STREAM_WINDOW ((uint64_t)HP_QUEUE_MAX)
 #define HP_QUIC_EAGER         ((size_t)8 << 20)
 #define HP_QUIC_STREAMS       128  /* that the other side may have open */
 #define HP_QUIC_HANDSHAKE_MS  5000 /* for both certificates to be compared */

@@ -30,6 +30,7 @@ static hp_sockaddr_t remote_of(const ngtcp2_path *path)
 static void put(hp_quic_conn_t *conn, const hp_sockaddr_t *to, const uint8_t *data, size_t length,
                 size_t segment)
 {
+    conn->unpaced += length;
     size_t done = conn->burst != NULL ? 0 : hp_udp_send(conn->udp, to, data, length, segment);
     if (done == length)
         return;
@@ -170,12 +171,15 @@ static void note_flight(hp_quic_conn_t *conn, ngtcp2_tstamp now)
 }
 
 /* Tells the pacer when the train went: when it was due, had this thread not been late. The pacer alone would
- * lose all lateness, which on a busy machine is more than a train takes. */
+ * lose all lateness, which on a busy machine is more than a train takes. When the connection has to do
+ * something next (ngtcp2_conn_get_expiry) is not when a train is due: after a loss it is much earlier. */
 static void note_train(hp_quic_conn_t *conn, ngtcp2_tstamp now)
 {
-    ngtcp2_tstamp due = HP_MIN(conn->pace_due, now);
-    hp_ngtcp2_train_sent(conn->ngtcp2, HP_MAX(due, now - PACE_SLACK_NS), now);
-    conn->pace_due = ngtcp2_conn_get_expiry(conn->ngtcp2);
+    if (conn->unpaced == 0)
+        return;
+    ngtcp2_tstamp due = HP_MAX(HP_MIN(conn->pace_due, now), now - PACE_SLACK_NS);
+    conn->pace_due = hp_ngtcp2_train_sent(conn->ngtcp2, conn->unpaced, due, now);
+    conn->unpaced = 0;
 }
 
 void hp_quic_send(hp_quic_conn_t *conn)

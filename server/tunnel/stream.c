@@ -17,9 +17,12 @@
 #include "base/clock.h"
 
 enum {
-    UNSENT_MAX = 512 << 10, /* bytes that are read ahead of the network */
-    PIECES = 16,            /* of one write to fd */
-    PAIR_BUFFER = 1 << 20,  /* bytes asked for; the kernel gives what its limit allows */
+    /* Bytes that are read ahead of the network. A sender that runs out of them, or of the other side's
+     * window, counts as limited by the application, and BBR does not leave its start, where it sends at 2.8
+     * times the speed of the line, for as long. */
+    UNSENT_MAX = 2 << 20,
+    PIECES = 16,           /* of one write to fd */
+    PAIR_BUFFER = 1 << 20, /* bytes asked for; the kernel gives what its limit allows */
 };
 
 static void watch(hp_quic_stream_t *self);

@@ -263,14 +263,28 @@ void hp_tunnel_network_changed(hp_tunnel_t *self)
     hp_tunnel_arm(self);
 }
 
+/* What the hub refused, or could not pass on, may work now. */
+static void try_again(hp_remote_t *remote)
+{
+    remote->relay_again_at = 0;
+    if (remote->reach.state == HP_REACH_RELAY && remote->signalling.online(remote->signalling.arg))
+        hp_reach_again(&remote->reach);
+}
+
 void hp_tunnel_signalling_changed(hp_tunnel_t *self)
 {
     HP_LIST_EACH (at, &self->remotes) {
-        hp_remote_t *remote = HP_CONTAINER(at, hp_remote_t, link);
-        remote->relay_again_at = 0;
-        if (remote->reach.state == HP_REACH_RELAY && remote->signalling.online(remote->signalling.arg))
-            hp_reach_again(&remote->reach);
+        try_again(HP_CONTAINER(at, hp_remote_t, link));
     }
+    hp_tunnel_arm(self);
+}
+
+void hp_tunnel_back(hp_tunnel_t *self, const char *id)
+{
+    hp_remote_t *remote = hp_tunnel_find(self, id);
+    if (remote == NULL)
+        return;
+    try_again(remote);
     hp_tunnel_arm(self);
 }
 

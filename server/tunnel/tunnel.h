@@ -70,6 +70,9 @@ void hp_tunnel_relay_answer(hp_tunnel_t *tunnel, uint64_t request, const hp_rela
 void hp_tunnel_relay_asked(hp_tunnel_t *tunnel, const char *from, const hp_relay_at_t *at);
 /* The hub came or went. */
 void hp_tunnel_signalling_changed(hp_tunnel_t *tunnel);
+/* The hub says that a host is there which was away: it is not waited for any longer. Nothing for one that is
+ * not known as a remote one. */
+void hp_tunnel_back(hp_tunnel_t *tunnel, const char *id);
 
 /* ---- remote hosts ---- */
 
