@@ -500,7 +500,7 @@ static void a_reader_that_stands_still_holds_the_writer(void **state)
     wait_until(a_down, 200);
     assert_in_range(b.quic->held, 150000, HP_QUIC_STREAM_WINDOW);
     assert_in_range(a.quic->out.used, 1, (size_t)3 << 20); /* what is read ahead, and what is under way */
-    close(b.incoming[0]); /* the reader goes: the writer must learn it */
+    close(b.incoming[0]);                                  /* the reader goes: the writer must learn it */
     b.incoming[0] = -1;
     assert_true(wait_until(both_up, 1));
     uint64_t end = hp_clock_ms() + 5000;
