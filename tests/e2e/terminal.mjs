@@ -19,6 +19,23 @@ import { listed, sharing } from "./hosts.mjs";
 const WIDE =
     /[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6]/u;
 
+/** The commands, in the order of the help. */
+export const commands = [
+    "hosts",
+    "ls",
+    "get",
+    "downloads",
+    "share",
+    "send",
+    "messages",
+    "pair",
+    "unpair",
+    "settings",
+    "identity",
+    "group",
+    "help",
+];
+
 /** Columns that a text takes. @param {string} text */
 export const columnsOf = (text) =>
     [...text].reduce((sum, c) => sum + (/\p{M}/u.test(c) ? 0 : WIDE.test(c) ? 2 : 1), 0);
