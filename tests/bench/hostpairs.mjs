@@ -7,7 +7,7 @@ import http from "node:http";
 import { dirname, join } from "node:path";
 
 import { addHost, download, makeFile, sha256, startHostpair, waitFor } from "../e2e/harness.mjs";
-import { MiB, warm } from "./measure.mjs";
+import { MiB, warm, watch } from "./measure.mjs";
 
 /** @typedef {import("../e2e/harness.mjs").Hostpair} Hostpair */
 
@@ -181,6 +181,28 @@ export const forgetOnly = (receiver, done) =>
 export async function forget(receiver, done) {
     await forgetOnly(receiver, done);
     rmSync(join(receiver.downloadsDir, done.path), { recursive: true, force: true });
+}
+
+/**
+ * hostpair's part in a contest: a host's file is downloaded, compared and removed again.
+ * @param {Hostpair} receiver @param {{ host: string, path: string }} order
+ * @param {{ sha256: string }} file @param {number} size
+ * @returns {import("./measure.mjs").Contestant}
+ */
+export function downloading(receiver, order, file, size) {
+    /** @type {any} */
+    let done;
+    return {
+        name: "hostpair",
+        turn: async () => ({
+            ...(await watch(receiver.pid, async () => {
+                done = await fetchNow(receiver, order);
+            })),
+            bytes: size,
+        }),
+        check: () => checkFile(join(receiver.downloadsDir, done.path), file.sha256),
+        clean: () => forget(receiver, done),
+    };
 }
 
 /** @param {string} path @param {string} expected */

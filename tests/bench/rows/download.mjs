@@ -5,15 +5,14 @@ import { join } from "node:path";
 import {
     change,
     checkFile,
+    downloading,
     emptyFolder,
-    fetchNow,
     folderOf,
-    forget,
     masterFile,
     startReceiver,
     startSource,
 } from "../hostpairs.mjs";
-import { contest, timed, watch } from "../measure.mjs";
+import { contest, timed } from "../measure.mjs";
 import { cleanEnvironment, fetchers, startLighttpd } from "../peers.mjs";
 
 export const title = "download of 2 GiB, bytes in plain; hostpair's is verified and synced to disk, nobody else's is";
@@ -32,21 +31,9 @@ export async function run(bench) {
     const copies = emptyFolder(bench, "copies");
     const copy = join(copies, "file.bin");
     const env = cleanEnvironment(emptyFolder(bench, "home"));
-    /** @type {any} */
-    let done;
     const figures = await contest(
         [
-            {
-                name: "hostpair",
-                turn: async () => ({
-                    ...(await watch(receiver.pid, async () => {
-                        done = await fetchNow(receiver, { host: hosts[0].id, path: "file.bin" });
-                    })),
-                    bytes: size,
-                }),
-                check: () => checkFile(join(receiver.downloadsDir, done.path), file.sha256),
-                clean: () => forget(receiver, done),
-            },
+            downloading(receiver, { host: hosts[0].id, path: "file.bin" }, file, size),
             ...Object.entries(fetchers).map(([name, command]) => ({
                 name,
                 turn: async () => ({

@@ -4,15 +4,14 @@ import { join } from "node:path";
 
 import {
     checkFile,
+    downloading,
     emptyFolder,
-    fetchNow,
     folderOf,
-    forget,
     masterFile,
     startReceiver,
     startSource,
 } from "../hostpairs.mjs";
-import { contest, timed, watch } from "../measure.mjs";
+import { contest, timed } from "../measure.mjs";
 import { cleanEnvironment, startNginx } from "../peers.mjs";
 
 export const title = "download of 2 GiB in TLS; hostpair's is verified and synced to disk, curl's is not";
@@ -28,24 +27,9 @@ export async function run(bench) {
     const { receiver, hosts } = await startReceiver(bench, [source], "file.bin");
     const copy = join(emptyFolder(bench, "copies"), "file.bin");
     const env = cleanEnvironment(emptyFolder(bench, "home"));
-    /** @type {any} */
-    let done;
     const figures = await contest(
         [
-            {
-                name: "hostpair",
-                turn: async () => ({
-                    ...(await watch(receiver.pid, async () => {
-                        done = await fetchNow(receiver, {
-                            host: hosts[0].id,
-                            path: "file.bin",
-                        });
-                    })),
-                    bytes: size,
-                }),
-                check: () => checkFile(join(receiver.downloadsDir, done.path), file.sha256),
-                clean: () => forget(receiver, done),
-            },
+            downloading(receiver, { host: hosts[0].id, path: "file.bin" }, file, size),
             {
                 name: "curl -k from nginx",
                 turn: async () => ({
