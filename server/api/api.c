@@ -10,6 +10,7 @@
 #include "api/internal.h"
 #include "base/clock.h"
 #include "base/mem.h"
+#include "os/socket_owner.h"
 
 #define BODY_MAX ((size_t)8 * 1024 * 1024) /* bytes: a piece of an upload */
 
@@ -17,6 +18,8 @@ static void release(hp_api_t *api)
 {
     if (--api->references > 0)
         return;
+    if (api->owner_asker >= 0)
+        close(api->owner_asker);
     free(api);
 }
 
@@ -126,7 +129,7 @@ static int check_owner(const hp_api_t *api, hp_http_request_t *request, hp_err_t
     uid_t uid;
     if (api->guard.has_token)
         return 0;
-    int rc = hp_http_owner(request, &uid);
+    int rc = hp_http_owner(request, api->owner_asker, &uid);
     if (rc == 0 && (uid == geteuid() || uid == 0))
         return 0;
     const struct passwd *owner = getpwuid(geteuid());
@@ -224,6 +227,7 @@ int hp_api_create(hp_api_t **out, const hp_api_deps_t *deps, const char *address
     const char *token = deps->options->dashboard_token;
     hp_guard_init(&api->guard, deps->options->dashboard_listen.address, hp_http_port(api->listener),
                   &deps->options->allow_hosts, token);
+    api->owner_asker = hp_os_socket_owner_open();
     api->digests = hp_digests_create(deps->loop);
     api->events = hp_events_create(api);
     api->message_feed = hp_message_feed_create(api);

@@ -18,6 +18,7 @@ struct hp_api {
     hp_api_deps_t deps;
     hp_http_listener_t *listener;
     hp_guard_t guard;
+    int owner_asker; /* os/socket_owner.h; a negative errno: the kernel has none to give */
     hp_events_t *events;
     hp_digests_t *digests;
     hp_message_feed_t *message_feed;

@@ -100,8 +100,9 @@ const char *hp_http_client(const hp_http_request_t *request, uint16_t *port);
 /* Who sent it. */
 const hp_who_t *hp_http_who(const hp_http_request_t *request);
 /* The user as whom the client runs, where it is a program of this machine. 0; -ENOENT: it is none, or has
- * gone; another negative errno: the kernel does not tell. The kernel is asked once a connection. */
-int hp_http_owner(const hp_http_request_t *request, uid_t *uid);
+ * gone; another negative errno: the kernel does not tell. The kernel is asked once a connection, by `asker`
+ * (os/socket_owner.h). */
+int hp_http_owner(const hp_http_request_t *request, int asker, uid_t *uid);
 /* The round trip to the client as the kernel has measured it, microseconds; 0 unknown. */
 uint32_t hp_http_rtt_us(const hp_http_request_t *request);
 /* Whether Accept names this media type literally with a q above 0 (RFC 9110 section 12.5.1); wildcards do not

@@ -228,7 +228,7 @@ const hp_who_t *hp_http_who(const hp_http_request_t *self)
     return &self->who;
 }
 
-int hp_http_owner(const hp_http_request_t *self, uid_t *uid)
+int hp_http_owner(const hp_http_request_t *self, int asker, uid_t *uid)
 {
     hp_connection_t *connection = self->connection;
     hp_sockaddr_t client, here;
@@ -239,7 +239,8 @@ int hp_http_owner(const hp_http_request_t *self, uid_t *uid)
         int fd = hp_connection_fd(connection);
         bool known = getpeername(fd, &client.any, &client_length) == 0 &&
                      getsockname(fd, &here.any, &here_length) == 0;
-        connection->owner_error = known ? hp_os_socket_owner(&client, &here, &connection->owner) : -errno;
+        connection->owner_error =
+            known ? hp_os_socket_owner(asker, &client, &here, &connection->owner) : -errno;
         connection->owner_known = true;
     }
     *uid = connection->owner;

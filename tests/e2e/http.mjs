@@ -19,6 +19,7 @@ import { checkEvent, checkReply, isDescribed } from "./schema.mjs";
  * @property {string | Buffer} [body]
  * @property {unknown} [json] a body to send as application/json
  * @property {number} [timeout] milliseconds without a byte, default 60000
+ * @property {http.Agent} [agent] whose connections are used; default: a connection for this request alone
  *
  * @typedef {{ id: string, event: string, data: any, raw: string }} Event
  */
@@ -27,12 +28,12 @@ import { checkEvent, checkReply, isDescribed } from "./schema.mjs";
 export const dashboards = new Set();
 
 /**
- * One HTTP request on a connection of its own. Headers such as Host are sent as given.
+ * One HTTP request. Headers such as Host are sent as given.
  * @param {string} url
  * @param {RequestOptions} [options]
  * @returns {Promise<Reply>}
  */
-export function request(url, { method, headers = {}, body, json, timeout = 60_000 } = {}) {
+export function request(url, { method, headers = {}, body, json, timeout = 60_000, agent } = {}) {
     /** @type {Record<string, string>} */
     const sent = { ...headers };
     let payload = body;
@@ -44,7 +45,11 @@ export function request(url, { method, headers = {}, body, json, timeout = 60_00
     return new Promise((done, fail) => {
         const req = http.request(
             url,
-            { method: method ?? (payload === undefined ? "GET" : "POST"), headers: sent, agent: false },
+            {
+                method: method ?? (payload === undefined ? "GET" : "POST"),
+                headers: sent,
+                agent: agent ?? false,
+            },
             (res) => {
                 /** @type {Buffer[]} */
                 const parts = [];

@@ -63,6 +63,25 @@ async function pair(t, { size = 24 * MiB, rate = 8 * MiB, path = "big.bin" } = {
     return { a, b, link, host, sum };
 }
 
+/**
+ * Leaves the process so many descriptors besides those it has; returns what undoes it. With 0 it gets none, whatever
+ * it closes.
+ * @param {import("./harness.mjs").Hostpair} h
+ * @param {number} free
+ */
+function limitDescriptors(h, free) {
+    const set = (/** @type {number} */ n) =>
+        execFileSync("prlimit", ["--pid", String(h.pid), `--nofile=${n}:`]);
+    const limits = readFileSync(`/proc/${h.pid}/limits`, "utf8");
+    const before = Number(/Max open files\s+(\d+)/.exec(limits)?.[1] ?? assert.fail(limits));
+    const used = new Set(readdirSync(`/proc/${h.pid}/fd`).map(Number));
+    // A new descriptor is the lowest number that is free, and has to be below the limit.
+    let limit = 3;
+    for (let left = free; left > 0; limit++) if (!used.has(limit)) left--;
+    set(limit);
+    return () => set(before);
+}
+
 describe("no part file is left", () => {
     test("by a download that is removed as it begins", { timeout: 120_000 }, async (t) => {
         const { b, host } = await pair(t, { size: 24 * MiB, rate: 0 });
@@ -222,23 +241,36 @@ describe("a download goes on by itself", () => {
     });
 
     test("when there are descriptors again", { timeout: 90_000 }, async (t) => {
-        const { b, host, sum } = await pair(t, { size: 8 * MiB, rate: 0 });
-        const limit = (/** @type {number} */ n) =>
-            execFileSync("prlimit", ["--pid", String(b.pid), `--nofile=${n}:`]);
-        const before = Number(
-            /Max open files\s+(\d+)/.exec(readFileSync(`/proc/${b.pid}/limits`, "utf8"))?.[1] ??
-                assert.fail(),
-        );
-        // The connection of these calls stands; two more descriptors: not enough for a connection and a part file.
-        await b.api("/status");
-        limit(Math.max(...readdirSync(`/proc/${b.pid}/fd`).map(Number)) + 2);
+        const { b, host, sum } = await pair(t, { size: 24 * MiB, rate: 8 * MiB });
         const { id } = await download(b, { host: host.id, path: "big.bin" });
-        await sleep(3000);
-        const during = await getDownload(b, id);
-        assert.notEqual(during.state, "failed", JSON.stringify(during));
-        limit(before);
+        await waitState(b, id, (d) => d.done_bytes > 0);
+        // This connection stands, and everything is asked by it.
+        const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
+        t.after(() => agent.destroy());
+        const set = (/** @type {string} */ state) =>
+            b.api(`/downloads/${id}`, { agent, method: "PATCH", json: { state } });
+        assert.equal((await set("paused")).status, 200);
+        const giveBack = limitDescriptors(b, 0);
+        try {
+            assert.equal((await set("queued")).status, 200);
+            await sleep(3000);
+            const during = (await b.api(`/downloads/${id}`, { agent })).json;
+            assert.notEqual(during.state, "failed", JSON.stringify(during));
+            assert.match(during.reason, /too many open files.*tried again by itself/i);
+            assert.ok(during.done_bytes < 24 * MiB, JSON.stringify(during));
+        } finally {
+            giveBack();
+        }
         const d = await waitState(b, id, "done", { timeout: 40_000 });
         assert.equal(await sha256(pathOf(b, d)), sum);
+    });
+
+    test("lets its owner in with the last descriptor", { timeout: 60_000 }, async (t) => {
+        const b = await startHostpair({ t });
+        await b.api("/status");
+        const giveBack = limitDescriptors(b, 1);
+        const reply = await b.api("/status").finally(giveBack);
+        assert.equal(reply.status, 200, reply.text);
     });
 });
 

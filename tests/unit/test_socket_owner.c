@@ -99,6 +99,21 @@ static const struct {
     {"127.0.0.1", "::ffff:127.0.0.1"}, {"::", "::1"},  {"::", "::ffff:127.0.0.2"},
 };
 
+static int asker;
+
+static int open_asker(void **state)
+{
+    (void)state;
+    asker = hp_os_socket_owner_open();
+    return asker < 0;
+}
+
+static int close_asker(void **state)
+{
+    (void)state;
+    return close(asker);
+}
+
 static void the_owner_of_a_client_is_told(void **state)
 {
     (void)state;
@@ -106,7 +121,7 @@ static void the_owner_of_a_client_is_told(void **state)
         connection_t c;
         uid_t uid = 12345;
         begin(&c, ways[i].listen_at, ways[i].connect_to, getuid());
-        assert_int_equal(hp_os_socket_owner(&c.local, &c.remote, &uid), 0);
+        assert_int_equal(hp_os_socket_owner(asker, &c.local, &c.remote, &uid), 0);
         assert_int_equal(uid, getuid());
         end_client(&c);
         end(&c);
@@ -122,9 +137,9 @@ static void another_user_is_told_apart(void **state)
         connection_t c;
         uid_t uid = 12345;
         begin(&c, ways[i].listen_at, ways[i].connect_to, OTHER_USER);
-        assert_int_equal(hp_os_socket_owner(&c.local, &c.remote, &uid), 0);
+        assert_int_equal(hp_os_socket_owner(asker, &c.local, &c.remote, &uid), 0);
         assert_int_equal(uid, OTHER_USER);
-        assert_int_equal(hp_os_socket_owner(&c.remote, &c.local, &uid), 0); /* the server's side */
+        assert_int_equal(hp_os_socket_owner(asker, &c.remote, &c.local, &uid), 0); /* the server's side */
         assert_int_equal(uid, 0);
         end_client(&c);
         end(&c);
@@ -139,9 +154,9 @@ static void a_client_that_has_closed_is_nobody_and_not_root(void **state)
         uid_t uid = 12345;
         begin(&c, ways[i].listen_at, ways[i].connect_to, getuid() == 0 ? OTHER_USER : getuid());
         end_client(&c);
-        assert_int_equal(hp_os_socket_owner(&c.local, &c.remote, &uid), -ENOENT); /* FIN_WAIT_2 */
+        assert_int_equal(hp_os_socket_owner(asker, &c.local, &c.remote, &uid), -ENOENT); /* FIN_WAIT_2 */
         close(c.server);
-        assert_int_equal(hp_os_socket_owner(&c.local, &c.remote, &uid), -ENOENT); /* TIME_WAIT */
+        assert_int_equal(hp_os_socket_owner(asker, &c.local, &c.remote, &uid), -ENOENT); /* TIME_WAIT */
         assert_int_equal(uid, 12345);
         close(c.listener);
     }
@@ -154,10 +169,10 @@ static void a_listener_on_the_clients_port_is_not_the_client(void **state)
     uid_t uid = 12345;
     begin(&c, "127.0.0.1", "127.0.0.1", getuid());
     hp_sockaddr_t nobody = at("127.0.0.1", 1);
-    assert_int_equal(hp_os_socket_owner(&c.remote, &nobody, &uid), -ENOENT);
-    assert_int_equal(hp_os_socket_owner(&c.local, &nobody, &uid), -ENOENT);
+    assert_int_equal(hp_os_socket_owner(asker, &c.remote, &nobody, &uid), -ENOENT);
+    assert_int_equal(hp_os_socket_owner(asker, &c.local, &nobody, &uid), -ENOENT);
     hp_sockaddr_t v6 = at("::1", 1);
-    assert_int_equal(hp_os_socket_owner(&c.local, &v6, &uid), -ENOENT);
+    assert_int_equal(hp_os_socket_owner(asker, &c.local, &v6, &uid), -ENOENT);
     end_client(&c);
     end(&c);
 }
@@ -170,5 +185,5 @@ int main(void)
         cmocka_unit_test(a_client_that_has_closed_is_nobody_and_not_root),
         cmocka_unit_test(a_listener_on_the_clients_port_is_not_the_client),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, open_asker, close_asker);
 }

@@ -61,7 +61,17 @@ static int read_answer(const struct nlmsghdr *header, const question_t *question
     return 0;
 }
 
-int hp_os_socket_owner(const hp_sockaddr_t *local, const hp_sockaddr_t *remote, uid_t *uid)
+int hp_os_socket_owner_open(void)
+{
+    int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
+    if (fd < 0)
+        return -errno;
+    struct timeval wait = {.tv_sec = ANSWER_MS / 1000, .tv_usec = ANSWER_MS % 1000 * 1000};
+    (void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof wait);
+    return fd;
+}
+
+int hp_os_socket_owner(int asker, const hp_sockaddr_t *local, const hp_sockaddr_t *remote, uid_t *uid)
 {
     question_t question = {.header = {.nlmsg_len = sizeof question,
                                       .nlmsg_type = SOCK_DIAG_BY_FAMILY,
@@ -74,22 +84,21 @@ int hp_os_socket_owner(const hp_sockaddr_t *local, const hp_sockaddr_t *remote, 
     if (put_address(remote, id->idiag_dst, &id->idiag_dport) != family)
         return -ENOENT; /* no connection has two families */
     question.body.sdiag_family = (uint8_t)family;
-    int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
-    if (fd < 0)
-        return -errno;
-    struct timeval wait = {.tv_sec = ANSWER_MS / 1000, .tv_usec = ANSWER_MS % 1000 * 1000};
-    (void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof wait);
+    if (asker < 0)
+        return asker;
     _Alignas(struct nlmsghdr) char answer[4096];
-    int rc = ask(fd, &question);
+    while (recv(asker, answer, sizeof answer, MSG_DONTWAIT) >= 0) {
+        /* an answer that came after its question had been given up */
+    }
+    int rc = ask(asker, &question);
     ssize_t n = -1;
     if (rc == 0) {
         do
-            n = recv(fd, answer, sizeof answer, 0);
+            n = recv(asker, answer, sizeof answer, 0);
         while (n < 0 && errno == EINTR);
         if (n < 0)
             rc = -errno;
     }
-    close(fd);
     const struct nlmsghdr *header = (const struct nlmsghdr *)answer;
     if (rc == 0)
         rc = NLMSG_OK(header, (unsigned)n) ? read_answer(header, &question, uid) : -EPROTO;
