@@ -57,6 +57,11 @@ static void on_seen(void *arg, const char *host, bool alive)
     hp_hosts_report(((hp_app_t *)arg)->hosts, host, alive);
 }
 
+static void on_relist(void *arg, const char *host)
+{
+    hp_hosts_refresh(((hp_app_t *)arg)->hosts, host, true, NULL, NULL);
+}
+
 static void on_changed(void *arg, int64_t id)
 {
     hp_api_download_changed(((hp_app_t *)arg)->api, id);
@@ -373,6 +378,7 @@ void hp_app_start(hp_app_t *app)
 {
     hp_transfer_set_hooks(app->transfer, &(hp_transfer_hooks_t){.waiting = on_waiting,
                                                                 .seen = on_seen,
+                                                                .relist = on_relist,
                                                                 .changed = on_changed,
                                                                 .removed = on_removed,
                                                                 .arg = app});

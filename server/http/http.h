@@ -154,6 +154,7 @@ typedef struct hp_http_file {
     bool attachment;  /* Content-Disposition: attachment */
     const char *file_name; /* for it, UTF-8; NULL: the client takes the last segment of the URL */
     bool growing;          /* the file is still written to: its changes are expected; needs allowance */
+    bool loose;            /* of a weak etag, which promises nothing: sent to its end while it is long enough */
     /* Optional: how many bytes at offset may go now, at most want (0: asked again after
      * HP_HTTP_FILE_RETRY_MS). Not called after the reply's end or the client's going. */
     size_t (*allowance)(void *arg, uint64_t offset, size_t want);

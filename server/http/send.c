@@ -63,6 +63,7 @@ typedef struct {
     bool begun;       /* the head of the reply has left */
     bool cold;        /* the pages were not cached the last time */
     bool growing;     /* the file is still written to */
+    bool loose;       /* it may be */
     bool no_sendfile; /* the file system has none */
 } sender_t;
 
@@ -318,7 +319,7 @@ static step_t fill_hand(sender_t *self, size_t max)
 static void send_hand(sender_t *self)
 {
     bool last = self->piece == self->plan.count;
-    if (last && !self->growing && !hp_disk_is_unchanged(self->fd, &self->stat)) {
+    if (last && !self->growing && !self->loose && !hp_disk_is_unchanged(self->fd, &self->stat)) {
         cut(self, "the file has changed");
         return;
     }
@@ -376,6 +377,7 @@ void hp_send_file(hp_http_request_t *request, int status, const char *content_ty
     self->fd = file->fd;
     self->stat = file->stat;
     self->growing = file->growing;
+    self->loose = file->loose;
     self->allowance = file->allowance;
     self->allowance_arg = file->allowance_arg;
     self->pages = hp_pages_kind(file->fd);

@@ -58,7 +58,8 @@ static void reply(open_t *self, const hp_share_file_t *file, bool strong)
     hp_http_set_header(self->request, "Cache-Control", "no-cache");
     hp_http_reply_file(
         self->request,
-        &(hp_http_file_t){.fd = file->fd, .stat = file->stat, .content_type = type, .etag = etag});
+        &(hp_http_file_t){
+            .fd = file->fd, .stat = file->stat, .content_type = type, .etag = etag, .loose = !strong});
     destroy(self);
 }
 

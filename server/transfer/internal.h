@@ -53,11 +53,14 @@
 #define LEASE_BYTES_MAX  (256u * 1024 * 1024)
 #define LEASED_MAX                                                                                           \
     (HP_WRITER_BYTES / 4 * 3) /* buffers that leases fill; the others are on their way to the disk */
-#define FIRST_LOOK_BYTES (4u * 1024 * 1024) /* asked for before the size is known */
-#define ITEMS_MAX        512                /* files of one folder download under way at a time */
-#define STARTS_OVER_MAX  5                  /* versions of a file, without one finished, before giving up */
-#define MANIFEST_TRIES   3                  /* at one source, when the connection is lost */
-#define CHANGING_TRIES   6                  /* at a file that is being written at the source */
+#define FIRST_LOOK_BYTES  (4u * 1024 * 1024) /* asked for before the size is known */
+#define ITEMS_MAX         512                /* files of one folder download under way at a time */
+#define STARTS_OVER_MAX   5                  /* versions of a file, without one finished, before giving up */
+#define STARTS_OVER_PARTS 2    /* of these; then it is taken in one reply, which is of one version */
+#define MOVED_WAIT_MS     5000 /* a file that is gone at its place may be listed at another one so soon */
+#define MOVED_LOOK_MS     1000 /* the lists are asked for so often meanwhile */
+#define MANIFEST_TRIES    3    /* at one source, when the connection is lost */
+#define CHANGING_TRIES    6    /* at a file that is being written at the source */
 #define FILE_SIZE_MAX                                                                                        \
     (UINT64_C(1) << 46) /* a longer file is not taken: its chunks would be of 1 GiB and more */
 #define UNKNOWN_CHUNK (4u * 1024 * 1024) /* chunk size while nobody says how long the file is */
@@ -131,6 +134,7 @@ struct source {
     char *path;             /* there; a URL for a web server */
     char *etag;             /* strong; NULL none seen */
     bool asked;             /* a reply to a request for this file was accepted */
+    bool names_root;        /* which named the root that is wanted: its list is not all that does */
     char *set_aside;        /* why it is not used for this file any more; NULL */
     int code;               /* why, HP_E_* */
     bool manifest_failed;   /* it has no manifest for this root */
@@ -236,8 +240,9 @@ struct item {
     char *restart_why; /* another version was met, or the part file is gone: begin again when nothing is being
                           written */
     bool same_version; /* with the same reader, then: it keeps its root */
-    unsigned looked_at; /* its part file, in which round */
-    left_part_t *left;  /* part files of earlier versions: removed when this one is done */
+    unsigned looked_at;                  /* its part file, in which round */
+    uint64_t moved_until, moved_look_at; /* ms; it is looked for at another place; 0: it is not */
+    left_part_t *left;                   /* part files of earlier versions: removed when this one is done */
     source_t *sources;
     lease_t *leases;
     uint64_t unsaved; /* chunk rows on their way to the store */

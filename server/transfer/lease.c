@@ -71,9 +71,14 @@ static int judge_version(lease_t *self, const hp_fetch_head_t *head, uint64_t to
         strcmp(item->row.root, head->hostpair_root) != 0)
         return refuse(self, HP_E_OTHER_VERSION, "The file at the source has changed (another hash)");
     if (!item->size_known && item->row.root != NULL && item->row.size >= 0 &&
-        total != (uint64_t)item->row.size && strcmp(item->row.root, head->hostpair_root) == 0)
+        total != (uint64_t)item->row.size) {
+        if (strcmp(item->row.root, head->hostpair_root) == 0)
+            return refuse(self, HP_E_OTHER_VERSION,
+                          "The file at the source has the same hash and another size: it is another file");
         return refuse(self, HP_E_OTHER_VERSION,
-                      "The file at the source has the same hash and another size: it is another file");
+                      "The file at the source is now %llu bytes long, it was listed with %llu",
+                      (unsigned long long)total, (unsigned long long)item->row.size);
+    }
     return 0;
 }
 
@@ -106,6 +111,7 @@ static int learn(lease_t *self, const hp_fetch_head_t *head, uint64_t total)
         item->manifest_wanted = true;
         hp_item_find_sources(item);
     }
+    source->names_root = item->row.root != NULL && strcmp(item->row.root, head->hostpair_root) == 0;
     source->host->address[0] = '\0';
     if (head->address[0] != '\0')
         snprintf(source->host->address, sizeof source->host->address,

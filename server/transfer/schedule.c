@@ -167,6 +167,31 @@ static source_t *next_source(const item_t *item, const source_t *only, uint64_t 
     return best;
 }
 
+/* A file with a root that its host does not have any more may have got another name there: the hosts' lists
+ * tell, a moment later. Whether that is waited for now. */
+static bool looks_where_it_is(item_t *item)
+{
+    const hp_transfer_hooks_t *hooks = &item->download->transfer->hooks;
+    uint64_t now = hp_clock_ms();
+    bool gone = false;
+    for (const source_t *s = item->sources; s != NULL; s = s->next)
+        gone |= s->code == HP_E_NOT_FOUND && s->host->kind->hashes_later;
+    if (!gone || item->row.root == NULL)
+        return false;
+    if (item->moved_until == 0)
+        item->moved_until = now + MOVED_WAIT_MS;
+    if (now >= item->moved_until)
+        return false;
+    if (hooks->relist != NULL && now >= item->moved_look_at) {
+        item->moved_look_at = now + MOVED_LOOK_MS;
+        for (const source_t *s = item->sources; s != NULL; s = s->next)
+            if (s->code == HP_E_NOT_FOUND)
+                hooks->relist(hooks->arg, s->host->id);
+        hp_item_find_sources(item);
+    }
+    return true;
+}
+
 /* No source is left that a retry could help: the file fails with the words of the last one. */
 static bool fail_without_sources(item_t *item)
 {
@@ -176,7 +201,8 @@ static bool fail_without_sources(item_t *item)
             return false;
         last = s;
     }
-    if (last == NULL || item->leases != NULL || !hp_pending_is_none(&item->pending))
+    if (last == NULL || item->leases != NULL || looks_where_it_is(item) ||
+        !hp_pending_is_none(&item->pending))
         return false;
     hp_item_fail(item, last->code != 0 ? last->code : HP_E_NO_SOURCE,
                  last->set_aside != NULL ? last->set_aside : last->host->error);
@@ -238,5 +264,5 @@ bool hp_item_schedule(item_t *item)
             ;
     }
     return item->leases != NULL || item->writing.count > 0 || item->manifest_source != NULL ||
-           item->unsaved > 0;
+           item->unsaved > 0 || now < item->moved_until;
 }

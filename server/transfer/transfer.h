@@ -125,7 +125,8 @@ void hp_transfer_host_renamed(hp_transfer_t *transfer, const char *old, const ch
 typedef struct hp_transfer_hooks {
     void (*waiting)(void *arg, const char *host, bool waiting);
     void (*seen)(void *arg, const char *host, bool alive);
-    void (*changed)(void *arg, int64_t id); /* a download changed in what people see; not throttled */
+    void (*relist)(void *arg, const char *host); /* its file list is out of date: fetch it now */
+    void (*changed)(void *arg, int64_t id);      /* a download changed in what people see; not throttled */
     void (*removed)(void *arg, int64_t id);
     void *arg;
 } hp_transfer_hooks_t;

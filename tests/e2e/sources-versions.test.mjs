@@ -2,7 +2,7 @@
 // Several hosts, and never a mix of what they have: files without hash trees, and files that change at their source.
 
 import assert from "node:assert/strict";
-import { existsSync, readdirSync, statSync } from "node:fs";
+import { existsSync, readFileSync, readdirSync, statSync } from "node:fs";
 import { appendFile, open, rename, rm, stat, truncate, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, test } from "node:test";
@@ -392,4 +392,92 @@ describe("a file that is replaced at its source while it is downloaded", { concu
         assert.equal(d.root, root);
         assert.equal(d.verified, true);
     });
+});
+
+describe("a file that is another one than its host listed", { concurrency: 3 }, () => {
+    const size = 6 * MiB + 5;
+
+    /**
+     * The list of a host is known, then its file becomes another one, which it has not hashed.
+     * @param {import("node:test").TestContext} t
+     * @param {Buffer} now
+     */
+    async function changedSinceListed(t, now) {
+        const old = makeBytes(size, 40);
+        const line = { path: "f.bin", size, type: "application/octet-stream", root: hashTree(old, MiB).root };
+        const a = await startEvil({
+            t,
+            files: { "f.bin": now },
+            hostpair: { id: "77".repeat(16), name: "changing" },
+            listLines: [JSON.stringify({ ...line, mtime: "2024-01-02T03:04:05.000Z" })],
+        });
+        const b = await startHostpair({ t, name: "b" });
+        const { link, id: host } = await linked(t, b, a.port, { files: 1 });
+        const { id } = await download(b, { host, path: "f.bin" });
+        return { b, link, d: await waitState(b, id, (d) => ["done", "failed"].includes(d.state)) };
+    }
+
+    for (const longer of [-MiB - 1, 7, 3 * MiB])
+        test(`by ${longer} bytes: what is there now comes once`, { timeout: 60_000 }, async (t) => {
+            const now = makeBytes(size + longer, 41);
+            const { b, link, d } = await changedSinceListed(t, now);
+            await assertContent(b, d, sha256Of(now));
+            assert.equal(d.size, now.length);
+            assert.equal(d.verified, false, "the hash that was listed is another file's");
+            assert.ok(fileBytes(link) < 1.5 * now.length, `${fileBytes(link)} bytes for ${now.length}`);
+        });
+
+    test("by its bytes alone: so as well", { timeout: 60_000 }, async (t) => {
+        const now = makeBytes(size, 42);
+        const { b, link, d } = await changedSinceListed(t, now);
+        await assertContent(b, d, sha256Of(now));
+        assert.ok(fileBytes(link) < 2 * size, `${fileBytes(link)} bytes for ${size}`);
+    });
+
+    test("a log that grows all the time comes as it is at a moment", { timeout: 60_000 }, async (t) => {
+        const a = await sharing(t, "a", { "grows.log": { size: 12 * MiB, seed: 43 } });
+        const b = await startHostpair({ t, name: "b" });
+        const { id: host } = await linked(t, b, a.peerPort, { rate: 40 * MiB });
+        const path = join(a.shareDir, "grows.log");
+        let writing = true;
+        t.after(() => (writing = false));
+        const writer = (async () => {
+            for (let line = 0; writing; line++) {
+                await appendFile(path, `line ${line}\n`);
+                await sleep(5);
+            }
+        })();
+        const { id } = await download(b, { host, path: "grows.log" });
+        const d = await waitState(b, id, (d) => ["done", "failed"].includes(d.state));
+        writing = false;
+        await writer;
+        assert.equal(d.state, "done", d.error?.detail);
+        const [got, now] = [readFileSync(pathOf(b, d)), readFileSync(path)];
+        assert.ok(got.length > 12 * MiB, "with lines that came after it was listed");
+        assert.equal(sha256Of(got), sha256Of(now.subarray(0, got.length)));
+    });
+
+    for (const begun of [true, false])
+        test(
+            `renamed there ${begun ? "while it comes" : "before it is asked for"}: found under its new name`,
+            { timeout: 60_000 },
+            async (t) => {
+                const a = await sharing(t, "a", { "old.bin": { size: 16 * MiB, seed: 44 } });
+                const b = await startHostpair({ t, name: "b" });
+                const { link, id: host } = await linked(t, b, a.peerPort, { rate: 6 * MiB });
+                const move = () => rename(join(a.shareDir, "old.bin"), join(a.shareDir, "new.bin"));
+                if (!begun) await move();
+                const { id } = await download(b, { host, path: "old.bin" });
+                if (begun) {
+                    await waitState(b, id, (d) => d.chunks_done >= 3);
+                    await move();
+                    link.breakAll();
+                }
+                link.rate = 0;
+                const d = await waitState(b, id, (d) => ["done", "failed"].includes(d.state));
+                await assertContent(b, d, await sha256(join(a.shareDir, "new.bin")));
+                assert.equal(d.verified, true);
+                assert.equal(d.name, "old.bin");
+            },
+        );
 });
