@@ -12,25 +12,13 @@
 #include <unistd.h>
 
 #include "os/interfaces.h"
+#include "path/address.h"
 
 static bool in_container(void)
 {
     const char *named = getenv("container"); /* systemd's convention; podman and LXC set it, too */
     return (named != NULL && named[0] != '\0') || access("/.dockerenv", F_OK) == 0 ||
            access("/run/.containerenv", F_OK) == 0;
-}
-
-/* RFC 1918, RFC 6598 and link-local. */
-static bool is_private_v4(uint32_t address)
-{
-    return address >> 24 == 10 || address >> 20 == 0xac1 || address >> 16 == 0xc0a8 ||
-           address >> 22 == 0x191 || address >> 16 == 0xa9fe;
-}
-
-/* Unique local (RFC 4193) and link-local. */
-static bool is_private_v6(const struct in6_addr *address)
-{
-    return (address->s6_addr[0] & 0xfe) == 0xfc || IN6_IS_ADDR_LINKLOCAL(address);
 }
 
 /* Whether all that is up is of the hidden kind; the first IPv4 address goes to address. */
@@ -44,16 +32,12 @@ static bool all_hidden(const struct ifaddrs *all, char address[64])
             continue;
         if (!hp_interface_is_virtual_cable(entry->ifa_name))
             return false;
-        if (family == AF_INET6) {
-            if (!is_private_v6(&((const struct sockaddr_in6 *)(const void *)entry->ifa_addr)->sin6_addr))
-                return false;
-            continue;
-        }
-        const struct in_addr *v4 = &((const struct sockaddr_in *)(const void *)entry->ifa_addr)->sin_addr;
-        if (!is_private_v4(ntohl(v4->s_addr)))
+        hp_sockaddr_t own = {0};
+        memcpy(&own, entry->ifa_addr, family == AF_INET6 ? sizeof own.v6 : sizeof own.v4);
+        if (hp_address_scope(&own) == HP_SCOPE_GLOBAL)
             return false;
-        if (address[0] == '\0')
-            inet_ntop(AF_INET, v4, address, 64);
+        if (family == AF_INET && address[0] == '\0')
+            inet_ntop(AF_INET, &own.v4.sin_addr, address, 64);
     }
     return address[0] != '\0';
 }

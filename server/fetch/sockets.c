@@ -22,7 +22,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "fetch/internal.h"
-#include "path/address.h"
+#include "os/own_address.h"
 
 /* How TCP asks for a sign of life: every so many s, so many times. */
 enum { ALIVE_INTERVAL_S = 5, ALIVE_TRIES = 3 };
@@ -233,7 +233,7 @@ curl_socket_t hp_fetch_socket_open(void *arg, curlsocktype purpose, struct curl_
 void hp_fetcher_network_changed(hp_fetcher_t *self)
 {
     for (const hp_fetch_socket_t *at = self->all_sockets; at != NULL; at = at->next)
-        if (hp_address_is_lost(at->fd))
+        if (hp_own_address_is_lost(at->fd))
             shutdown(at->fd, SHUT_RDWR);
 }
 

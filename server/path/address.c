@@ -3,9 +3,7 @@
 #include <arpa/inet.h>
 #include <net/if.h>
 #include <stdio.h>
-#include <errno.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/err.h"
 
@@ -111,21 +109,29 @@ hp_subnet_t hp_subnet_hosts(uint32_t own, uint32_t mask, bool whole)
     return (hp_subnet_t){.first = network + 1, .last = broadcast - 1};
 }
 
-bool hp_address_is_lost(int fd)
+static hp_address_scope_t scope_of_v4(uint32_t ip)
 {
-    hp_sockaddr_t own = {0};
-    socklen_t length = sizeof own;
-    if (getsockname(fd, &own.any, &length) != 0 ||
-        (own.any.sa_family != AF_INET && own.any.sa_family != AF_INET6))
-        return false;
-    if (own.any.sa_family == AF_INET6)
-        own.v6.sin6_port = 0;
-    else
-        own.v4.sin_port = 0;
-    /* Who may be bound is an address of this machine. */
-    int probe = socket(own.any.sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    bool lost = probe >= 0 && bind(probe, &own.any, hp_sockaddr_length(&own)) != 0 && errno == EADDRNOTAVAIL;
-    if (probe >= 0)
-        close(probe);
-    return lost;
+    if (ip >> 24 == 127 || ip >> 24 == 0) /* to connect to 0.0.0.0 is to connect to oneself */
+        return HP_SCOPE_MACHINE;
+    if (ip >> 16 == 0xa9fe) /* RFC 3927 */
+        return HP_SCOPE_LINK;
+    if (ip >> 24 == 10 || ip >> 20 == 0xac1 || ip >> 16 == 0xc0a8 || ip >> 22 == 0x191)
+        return HP_SCOPE_PRIVATE; /* RFC 1918, RFC 6598 */
+    return HP_SCOPE_GLOBAL;
+}
+
+hp_address_scope_t hp_address_scope(const hp_sockaddr_t *address)
+{
+    if (address->any.sa_family == AF_INET)
+        return scope_of_v4(ntohl(address->v4.sin_addr.s_addr));
+    const struct in6_addr *ip = &address->v6.sin6_addr;
+    uint32_t v4;
+    memcpy(&v4, &ip->s6_addr[12], sizeof v4);
+    if (IN6_IS_ADDR_V4MAPPED(ip))
+        return scope_of_v4(ntohl(v4));
+    if (IN6_IS_ADDR_LOOPBACK(ip) || IN6_IS_ADDR_UNSPECIFIED(ip))
+        return HP_SCOPE_MACHINE;
+    if (IN6_IS_ADDR_LINKLOCAL(ip))
+        return HP_SCOPE_LINK;
+    return (ip->s6_addr[0] & 0xfe) == 0xfc ? HP_SCOPE_PRIVATE : HP_SCOPE_GLOBAL; /* RFC 4193 */
 }

@@ -1,5 +1,4 @@
-/* Numeric addresses: text, kernel form, and the arithmetic of subnets. Pure
- * functions but for one, any thread. */
+/* Numeric addresses: text, kernel form, and the arithmetic of subnets. Pure functions, any thread. */
 #ifndef HP_PATH_ADDRESS_H
 #define HP_PATH_ADDRESS_H
 
@@ -24,9 +23,14 @@ int hp_address_to_sockaddr(const char *text, uint16_t port, hp_sockaddr_t *out);
 /* The canonical text and the port of a kernel address. */
 void hp_address_from_sockaddr(const hp_sockaddr_t *address, char out[HP_ADDRESS_TEXT], uint16_t *port);
 
-/* Whether the own address of a connected socket is none of this machine's any more, so that nothing ever
- * comes to it. */
-bool hp_address_is_lost(int fd);
+/* From where an address is reached; a later one is more public. */
+typedef enum {
+    HP_SCOPE_MACHINE, /* loopback */
+    HP_SCOPE_LINK,    /* link-local */
+    HP_SCOPE_PRIVATE, /* the own network: RFC 1918, RFC 6598, RFC 4193 */
+    HP_SCOPE_GLOBAL,
+} hp_address_scope_t;
+hp_address_scope_t hp_address_scope(const hp_sockaddr_t *address);
 
 /* The host addresses of an IPv4 subnet, in host byte order: network + 1 to broadcast - 1, both included. */
 typedef struct hp_subnet {

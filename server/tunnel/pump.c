@@ -6,8 +6,8 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "os/own_address.h"
 #include "os/splice.h"
-#include "path/address.h"
 
 #define TURNS 8 /* pieces of one direction before other connections have their turn */
 
@@ -80,7 +80,8 @@ void hp_pump_cut(hp_pump_t *self)
 
 bool hp_pump_is_lost(const hp_pump_t *self)
 {
-    return !self->stopped && (hp_address_is_lost(self->ends[0].fd) || hp_address_is_lost(self->ends[1].fd));
+    return !self->stopped &&
+           (hp_own_address_is_lost(self->ends[0].fd) || hp_own_address_is_lost(self->ends[1].fd));
 }
 
 /* ---- its work ---- */

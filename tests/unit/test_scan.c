@@ -98,12 +98,40 @@ static void kernel_addresses_come_back_as_they_went(void **state)
     assert_int_equal(hp_address_to_sockaddr("nonsense", 1, &address), HP_E_INVALID);
 }
 
+static void an_address_tells_from_where_it_is_reached(void **state)
+{
+    static const struct {
+        const char *text;
+        hp_address_scope_t scope;
+    } cases[] = {
+        {"127.0.0.1", HP_SCOPE_MACHINE},    {"::1", HP_SCOPE_MACHINE},
+        {"0.0.0.0", HP_SCOPE_MACHINE},      {"::", HP_SCOPE_MACHINE},
+        {"169.254.1.1", HP_SCOPE_LINK},     {"fe80::1", HP_SCOPE_LINK},
+        {"10.9.9.9", HP_SCOPE_PRIVATE},     {"172.16.0.1", HP_SCOPE_PRIVATE},
+        {"172.31.255.1", HP_SCOPE_PRIVATE}, {"172.32.0.1", HP_SCOPE_GLOBAL},
+        {"192.168.1.1", HP_SCOPE_PRIVATE},  {"100.64.0.1", HP_SCOPE_PRIVATE},
+        {"100.128.0.1", HP_SCOPE_GLOBAL},   {"fd00::1", HP_SCOPE_PRIVATE},
+        {"fe00::1", HP_SCOPE_GLOBAL},       {"203.0.113.9", HP_SCOPE_GLOBAL},
+        {"2001:db8::1", HP_SCOPE_GLOBAL},   {"11.0.0.1", HP_SCOPE_GLOBAL},
+    };
+    (void)state;
+    for (size_t i = 0; i < HP_COUNT(cases); i++) {
+        hp_sockaddr_t address;
+        assert_int_equal(hp_address_to_sockaddr(cases[i].text, 1, &address), 0);
+        assert_int_equal(hp_address_scope(&address), cases[i].scope);
+    }
+    hp_sockaddr_t mapped = {.v6.sin6_family = AF_INET6};
+    assert_int_equal(inet_pton(AF_INET6, "::ffff:10.1.1.1", &mapped.v6.sin6_addr), 1);
+    assert_int_equal(hp_address_scope(&mapped), HP_SCOPE_PRIVATE);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_subnet_is_every_address_between_network_and_broadcast),
         cmocka_unit_test(an_address_has_one_form),
         cmocka_unit_test(kernel_addresses_come_back_as_they_went),
+        cmocka_unit_test(an_address_tells_from_where_it_is_reached),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
