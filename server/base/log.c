@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -11,6 +12,8 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/utf8.h"
+
+enum { GATE_MS = 60000 };
 
 static const char *const level_names[] = {
 #define X(name, text) text,
@@ -46,16 +49,16 @@ static void print_line(const hp_log_entry_t *entry)
     }
 }
 
-void hp_log(hp_log_level_t level, const char *format, ...)
+static bool is_heard(hp_log_level_t level)
 {
-    if ((int)level > atomic_load_explicit(&highest_level, memory_order_relaxed))
-        return;
+    return (int)level <= atomic_load_explicit(&highest_level, memory_order_relaxed);
+}
+
+static void log_args(hp_log_level_t level, const char *format, va_list args)
+{
     int saved_errno = errno;
     char raw[2 * HP_LOG_LINE];
-    va_list args;
-    va_start(args, format);
     vsnprintf(raw, sizeof raw, format, args);
-    va_end(args);
     hp_utf8_cut(raw);
     hp_log_entry_t entry = {.at = hp_clock_wall_ms(), .level = level};
     hp_utf8_printable(raw, strlen(raw), entry.text, sizeof entry.text);
@@ -71,6 +74,35 @@ void hp_log(hp_log_level_t level, const char *format, ...)
         listener(listener_arg);
     pthread_mutex_unlock(&listener_lock);
     errno = saved_errno;
+}
+
+void hp_log(hp_log_level_t level, const char *format, ...)
+{
+    va_list args;
+    if (!is_heard(level))
+        return;
+    va_start(args, format);
+    log_args(level, format, args);
+    va_end(args);
+}
+
+void hp_log_gated(hp_log_gate_t *gate, hp_log_level_t level, const char *format, ...)
+{
+    uint64_t now = hp_clock_ms();
+    va_list args;
+    if (!is_heard(level))
+        return;
+    if (gate->begun_at == 0 || now - gate->begun_at >= GATE_MS)
+        *gate = (hp_log_gate_t){.begun_at = now};
+    if (gate->lines > HP_LOG_GATE_LINES)
+        return;
+    if (gate->lines++ == HP_LOG_GATE_LINES) {
+        hp_log(level, "more lines like the ones before are left out for up to a minute");
+        return;
+    }
+    va_start(args, format);
+    log_args(level, format, args);
+    va_end(args);
 }
 
 void hp_log_set_level(hp_log_level_t level)

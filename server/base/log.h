@@ -26,6 +26,17 @@ typedef struct hp_log_entry {
 
 void hp_log(hp_log_level_t level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* For lines that somebody else can cause at will: of those that go through one gate, HP_LOG_GATE_LINES a
+ * minute are logged, and then a line that says that others are left out. Zeroed at first; not shared between
+ * threads. */
+#define HP_LOG_GATE_LINES 30
+typedef struct hp_log_gate {
+    uint64_t begun_at; /* hp_clock_ms; 0: no minute has begun */
+    unsigned lines;    /* of this minute */
+} hp_log_gate_t;
+void hp_log_gated(hp_log_gate_t *gate, hp_log_level_t level, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
 /* Lines above this level are neither printed nor kept. INFO at start. */
 void hp_log_set_level(hp_log_level_t level);
 

@@ -39,6 +39,7 @@ struct hp_hub_client {
     hp_hub_state_t state;
     char reason[400];
     hp_retry_t retry;
+    hp_log_gate_t log;
     uv_timer_t timer;
     uv_getaddrinfo_t lookup;
     bool looking_up, closing, timer_closed;
@@ -82,9 +83,9 @@ static void set_state(hp_hub_client_t *self, hp_hub_state_t state, const char *r
     if (self->state == state && strcmp(self->reason, reason) == 0)
         return;
     if (self->state != state)
-        hp_log(state == HP_HUB_UNREACHABLE ? HP_LOG_WARN : HP_LOG_INFO, "hub %s: %s -> %s%s%s", self->hub,
-               hp_hub_state_name(self->state), hp_hub_state_name(state), reason[0] != '\0' ? ": " : "",
-               reason);
+        hp_log_gated(&self->log, state == HP_HUB_UNREACHABLE ? HP_LOG_WARN : HP_LOG_INFO,
+                     "hub %s: %s -> %s%s%s", self->hub, hp_hub_state_name(self->state),
+                     hp_hub_state_name(state), reason[0] != '\0' ? ": " : "", reason);
     self->state = state;
     snprintf(self->reason, sizeof self->reason, "%s", reason);
     if (!self->closing)
@@ -109,7 +110,7 @@ static void on_event(void *arg, const char *event, const char *data)
     hp_hub_client_t *self = arg;
     json_t *json = json_loads(data, JSON_REJECT_DUPLICATES, NULL);
     if (json == NULL) {
-        hp_log(HP_LOG_WARN, "hub %s: an event is not JSON", self->hub);
+        hp_log_gated(&self->log, HP_LOG_WARN, "hub %s: an event is not JSON", self->hub);
         return;
     }
     self->hooks.event(self->hooks.arg, event, json);

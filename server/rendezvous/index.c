@@ -292,9 +292,9 @@ static void end_reading(reading_t *reading, const hp_err_t *err)
     hp_rendezvous_t *self = reading->self;
     group_t *group = self->closing ? NULL : hp_group_by_gid(self, reading->gid);
     member_t *member = group != NULL ? hp_group_member(group, reading->host) : NULL;
-    if (err != NULL && err->code != UV_ECANCELED && err->code != HP_E_BUSY)
-        hp_log(HP_LOG_WARN, "the list that %s left at the hub is not taken: %s", reading->host,
-               hp_err_text(err));
+    if (group != NULL && err != NULL && err->code != UV_ECANCELED && err->code != HP_E_BUSY)
+        hp_log_gated(&group->hub->log, HP_LOG_WARN, "the list that %s left at the hub is not taken: %s",
+                     reading->host, hp_err_text(err));
     bool again = err != NULL && err->code == HP_E_BUSY;
     if (again && !self->closing)
         uv_timer_start(&self->again_timer, on_again, AGAIN_MS, 0);

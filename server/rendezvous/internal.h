@@ -4,6 +4,7 @@
 
 #include "base/array.h"
 #include "base/list.h"
+#include "base/log.h"
 #include "base/pending.h"
 #include "db/group.h"
 #include "identity/group_key.h"
@@ -22,6 +23,7 @@ typedef struct hub {
     hp_hub_client_t *client;
     uint16_t stun_ports[HP_STUN_PORTS]; /* 0: not known yet */
     unsigned users;                     /* groups and orders */
+    hp_log_gate_t log;                  /* what it says that is not so */
     bool closing;
 } hub_t;
 

@@ -93,9 +93,9 @@ static bool is_stranger(const group_t *group, const hp_wire_member_t *said)
         return true;
     if (hp_group_proof_holds(&group->keys, said->fingerprint, said->proof))
         return false;
-    hp_log(HP_LOG_WARN,
-           "hub %s names %s (%s) as a member of \"%s\", but nobody of the group has let it in: ignored",
-           group->row.hub, said->id, said->name, group->row.name);
+    hp_log_gated(&group->hub->log, HP_LOG_WARN,
+                 "hub %s names %s (%s) as a member of \"%s\", but nobody of the group has let it in: ignored",
+                 group->row.hub, said->id, said->name, group->row.name);
     return true;
 }
 
@@ -105,8 +105,8 @@ static bool read_member(const group_t *group, const json_t *json, hp_wire_member
     hp_err_t err = {0};
     if (hp_wire_member(json, out, &err) == 0)
         return !is_stranger(group, out);
-    hp_log(HP_LOG_WARN, "hub %s: what it names as a member of \"%s\" is none: %s", group->row.hub,
-           group->row.name, hp_err_text(&err));
+    hp_log_gated(&group->hub->log, HP_LOG_WARN, "hub %s: what it names as a member of \"%s\" is none: %s",
+                 group->row.hub, group->row.name, hp_err_text(&err));
     return false;
 }
 
@@ -206,8 +206,8 @@ static void on_joined(void *arg, int status, const json_t *json, const void *dat
             status = hp_group_joined(group, json, &why);
         if (status != 0) {
             snprintf(group->problem, sizeof group->problem, "%s", hp_err_text(&why));
-            hp_log(HP_LOG_WARN, "group \"%s\": the hub does not let this host in: %s", group->row.name,
-                   group->problem);
+            hp_log_gated(&group->hub->log, HP_LOG_WARN, "group \"%s\": the hub does not let this host in: %s",
+                         group->row.name, group->problem);
             hp_group_changed(group);
         }
     }

@@ -247,6 +247,48 @@ test("a hub that leads to another machine leads nowhere", async (t) => {
     assert.equal((await groupOf(a)).state, "connected");
 });
 
+test("a relay that was refused while the other host was away is asked for again when it is back", async (t) => {
+    let asked = 0;
+    const { hub, group, own, a, gid } = await victim(t, (hub, group) => {
+        hub.members = [memberOf(group, ben, "ben", { online: true })];
+        hub.answer = (call, response) => {
+            const relay = call.path.endsWith("/relays");
+            if (!relay && !call.path.endsWith("/links")) return false;
+            asked += Number(relay);
+            const body = JSON.stringify({ code: "not_found", detail: "that member is away" });
+            response.writeHead(404, { "Content-Type": "application/problem+json" }).end(body);
+            return true;
+        };
+    });
+    await waitFor(() => asked > 0, { timeout: 30_000, what: "the wish for a relay", detail: a.stderr });
+    await logs(a, /no relayed connection: that member is away/);
+    const refused = Date.now();
+    hub.tell(own.id, "gone", { group: gid, id: ben.id, removed: false });
+    hub.tell(own.id, "member", { ...memberOf(group, ben, "ben", { online: true }), group: gid });
+    await waitFor(() => asked > 1, {
+        timeout: 10_000, // 35 s where nobody tells that it is back
+        what: "the wish for another relay",
+        detail: a.stderr,
+    });
+    t.diagnostic(`asked again after ${Date.now() - refused} ms`);
+});
+
+test("a hub that says the same untruth all the time does not fill the log", async (t) => {
+    const { hub, group, own, a, gid } = await victim(t);
+    for (let i = 0; i < 500; i++) hub.say(own.id, `event: member\ndata: ${i % 2 ? "{" : "5"}\n\n`);
+    for (let i = 0; i < 500; i++) hub.tell(own.id, "go", { group: gid, from: hex(16) });
+    for (let i = 0; i < 500; i++)
+        hub.tell(own.id, "member", { ...memberOf(new Group(), makeIdentity(), `m${i}`), group: gid });
+    hub.tell(own.id, "member", { ...memberOf(group, ben, "ben"), group: gid });
+    await waitFor(async () => (await groupOf(a)).members.length === 1, {
+        timeout: 20_000,
+        what: "the last event",
+    });
+    const lines = a.stderr().split("\n").length;
+    assert.match(a.stderr(), /more lines like the ones before are left out for up to a minute/);
+    assert.ok(lines < 120, `${lines} lines in the log`);
+});
+
 test(
     "garbage, huge and endless answers and events end nothing but the hub's own word",
     { timeout: 120_000 },

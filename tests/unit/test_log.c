@@ -175,6 +175,29 @@ static void a_line_goes_to_standard_error_with_time_and_level(void **state)
     assert_int_equal(line[23], 'Z');
 }
 
+static void a_gate_lets_some_lines_a_minute_through_and_says_so(void **state)
+{
+    (void)state;
+    int saved = hide_standard_error();
+    hp_log_gate_t gate = {0}, other = {0};
+    uint64_t before = newest();
+    for (int i = 0; i < 1000; i++)
+        hp_log_gated(&gate, HP_LOG_WARN, "lie %d", i);
+    assert_int_equal(hp_log_read(before, entries, 100), HP_LOG_GATE_LINES + 1);
+    assert_string_equal(entries[0].text, "lie 0");
+    assert_string_equal(entries[HP_LOG_GATE_LINES].text,
+                        "more lines like the ones before are left out for up to a minute");
+    before = newest();
+    hp_log_gated(&other, HP_LOG_INFO, "another's");
+    gate.begun_at -= 60000; /* its minute is over */
+    hp_log_gated(&gate, HP_LOG_WARN, "lie again");
+    for (int i = 0; i < 100; i++)
+        hp_log_gated(&other, HP_LOG_DEBUG, "not even looked at");
+    assert_int_equal(hp_log_read(before, entries, 100), 2);
+    assert_string_equal(entries[1].text, "lie again");
+    show_standard_error(saved);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -183,6 +206,7 @@ int main(void)
         cmocka_unit_test(text_of_others_cannot_write_to_the_terminal),
         cmocka_unit_test(a_long_line_is_cut_at_a_character),
         cmocka_unit_test(only_the_last_thousand_lines_are_kept_without_gaps),
+        cmocka_unit_test(a_gate_lets_some_lines_a_minute_through_and_says_so),
         cmocka_unit_test(logging_leaves_errno_alone),
         cmocka_unit_test(level_names_are_read_and_written),
         cmocka_unit_test(the_listener_hears_every_line_of_every_thread),
