@@ -7,12 +7,13 @@
 #include "base/list.h"
 #include "base/mem.h"
 
-#define BUCKETS 256 /* a power of two */
+#define BUCKETS   256 /* a power of two */
+#define NAME_SIZE 80
 
 typedef struct sender {
     struct sender *in_bucket;
     hp_link_t link;
-    char name[80];
+    char name[NAME_SIZE];
     unsigned count, next;
     uint64_t times[]; /* the last max ones; a ring */
 } sender_t;
@@ -74,13 +75,25 @@ static sender_t *add(hp_rate_t *rate, const char *name)
     return sender;
 }
 
-static sender_t *find(hp_rate_t *rate, const char *text)
+/* NULL: not known. */
+static sender_t *known(hp_rate_t *rate, const char *name)
 {
-    char name[sizeof(((sender_t *)0)->name)];
-    snprintf(name, sizeof name, "%s", text);
     sender_t *sender = *bucket_of(rate, name);
     while (sender != NULL && strcmp(sender->name, name) != 0)
         sender = sender->in_bucket;
+    return sender;
+}
+
+static char *cut_name(const char *text, char name[NAME_SIZE])
+{
+    snprintf(name, NAME_SIZE, "%s", text);
+    return name;
+}
+
+static sender_t *find(hp_rate_t *rate, const char *text)
+{
+    char name[NAME_SIZE];
+    sender_t *sender = known(rate, cut_name(text, name));
     if (sender == NULL)
         sender = add(rate, name);
     hp_link_remove(&sender->link);
@@ -99,4 +112,12 @@ uint64_t hp_rate_take(hp_rate_t *rate, const char *name, uint64_t now)
     if (sender->count < rate->max)
         sender->count++;
     return 0;
+}
+
+void hp_rate_forget(hp_rate_t *rate, const char *text)
+{
+    char name[NAME_SIZE];
+    sender_t *sender = known(rate, cut_name(text, name));
+    if (sender != NULL)
+        forget(rate, sender);
 }

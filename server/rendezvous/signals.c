@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "path/address.h"
 #include "rendezvous/internal.h"
 
 group_t *hp_group_to(const hp_rendezvous_t *self, const char *host)
@@ -108,6 +109,7 @@ static int send_offer(void *arg, const char *host, const hp_offer_t *offer)
 typedef struct {
     signal_t *signal;
     hp_relay_at_t at;
+    hp_sockaddr_t hub; /* where the hub itself was reached */
     uv_getaddrinfo_t lookup;
     uint16_t port;
     bool asked; /* by the other host */
@@ -117,16 +119,34 @@ static void end_place(place_t *place, const hp_err_t *err)
 {
     signal_t *signal = place->signal;
     hp_tunnel_t *tunnel = signal->self->deps.tunnel;
+    const group_t *group = signal->self->closing ? NULL : hp_group_to(signal->self, signal->host);
     if (!signal->self->closing) {
         if (!place->asked)
             hp_tunnel_relay_answer(tunnel, signal->request, err == NULL ? &place->at : NULL, err);
         else if (err == NULL)
             hp_tunnel_relay_asked(tunnel, signal->host, &place->at);
-        else
-            hp_log(HP_LOG_WARN, "a relay to %s cannot be used: %s", signal->host, hp_err_text(err));
+        else if (group != NULL)
+            hp_log_gated(&group->hub->log, HP_LOG_WARN, "a relay to %s cannot be used: %s", signal->host,
+                         hp_err_text(err));
     }
     destroy_signal(signal);
     free(place);
+}
+
+/* A hub leads to its own relay, or to one that is no less public than itself: hosts are no way for it into
+ * their networks. */
+static int check_place(place_t *place, hp_err_t *err)
+{
+    hp_relay_at_t *at = &place->at;
+    char address[HP_ADDRESS_TEXT];
+    uint16_t port;
+    at->elsewhere = !hp_sockaddr_equal(&at->address, &place->hub);
+    if (hp_sockaddr_same_host(&at->address, &place->hub) ||
+        hp_address_scope(&at->address) >= hp_address_scope(&place->hub))
+        return 0;
+    hp_address_from_sockaddr(&at->address, address, &port);
+    return hp_err_set(err, HP_E_FORBIDDEN,
+                      "the hub leads to %s port %u, into a network that is none of its own", address, port);
 }
 
 static void on_looked_up(uv_getaddrinfo_t *lookup, int status, struct addrinfo *result)
@@ -136,12 +156,14 @@ static void on_looked_up(uv_getaddrinfo_t *lookup, int status, struct addrinfo *
     if (result != NULL)
         memcpy(&place->at.address, result->ai_addr,
                HP_MIN((size_t)result->ai_addrlen, sizeof place->at.address));
-    else
-        hp_err_set(&err, HP_E_UNREACHABLE, "the name of the relay is not known: %s", uv_strerror(status));
     if (result != NULL && result->ai_family == AF_INET6)
         place->at.address.v6.sin6_port = htons(place->port);
     else
         place->at.address.v4.sin_port = htons(place->port);
+    if (result == NULL)
+        hp_err_set(&err, HP_E_UNREACHABLE, "the name of the relay is not known: %s", uv_strerror(status));
+    else
+        check_place(place, &err);
     uv_freeaddrinfo(result);
     end_place(place, err.code == 0 ? NULL : &err);
 }
@@ -157,10 +179,18 @@ static void find_relay(signal_t *signal, const hub_t *hub, const json_t *json, b
         end_place(place, &err);
         return;
     }
-    hp_invite_hub_split(address[0] != '\0' ? address : hp_hub_client_hub(hub->client), host, &place->port);
-    const char *numeric = address[0] != '\0' ? host : hp_hub_client_address(hub->client);
+    const char *own = hp_hub_client_address(hub->client);
+    hp_invite_hub_split(hp_hub_client_hub(hub->client), host, &place->port);
+    if (!make_address(own, place->port, &place->hub)) {
+        hp_err_set(&err, HP_E_UNREACHABLE, "the hub is not connected any more");
+        end_place(place, &err);
+        return;
+    }
+    if (address[0] != '\0')
+        hp_invite_hub_split(address, host, &place->port);
+    const char *numeric = address[0] != '\0' ? host : own;
     if (make_address(numeric, place->port, &place->at.address)) {
-        end_place(place, NULL);
+        end_place(place, check_place(place, &err) == 0 ? NULL : &err);
         return;
     }
     struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_ADDRCONFIG};
@@ -244,8 +274,8 @@ void hp_signals_on_event(hp_rendezvous_t *self, hub_t *hub, const char *event, c
     if (rc == 0 && go)
         rc = hp_wire_go(data, &begin, &err);
     if (rc != 0)
-        hp_log(HP_LOG_WARN, "hub %s: %s is ignored: %s", hp_hub_client_hub(hub->client), event,
-               hp_err_text(&err));
+        hp_log_gated(&hub->log, HP_LOG_WARN, "hub %s: %s is ignored: %s", hp_hub_client_hub(hub->client),
+                     event, hp_err_text(&err));
     else if (offer)
         hp_tunnel_offered(self->deps.tunnel, from, &offered);
     else if (go)

@@ -186,13 +186,27 @@ static void on_pump_ended(void *arg)
     free(dial);
 }
 
+/* Whether a hub may make this host connect to where it says that a relay is; else the reason in err. */
+static bool may_connect(hp_tunnel_t *self, const hp_relay_at_t *at, hp_err_t *err)
+{
+    char address[HP_ADDRESS_TEXT];
+    uint16_t port;
+    if (!at->elsewhere || hp_unproven_connection(self->unproven, &at->address, hp_clock_ms()))
+        return true;
+    hp_address_from_sockaddr(&at->address, address, &port);
+    hp_err_set(err, HP_E_TOO_MANY, "the hub leads to relays that do not answer, at last to %s port %u",
+               address, port);
+    return false;
+}
+
 static void on_relay(void *arg, const hp_relay_t *relay, int fd, const hp_err_t *err)
 {
     dial_t *dial = arg;
     hp_remote_t *self = dial->remote;
     hp_err_t failed = {0};
-    (void)relay;
     hp_link_remove(&dial->link);
+    if (fd >= 0)
+        hp_unproven_relay(self->tunnel->unproven, &relay->address);
     if (fd < 0) {
         failed = *err;
         close(dial->fd);
@@ -276,7 +290,12 @@ void hp_tunnel_relay_answer(hp_tunnel_t *self, uint64_t request, const hp_relay_
     if (dial == NULL)
         return; /* given up meanwhile */
     hp_remote_t *remote = dial->remote;
+    hp_err_t refused = {0};
     hp_link_remove(&dial->link);
+    if (at != NULL && !may_connect(self, at, &refused)) {
+        at = NULL;
+        err = &refused;
+    }
     if (at != NULL) {
         hp_list_add(&remote->relays, &dial->link);
         dial->relay = hp_relay_dial(self->loop, at, on_relay, dial, &self->pending);
@@ -284,7 +303,8 @@ void hp_tunnel_relay_answer(hp_tunnel_t *self, uint64_t request, const hp_relay_
     }
     remote->relay_again_at = hp_clock_ms() + (err->code == HP_E_TOO_MANY ? RELAY_FULL_MS : RELAY_AGAIN_MS);
     if (strcmp(remote->relay_reason, hp_err_text(err)) != 0)
-        hp_log(HP_LOG_INFO, "host %.8s: no relayed connection: %s", remote->id, hp_err_text(err));
+        hp_log_gated(&self->log, HP_LOG_INFO, "host %.8s: no relayed connection: %s", remote->id,
+                     hp_err_text(err));
     snprintf(remote->relay_reason, sizeof remote->relay_reason, "%s", hp_err_text(err));
     answer_dial(self, dial->dialled, dial->arg, err);
     close(dial->fd);
@@ -337,9 +357,11 @@ static void on_asked_relay(void *arg, const hp_relay_t *relay, int fd, const hp_
     hp_tunnel_t *self = arg;
     hp_who_t who = {.way = HP_WAY_RELAYED};
     if (fd < 0) {
-        hp_log(HP_LOG_INFO, "a relayed connection of another host came to nothing: %s", hp_err_text(err));
+        hp_log_gated(&self->log, HP_LOG_INFO, "a relayed connection of another host came to nothing: %s",
+                     hp_err_text(err));
         return;
     }
+    hp_unproven_relay(self->unproven, &relay->address);
     hp_address_from_sockaddr(&relay->address, who.address, &who.port);
     self->options.on_stream(self->options.arg, fd, &who);
 }
@@ -347,12 +369,19 @@ static void on_asked_relay(void *arg, const hp_relay_t *relay, int fd, const hp_
 void hp_tunnel_relay_asked(hp_tunnel_t *self, const char *from, const hp_relay_at_t *at)
 {
     size_t count = 0;
+    hp_err_t err = {0};
     HP_LIST_EACH (each, &self->asked)
         count++;
     if (self->closing || hp_tunnel_find(self, from) == NULL)
         return;
     if (count >= ASKED_MAX) {
-        hp_log(HP_LOG_WARN, "host %.8s asks for more relayed connections than are taken at once", from);
+        hp_log_gated(&self->log, HP_LOG_WARN,
+                     "host %.8s asks for more relayed connections than are taken at once", from);
+        return;
+    }
+    if (!may_connect(self, at, &err)) {
+        hp_log_gated(&self->log, HP_LOG_WARN, "host %.8s: no relayed connection: %s", from,
+                     hp_err_text(&err));
         return;
     }
     hp_relay_t *relay = hp_relay_dial(self->loop, at, on_asked_relay, self, &self->pending);

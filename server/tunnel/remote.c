@@ -29,6 +29,14 @@ static void send_datagram(void *arg, const hp_sockaddr_t *to, const uint8_t *dat
                     length); /* what a full socket does not take is lost: it is asked again */
 }
 
+/* To addresses that the other host or a hub has named. */
+static void send_punch(void *arg, const hp_sockaddr_t *to, const uint8_t *data, size_t length)
+{
+    hp_remote_t *self = arg;
+    if (hp_unproven_packet(self->tunnel->unproven, to, hp_clock_ms()))
+        send_datagram(self, to, data, length);
+}
+
 /* ---- QUIC ---- */
 
 static hp_who_t who_of(const hp_remote_t *self, hp_quic_conn_t *conn)
@@ -165,7 +173,9 @@ bool hp_remote_stun(hp_remote_t *self, hp_udp_t *udp, const hp_stun_t *stun, con
     }
     if (!self->punching)
         return false;
-    hp_punch_got_t got = hp_punch_packet(&self->punch, now, stun, from, send_datagram, self);
+    hp_punch_got_t got = hp_punch_packet(&self->punch, now, stun, from, send_punch, self);
+    if (got == HP_PUNCH_ANSWER)
+        hp_unproven_answered(self->tunnel->unproven, from);
     if (got == HP_PUNCH_ANSWER && self->reach.state == HP_REACH_PUNCH) {
         if (hp_reach_is_first(&self->reach) && self->next == NULL)
             dial(self, udp, from, self->punch.rtt);
@@ -289,7 +299,7 @@ uint64_t hp_remote_run(hp_remote_t *self, uint64_t now)
             end_gathering(self, now);
     }
     if (self->punching && self->punch_due <= now)
-        self->punch_due = hp_punch_tick(&self->punch, now, send_datagram, self);
+        self->punch_due = hp_punch_tick(&self->punch, now, send_punch, self);
     if (self->reach.due <= now_ms)
         hp_reach_tick(&self->reach, now_ms);
     if (idle_at(self) <= now_ms)

@@ -3,6 +3,7 @@
 #define HP_TUNNEL_REMOTE_H
 
 #include "base/list.h"
+#include "base/log.h"
 #include "tunnel/gather.h"
 #include "tunnel/portmap.h"
 #include "tunnel/punch.h"
@@ -10,6 +11,7 @@
 #include "tunnel/reach.h"
 #include "tunnel/relay.h"
 #include "tunnel/tunnel.h"
+#include "tunnel/unproven.h"
 
 /* A socket for each family; NULL where there is none. */
 typedef struct hp_ports {
@@ -49,6 +51,8 @@ struct hp_tunnel {
     hp_quic_t *quic;
     hp_ports_t kept; /* on the port that the router is asked to open; open while a remote host is wanted */
     hp_portmap_t *portmap;
+    hp_unproven_t *unproven;
+    hp_log_gate_t log; /* what hubs make this host say */
     hp_list_t remotes;
     hp_list_t answers; /* callbacks that are due: never inside the call that caused them */
     hp_list_t asked;   /* relays that other hosts asked for */

@@ -80,6 +80,7 @@ typedef struct hp_go {
 /* A relay that waits for both hosts. */
 typedef struct hp_relay_at {
     hp_sockaddr_t address; /* TCP */
+    bool elsewhere;        /* not where the hub itself was reached */
     char token[HP_RELAY_TOKEN + 1];
 } hp_relay_at_t;
 

@@ -180,11 +180,13 @@ int hp_tunnel_create(hp_tunnel_t **tunnel, uv_loop_t *loop, const hp_tunnel_opti
     if (self->options.idle_ms == 0)
         self->options.idle_ms = HP_REMOTE_IDLE_MS;
     snprintf(self->id, sizeof self->id, "%s", hp_identity_id(options->identity));
+    self->unproven = hp_unproven_create();
     hp_list_init(&self->remotes);
     hp_list_init(&self->answers);
     hp_list_init(&self->asked);
     int rc = hp_quic_create(&self->quic, loop, &quic, &self->pending, err);
     if (rc != 0) {
+        hp_unproven_destroy(self->unproven);
         free(self);
         return rc;
     }
@@ -205,6 +207,7 @@ static void finish(void *arg)
     void (*closed)(void *arg) = self->closed;
     void *closed_arg = self->closed_arg;
     hp_tunnel_answer(self);
+    hp_unproven_destroy(self->unproven);
     free(self);
     closed(closed_arg);
 }

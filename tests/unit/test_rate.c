@@ -75,12 +75,26 @@ static void names_are_told_apart_by_their_first_79_bytes(void **state)
     hp_rate_destroy(rate);
 }
 
+static void a_sender_that_is_forgotten_begins_anew(void **state)
+{
+    (void)state;
+    hp_rate_t *rate = hp_rate_create(1, 60000, 4);
+    assert_int_equal(hp_rate_take(rate, "a", 1), 0);
+    assert_int_equal(hp_rate_take(rate, "b", 1), 0);
+    hp_rate_forget(rate, "a");
+    hp_rate_forget(rate, "nobody");
+    assert_int_equal(hp_rate_take(rate, "a", 2), 0);
+    assert_true(hp_rate_take(rate, "b", 2) > 0);
+    hp_rate_destroy(rate);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_sender_may_try_so_often_in_any_window),
         cmocka_unit_test(the_limit_and_the_window_are_those_that_it_was_made_with),
         cmocka_unit_test(of_too_many_senders_the_one_that_tried_least_recently_is_forgotten),
+        cmocka_unit_test(a_sender_that_is_forgotten_begins_anew),
         cmocka_unit_test(names_are_told_apart_by_their_first_79_bytes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -433,6 +433,7 @@ static bool relay_from_json(json_t *json, hp_relay_at_t *at)
     if (json_unpack(json, "{sssiss}", "address", &address, "port", &port, "token", &token) != 0)
         return false;
     must(hp_address_to_sockaddr(address, (uint16_t)port, &at->address), address);
+    at->elsewhere = !hp_sockaddr_same_host(&at->address, &host.stun[0]);
     snprintf(at->token, sizeof at->token, "%s", token);
     return true;
 }
