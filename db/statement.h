@@ -42,6 +42,7 @@
     X(traffic)                                                                                               \
     X(message)                                                                                               \
     X(download)                                                                                              \
+    X(incoming)                                                                                              \
     X(download_file)                                                                                         \
     X(chunk)                                                                                                 \
     X(rename)                                                                                                \

@@ -147,6 +147,7 @@ static void on_closed(void *arg)
     CLOSE(pairings, hp_pairings_destroy)
     CLOSE(messages, hp_messages_destroy)
     CLOSE(discovery, hp_discovery_destroy)
+    CLOSE(inbox, hp_inbox_destroy)
     CLOSE(transfer, hp_transfer_destroy)
     CLOSE(hosts, hp_hosts_destroy)
     CLOSE(share, hp_share_destroy)
@@ -240,6 +241,19 @@ static bool is_trusted(void *arg, const char *id)
     return trusted;
 }
 
+static bool is_paired(void *arg, const char *id)
+{
+    const hp_host_t *host = hp_hosts_find(((hp_app_t *)arg)->hosts, id);
+    return host != NULL && host->paired;
+}
+
+static int create_inbox(hp_app_t *app, hp_err_t *err)
+{
+    hp_inbox_deps_t deps = {.loop = app->loop, .store = app->store, .is_paired = is_paired, .arg = app};
+    hp_inbox_settings_t settings = hp_settings_for_inbox(app->settings);
+    return hp_inbox_create(&app->inbox, &deps, &settings, err);
+}
+
 static int listen_peer(hp_app_t *app, const char *address, uint16_t port, hp_err_t *err)
 {
     hp_peer_options_t options = {.address = address,
@@ -249,6 +263,7 @@ static int listen_peer(hp_app_t *app, const char *address, uint16_t port, hp_err
                                  .hosts = app->hosts,
                                  .messages = app->messages,
                                  .pairings = app->pairings,
+                                 .inbox = app->inbox,
                                  .is_trusted = is_trusted,
                                  .is_trusted_arg = app};
     return hp_peer_create(&app->peer, app->loop, &options, app->share, &app->self, err);
@@ -265,6 +280,7 @@ static int listen_dashboard(hp_app_t *app, const char *address, uint16_t port, h
                           .messages = app->messages,
                           .rendezvous = hp_across_rendezvous(app->across),
                           .pairings = app->pairings,
+                          .inbox = app->inbox,
                           .traffic = app->traffic,
                           .peer = hp_peer_listener(app->peer),
                           .options = app->options,
@@ -297,6 +313,7 @@ static int start_settings(hp_app_t *app, hp_err_t *err)
                                  .transfer = app->transfer,
                                  .discovery = app->discovery,
                                  .peer = app->peer,
+                                 .inbox = app->inbox,
                                  .name_changed = on_name_changed,
                                  .arg = app};
     return hp_settings_start(app->settings, &parts, err);
@@ -344,6 +361,8 @@ int hp_app_build(hp_app_t *app, hp_err_t *err)
         hp_transfer_settings_t transfer = hp_settings_for_transfer(app->settings);
         rc = hp_transfer_create(&app->transfer, app->loop, app->store, app->fetcher, &transfer, err);
     }
+    if (rc == 0)
+        rc = create_inbox(app, err);
     hp_discovery_options_t discovery = {.advertise = app->options->advertise,
                                         .everywhere = is_everywhere(app->options->peer_listen.address),
                                         .hosts = &app->options->hosts};

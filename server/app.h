@@ -22,6 +22,7 @@ typedef struct hp_app {
     hp_transfer_t *transfer;
     hp_hosts_t *hosts;
     hp_messages_t *messages;
+    hp_inbox_t *inbox;
     hp_pairings_t *pairings;
     hp_discovery_t *discovery;
     hp_across_t *across;

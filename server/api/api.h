@@ -14,6 +14,7 @@
 #include "base/options.h"
 #include "discovery/discovery.h"
 #include "http/http.h"
+#include "inbox/inbox.h"
 #include "message/message.h"
 #include "pairing/pairing.h"
 #include "rendezvous/rendezvous.h"
@@ -34,6 +35,7 @@ typedef struct hp_api_deps {
     hp_transfer_t *transfer;
     hp_messages_t *messages;
     hp_pairings_t *pairings;
+    hp_inbox_t *inbox;
     hp_traffic_t *traffic;
     hp_rendezvous_t *rendezvous;
     hp_http_listener_t *peer; /* for connections and bytes sent */

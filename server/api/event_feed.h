@@ -37,6 +37,7 @@
     X(SHARE, "share")                                                                                        \
     X(CONNECTION, "connection")                                                                              \
     X(PAIRING, "pairing")                                                                                    \
+    X(INBOX, "inbox")                                                                                        \
     X(MESSAGE, "message")                                                                                    \
     X(SETTINGS, "settings")                                                                                  \
     X(LOG, "log")

@@ -92,6 +92,10 @@ static char *render(void *arg, hp_topic_t topic, const char *key)
         return render_connection(self, key);
     case HP_TOPIC_PAIRING:
         return render_pairing(self, key);
+    case HP_TOPIC_INBOX: {
+        json_t *json = hp_api_incoming_json(self->api, strtoll(key, NULL, 10));
+        return json != NULL ? hp_json_dump(json) : NULL;
+    }
     case HP_TOPIC_SETTINGS:
         return hp_json_dump(hp_api_settings_json(self->api));
     case HP_TOPIC_MESSAGE:
@@ -199,6 +203,19 @@ void hp_api_group_removed(hp_api_t *api, int64_t id)
     char key[24];
     if (api != NULL && !hp_api_is_closing(api))
         hp_events_removed(api->events, HP_TOPIC_GROUP, number_key(id, key), json_integer(id));
+}
+
+static void on_inbox(void *arg, int64_t id)
+{
+    hp_api_t *api = arg;
+    char key[24];
+    hp_incoming_t info;
+    if (hp_api_is_closing(api))
+        return;
+    if (hp_inbox_get(api->deps.inbox, id, &info))
+        hp_events_touch(api->events, HP_TOPIC_INBOX, number_key(id, key));
+    else
+        hp_events_removed(api->events, HP_TOPIC_INBOX, number_key(id, key), json_integer(id));
 }
 
 /* ---- the log ---- */
@@ -398,6 +415,7 @@ hp_events_t *hp_events_create(hp_api_t *api)
         abort(); /* no descriptors left at start-up */
     hp_hosts_on_event(api->deps.hosts, on_host_event, api);
     hp_pairings_on_event(api->deps.pairings, on_pairing, api);
+    hp_inbox_on_event(api->deps.inbox, on_inbox, api);
     hp_log_set_listener(on_line, self);
     return self;
 }
@@ -430,6 +448,7 @@ void hp_events_destroy(hp_events_t *self, void (*closed)(void *arg), void *arg)
     hp_log_set_listener(NULL, NULL);
     hp_hosts_off_event(self->api->deps.hosts, on_host_event, self->api);
     hp_pairings_off_event(self->api->deps.pairings, on_pairing, self->api);
+    hp_inbox_off_event(self->api->deps.inbox, on_inbox, self->api);
     uv_handle_t *const handles[] = {(uv_handle_t *)&self->tick, (uv_handle_t *)&self->look,
                                     (uv_handle_t *)&self->comment, (uv_handle_t *)&self->logged};
     for (size_t i = 0; i < HP_COUNT(handles); i++) {

@@ -105,6 +105,7 @@ json_t *hp_api_scan_json(hp_api_t *api);
 json_t *hp_api_share_json(hp_api_t *api);
 json_t *hp_api_settings_json(hp_api_t *api);
 json_t *hp_api_pairing_json(hp_api_t *api, const char *host); /* NULL: there is none */
+json_t *hp_api_incoming_json(hp_api_t *api, int64_t id);      /* NULL: there is none */
 json_t *hp_api_group_json(hp_api_t *api, int64_t id);         /* NULL: there is none */
 void hp_api_settings_changed(void *api);                      /* tells every open page */
 /* The id of the host that a connection comes from: the one that it has proven, else the one at its address.
@@ -134,6 +135,11 @@ HP_HANDLER(get_pairings);
 HP_HANDLER(post_host_pair);
 HP_HANDLER(post_host_pair_confirm);
 HP_HANDLER(delete_host_pair);
+HP_HANDLER(get_inbox);
+HP_HANDLER(get_incoming);
+HP_HANDLER(post_incoming_accept);
+HP_HANDLER(post_incoming_decline);
+HP_HANDLER(post_incoming_cancel);
 HP_HANDLER(post_scan);
 HP_HANDLER(get_host_files);
 HP_HANDLER(post_host_files_refresh);

@@ -57,6 +57,12 @@ const hp_route_t hp_api_routes[] = {
     {"DELETE", "/api/v1/messages/{id}", hp_api_delete_message},
     {"POST", "/api/v1/messages/{id}/retry", hp_api_post_message_retry},
 
+    {"GET", "/api/v1/inbox", hp_api_get_inbox},
+    {"GET", "/api/v1/inbox/{id}", hp_api_get_incoming},
+    {"POST", "/api/v1/inbox/{id}/accept", hp_api_post_incoming_accept},
+    {"POST", "/api/v1/inbox/{id}/decline", hp_api_post_incoming_decline},
+    {"POST", "/api/v1/inbox/{id}/cancel", hp_api_post_incoming_cancel},
+
     {"GET", "/api/v1/connections", hp_api_get_connections},
     {"DELETE", "/api/v1/connections/{id}", hp_api_delete_connection},
     {"GET", "/api/v1/settings", hp_api_get_settings},

@@ -14,6 +14,7 @@ struct hp_peer {
     hp_hosts_t *hosts;                 /* or NULL */
     hp_messages_t *messages;           /* or NULL */
     hp_pairings_t *pairings;           /* or NULL */
+    hp_inbox_t *inbox;                 /* or NULL */
     hp_gate_t *index, *trees;          /* the ways to both: the index may be waited for, the first time */
     struct hp_peer_names *names;       /* names.c: GET /list as text */
     struct hp_peer_archives *archives; /* archive.c: those under way */

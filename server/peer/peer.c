@@ -148,7 +148,8 @@ int hp_peer_create(hp_peer_t **peer, uv_loop_t *loop, const hp_peer_options_t *o
                         .self = self,
                         .hosts = options->hosts,
                         .messages = options->messages,
-                        .pairings = options->pairings};
+                        .pairings = options->pairings,
+                        .inbox = options->inbox};
     made->is_trusted = options->is_trusted;
     made->is_trusted_arg = options->is_trusted_arg;
     made->index = hp_gate_create(share);

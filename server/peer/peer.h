@@ -17,6 +17,7 @@
 #include "base/err.h"
 #include "discovery/hosts.h"
 #include "http/http.h"
+#include "inbox/inbox.h"
 #include "message/message.h"
 #include "share/share.h"
 
@@ -42,6 +43,7 @@ typedef struct hp_peer_options {
                                 Outlives the peer */
     hp_messages_t *messages; /* takes what other hosts send; NULL: nobody does. Outlives the peer */
     hp_pairings_t *pairings; /* takes part in pairings; NULL: nobody does. Outlives the peer */
+    hp_inbox_t *inbox;       /* takes files that others send; NULL: nobody does. Outlives the peer */
     /* Whether people trust the host of this id: it is paired, or a member of a group. NULL: nobody is. */
     bool (*is_trusted)(void *arg, const char *id);
     void *is_trusted_arg;

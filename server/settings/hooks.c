@@ -106,6 +106,38 @@ int hp_settings_apply_up_limit(const hp_settings_t *settings, const hp_settings_
     return 0;
 }
 
+/* ---- what others send ---- */
+
+hp_inbox_settings_t hp_settings_for_inbox(const hp_settings_t *settings)
+{
+    const char *receive = hp_settings_text(settings, "receive");
+    return (hp_inbox_settings_t){
+        .receive = strcmp(receive, "paired") == 0     ? HP_RECEIVE_PAIRED
+                   : strcmp(receive, "everyone") == 0 ? HP_RECEIVE_EVERYONE
+                   : strcmp(receive, "off") == 0      ? HP_RECEIVE_OFF
+                                                      : HP_RECEIVE_ASK,
+        .pin = hp_settings_text(settings, "receive_pin"),
+        .downloads_folder = hp_settings_text(settings, "downloads_folder"),
+    };
+}
+
+int hp_settings_apply_inbox(const hp_settings_t *settings, const hp_settings_parts_t *parts, hp_err_t *err)
+{
+    (void)err;
+    if (parts->inbox == NULL)
+        return 0;
+    hp_inbox_settings_t inbox = hp_settings_for_inbox(settings);
+    hp_inbox_set(parts->inbox, &inbox);
+    return 0;
+}
+
+int hp_settings_apply_downloads(const hp_settings_t *settings, const hp_settings_parts_t *parts,
+                                hp_err_t *err)
+{
+    int rc = hp_settings_apply_transfer(settings, parts, err);
+    return rc == 0 ? hp_settings_apply_inbox(settings, parts, err) : rc;
+}
+
 /* ---- who is let in ---- */
 
 int hp_settings_apply_access(const hp_settings_t *settings, const hp_settings_parts_t *parts, hp_err_t *err)

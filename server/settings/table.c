@@ -15,6 +15,7 @@
 #define LANGUAGE_MAX 35 /* bytes, as BCP 47 advises */
 
 static const char *const accesses[] = {"everyone", "hosts", "paired", NULL};
+static const char *const receives[] = {"ask", "paired", "everyone", "off", NULL};
 static const char *const themes[] = {"auto", "light", "dark", NULL};
 
 const hp_setting_t hp_settings_table[] = {
@@ -41,7 +42,7 @@ const hp_setting_t hp_settings_table[] = {
      .option_value = OPTION(downloads),
      .option_given = OPTION(downloads_given),
      .try_value = hp_settings_try_downloads,
-     .apply = hp_settings_apply_transfer},
+     .apply = hp_settings_apply_downloads},
     {.name = "down_limit_bps",
      .type = HP_SETTING_NUMBER,
      .max = INT64_MAX,
@@ -97,6 +98,18 @@ const hp_setting_t hp_settings_table[] = {
      .help = "encrypt the content of files; off on both hosts, while access is everyone: large files go in "
              "plain, which is faster",
      .apply = hp_settings_apply_content},
+    {.name = "receive",
+     .type = HP_SETTING_WORD,
+     .words = receives,
+     .fallback = "ask",
+     .help = "what happens when somebody wants to send files here: a person is asked; paired hosts need not "
+             "ask; everyone may; or nobody",
+     .apply = hp_settings_apply_inbox},
+    {.name = "receive_pin",
+     .type = HP_SETTING_PIN,
+     .fallback = "",
+     .help = "4 to 12 digits that whoever sends files here has to know, but for paired hosts; empty: none",
+     .apply = hp_settings_apply_inbox},
     {.name = "language", .type = HP_SETTING_LANGUAGE, .fallback = "auto", .help = "the dashboard's language"},
     {.name = "theme",
      .type = HP_SETTING_WORD,
@@ -154,6 +167,14 @@ static int check_language(const char *name, const char *text, hp_err_t *err)
                       name);
 }
 
+static int check_pin(const char *name, const char *text, hp_err_t *err)
+{
+    size_t length = strlen(text);
+    if (length == 0 || (length >= 4 && length <= 12 && strspn(text, "0123456789") == length))
+        return 0;
+    return hp_err_set(err, HP_E_INVALID, "%s: must have 4 to 12 digits, or be empty", name);
+}
+
 int hp_setting_check_text(const hp_setting_t *row, const char *text, hp_err_t *err)
 {
     if (row->type == HP_SETTING_NAME)
@@ -162,6 +183,8 @@ int hp_setting_check_text(const hp_setting_t *row, const char *text, hp_err_t *e
         return check_word(row, text, err);
     if (row->type == HP_SETTING_LANGUAGE)
         return check_language(row->name, text, err);
+    if (row->type == HP_SETTING_PIN)
+        return check_pin(row->name, text, err);
     if (text[0] != '/' || strlen(text) > HP_PATH_MAX)
         return hp_err_set(err, HP_E_INVALID, "%s: must be an absolute path", row->name);
     return 0;

@@ -23,6 +23,7 @@ typedef struct hp_settings_parts {
     struct hp_transfer *transfer;
     struct hp_discovery *discovery;
     struct hp_peer *peer;            /* NULL: nothing is served to other hosts */
+    struct hp_inbox *inbox;          /* NULL: nothing is taken from others */
     void (*name_changed)(void *arg); /* self has another name now; NULL: nobody cares */
     void *arg;
 } hp_settings_parts_t;
@@ -34,6 +35,7 @@ typedef enum {
     HP_SETTING_SWITCH,
     HP_SETTING_WORD,     /* one of words */
     HP_SETTING_LANGUAGE, /* "auto" or the tag of a language */
+    HP_SETTING_PIN,      /* "" or 4 to 12 digits */
 } hp_setting_type_t;
 
 #define HP_SETTING_NO_OPTION SIZE_MAX
@@ -79,7 +81,7 @@ const hp_setting_t *hp_setting_find(const char *name);
 static inline bool hp_setting_is_text(const hp_setting_t *row)
 {
     return row->type == HP_SETTING_NAME || row->type == HP_SETTING_FOLDER || row->type == HP_SETTING_WORD ||
-           row->type == HP_SETTING_LANGUAGE;
+           row->type == HP_SETTING_LANGUAGE || row->type == HP_SETTING_PIN;
 }
 
 /* Whether the value is one that the row allows. 0, or HP_E_INVALID with words that begin with the setting's

@@ -190,6 +190,8 @@ describe("settings", () => {
                 beacon: "boolean",
                 access: "string",
                 encrypt_content: "boolean",
+                receive: "string",
+                receive_pin: "string",
                 language: "any",
                 theme: "any",
             },

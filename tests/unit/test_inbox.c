@@ -1,0 +1,559 @@
+// libs: inbox transfer share fetch secure store db identity path pool os base
+/* What becomes of offers, and of the bytes that follow: with a store, a disk and a loop, without a network.
+ */
+#include "test_store.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/path.h"
+#include "inbox/inbox.h"
+
+static fixture_t *f;
+static hp_inbox_t *inbox;
+static char downloads[PATH_SIZE];
+static hp_inbox_settings_t settings;
+
+static bool is_paired(void *arg, const char *host)
+{
+    (void)arg;
+    return strcmp(host, "00112233445566778899aabbccddeeff") == 0;
+}
+
+static void open_inbox(unsigned ask_ms)
+{
+    hp_err_t err = {0};
+    hp_inbox_deps_t deps = {.loop = &f->loop, .store = f->store, .is_paired = is_paired, .ask_ms = ask_ms};
+    if (hp_inbox_create(&inbox, &deps, &settings, &err) != 0)
+        fail_msg("%s", hp_err_text(&err));
+}
+
+static int begin(void **state)
+{
+    if (setup(state) != 0)
+        return -1;
+    f = *state;
+    open_store(f);
+    path_in(f->folder, "downloads", downloads);
+    settings = (hp_inbox_settings_t){.receive = HP_RECEIVE_ASK, .pin = "", .downloads_folder = downloads};
+    open_inbox(0);
+    return 0;
+}
+
+static void on_inbox_closed(void *arg)
+{
+    *(bool *)arg = true;
+}
+
+static void close_inbox(void)
+{
+    bool closed = false;
+    hp_inbox_destroy(inbox, on_inbox_closed, &closed);
+    while (!closed)
+        uv_run(&f->loop, UV_RUN_ONCE);
+    inbox = NULL;
+}
+
+static int end(void **state)
+{
+    close_inbox();
+    return teardown(state);
+}
+
+static void wait_until(bool (*reached)(void *arg), void *arg)
+{
+    uint64_t start = hp_clock_ms();
+    while (!reached(arg)) {
+        if (hp_clock_ms() - start > GUARD_MS)
+            fail_msg("nothing happened");
+        uv_run(&f->loop, UV_RUN_NOWAIT);
+    }
+}
+
+static bool is_settled(void *arg)
+{
+    hp_incoming_t info;
+    return hp_inbox_get(inbox, *(int64_t *)arg, &info) && info.state != HP_INCOMING_ASKING;
+}
+
+static hp_inbox_offer_file_t files[] = {{.id = "a", .name = "one.txt", .size = 3},
+                                        {.id = "b", .name = "deep/two.txt", .size = 2}};
+static hp_inbox_offer_t offer_of(hp_inbox_offer_file_t *list, size_t count)
+{
+    return (hp_inbox_offer_t){.kind = HP_SENDER_BROWSER,
+                              .name = "Anna's phone",
+                              .address = "10.0.0.7",
+                              .files = list,
+                              .count = count};
+}
+
+static int64_t make_offer(const hp_inbox_offer_t *offer)
+{
+    hp_err_t err = {0};
+    int64_t id = 0;
+    if (hp_inbox_offer(inbox, offer, &id, NULL, &err) != 0)
+        fail_msg("%s", hp_err_text(&err));
+    return id;
+}
+
+static int64_t offered(void)
+{
+    hp_inbox_offer_t offer = offer_of(files, 2);
+    return make_offer(&offer);
+}
+
+typedef struct {
+    bool called;
+    int status;
+    hp_err_t err;
+    uint64_t received;
+    bool done;
+    char path[PATH_SIZE];
+} result_t;
+
+static bool is_called(void *arg)
+{
+    return ((result_t *)arg)->called;
+}
+
+static void on_result(void *arg, int status, const hp_err_t *err)
+{
+    result_t *result = arg;
+    *result = (result_t){.called = true, .status = status, .err = *err};
+}
+
+static void accept_it(int64_t id, const hp_inbox_choice_t *choice, int expected)
+{
+    result_t result = {0};
+    hp_inbox_accept(inbox, id, choice, on_result, &result);
+    wait_until(is_called, &result);
+    if (result.status != expected)
+        fail_msg("%d, not %d: %s", result.status, expected, hp_err_text(&result.err));
+}
+
+static void on_piece(void *arg, int status, const hp_incoming_file_t *file, const hp_err_t *err)
+{
+    result_t *result = arg;
+    *result = (result_t){.called = true, .status = status, .err = *err};
+    if (file != NULL) {
+        result->received = file->received;
+        result->done = file->done;
+        snprintf(result->path, sizeof result->path, "%s", file->path);
+    }
+}
+
+static result_t write_piece(int64_t id, const char *file, uint64_t offset, const char *text, bool last)
+{
+    result_t result = {0};
+    hp_inbox_piece_t piece = {
+        .data = hp_strdup(text), .length = strlen(text), .offset = offset, .last = last};
+    hp_inbox_write(inbox, id, hp_inbox_file_find(inbox, id, file), &piece, on_piece, &result);
+    wait_until(is_called, &result);
+    return result;
+}
+
+static hp_incoming_t get(int64_t id)
+{
+    hp_incoming_t info;
+    assert_true(hp_inbox_get(inbox, id, &info));
+    return info;
+}
+
+static void assert_content(const char *path, const char *expected)
+{
+    char full[PATH_SIZE * 2], content[64] = "";
+    snprintf(full, sizeof full, "%s/%s", downloads, path);
+    int fd = open(full, O_RDONLY);
+    if (fd < 0)
+        fail_msg("%s is not there", full);
+    assert_true(read(fd, content, sizeof content - 1) >= 0);
+    close(fd);
+    assert_string_equal(content, expected);
+}
+
+static void an_accepted_offer_lands_in_the_folder_of_its_sender(void **state)
+{
+    (void)state;
+    int64_t id = offered();
+    assert_int_equal(get(id).state, HP_INCOMING_ASKING);
+    assert_int_equal(write_piece(id, "a", 0, "abc", false).status, HP_E_CONFLICT);
+    accept_it(id, &(hp_inbox_choice_t){0}, 0);
+    assert_int_equal(get(id).state, HP_INCOMING_RECEIVING);
+    result_t result = write_piece(id, "a", 0, "abc", false);
+    assert_int_equal(result.status, 0);
+    assert_true(result.done);
+    assert_string_equal(result.path, "Received/Anna's phone/one.txt");
+    assert_int_equal(get(id).state, HP_INCOMING_RECEIVING);
+    assert_int_equal(write_piece(id, "b", 0, "d", false).received, 1);
+    assert_int_equal(write_piece(id, "b", 1, "e", false).status, 0);
+    assert_content("Received/Anna's phone/one.txt", "abc");
+    assert_content("Received/Anna's phone/deep/two.txt", "de");
+    assert_int_equal(get(id).state, HP_INCOMING_DONE);
+    assert_int_equal(write_piece(id, "a", 0, "abc", false).status, 0); /* its answer was lost */
+}
+
+static void a_piece_may_overlap_but_leaves_no_gap_and_brings_no_more_than_was_offered(void **state)
+{
+    (void)state;
+    hp_inbox_offer_file_t file = {.id = "x", .name = "x.bin", .size = 6};
+    hp_inbox_offer_t offer = offer_of(&file, 1);
+    int64_t id = make_offer(&offer);
+    accept_it(id, &(hp_inbox_choice_t){0}, 0);
+    assert_int_equal(write_piece(id, "x", 2, "cd", false).status, HP_E_CONFLICT);
+    assert_int_equal(write_piece(id, "x", 0, "abc", false).received, 3);
+    result_t gap = write_piece(id, "x", 4, "ef", false);
+    assert_int_equal(gap.status, HP_E_CONFLICT);
+    assert_non_null(strstr(gap.err.detail, "go on at byte 3"));
+    assert_int_equal(write_piece(id, "x", 3, "defg", false).status, HP_E_TOO_LARGE);
+    assert_int_equal(write_piece(id, "x", 1, "bcd", false).received, 4);
+    assert_true(write_piece(id, "x", 4, "ef", false).done);
+    assert_content("Received/Anna's phone/x.bin", "abcdef");
+}
+
+static void a_file_of_unknown_size_ends_with_its_last_piece(void **state)
+{
+    (void)state;
+    hp_inbox_offer_file_t file = {.id = "x", .name = "x.bin", .size = HP_INBOX_ANY_SIZE};
+    hp_inbox_offer_t offer = offer_of(&file, 1);
+    int64_t id = make_offer(&offer);
+    accept_it(id, &(hp_inbox_choice_t){0}, 0);
+    assert_int_equal(write_piece(id, "x", 0, "abc", false).received, 3);
+    hp_inbox_offer_file_t more = {.id = "y", .name = "y.bin", .size = HP_INBOX_ANY_SIZE};
+    size_t index;
+    assert_int_equal(hp_inbox_add_file(inbox, id, &more, &index, NULL), 0);
+    assert_true(write_piece(id, "x", 3, "d", true).done);
+    assert_true(write_piece(id, "y", 0, "", true).done);
+    assert_content("Received/Anna's phone/x.bin", "abcd");
+    assert_content("Received/Anna's phone/y.bin", "");
+    assert_int_equal(get(id).state, HP_INCOMING_DONE);
+}
+
+static void wrong_bytes_get_no_name_and_may_come_again(void **state)
+{
+    (void)state;
+    hp_inbox_offer_file_t file = {.id = "x",
+                                  .name = "x.txt",
+                                  .size = 3,
+                                  .sha256 =
+                                      "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"};
+    hp_inbox_offer_t offer = offer_of(&file, 1);
+    int64_t id = make_offer(&offer);
+    accept_it(id, &(hp_inbox_choice_t){0}, 0);
+    assert_int_equal(write_piece(id, "x", 0, "abd", false).status, HP_E_WRONG_DIGEST);
+    assert_int_equal(write_piece(id, "x", 0, "a", false).status, 0);
+    result_t wrong = write_piece(id, "x", 1, "bd", false);
+    assert_int_equal(wrong.status, HP_E_WRONG_DIGEST);
+    assert_int_equal(wrong.received, 0);
+    assert_int_equal(get(id).state, HP_INCOMING_RECEIVING);
+    assert_int_equal(write_piece(id, "x", 0, "ab", false).status, 0);
+    assert_true(write_piece(id, "x", 2, "c", false).done);
+    assert_content("Received/Anna's phone/x.txt", "abc");
+}
+
+static void names_that_leave_the_folder_are_refused_and_named(void **state)
+{
+    static const char *const bad[] = {"../x",
+                                      "/etc/passwd",
+                                      "a/../b",
+                                      "a//b",
+                                      "",
+                                      ".",
+                                      "a\x01b",
+                                      ".x.5.hostpair-part",
+                                      "a/.x.5.hostpair-part/b"};
+    (void)state;
+    for (size_t i = 0; i < HP_COUNT(bad); i++) {
+        hp_inbox_offer_file_t file = {.id = "x", .name = bad[i], .size = 3};
+        hp_inbox_offer_t offer = offer_of(&file, 1);
+        hp_err_t err = {0};
+        int64_t id;
+        if (hp_inbox_offer(inbox, &offer, &id, NULL, &err) != HP_E_BAD_NAME)
+            fail_msg("\"%s\" was not refused", bad[i]);
+        assert_non_null(strstr(err.detail, "the file name"));
+    }
+    char longest[400];
+    memset(longest, 'n', sizeof longest - 1);
+    longest[sizeof longest - 1] = '\0';
+    hp_inbox_offer_file_t file = {.id = "x", .name = longest, .size = 3};
+    hp_inbox_offer_t offer = offer_of(&file, 1);
+    int64_t id;
+    assert_int_equal(hp_inbox_offer(inbox, &offer, &id, NULL, NULL), HP_E_BAD_NAME);
+    hp_inbox_offer_file_t twice[] = {{.id = "x", .name = "a", .size = 1},
+                                     {.id = "x", .name = "b", .size = 1}};
+    offer = offer_of(twice, 2);
+    assert_int_equal(hp_inbox_offer(inbox, &offer, &id, NULL, NULL), HP_E_INVALID);
+    assert_int_equal(hp_inbox_count(inbox), 0);
+}
+
+static void the_same_name_twice_gets_a_number(void **state)
+{
+    (void)state;
+    hp_inbox_offer_file_t twice[] = {{.id = "x", .name = "a.txt", .size = 1},
+                                     {.id = "y", .name = "a.txt", .size = 1}};
+    hp_inbox_offer_t offer = offer_of(twice, 2);
+    int64_t id = make_offer(&offer);
+    accept_it(id, &(hp_inbox_choice_t){0}, 0);
+    assert_string_equal(write_piece(id, "x", 0, "1", false).path, "Received/Anna's phone/a.txt");
+    assert_string_equal(write_piece(id, "y", 0, "2", false).path, "Received/Anna's phone/a (1).txt");
+    assert_content("Received/Anna's phone/a.txt", "1");
+    assert_content("Received/Anna's phone/a (1).txt", "2");
+}
+
+static void a_person_takes_some_files_into_another_folder(void **state)
+{
+    (void)state;
+    int64_t id = offered();
+    const char *wanted[] = {"b"}, *unknown[] = {"z"};
+    accept_it(id, &(hp_inbox_choice_t){.files = unknown, .count = 1}, HP_E_INVALID);
+    accept_it(id, &(hp_inbox_choice_t){.files = wanted, .count = 0}, HP_E_INVALID);
+    accept_it(id, &(hp_inbox_choice_t){.to = "../x"}, HP_E_BAD_NAME);
+    assert_int_equal(get(id).state, HP_INCOMING_ASKING);
+    accept_it(id, &(hp_inbox_choice_t){.files = wanted, .count = 1, .to = "from phone"}, 0);
+    assert_int_equal(write_piece(id, "a", 0, "abc", false).status, HP_E_CONFLICT);
+    assert_string_equal(write_piece(id, "b", 0, "de", false).path, "from phone/deep/two.txt");
+    assert_int_equal(get(id).state, HP_INCOMING_DONE);
+    accept_it(id, &(hp_inbox_choice_t){0}, HP_E_CONFLICT);
+}
+
+static void offers_end_declined_cancelled_or_unanswered(void **state)
+{
+    (void)state;
+    close_inbox();
+    open_inbox(200);
+    int64_t unanswered = offered(), declined = offered();
+    assert_int_equal(hp_inbox_decline(inbox, declined, NULL), 0);
+    assert_int_equal(hp_inbox_decline(inbox, declined, NULL), HP_E_CONFLICT);
+    int64_t cancelled = offered();
+    assert_int_equal(hp_inbox_cancel(inbox, cancelled, "The sender has cancelled", NULL), 0);
+    assert_int_equal(get(cancelled).state, HP_INCOMING_CANCELLED);
+    wait_until(is_settled, &unanswered);
+    assert_int_equal(get(unanswered).state, HP_INCOMING_DECLINED);
+    assert_string_equal(get(unanswered).reason, "Nobody answered");
+    close_inbox();
+    open_inbox(0);
+    assert_int_equal(hp_inbox_count(inbox), 3);
+    assert_int_equal(get(declined).state, HP_INCOMING_DECLINED);
+    assert_true(offered() > cancelled);
+}
+
+static size_t count_entries(const char *folder)
+{
+    char full[PATH_SIZE * 2];
+    snprintf(full, sizeof full, "%s/%s", downloads, folder);
+    DIR *dir = opendir(full);
+    size_t count = 0;
+    for (struct dirent *entry; dir != NULL && (entry = readdir(dir)) != NULL;)
+        count += strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0;
+    if (dir != NULL)
+        closedir(dir);
+    return count;
+}
+
+static bool is_empty(void *arg)
+{
+    return count_entries(arg) == 0;
+}
+
+static void cancelling_removes_the_part_and_keeps_what_is_finished(void **state)
+{
+    (void)state;
+    int64_t id = offered();
+    accept_it(id, &(hp_inbox_choice_t){.to = "x"}, 0);
+    assert_int_equal(write_piece(id, "b", 0, "d", false).received, 1);
+    assert_int_equal(count_entries("x/deep"), 1);
+    assert_true(write_piece(id, "a", 0, "abc", false).done);
+    assert_int_equal(hp_inbox_cancel(inbox, id, "", NULL), 0);
+    wait_until(is_empty, "x/deep");
+    assert_content("x/one.txt", "abc");
+    assert_int_equal(write_piece(id, "b", 1, "e", false).status, HP_E_CONFLICT);
+}
+
+static void what_was_accepted_goes_on_after_a_restart(void **state)
+{
+    (void)state;
+    hp_incoming_t info;
+    char token[HP_INBOX_TOKEN_SIZE];
+    int64_t id = offered(), waiting = offered();
+    accept_it(id, &(hp_inbox_choice_t){0}, 0);
+    assert_true(write_piece(id, "a", 0, "abc", false).done);
+    assert_int_equal(write_piece(id, "b", 0, "d", false).received, 1);
+    memcpy(token, get(id).token, sizeof token);
+    close_inbox();
+    open_inbox(0);
+    assert_false(hp_inbox_get(inbox, waiting, &info));
+    assert_true(hp_inbox_by_token(inbox, token, &info));
+    assert_int_equal(info.state, HP_INCOMING_RECEIVING);
+    assert_int_equal(info.done_count, 1);
+    hp_incoming_file_t file;
+    assert_true(hp_inbox_file_at(inbox, info.id, 1, &file));
+    assert_int_equal(file.received, 0); /* it was not synced */
+    assert_int_equal(write_piece(info.id, "b", 0, "d", false).received, 1);
+    assert_true(write_piece(info.id, "b", 1, "e", false).done);
+    assert_content("Received/Anna's phone/deep/two.txt", "de");
+    assert_int_equal(count_entries("Received/Anna's phone/deep"), 1);
+}
+
+static void a_part_file_that_somebody_removed_begins_again(void **state)
+{
+    (void)state;
+    int64_t id = offered();
+    accept_it(id, &(hp_inbox_choice_t){.to = "x"}, 0);
+    assert_int_equal(write_piece(id, "b", 0, "d", false).received, 1);
+    char command[PATH_SIZE * 2];
+    snprintf(command, sizeof command, "rm -rf '%s/x'", downloads);
+    assert_int_equal(system(command), 0);
+    result_t gone = write_piece(id, "b", 1, "e", false);
+    assert_int_equal(gone.status, HP_E_CONFLICT);
+    assert_int_equal(gone.received, 0);
+    assert_int_equal(write_piece(id, "b", 0, "d", false).status, 0);
+    assert_true(write_piece(id, "b", 1, "e", false).done);
+    assert_content("x/deep/two.txt", "de");
+}
+
+static void two_offers_of_one_sender_and_twenty_of_all_may_wait(void **state)
+{
+    (void)state;
+    hp_inbox_offer_t offer = offer_of(files, 2);
+    char address[32];
+    int64_t id;
+    unsigned wait = 0;
+    for (unsigned i = 0; i < HP_INBOX_WAITING_MAX; i++) {
+        snprintf(address, sizeof address, "10.0.1.%u", i / 2);
+        offer.address = address;
+        make_offer(&offer);
+    }
+    offer.address = "10.0.1.3";
+    assert_int_equal(hp_inbox_offer(inbox, &offer, &id, &wait, NULL), HP_E_TOO_MANY);
+    assert_int_equal(wait, 60);
+    offer.address = "10.0.2.1";
+    assert_int_equal(hp_inbox_offer(inbox, &offer, &id, NULL, NULL), HP_E_TOO_MANY);
+    assert_int_equal(hp_inbox_count(inbox), HP_INBOX_WAITING_MAX);
+}
+
+static void the_setting_says_who_is_asked_about(void **state)
+{
+    (void)state;
+    hp_inbox_offer_t offer = offer_of(files, 2);
+    int64_t id;
+    settings.receive = HP_RECEIVE_OFF;
+    hp_inbox_set(inbox, &settings);
+    assert_int_equal(hp_inbox_offer(inbox, &offer, &id, NULL, NULL), HP_E_FORBIDDEN);
+    settings.receive = HP_RECEIVE_PAIRED;
+    hp_inbox_set(inbox, &settings);
+    offer.host = "ffeeddccbbaa99887766554433221100";
+    id = make_offer(&offer);
+    uv_run(&f->loop, UV_RUN_NOWAIT);
+    assert_int_equal(get(id).state, HP_INCOMING_ASKING);
+    offer.host = "00112233445566778899aabbccddeeff";
+    id = make_offer(&offer);
+    wait_until(is_settled, &id);
+    assert_int_equal(get(id).state, HP_INCOMING_RECEIVING);
+    settings.receive = HP_RECEIVE_EVERYONE;
+    hp_inbox_set(inbox, &settings);
+    id = offered();
+    wait_until(is_settled, &id);
+    assert_int_equal(get(id).state, HP_INCOMING_RECEIVING);
+}
+
+static void three_wrong_pins_shut_an_address_out(void **state)
+{
+    (void)state;
+    hp_inbox_offer_t offer = offer_of(files, 2);
+    int64_t id;
+    unsigned wait = 0;
+    settings.pin = "4711";
+    hp_inbox_set(inbox, &settings);
+    assert_int_equal(hp_inbox_offer(inbox, &offer, &id, NULL, NULL), HP_E_UNAUTHORIZED);
+    offer.pin = "4712";
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(hp_inbox_offer(inbox, &offer, &id, NULL, NULL), HP_E_UNAUTHORIZED);
+    offer.pin = "4711";
+    assert_int_equal(hp_inbox_offer(inbox, &offer, &id, &wait, NULL), HP_E_TOO_MANY);
+    assert_true(wait > 290 && wait <= 300);
+    offer.address = "10.0.0.8";
+    make_offer(&offer);
+    offer.host = "00112233445566778899aabbccddeeff"; /* paired: needs none */
+    offer.pin = NULL;
+    make_offer(&offer);
+}
+
+static void a_full_disk_is_told_before_anything_is_accepted(void **state)
+{
+    (void)state;
+    hp_inbox_offer_file_t file = {.id = "x", .name = "x.bin", .size = (uint64_t)1 << 60};
+    hp_inbox_offer_t offer = offer_of(&file, 1);
+    int64_t id = make_offer(&offer);
+    accept_it(id, &(hp_inbox_choice_t){0}, HP_E_NO_SPACE);
+    assert_int_equal(get(id).state, HP_INCOMING_ASKING);
+    hp_inbox_decline(inbox, id, NULL);
+    settings.receive = HP_RECEIVE_EVERYONE;
+    hp_inbox_set(inbox, &settings);
+    id = make_offer(&offer);
+    wait_until(is_settled, &id);
+    assert_int_equal(get(id).state, HP_INCOMING_DECLINED);
+    assert_non_null(strstr(get(id).reason, "are free"));
+}
+
+static void the_history_is_bounded(void **state)
+{
+    (void)state;
+    int64_t first = offered(), last = 0;
+    hp_incoming_t info;
+    hp_inbox_decline(inbox, first, NULL);
+    for (unsigned i = 0; i < HP_INBOX_KEPT; i++) {
+        last = offered();
+        hp_inbox_decline(inbox, last, NULL);
+    }
+    assert_int_equal(hp_inbox_count(inbox), HP_INBOX_KEPT);
+    assert_false(hp_inbox_get(inbox, first, &info));
+    close_inbox();
+    open_inbox(0);
+    assert_int_equal(hp_inbox_count(inbox), HP_INBOX_KEPT);
+    hp_inbox_at(inbox, 0, &info);
+    assert_int_equal(info.id, last);
+}
+
+static void the_folder_of_a_sender_is_one_harmless_name(void **state)
+{
+    static const struct {
+        const char *name, *folder;
+    } cases[] = {
+        {"../..", "_"}, {"..", "somebody"}, {" a/b\\c ", "a_b_c"}, {".hidden", "hidden"}, {"Küche", "Küche"}};
+    (void)state;
+    for (size_t i = 0; i < HP_COUNT(cases); i++) {
+        hp_inbox_offer_t offer = offer_of(files, 2);
+        char expected[PATH_SIZE];
+        offer.name = cases[i].name;
+        int64_t id = make_offer(&offer);
+        accept_it(id, &(hp_inbox_choice_t){0}, 0);
+        snprintf(expected, sizeof expected, "Received/%s", cases[i].folder);
+        assert_string_equal(get(id).folder, expected);
+    }
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
+    const struct CMUnitTest tests[] = {
+        TEST(an_accepted_offer_lands_in_the_folder_of_its_sender),
+        TEST(a_piece_may_overlap_but_leaves_no_gap_and_brings_no_more_than_was_offered),
+        TEST(a_file_of_unknown_size_ends_with_its_last_piece),
+        TEST(wrong_bytes_get_no_name_and_may_come_again),
+        TEST(names_that_leave_the_folder_are_refused_and_named),
+        TEST(the_same_name_twice_gets_a_number),
+        TEST(a_person_takes_some_files_into_another_folder),
+        TEST(offers_end_declined_cancelled_or_unanswered),
+        TEST(cancelling_removes_the_part_and_keeps_what_is_finished),
+        TEST(what_was_accepted_goes_on_after_a_restart),
+        TEST(a_part_file_that_somebody_removed_begins_again),
+        TEST(two_offers_of_one_sender_and_twenty_of_all_may_wait),
+        TEST(the_setting_says_who_is_asked_about),
+        TEST(three_wrong_pins_shut_an_address_out),
+        TEST(a_full_disk_is_told_before_anything_is_accepted),
+        TEST(the_history_is_bounded),
+        TEST(the_folder_of_a_sender_is_one_harmless_name),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
