@@ -153,6 +153,7 @@ int hp_head_init(hp_head_t *self, const char *bytes, size_t length)
     size_t start, end = find_end(bytes, length, &start);
     *self = (hp_head_t){.method = "", .path = "/", .fields = "", .end = NULL};
     self->end = self->fields;
+    self->length = end < length ? end + (bytes[end] == '\r' ? 2 : 1) : length;
     if (end > HP_HEAD_MAX)
         return 431;
     self->text = hp_strndup(bytes + start, end - start);

@@ -19,6 +19,7 @@ typedef struct hp_head {
     const char *fields, *end;
     int minor;     /* of the HTTP version */
     bool has_body; /* framed by Content-Length or Transfer-Encoding */
+    size_t length; /* of the whole section, with the empty line that ends it */
 } hp_head_t;
 
 /* Reads the section at the start of bytes, which the HTTP server has parsed already, and checks what it did

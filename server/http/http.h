@@ -35,9 +35,12 @@ typedef struct hp_http_listener hp_http_listener_t;
 typedef void (*hp_http_handler_fn)(void *arg, hp_http_request_t *request);
 
 typedef struct hp_http_options {
-    const char *name;            /* "peer", "dashboard": for the log */
-    const char *server;          /* Server field, e.g. "hostpair/0.1.0" */
-    size_t body_max;             /* a longer request body gets 413 */
+    const char *name;   /* "peer", "dashboard": for the log */
+    const char *server; /* Server field, e.g. "hostpair/0.1.0" */
+    size_t body_max;    /* a longer request body gets 413 */
+    /* Whether the handler takes the body of this request in pieces (hp_http_body_next), if it is longer than
+     * body_max: there is no limit then. path: still percent-encoded. NULL: never. */
+    bool (*takes_pieces)(void *arg, const char *method, const char *path);
     unsigned connections_max;    /* in all; 0: what the descriptor limit leaves. At the limit the longest idle
                                     one makes room */
     unsigned descriptor_percent; /* of the descriptors that the process may use for connections; the shares of
@@ -95,6 +98,15 @@ const char *hp_http_header(hp_http_request_t *request, const char *name);
 /* The body, whole. The first call copies it, so that it may be used (in the pool as well) until the last
  * release. */
 const void *hp_http_body(hp_http_request_t *request, size_t *length);
+/* How long the body is that hp_http_body_next gives. */
+uint64_t hp_http_body_length(const hp_http_request_t *request);
+/* Asks for the next piece of the body, of at most HP_HTTP_PIECE bytes; nothing more of it is read until then.
+ * fn runs once, perhaps inside the call, with data from malloc that it takes (NULL for an empty body); last:
+ * there is no more. When the client goes first, fn does not run, and on_gone does. A reply is not given while
+ * a piece is asked for. Works for every body; one that came in pieces ends its connection with the reply. */
+#define HP_HTTP_PIECE ((size_t)512 * 1024)
+typedef void (*hp_http_piece_fn)(void *arg, void *data, size_t length, bool last);
+void hp_http_body_next(hp_http_request_t *request, hp_http_piece_fn fn, void *arg);
 /* The client's numeric address and port. */
 const char *hp_http_client(const hp_http_request_t *request, uint16_t *port);
 /* Who sent it. */
@@ -154,7 +166,7 @@ typedef struct hp_http_file {
     bool attachment;  /* Content-Disposition: attachment */
     const char *file_name; /* for it, UTF-8; NULL: the client takes the last segment of the URL */
     bool growing;          /* the file is still written to: its changes are expected; needs allowance */
-    bool loose;            /* of a weak etag, which promises nothing: sent to its end while it is long enough */
+    bool loose; /* of a weak etag, which promises nothing: sent to its end while it is long enough */
     /* Optional: how many bytes at offset may go now, at most want (0: asked again after
      * HP_HTTP_FILE_RETRY_MS). Not called after the reply's end or the client's going. */
     size_t (*allowance)(void *arg, uint64_t offset, size_t want);

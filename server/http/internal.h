@@ -39,6 +39,7 @@ typedef struct hp_reply_type {
 } hp_reply_type_t;
 
 typedef struct hp_text hp_text_t;
+typedef struct hp_pieces hp_pieces_t;
 
 struct hp_http_request {
     h2o_generator_t generator;   /* first */
@@ -54,6 +55,8 @@ struct hp_http_request {
     hp_text_t *texts; /* what accessors returned */
     void *body;
     size_t body_length;
+    hp_pieces_t *pieces; /* pieces.c: of a body that comes in pieces; NULL */
+    bool body_given;     /* hp_http_body_next has given all of one that did not */
     hp_who_t who;
     void (*gone)(void *arg);
     void *gone_arg;
@@ -163,7 +166,21 @@ void hp_refuse_register(h2o_pathconf_t *pathconf);
 void hp_refuse_request(hp_http_request_t *request, int status); /* and closes */
 void hp_refuse_busy(hp_http_request_t *request);                /* 503, to be asked again */
 
+/* Lets the client send on for a moment, unheard, when its connection ends with this request. */
+void hp_refuse_linger(h2o_req_t *req, hp_connection_t *connection);
+
+/* pieces.c: bodies that the handler takes piece by piece */
+/* h2o refuses the request because of the length of its body, with this reply: whether the handler takes it in
+ * pieces instead. Then the reply goes nowhere, and the handler is called. */
+bool hp_pieces_take(h2o_req_t *req, hp_connection_t *connection, h2o_ostream_t **slot);
+/* How much of the body has come; SIZE_MAX: nobody has asked for it. */
+uint64_t hp_pieces_awaited(const hp_http_request_t *request);
+void hp_pieces_dispose(hp_http_request_t *request);
+
 /* request.c */
+/* A request whose header section is at the start of the socket's input; calls the handler, or refuses it. */
+hp_http_request_t *hp_request_create(h2o_req_t *req, hp_connection_t *connection, int *refused);
+void hp_request_handle(hp_http_request_t *self, int refused);
 /* Runs fn(data) when h2o lets go of the request: its reply is complete, or the connection closes. */
 void hp_request_at_disposal(h2o_req_t *req, void (*fn)(void *data), void *data);
 int hp_request_on_req(h2o_handler_t *handler, h2o_req_t *req);

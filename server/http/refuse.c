@@ -19,7 +19,8 @@ static hp_connection_t *connection_of(h2o_req_t *req)
     return socket != NULL ? socket->on_close.data : NULL;
 }
 
-static void on_dispose(void *data)
+/* Runs when h2o lets go of the request. */
+static void linger(void *data)
 {
     hp_connection_t *connection = data;
     int fd = hp_connection_fd(connection);
@@ -80,6 +81,11 @@ void hp_refuse_busy(hp_http_request_t *request)
     hp_reply_static(request, 503, type_of(request->connection->listener), body.base, body.len);
 }
 
+void hp_refuse_linger(h2o_req_t *req, hp_connection_t *connection)
+{
+    hp_request_at_disposal(req, linger, connection);
+}
+
 static void on_setup_ostream(h2o_filter_t *filter, h2o_req_t *req, h2o_ostream_t **slot)
 {
     (void)filter;
@@ -88,6 +94,8 @@ static void on_setup_ostream(h2o_filter_t *filter, h2o_req_t *req, h2o_ostream_t
         h2o_setup_next_ostream(req, slot);
         return;
     }
+    if (req->res.status == 413 && hp_pieces_take(req, connection, slot))
+        return;
     const char *type = type_of(connection->listener);
     refusal_t *self = (refusal_t *)h2o_add_ostream(req, sizeof *self, slot);
     self->super.do_send = send_refusal;
@@ -96,7 +104,7 @@ static void on_setup_ostream(h2o_filter_t *filter, h2o_req_t *req, h2o_ostream_t
     req->res.reason = hp_status_reason(req->res.status);
     req->res.headers.size = 0;
     h2o_add_header(&req->pool, &req->res.headers, H2O_TOKEN_CONTENT_TYPE, NULL, type, strlen(type));
-    hp_request_at_disposal(req, on_dispose, connection);
+    hp_refuse_linger(req, connection);
     h2o_setup_next_ostream(req, &self->super.next);
 }
 

@@ -55,6 +55,7 @@ static void on_dispose(void *data)
     hp_http_request_t *self = data;
     hp_connection_t *connection = self->connection;
     hp_turns_forget(self);
+    hp_pieces_dispose(self);
     self->req = NULL;
     self->connection = NULL;
     self->writing = false;
@@ -88,11 +89,9 @@ static void note(hp_connection_t *connection, hp_http_request_t *request)
                       sizeof connection->user_agent);
 }
 
-int hp_request_on_req(h2o_handler_t *handler, h2o_req_t *req)
+hp_http_request_t *hp_request_create(h2o_req_t *req, hp_connection_t *connection, int *refused)
 {
-    (void)handler;
-    h2o_socket_t *socket = req->conn->callbacks->get_socket(req->conn);
-    hp_connection_t *connection = socket->on_close.data;
+    h2o_socket_t *socket = connection->socket;
     hp_http_request_t *self = hp_alloc(sizeof *self);
     self->generator.proceed = on_proceed;
     self->req = req;
@@ -101,9 +100,15 @@ int hp_request_on_req(h2o_handler_t *handler, h2o_req_t *req)
     self->who = connection->who;
     hp_request_at_disposal(req, on_dispose, self);
     hp_connection_became_busy(connection, self);
-    int refused = hp_head_init(&self->head, socket->input->bytes, socket->input->size);
+    *refused = hp_head_init(&self->head, socket->input->bytes, socket->input->size);
     self->is_head = strcmp(self->head.method, "HEAD") == 0;
     note(connection, self);
+    return self;
+}
+
+void hp_request_handle(hp_http_request_t *self, int refused)
+{
+    hp_connection_t *connection = self->connection;
     if (connection->cut) /* it was cut while the request was on its way */
         hp_request_abort(self);
     else if (refused != 0)
@@ -113,6 +118,15 @@ int hp_request_on_req(h2o_handler_t *handler, h2o_req_t *req)
     else
         connection->listener->options.handler(connection->listener->options.arg, self);
     hp_http_release(self);
+}
+
+int hp_request_on_req(h2o_handler_t *handler, h2o_req_t *req)
+{
+    (void)handler;
+    h2o_socket_t *socket = req->conn->callbacks->get_socket(req->conn);
+    int refused;
+    hp_http_request_t *self = hp_request_create(req, socket->on_close.data, &refused);
+    hp_request_handle(self, refused);
     return 0;
 }
 

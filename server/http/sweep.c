@@ -8,6 +8,8 @@
  * comes slower than REQUEST_RATE_MIN after the first stuck_ms (a header that drips in, one byte now and
  * then).
  *
+ * Bringing a body in pieces: it is cut when the handler has waited for stuck_ms, and no byte came.
+ *
  * Replying: h2o or the kernel holds bytes that the client has to take. It is cut when the client acknowledged
  * none of them for stuck_ms. A reply that waits for the disk, a speed limit or its producer is not stuck.
  */
@@ -65,8 +67,25 @@ static void look_at_handshake(hp_connection_t *c, uint64_t now)
         cut(c, "its TLS handshake did not end in time");
 }
 
+/* The handler waits for the next bytes of a body. True when it does. */
+static bool look_at_body(hp_connection_t *c, uint64_t now)
+{
+    uint64_t come = c->request != NULL ? hp_pieces_awaited(c->request) : UINT64_MAX;
+    if (come == UINT64_MAX)
+        return false;
+    if (come != c->moved) {
+        c->moved = come;
+        c->moved_at = now;
+    } else if (now - c->moved_at >= c->listener->options.stuck_ms) {
+        cut(c, "it sends no more of its request");
+    }
+    return true;
+}
+
 static void look_at_replying(hp_connection_t *c, uint64_t now)
 {
+    if (look_at_body(c, now))
+        return;
     bool writing = is_writing(c);
     hp_tcp_state_t tcp = hp_tcp_read(hp_connection_fd(c));
     bool pushed = c->request != NULL && c->request->type != NULL && c->request->type->pushed;
