@@ -11,10 +11,12 @@
 #include "check.h"
 #include "cli/cli.h"
 #include "hub/hub.h"
+#include "os/thread.h"
 
-#define POOL_MIN 4u
-#define POOL_MAX 16u
-#define QUIT_MS  1900 /* then what has not ended is left to the kernel; progress is committed as it comes */
+#define POOL_MIN      4u
+#define POOL_MAX      16u
+#define OTHER_THREADS 2u /* the store and the hasher */
+#define QUIT_MS       1900 /* then what has not ended is left to the kernel; progress is committed as it comes */
 
 typedef struct process {
     uv_loop_t loop;
@@ -58,12 +60,21 @@ static void on_signal(uv_signal_t *handle, int number)
     quit(self);
 }
 
-static void size_pool(void)
+/* libuv ends the process without a word when its pool gets no thread, so all are asked for before. */
+static int size_pool(hp_err_t *err)
 {
     char count[16];
     unsigned cores = uv_available_parallelism();
-    snprintf(count, sizeof count, "%u", HP_MIN(HP_MAX(cores * 2, POOL_MIN), POOL_MAX));
+    unsigned pool = HP_MIN(HP_MAX(cores * 2, POOL_MIN), POOL_MAX);
+    snprintf(count, sizeof count, "%u", pool);
     setenv("UV_THREADPOOL_SIZE", count, 0);
+    int rc = hp_thread_try(pool + OTHER_THREADS);
+    if (rc != 0)
+        hp_err_set(
+            err, rc,
+            "%u threads are needed and not to be had (ulimit -u, or the container's limit of processes): %s",
+            pool + OTHER_THREADS, hp_err_sentence(rc));
+    return rc;
 }
 
 int main(int argc, char **argv)
@@ -108,7 +119,11 @@ int main(int argc, char **argv)
             self.options.left[i], self.options.share, self.options.downloads);
     if (geteuid() == 0)
         hp_log(HP_LOG_WARN, "running as root; hostpair needs no rights but its user's own");
-    size_pool();
+    if (size_pool(&err) != 0) {
+        fprintf(stderr, "hostpair: %s\n", hp_err_text(&err));
+        hp_options_dispose(&self.options);
+        return 1;
+    }
     uv_loop_init(&self.loop);
     uv_timer_init(&self.loop, &self.quit_timer);
     self.quit_timer.data = &self;

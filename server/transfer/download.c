@@ -460,6 +460,12 @@ static trouble_t trouble_of(int code)
     }
 }
 
+bool hp_download_trouble_passes(int code)
+{
+    return code == HP_E_NO_SPACE || code == -ENOSPC || code == -EDQUOT || code == -EIO || code == -EROFS ||
+           code == -EMFILE || code == -ENFILE || code == -ENOMEM || code == -EINTR || code == -EAGAIN;
+}
+
 void hp_download_disk_failed(download_t *self, int code, const hp_err_t *err)
 {
     if (!hp_download_is_running(self))

@@ -97,9 +97,7 @@ static void queue(step_t *step)
 
 void hp_item_step_failed(item_t *item, int status, const hp_err_t *err)
 {
-    bool passes = status == HP_E_NO_SPACE || status == -EIO || status == -EROFS || status == -EMFILE ||
-                  status == -ENFILE || status == -ENOMEM;
-    if (passes)
+    if (hp_download_trouble_passes(status))
         hp_download_disk_failed(item->download, status, err);
     else
         hp_item_fail(item, status, hp_err_text(err));

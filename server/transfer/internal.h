@@ -402,6 +402,8 @@ void hp_download_reopen_items(download_t *self);
 /* The disk, or another means that comes back by itself, failed: pauses the download, which goes on by itself.
  */
 void hp_download_disk_failed(download_t *self, int code, const hp_err_t *err);
+/* Whether what the error names passes by itself: a full disk, no descriptors or memory, a disk that fails. */
+bool hp_download_trouble_passes(int code);
 /* The same of a write to the store: what was summed up here is read again. */
 void hp_download_write_failed(download_t *self, int code, const hp_err_t *err);
 
