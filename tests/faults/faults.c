@@ -30,15 +30,13 @@
 #define SHORT    (-1)
 #define FD_LIMIT 4096
 
+/* clang-format off */
 #define KINDS(X)                                                                                             \
-    X(open)                                                                                                  \
-    X(openat2)                                                                                               \
-    X(read)                                                                                                  \
-    X(write)                                                                                                 \
-    X(pread) X(pwrite) X(fsync) X(fdatasync) X(syncfs) X(fallocate) X(ftruncate) X(linkat) X(renameat2)      \
-        X(mkdirat) X(unlinkat) X(statx) X(accept4) X(socket) X(connect) X(sendfile) X(send)                  \
-            X(inotify_add_watch) X(pthread_create) X(db_open) X(db_read) X(db_write) X(db_sync)              \
-                X(db_truncate)
+    X(open) X(openat2) X(read) X(write) X(pread) X(pwrite) X(fsync) X(fdatasync) X(syncfs) X(fallocate)      \
+    X(ftruncate) X(linkat) X(renameat2) X(mkdirat) X(unlinkat) X(statx) X(accept4) X(socket) X(connect)      \
+    X(sendfile) X(send) X(inotify_add_watch) X(pthread_create)                                               \
+    X(db_open) X(db_read) X(db_write) X(db_sync) X(db_truncate)
+/* clang-format on */
 
 #define NAME(kind) K_##kind,
 enum { KINDS(NAME) SLOTS };
