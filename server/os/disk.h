@@ -18,7 +18,8 @@ int hp_disk_open_unnamed(int folder, mode_t mode);
 int hp_disk_link(int fd, int folder, const char *name);
 
 /* Renames within the folder, but never over something: -EEXIST then. Repeated after a crash in the middle it
- * ends what was begun. */
+ * ends what was begun. Where the file system can neither do that nor link (FAT, exFAT), others see a file
+ * with the old name in it under the new one for a moment. */
 int hp_disk_rename_new(int folder, const char *from, const char *to);
 
 /* Makes the file as long as size, with room on the disk for all of it, or sparse where the file system cannot

@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 #include "os/beneath.h"
+#include "os/disk.h"
 
 /* Opens the folder `name` in parent, making it if it is missing. The descriptor or a negative errno. */
 static int enter_folder(int parent, const char *name, mode_t mode)
@@ -16,8 +17,9 @@ static int enter_folder(int parent, const char *name, mode_t mode)
     if (fd != -ENOENT)
         return fd;
     if (mkdirat(parent, name, mode) == 0) {
-        if (fsync(parent) != 0 && errno != EINVAL) /* so say file systems that cannot sync folders */
-            return -errno;
+        int rc = hp_disk_sync_folder(parent);
+        if (rc != 0)
+            return rc;
     } else if (errno != EEXIST) {
         return -errno;
     }

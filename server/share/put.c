@@ -80,8 +80,11 @@ static int finish(hp_put_t *self, int parent, int part, const char *part_name)
                                                                     : 0;
     if (rc != 0)
         return rc;
-    if (fsync(parent) != 0 || fstat(part, &self->stored.stat) != 0)
-        return -errno;
+    rc = hp_disk_sync_folder(parent);
+    if (rc == 0 && fstat(part, &self->stored.stat) != 0)
+        rc = -errno;
+    if (rc != 0)
+        return rc;
     self->stored.finished = true;
     return 0;
 }

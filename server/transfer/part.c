@@ -1,5 +1,6 @@
 #include "transfer/part.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -69,11 +70,31 @@ static bool claim(int fd)
     return flock(fd, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK; /* not every file system has locks */
 }
 
+/* Whether something in the folder is called exactly so: where letters of both cases are the same, another
+ * file's part may have been found by this name. */
+static bool is_called(int folder, const char *name)
+{
+    int copy = openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *stream = copy >= 0 ? fdopendir(copy) : NULL;
+    bool found = false;
+    if (stream == NULL) {
+        if (copy >= 0)
+            close(copy);
+        return false;
+    }
+    for (struct dirent *entry; !found && (entry = readdir(stream)) != NULL;)
+        found = strcmp(entry->d_name, name) == 0;
+    closedir(stream);
+    return found;
+}
+
 /* An empty part that nobody writes is left from a crash before it was on record. Its descriptor, or -EEXIST.
  */
 static int open_abandoned(int folder, const char *name)
 {
     struct stat st;
+    if (!is_called(folder, name))
+        return -EEXIST;
     int fd = hp_beneath_open(folder, name, O_RDWR | O_NOFOLLOW, 0, HP_BENEATH_NO_LINKS);
     if (fd < 0)
         return -EEXIST;

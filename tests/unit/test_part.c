@@ -205,6 +205,32 @@ static void a_file_system_that_only_links_replaces_nothing_either(void **state)
     close(fd);
 }
 
+static void a_file_system_that_can_only_rename_replaces_nothing_either(void **state)
+{
+    fixture_t *f = *state;
+    no_noreplace = true;
+    link_error = EPERM;
+    put(f, "x", "old");
+    put(f, "x (1)", ".x.8.hostpair-part"); /* of another file that takes this name now */
+    int fd = make_part(f, "x", "new");
+    assert_int_equal(hp_part_finish(fd, f->base, "x", f->name, size_of(fd), f->final_name, &f->err), 0);
+    assert_string_equal(f->final_name, "x (2)");
+    assert_holds(f, "x", "old");
+    assert_holds(f, "x (1)", ".x.8.hostpair-part");
+    assert_holds(f, "x (2)", "new");
+    close(fd);
+
+    /* A crash came after the name was taken. */
+    fd = make_part(f, "y", "newer");
+    put(f, "y", f->name);
+    assert_int_equal(hp_part_finish(fd, f->base, "y", f->name, size_of(fd), f->final_name, &f->err), 0);
+    no_noreplace = false;
+    link_error = 0;
+    assert_string_equal(f->final_name, "y");
+    assert_holds(f, "y", "newer");
+    close(fd);
+}
+
 static void an_empty_part_of_a_crash_is_taken_up(void **state)
 {
     fixture_t *f = *state;
@@ -503,6 +529,7 @@ int main(void)
         T(a_new_file_goes_from_its_part_to_its_name),
         T(a_name_that_was_taken_meanwhile_is_not_replaced),
         T(a_file_system_that_only_links_replaces_nothing_either),
+        T(a_file_system_that_can_only_rename_replaces_nothing_either),
         T(an_empty_part_of_a_crash_is_taken_up),
         T(a_part_with_bytes_in_it_is_left_alone),
         T(the_recorded_part_is_opened_again),

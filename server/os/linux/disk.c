@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/magic.h>
 #include <stdio.h>
 #include <string.h>
@@ -30,7 +31,7 @@ int hp_disk_open_unnamed(int folder, mode_t mode)
     if (fd >= 0)
         return fd;
     /* Kernels that do not know the flag take it for an attempt to write to the folder. */
-    return errno == EISDIR || errno == EINVAL || errno == ENOENT ? -EOPNOTSUPP : -errno;
+    return errno == EISDIR || errno == EINVAL || errno == ENOENT || errno == ENOSYS ? -EOPNOTSUPP : -errno;
 }
 
 int hp_disk_link(int fd, int folder, const char *name)
@@ -39,17 +40,60 @@ int hp_disk_link(int fd, int folder, const char *name)
     return linkat(AT_FDCWD, link_of(fd, self), folder, name, AT_SYMLINK_FOLLOW) == 0 ? 0 : -errno;
 }
 
+/* What a file system says that does not know a call. FUSE, NFS and SMB say each of them. */
+static bool is_lacking(int rc)
+{
+    return rc == -EINVAL || rc == -ENOSYS || rc == -EOPNOTSUPP || rc == -EPERM;
+}
+
+/* Whether the file in folder holds this text and nothing else. */
+static bool holds(int folder, const char *name, const char *text)
+{
+    char there[NAME_MAX + 2];
+    size_t length = strlen(text);
+    int fd = openat(folder, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    if (fd < 0)
+        return false;
+    ssize_t n = pread(fd, there, sizeof there, 0);
+    close(fd);
+    return n == (ssize_t)length && memcmp(there, text, length) == 0;
+}
+
+/* Where nothing but a plain rename is to be had (FAT, exFAT): the name is taken by a new file, which the
+ * rename replaces. It holds the name of the one that is renamed, by which it is known again when a crash came
+ * in between. */
+static int rename_claimed(int folder, const char *from, const char *to)
+{
+    int fd = openat(folder, to, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (fd < 0 && (errno != EEXIST || !holds(folder, to, from)))
+        return -errno;
+    int rc = 0;
+    if (fd >= 0) {
+        ssize_t n = pwrite(fd, from, strlen(from), 0);
+        rc = n == (ssize_t)strlen(from) ? 0 : n < 0 ? -errno : -ENOSPC;
+        close(fd);
+    }
+    if (rc == 0 && renameat(folder, from, folder, to) == 0)
+        return 0;
+    if (rc == 0)
+        rc = -errno;
+    (void)unlinkat(folder, to, 0);
+    return rc;
+}
+
 int hp_disk_rename_new(int folder, const char *from, const char *to)
 {
     if (renameat2(folder, from, folder, to, RENAME_NOREPLACE) == 0)
         return 0;
-    if (errno != EINVAL && errno != ENOSYS)
+    if (!is_lacking(-errno))
         return -errno;
     /* A file system without RENAME_NOREPLACE: a link does not replace either. The name is this file's already
      * when a crash came before the old one was taken away. */
     struct stat old, new;
     if (linkat(folder, from, folder, to, 0) != 0) {
         int rc = -errno;
+        if (is_lacking(rc))
+            return rename_claimed(folder, from, to);
         if (rc != -EEXIST || fstatat(folder, from, &old, AT_SYMLINK_NOFOLLOW) != 0 ||
             fstatat(folder, to, &new, AT_SYMLINK_NOFOLLOW) != 0 || old.st_dev != new.st_dev ||
             old.st_ino != new.st_ino)
@@ -114,12 +158,12 @@ int hp_disk_sync_data(int fd)
 
 int hp_disk_sync_folder(int fd)
 {
-    /* A file system that cannot sync folders says EINVAL; there is nothing more to be had from it. */
+    /* So say file systems that cannot sync folders; there is nothing more to be had from them. */
     int rc;
     do
         rc = fsync(fd) == 0 ? 0 : -errno;
     while (rc == -EINTR);
-    return rc == -EINVAL ? 0 : rc;
+    return rc == -EINVAL || rc == -EBADF || rc == -ENOSYS || rc == -EOPNOTSUPP ? 0 : rc;
 }
 
 int hp_disk_sync_all(int fd)
