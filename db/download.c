@@ -51,23 +51,24 @@ enum {
 #define COLUMNS                                                                                              \
     "d.id, d.base, d.path, d.folder, d.order_host, d.order_path, d.order_root, d.order_url, d.state, "       \
     "d.reason, d.error_code, d.error_detail, d.disk_wait, d.priority, d.limit_bps, d.created_at, "           \
-    "d.finished_at, s.path, s.root, s.files_total, s.files_done, s.files_failed, s.files_verified, "         \
+    "d.finished_at, d.note, s.path, s.root, s.files_total, s.files_done, s.files_failed, s.files_verified, " \
     "s.sizes_unknown, s.size, s.done_bytes, s.chunks_total, s.chunks_done, s.chunk_size"
 #define TABLES    "download d LEFT JOIN download_sum s ON s.download = d.id"
-#define FIRST_SUM 17 /* column of COLUMNS where those of SUM_COLUMNS begin */
+#define FIRST_SUM 18 /* column of COLUMNS where those of SUM_COLUMNS begin */
 
 static const hp_sql_t sql[] = {
     [INSERT] =
         {"download.insert",
          "INSERT INTO download (base, path, folder, order_host, order_path, order_root, order_url, state, "
          "reason,"
-         " error_code, error_detail, disk_wait, priority, limit_bps, created_at, finished_at)"
+         " error_code, error_detail, note, disk_wait, priority, limit_bps, created_at, finished_at)"
          " VALUES (:base, :path, :folder, :order_host, :order_path, :order_root, :order_url, :state, :reason,"
-         " 0, '', 0, :priority, :limit_bps, :created_at, 0)"},
+         " 0, '', :note, 0, :priority, :limit_bps, :created_at, 0)"},
     [UPDATE] =
         {"download.update",
          "UPDATE download SET path = :path, state = :state, reason = :reason, error_code = :error_code,"
-         " error_detail = :error_detail, disk_wait = :disk_wait, priority = :priority, limit_bps = "
+         " error_detail = :error_detail, note = :note, disk_wait = :disk_wait, priority = :priority, "
+         "limit_bps = "
          ":limit_bps,"
          " finished_at = :finished_at WHERE id = :id"},
     [REMOVE] = {"download.remove", "DELETE FROM download WHERE id = :id"},
@@ -123,8 +124,9 @@ static char *copy(const char *text)
 
 void hp_download_row_dispose(hp_download_row_t *row)
 {
-    char **texts[] = {&row->base,      &row->path,  &row->order_host, &row->order_path,   &row->order_root,
-                      &row->order_url, &row->state, &row->reason,     &row->error_detail, &row->root};
+    char **texts[] = {&row->base,         &row->path,      &row->order_host, &row->order_path,
+                      &row->order_root,   &row->order_url, &row->state,      &row->reason,
+                      &row->error_detail, &row->root,      &row->note};
     for (size_t i = 0; i < HP_COUNT(texts); i++) {
         free(*texts[i]);
         *texts[i] = NULL;
@@ -145,6 +147,7 @@ int hp_db_download_insert(hp_db_t *db, hp_download_row_t *row, hp_err_t *err)
     hp_query_bind_text(&q, ":order_url", row->order_url);
     hp_query_bind_text(&q, ":state", row->state);
     hp_query_bind_text(&q, ":reason", row->reason);
+    hp_query_bind_text(&q, ":note", row->note != NULL ? row->note : "");
     hp_query_bind_int(&q, ":priority", row->priority);
     hp_query_bind_int(&q, ":limit_bps", row->limit_bps);
     hp_query_bind_int(&q, ":created_at", row->created_at);
@@ -171,6 +174,7 @@ int hp_db_download_update(hp_db_t *db, const hp_download_row_t *row, hp_err_t *e
     hp_query_bind_text(&q, ":reason", row->reason);
     hp_query_bind_int(&q, ":error_code", row->error_code);
     hp_query_bind_text(&q, ":error_detail", row->error_detail);
+    hp_query_bind_text(&q, ":note", row->note != NULL ? row->note : "");
     hp_query_bind_int(&q, ":disk_wait", row->disk_wait);
     hp_query_bind_int(&q, ":priority", row->priority);
     hp_query_bind_int(&q, ":limit_bps", row->limit_bps);
@@ -195,7 +199,7 @@ static int check_download(const hp_download_row_t *row, hp_err_t *err)
         wrong = "its folder is no absolute path";
     else if (row->path == NULL || hp_path_check(row->path, strlen(row->path), NULL) != 0)
         wrong = "its path leads out of the folder, or is missing";
-    else if (row->state == NULL || row->reason == NULL || row->error_detail == NULL)
+    else if (row->state == NULL || row->reason == NULL || row->error_detail == NULL || row->note == NULL)
         wrong = "a text is missing";
     else if (row->limit_bps < 0)
         wrong = "its limit is negative";
@@ -256,6 +260,7 @@ static int read_download(hp_db_t *db, hp_query_t *q, hp_download_row_t *row, hp_
         .limit_bps = hp_query_int(q, 14),
         .created_at = hp_query_int(q, 15),
         .finished_at = hp_query_int(q, 16),
+        .note = copy(hp_query_text(q, 17)),
     };
     int rc = check_download(row, err);
     if (rc == 0 && hp_query_is_null(q, FIRST_SUM + 2))

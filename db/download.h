@@ -26,6 +26,7 @@ typedef struct hp_download_row {
     char *state, *reason;
     int error_code;
     char *error_detail;
+    char *note;
     bool disk_wait;
     int priority;
     int64_t limit_bps;
@@ -60,8 +61,8 @@ void hp_download_file_row_dispose(hp_download_file_row_t *row);
 int hp_db_download_insert(hp_db_t *db, hp_download_row_t *row, hp_err_t *err);
 /* Sets row->id. */
 int hp_db_download_file_insert(hp_db_t *db, hp_download_file_row_t *row, hp_err_t *err);
-/* Everything of the row that can change: path, state, reason, error, disk_wait, priority, limit,
- * finished_at. */
+/* Everything of the row that can change: path, state, reason, error, note, disk_wait, priority,
+ * limit, finished_at. */
 int hp_db_download_update(hp_db_t *db, const hp_download_row_t *row, hp_err_t *err);
 /* With its files, sources and chunks. */
 int hp_db_download_remove(hp_db_t *db, int64_t id, hp_err_t *err);

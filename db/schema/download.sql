@@ -14,6 +14,7 @@ CREATE TABLE download (
     reason TEXT NOT NULL, -- why it is not going on, a sentence; ''
     error_code INTEGER NOT NULL, -- why it failed; 0
     error_detail TEXT NOT NULL, -- the words of it; ''
+    note TEXT NOT NULL DEFAULT '', -- what a person should know of it besides, sentences; ''
     disk_wait INTEGER NOT NULL CHECK (disk_wait IN (0, 1)), -- 1: paused by a full disk, goes on by itself
     priority INTEGER NOT NULL CHECK (priority BETWEEN -1 AND 1), -- 1 goes first
     limit_bps INTEGER NOT NULL, -- bytes a second; 0: no limit

@@ -134,6 +134,7 @@ json_t *hp_json_download(const hp_download_info_t *info)
     json_object_set_new(json, "folder", json_boolean(info->folder));
     json_object_set_new(json, "state", json_string(hp_download_state_name(info->state)));
     json_object_set_new(json, "reason", hp_json_text_or_null(info->reason));
+    json_object_set_new(json, "note", hp_json_text_or_null(info->note));
     json_object_set_new(json, "size", info->size_known ? hp_json_count(info->size) : json_null());
     json_object_set_new(json, "done_bytes", hp_json_count(info->done_bytes));
     json_object_set_new(json, "chunk_size",

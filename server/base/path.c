@@ -91,6 +91,33 @@ void hp_path_candidate(const char *name, unsigned n, char out[HP_NAME_MAX + 1])
              number, name + stem);
 }
 
+/* Whether name, up to its first dot, is that of a device: CON, PRN, AUX, NUL, COM1 to COM9, LPT1 to LPT9. */
+static bool is_device(const char *name)
+{
+    static const char *const devices[] = {"CON", "PRN", "AUX", "NUL"};
+    size_t stem = strcspn(name, ".");
+    for (size_t i = 0; i < HP_COUNT(devices); i++)
+        if (stem == 3 && strncasecmp(name, devices[i], 3) == 0)
+            return true;
+    return stem == 4 && (strncasecmp(name, "COM", 3) == 0 || strncasecmp(name, "LPT", 3) == 0) &&
+           name[3] >= '1' && name[3] <= '9';
+}
+
+bool hp_path_portable(const char *name, char out[HP_NAME_MAX + 1])
+{
+    size_t stem = is_device(name) ? strcspn(name, ".") : 0;
+    int room = HP_NAME_MAX - (stem > 0);
+    int length =
+        snprintf(out, HP_NAME_MAX + 1, "%.*s%s%.*s", (int)stem, name, stem > 0 ? "_" : "",
+                 (int)hp_utf8_prefix(name + stem, strlen(name + stem), (size_t)room - stem), name + stem);
+    for (char *p = out; *p != '\0'; p++)
+        if (strchr("<>:\"\\|?*", *p) != NULL)
+            *p = '_';
+    for (char *end = out + length; end > out && (end[-1] == '.' || end[-1] == ' '); end--)
+        end[-1] = '_';
+    return strcmp(name, out) != 0;
+}
+
 static bool unreserved(unsigned char c)
 {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||

@@ -32,6 +32,11 @@ void hp_path_part_name(const char *name, int64_t download_id, char out[HP_NAME_M
  * ".tar.gz" and its like count as one extension; a leading dot is no extension. */
 void hp_path_candidate(const char *name, unsigned n, char out[HP_NAME_MAX + 1]);
 
+/* name as every file system takes it: "_" for what Windows refuses in one (the characters < > : " \\ | ? *, a
+ * dot or space at the end), and behind the stem of a name that Windows keeps for a device ("aux.txt").
+ * Whether it is another one. Two names may become the same. */
+bool hp_path_portable(const char *name, char out[HP_NAME_MAX + 1]);
+
 /* Percent-encoding (RFC 3986 section 2.1). encode leaves unreserved characters, and "/" when keep_slash; the
  * result is malloced and the caller's. decode gives 0, HP_E_INVALID for a bad escape or an encoded NUL,
  * HP_E_TOO_LARGE; the result in out with NUL. */

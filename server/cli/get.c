@@ -226,6 +226,8 @@ static void end_done(get_t *self, item_t *item)
 {
     item->finished = true;
     show_done(self, item);
+    if (hp_client_text(item->now, "note")[0] != '\0')
+        hp_say(stderr, "%s.", hp_client_text(item->now, "note"));
     if (!self->cli->flags.json)
         hp_say(stdout, "%s/%s", hp_client_text(hp_client_status(self->cli->client), "downloads_folder"),
                hp_client_text(item->now, "path"));

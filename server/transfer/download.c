@@ -63,6 +63,7 @@ static void on_saved(void *arg, int status, const hp_err_t *err)
     free(job->row.state);
     free(job->row.reason);
     free(job->row.error_detail);
+    free(job->row.note);
     hp_transfer_wake(self->transfer);
     free(job);
 }
@@ -75,6 +76,7 @@ void hp_download_save(download_t *self, hp_download_fn done, void *arg)
     job->row.state = hp_strdup(hp_download_state_name(self->state));
     job->row.reason = hp_strdup(self->row.reason);
     job->row.error_detail = hp_strdup(self->row.error_detail);
+    job->row.note = hp_strdup(self->row.note);
     hp_store_post_counted(self->transfer->store, &self->pending, HP_STORE_WRITE, work_save, on_saved, job);
 }
 
@@ -406,6 +408,43 @@ void hp_download_reopen_items(download_t *self)
             set_text(&item->row.state, "open");
 }
 
+char *hp_download_renamed_note(const char *wanted, const char *path, unsigned count)
+{
+    if (count > 1)
+        return hp_sprintf(
+            "The disk does not take the names of %u files, which have others here. The last: \"%s\" "
+            "is saved as \"%s\"",
+            count, wanted, path);
+    return hp_sprintf("The disk does not take the name \"%s\": it is saved as \"%s\"", wanted, path);
+}
+
+/* The first segments of path, as many as in head. */
+static char *head_of(const char *path, const char *head)
+{
+    size_t length = 0;
+    for (; *head != '\0' || length == 0; head += strcspn(head, "/"), head += *head == '/') {
+        length += length > 0;
+        length += strcspn(path + length, "/");
+    }
+    return hp_strndup(path, length);
+}
+
+void hp_download_renamed(download_t *self, item_t *item, const char *path)
+{
+    free(self->row.note);
+    self->row.note = hp_download_renamed_note(item->row.path, path, ++self->renamed);
+    hp_log(HP_LOG_WARN, "download %lld: %s", (long long)self->row.id, self->row.note);
+    set_text(&item->row.path, path);
+    if (self->row.folder) {
+        char *folder = head_of(path, self->row.path);
+        set_text(&self->row.path, folder);
+        set_text(&self->name, hp_path_name(folder));
+        free(folder);
+    }
+    hp_download_save(self, NULL, NULL);
+    hp_download_changed(self);
+}
+
 void hp_download_item_done(download_t *self, item_t *item)
 {
     hp_retry_reset(&self->disk);
@@ -460,10 +499,18 @@ static trouble_t trouble_of(int code)
     }
 }
 
+/* The disk was pulled out, or the server or program behind it does not answer. */
+static bool is_cut_off(int code)
+{
+    return code == -ENODEV || code == -ENXIO || code == -ENOTCONN || code == -ECONNABORTED ||
+           code == -ESTALE || code == -EHOSTDOWN || code == -ESHUTDOWN || code == -ENOLINK;
+}
+
 bool hp_download_trouble_passes(int code)
 {
-    return code == HP_E_NO_SPACE || code == -ENOSPC || code == -EDQUOT || code == -EIO || code == -EROFS ||
-           code == -EMFILE || code == -ENFILE || code == -ENOMEM || code == -EINTR || code == -EAGAIN;
+    return is_cut_off(code) || code == HP_E_NO_SPACE || code == -ENOSPC || code == -EDQUOT || code == -EIO ||
+           code == -EROFS || code == -EMFILE || code == -ENFILE || code == -ENOMEM || code == -EINTR ||
+           code == -EAGAIN;
 }
 
 void hp_download_disk_failed(download_t *self, int code, const hp_err_t *err)

@@ -9,6 +9,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "transfer/landing.h"
+
 #define LATE_ROOT_MS 3000 /* a finished file waits no longer to be told its root */
 
 typedef struct step step_t;
@@ -20,6 +22,7 @@ struct step {
     int status;
     hp_err_t err;
     char *base, *path, *part;
+    bool renamed; /* path is not the item's, which the disk does not take */
     int64_t download;
     int fd, direct_fd;
     uint64_t size, chunk_size;
@@ -215,8 +218,13 @@ static void after_identity(item_t *item)
         queue(new_step(item, run_reserve, after_reserve));
 }
 
+/* A name that the disk does not take gives way to the nearest one. */
 static void run_make(step_t *step)
 {
+    char landing[HP_PATH_MAX + 1];
+    step->renamed = hp_landing_path(step->base, step->path, landing);
+    if (step->renamed)
+        set_text(&step->path, landing);
     step->fd =
         hp_part_create(step->base, step->path, step->download, step->name, &step->identity, &step->err);
     step->status = step->fd < 0 ? step->fd : 0;
@@ -236,11 +244,13 @@ static void after_unmake(item_t *item, step_t *step)
         hp_log(HP_LOG_WARN, "download %lld: %s", (long long)item->row.download, hp_err_text(&step->err));
 }
 
-static void unmake(item_t *item, int fd, const char *name, const hp_part_identity_t *identity)
+static void unmake(item_t *item, int fd, const char *path, const char *name,
+                   const hp_part_identity_t *identity)
 {
     step_t *step = new_step(item, run_unmake, after_unmake);
     free(step->part);
     step->part = hp_strdup(name);
+    set_text(&step->path, path);
     step->identity = *identity;
     step->fd = fd;
     queue(step);
@@ -249,7 +259,7 @@ static void unmake(item_t *item, int fd, const char *name, const hp_part_identit
 static void on_identity_lost(item_t *item)
 {
     hp_part_identity_t identity = {.device = item->row.device, .inode = item->row.inode};
-    unmake(item, item->fd, item->row.part, &identity);
+    unmake(item, item->fd, item->row.path, item->row.part, &identity);
     item->fd = -1;
     free(item->row.part);
     free(item->row.boot_id);
@@ -260,12 +270,14 @@ static void after_make(item_t *item, step_t *step)
 {
     if (item->phase != ITEM_MAKING) {
         if (step->fd >= 0)
-            unmake(item, step->fd, step->name, &step->identity);
+            unmake(item, step->fd, step->path, step->name, &step->identity);
         return;
     }
     if (failed(item, step))
         return;
     item->fd = step->fd;
+    if (step->renamed)
+        hp_download_renamed(item->download, item, step->path);
     set_text(&item->row.part, step->name);
     set_text(&item->row.boot_id, item->download->transfer->boot_id);
     item->row.device = step->identity.device;

@@ -277,7 +277,8 @@ struct download {
     void *removed_arg;
     hp_bucket_t bucket;
     hp_meter_t meter;
-    uint64_t device; /* of base, 0 unknown */
+    uint64_t device;  /* of base, 0 unknown */
+    unsigned renamed; /* files whose names the disk did not take, since the start */
     char *name;
     hp_source_info_t *source_infos; /* of the last view */
 };
@@ -376,6 +377,10 @@ void hp_download_set_state(download_t *self, hp_download_state_t state, const ch
 /* The same bookkeeping for a message that is worth keeping over a restart. */
 void hp_download_set_reason(download_t *self, const char *reason);
 void hp_download_save(download_t *self, hp_download_fn done, void *arg);
+/* The disk does not take the path of the item: it lands at this one. */
+void hp_download_renamed(download_t *self, item_t *item, const char *path);
+/* The words of that, malloced; count: how many files of the download it happened to. */
+char *hp_download_renamed_note(const char *wanted, const char *path, unsigned count);
 void hp_download_run(download_t *self); /* QUEUED -> RUNNING; its items are gone */
 /* When its items and jobs are gone: removes the part files, then the rows, then itself. */
 void hp_download_continue_removal(download_t *self);

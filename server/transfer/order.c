@@ -12,6 +12,7 @@
 #include <strings.h>
 
 #include "db/remote_file.h"
+#include "transfer/landing.h"
 
 #define CANDIDATES_MAX 10000
 #define FOLDER_PAGE    1000
@@ -22,6 +23,7 @@ typedef struct order {
     void *arg;
     char *host, *path, *folder, *root, *url, *to;
     char *base;
+    char *note;   /* that the name is another one; NULL */
     int64_t size; /* of the content that root names; HP_DB_SIZE_UNKNOWN */
     int priority;
     int64_t limit_bps;
@@ -32,7 +34,8 @@ typedef struct order {
 
 static void order_free(order_t *self)
 {
-    char *texts[] = {self->host, self->path, self->folder, self->root, self->url, self->to, self->base};
+    char *texts[] = {self->host, self->path, self->folder, self->root,
+                     self->url,  self->to,   self->base,   self->note};
     for (size_t i = 0; i < HP_COUNT(texts); i++)
         free(texts[i]);
     hp_download_row_dispose(&self->row);
@@ -42,14 +45,23 @@ static void order_free(order_t *self)
 /* ---- store thread ---- */
 
 /* A free name below base: neither on the disk nor held by another order. */
-static int reserve_name(hp_db_t *db, const order_t *self, const char *name, char **path, hp_err_t *err)
+static int reserve_name(hp_db_t *db, order_t *self, const char *name, char **path, hp_err_t *err)
 {
+    char *wanted = self->to != NULL ? hp_sprintf("%s/%s", self->to, name) : hp_strdup(name);
+    char landing[HP_PATH_MAX + 1];
+    int rc = hp_path_check(wanted, strlen(wanted), err);
+    if (rc == 0 && hp_landing_path(self->base, wanted, landing))
+        self->note = hp_download_renamed_note(wanted, landing, 1);
+    free(wanted);
+    if (rc != 0)
+        return rc;
+    const char *last = hp_path_name(landing);
     for (unsigned n = 0; n < CANDIDATES_MAX; n++) {
         char candidate[HP_NAME_MAX + 1];
-        hp_path_candidate(name, n, candidate);
-        char *full = self->to != NULL ? hp_sprintf("%s/%s", self->to, candidate) : hp_strdup(candidate);
+        hp_path_candidate(last, n, candidate);
+        char *full = hp_sprintf("%.*s%s", (int)(last - landing), landing, candidate);
         bool taken = false, is_free = false;
-        int rc = hp_path_check(full, strlen(full), err);
+        rc = hp_path_check(full, strlen(full), err);
         if (rc == 0)
             rc = hp_db_download_path_taken(db, self->base, full, &taken, err);
         if (rc == 0 && !taken)
@@ -100,6 +112,7 @@ static int insert_download(hp_db_t *db, order_t *self, char *path, hp_err_t *err
         .order_url = self->url,
         .state = (char *)"queued",
         .reason = (char *)"",
+        .note = self->note != NULL ? self->note : (char *)"",
         .priority = self->priority,
         .limit_bps = self->limit_bps,
         .created_at = hp_clock_wall_ms(),
@@ -276,8 +289,9 @@ static char *copy(const char *text)
 void hp_download_copy_row(const hp_download_row_t *from, hp_download_row_t *to)
 {
     *to = *from;
-    char **texts[] = {&to->base,      &to->path,  &to->order_host, &to->order_path,   &to->order_root,
-                      &to->order_url, &to->state, &to->reason,     &to->error_detail, &to->root};
+    char **texts[] = {&to->base,         &to->path,      &to->order_host, &to->order_path,
+                      &to->order_root,   &to->order_url, &to->state,      &to->reason,
+                      &to->error_detail, &to->root,      &to->note};
     for (size_t i = 0; i < HP_COUNT(texts); i++)
         *texts[i] = copy(*texts[i]);
 }

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "transfer/landing.h"
 
 #define BATCH_MAX   128 /* files */
 #define BATCHES_MAX 2   /* one computes while the other waits for the disk */
@@ -20,6 +21,7 @@ struct hp_small_file {
     source_t *source;
     hp_chunk_buffer_t *buffer; /* NULL: an empty file */
     char *base, *path;
+    bool renamed; /* path is not the item's, which the disk does not take */
     uint64_t chunk_size, size;
     bool has_expected;
     uint8_t expected[HP_SHA256_SIZE], digest[HP_SHA256_SIZE];
@@ -43,6 +45,16 @@ static int check_digest(hp_small_file_t *file)
                            file->digest);
     bool wrong = file->has_expected && memcmp(file->expected, file->digest, HP_SHA256_SIZE) != 0;
     return wrong ? HP_E_WRONG_DIGEST : 0;
+}
+
+static void find_landing(hp_small_file_t *file)
+{
+    char landing[HP_PATH_MAX + 1];
+    file->renamed = hp_landing_path(file->base, file->path, landing);
+    if (!file->renamed)
+        return;
+    free(file->path);
+    file->path = hp_strdup(landing);
 }
 
 /* The file system has no unnamed files: the long way, in one go. */
@@ -71,6 +83,7 @@ static void on_work(uv_work_t *work)
     batch_t *self = HP_CONTAINER(work, batch_t, work);
     for (size_t i = 0; i < self->count; i++) {
         hp_small_file_t *file = self->files[i];
+        find_landing(file);
         self->parts[i] = (hp_part_small_t){
             .base = file->base,
             .path = file->path,
@@ -111,6 +124,8 @@ static void take_result(hp_small_file_t *file, const hp_part_small_t *part)
             hp_item_step_failed(item, part->status, &part->err);
         return;
     }
+    if (file->renamed)
+        hp_download_renamed(item->download, item, file->path);
     item->row.verified = item->size == 0 || file->has_expected;
     if (item->size > 0) {
         char root[65];

@@ -75,6 +75,7 @@ typedef struct hp_download_info {
     bool folder;      /* with everything below it, not one file */
     hp_download_state_t state;
     const char *reason; /* why it is not going on, a sentence; "" */
+    const char *note;   /* what a person should know besides, also when it is done; "" */
     bool size_known;
     uint64_t size, done_bytes;
     uint64_t chunk_size; /* of the (largest) file */

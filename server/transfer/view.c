@@ -91,6 +91,7 @@ void hp_download_fill(download_t *self, hp_download_info_t *info)
         .root = row->root != NULL ? row->root : "",
         .priority = row->priority,
         .limit_bps = (uint64_t)row->limit_bps,
+        .note = row->note,
         .error_code = row->error_code,
         .error_detail = row->error_detail,
         .created_at = row->created_at,

@@ -119,6 +119,41 @@ static void a_candidate_of_the_longest_name_fits_and_keeps_its_extension(void **
     assert_string_equal(out + strlen(out) - 17, " (4294967295).mp4");
 }
 
+static void a_portable_name_is_one_that_windows_takes(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name, *portable; /* NULL: the same */
+    } cases[] = {
+        {"a:b.txt", "a_b.txt"},
+        {"<>:\"\\|?*", "________"},
+        {"ends. .", "ends___"},
+        {"...", "___"},
+        {"CON", "CON_"},
+        {"aux.tar.gz", "aux_.tar.gz"},
+        {"Com1.txt", "Com1_.txt"},
+        {"lpt9 ", "lpt9_"},
+        {"COM0", NULL},
+        {"COM10", NULL},
+        {"console", NULL},
+        {".hidden", NULL},
+        {"plain name.txt", NULL},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char out[HP_NAME_MAX + 1];
+        bool other = hp_path_portable(cases[i].name, out);
+        assert_string_equal(out, cases[i].portable != NULL ? cases[i].portable : cases[i].name);
+        assert_int_equal(other, cases[i].portable != NULL);
+    }
+    char longest[HP_NAME_MAX + 1], out[HP_NAME_MAX + 1], again[HP_NAME_MAX + 1];
+    memset(longest, 'x', HP_NAME_MAX);
+    memcpy(longest, "nul.", 4);
+    longest[HP_NAME_MAX] = '\0';
+    assert_true(hp_path_portable(longest, out));
+    assert_int_equal(strlen(out), HP_NAME_MAX);
+    assert_false(hp_path_portable(out, again));
+}
+
 static void encoding_leaves_only_unreserved_characters(void **state)
 {
     (void)state;
@@ -226,6 +261,7 @@ int main(void)
         cmocka_unit_test(a_part_name_is_recognised_and_fits_a_name),
         cmocka_unit_test(candidates_count_before_the_extension),
         cmocka_unit_test(a_candidate_of_the_longest_name_fits_and_keeps_its_extension),
+        cmocka_unit_test(a_portable_name_is_one_that_windows_takes),
         cmocka_unit_test(encoding_leaves_only_unreserved_characters),
         cmocka_unit_test(every_byte_survives_encoding_and_decoding),
         cmocka_unit_test(bad_escapes_and_nuls_are_refused),

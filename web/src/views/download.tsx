@@ -65,6 +65,12 @@ export function DownloadDetails({ id }: { id: number }) {
           <span title={download.reason ?? undefined}>{reason.text}</span>
         </p>
       )}
+      {download.note && (
+        <p class="note" data-note>
+          <Icon name="warn" size={18} />
+          <span>{download.note}</span>
+        </p>
+      )}
       <div class="row wrap">
         <MainAction download={download} full />
         {download.state !== "verifying" && download.done_bytes > 0 && (
