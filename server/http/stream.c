@@ -97,11 +97,13 @@ hp_http_stream_t *hp_http_reply_stream_sized(hp_http_request_t *request, int sta
     self->request = request;
     self->next = next;
     self->arg = arg;
-    /* h2o chunks a 200 to HTTP/1.1 only. */
-    self->unframed = size == SIZE_MAX && (request->head.minor == 0 || status != 200);
+    self->unframed = size == SIZE_MAX && request->head.minor == 0;
     if (self->unframed)
         req->http1_is_persistent = 0;
+    /* h2o chunks a 200 only, and does not write the status before the first byte is sent. */
+    req->res.status = 200;
     hp_reply_start(request, &type, self);
+    req->res.status = status;
     hp_turns_queue(request);
     return self;
 }

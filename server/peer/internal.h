@@ -18,6 +18,7 @@ struct hp_peer {
     hp_gate_t *index, *trees;          /* the ways to both: the index may be waited for, the first time */
     struct hp_peer_names *names;       /* names.c: GET /list as text */
     struct hp_peer_archives *archives; /* archive.c: those under way */
+    struct hp_peer_dav *dav;           /* dav.c: answers to PROPFIND under way */
     hp_http_listener_t *listener;      /* NULL once it has closed */
     unsigned timers;                   /* that are open */
     hp_access_t access;
@@ -32,6 +33,8 @@ struct hp_peer_names *hp_peer_names_create(hp_share_t *share);
 void hp_peer_names_release(struct hp_peer_names *names);
 struct hp_peer_archives *hp_peer_archives_create(uv_loop_t *loop, hp_share_t *share);
 void hp_peer_archives_release(struct hp_peer_archives *archives);
+struct hp_peer_dav *hp_peer_dav_create(uv_loop_t *loop, hp_share_t *share);
+void hp_peer_dav_release(struct hp_peer_dav *dav);
 
 /* A timer more or less; the last one lets a closing peer finish. */
 void hp_peer_timer_opened(hp_peer_t *peer);
@@ -47,6 +50,9 @@ void hp_peer_file(hp_peer_t *peer, hp_http_request_t *request, const char *path)
 /* The folder at path ("": all that is shared), as hp_peer_file's, in the format that the query's "archive"
  * says. */
 void hp_peer_archive(hp_peer_t *peer, hp_http_request_t *request, const char *path);
+/* Every method but GET and HEAD, of the file or folder at path ("": all that is shared), as hp_peer_file's.
+ * base: what comes before it in the URL, "/" or "/files/". */
+void hp_peer_dav(hp_peer_t *peer, hp_http_request_t *request, const char *base, const char *path);
 /* path: as hp_peer_file's. */
 void hp_peer_torrent(hp_peer_t *peer, hp_http_request_t *request, const char *path);
 void hp_peer_message(hp_peer_t *peer, hp_http_request_t *request);
@@ -65,6 +71,9 @@ void hp_peer_offer_plain(const hp_peer_t *peer, hp_http_request_t *request);
 /* Whether this request for a file may go on: false when a host asks for content in plain that is not offered,
  * which is answered. */
 bool hp_peer_takes_plain(const hp_peer_t *peer, hp_http_request_t *request);
+
+/* Whether a first segment of a URL's path never names a file. */
+bool hp_peer_is_reserved(const char *segment);
 
 /* Answers for a share's status that is not 0. */
 void hp_peer_refuse(hp_http_request_t *request, int status);

@@ -14,7 +14,7 @@
 static const char *const reserved[] = {"hostpair", "list",    "files",      "manifest",
                                        "torrent",  "message", "favicon.ico"};
 
-static bool is_reserved(const char *segment)
+bool hp_peer_is_reserved(const char *segment)
 {
     for (size_t i = 0; i < HP_COUNT(reserved); i++)
         if (strcmp(segment, reserved[i]) == 0)
@@ -62,7 +62,7 @@ static void route(hp_peer_t *self, hp_http_request_t *request, const char *path)
     bool archive = hp_http_query(request, "archive") != NULL;
     if (path[0] == '\0' && !archive) {
         hp_peer_guest(self, request);
-    } else if (!hp_url_path_first(path, first, sizeof first, &rest) || !is_reserved(first)) {
+    } else if (!hp_url_path_first(path, first, sizeof first, &rest) || !hp_peer_is_reserved(first)) {
         serve(self, request, path,
               archive); /* also a first segment that cannot be decoded: 404 is its answer */
     } else if (strcmp(first, "hostpair") == 0 && rest == NULL) {
@@ -78,6 +78,21 @@ static void route(hp_peer_t *self, hp_http_request_t *request, const char *path)
     } else {
         hp_peer_refuse(request, HP_E_NOT_FOUND);
     }
+}
+
+/* The path in the share that a URL's path stands for, still encoded, and what comes before it in the URL;
+ * NULL when it is one of the calls. */
+static const char *shared_path(const char *path, const char **base)
+{
+    char first[16];
+    const char *rest;
+    *base = "/";
+    if (!hp_url_path_first(path, first, sizeof first, &rest) || !hp_peer_is_reserved(first))
+        return path;
+    *base = "/files/";
+    if (strcmp(first, "files") != 0)
+        return NULL;
+    return rest != NULL ? rest : "";
 }
 
 static bool is_message(const char *path)
@@ -100,7 +115,7 @@ static bool is_pair(const char *path)
 static void on_request(void *arg, hp_http_request_t *request)
 {
     hp_peer_t *self = arg;
-    const char *method = hp_http_method(request), *path = hp_http_path(request) + 1;
+    const char *method = hp_http_method(request), *path = hp_http_path(request) + 1, *shared, *base;
     if (self->hosts != NULL && hp_hosts_is_blocked(self->hosts, hp_http_who(request))) {
         hp_http_reply_text_error(request, HP_E_BLOCKED, NULL);
     } else if (!hp_peer_lets_in(self, request, path)) {
@@ -114,6 +129,8 @@ static void on_request(void *arg, hp_http_request_t *request)
         hp_peer_pair(self, request);
     } else if (strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0) {
         route(self, request, path);
+    } else if ((shared = shared_path(path, &base)) != NULL) {
+        hp_peer_dav(self, request, base, shared);
     } else {
         hp_http_reply_method(request, "GET, HEAD");
     }
@@ -156,6 +173,7 @@ int hp_peer_create(hp_peer_t **peer, uv_loop_t *loop, const hp_peer_options_t *o
     made->trees = hp_gate_create(share);
     made->names = hp_peer_names_create(share);
     made->archives = hp_peer_archives_create(loop, share);
+    made->dav = hp_peer_dav_create(loop, share);
     hp_http_options_t http = {
         .name = "peer",
         .server = "hostpair/" HP_VERSION,
@@ -175,6 +193,7 @@ int hp_peer_create(hp_peer_t **peer, uv_loop_t *loop, const hp_peer_options_t *o
         hp_gate_release(made->trees);
         hp_peer_names_release(made->names);
         hp_peer_archives_release(made->archives);
+        hp_peer_dav_release(made->dav);
         free(made);
         return rc;
     }
@@ -199,6 +218,7 @@ static void finish(hp_peer_t *self)
     hp_gate_release(self->trees);
     hp_peer_names_release(self->names);
     hp_peer_archives_release(self->archives);
+    hp_peer_dav_release(self->dav);
     free(self);
     if (closed != NULL)
         closed(arg);

@@ -33,6 +33,7 @@ struct hp_walk {
     char *last_folder; /* the last of the paths that was a folder: paths below it need no look of their own */
     bool begun;
     bool tells_folders;
+    size_t limit; /* folders so many levels below the paths are not read */
     char *troubled[TROUBLE_MAX];
     size_t troubled_count;
     int folder_fd;
@@ -62,6 +63,7 @@ hp_walk_t *hp_walk_create(const hp_place_t *place, hp_watch_t *watch, char **pat
     self->paths = paths;
     self->count = count;
     self->folder_fd = -1;
+    self->limit = HP_WALK_DEPTH;
     qsort(paths, count, sizeof *paths, compare_paths);
     return self;
 }
@@ -69,6 +71,11 @@ hp_walk_t *hp_walk_create(const hp_place_t *place, hp_watch_t *watch, char **pat
 void hp_walk_tell_folders(hp_walk_t *self)
 {
     self->tells_folders = true;
+}
+
+void hp_walk_limit(hp_walk_t *self, size_t levels)
+{
+    self->limit = HP_MIN(levels, (size_t)HP_WALK_DEPTH);
 }
 
 static void free_items(hp_walk_t *self)
@@ -166,6 +173,12 @@ static void enter(hp_walk_t *self, int fd, size_t path_length)
     }
     if (fstat(fd, &st) != 0) {
         note_trouble(self, -errno);
+        close(fd);
+        return;
+    }
+    if (self->depth == self->limit) {
+        if (self->tells_folders)
+            give(self, HP_WALK_ENTERED, self->path, false, &st);
         close(fd);
         return;
     }

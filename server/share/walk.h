@@ -49,6 +49,10 @@ void hp_walk_destroy(hp_walk_t *walk);
 /* Before the first step: folders on the way are given as well. */
 void hp_walk_tell_folders(hp_walk_t *walk);
 
+/* Before the first step: folders so many levels below the paths are not read (0: nor the paths themselves),
+ * only given as entered. */
+void hp_walk_limit(hp_walk_t *walk, size_t levels);
+
 /* Pool thread: fills the next batch. Whether there is more. Ends early, with whatever it has, once *cancelled
  * is true. */
 bool hp_walk_step(hp_walk_t *walk, const atomic_bool *cancelled);

@@ -1,4 +1,4 @@
-// libs: peer message discovery http fetch share store db secure identity path os base
+// libs: peer inbox message discovery http fetch share store db secure identity path os base
 /* The peer listener as a whole, on a share of its own. */
 #include "test_http.h"
 

@@ -1,4 +1,4 @@
-// libs: peer message discovery http fetch share store db secure identity path os base
+// libs: peer inbox message discovery http fetch share store db secure identity path os base
 /* Who is let in, by the access setting: guests in plain and over TLS, hosts, and those that people trust. */
 #include "test_http.h"
 
@@ -134,8 +134,9 @@ static void check(int first)
                  {"HEAD", "/small", 200},
                  {"GET", "/nothing", 404},
                  {"GET", "/manifest/x", 404},
-                 {"PROPFIND", "/", 405},
-                 {"OPTIONS", "/files/", 405},
+                 {"PROPFIND", "/files/small", 207},
+                 {"OPTIONS", "/files/", 200},
+                 {"PUT", "/files/new", 405},
                  {"POST", "/message", 405},
                  {"GET", "/hostpair/have/x", 404}};
     for (int kind = 0; kind < KINDS; kind++) {
