@@ -81,6 +81,20 @@ const hp_command_t hp_commands[] = {
      .max = 1,
      .takes = {HP_TAKES_EVERYONE, HP_TAKES_NOTHING},
      .run = hp_cli_messages},
+    {.name = "inbox",
+     .arguments = "[accept|decline|cancel ID...]",
+     .sentence = "list the files that others want to send here, or answer them",
+     .more =
+         "ID is the number in the list. An offer waits for a minute. What is accepted lands in "
+         "Received/SENDER "
+         "below the\n"
+         "downloads folder, or where --to says. Who may send without being asked about: hostpair settings "
+         "receive.\n",
+     .flags = "to json",
+     .max = SIZE_MAX,
+     .takes = {HP_TAKES_ACTION, HP_TAKES_ID},
+     .actions = "accept decline cancel",
+     .run = hp_cli_inbox},
     {.name = "pair",
      .arguments = "HOST",
      .sentence = "pair a host: compare six digits with the person there",

@@ -105,16 +105,20 @@ static void offer_paths(hp_cli_t *cli, const complete_t *self, const char *host_
     free(typed);
 }
 
-static void offer_downloads(const complete_t *self, hp_client_t *client)
+/* The ids of what the API lists at path in the array of this name; open: only what is not over. */
+static void offer_ids(const complete_t *self, hp_client_t *client, const char *path, const char *name,
+                      bool open)
 {
     json_t *answer = NULL;
-    if (hp_client_call(client, "GET", "/downloads", NULL, &answer, NULL) != 0)
+    if (hp_client_call(client, "GET", path, NULL, &answer, NULL) != 0)
         return;
-    const json_t *downloads = json_object_get(answer, "downloads");
-    for (size_t i = 0; i < json_array_size(downloads); i++) {
+    const json_t *list = json_object_get(answer, name);
+    for (size_t i = 0; i < json_array_size(list); i++) {
         char id[24];
-        snprintf(id, sizeof id, "%lld", (long long)hp_client_number(json_array_get(downloads, i), "id", 0));
-        offer(self, id);
+        const json_t *thing = json_array_get(list, i);
+        snprintf(id, sizeof id, "%lld", (long long)hp_client_number(thing, "id", 0));
+        if (!open || hp_client_text(thing, "finished_at")[0] == '\0')
+            offer(self, id);
     }
     json_decref(answer);
 }
@@ -168,7 +172,10 @@ static void offer_argument(hp_cli_t *cli, complete_t *self)
         offer_words(self, cli->command->actions);
         break;
     case HP_TAKES_ID:
-        offer_downloads(self, cli->client);
+        if (strcmp(cli->command->name, "inbox") == 0)
+            offer_ids(self, cli->client, "/inbox", "incoming", true);
+        else
+            offer_ids(self, cli->client, "/downloads", "downloads", false);
         break;
     case HP_TAKES_FILE:
         self->files = true;

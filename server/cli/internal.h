@@ -32,7 +32,7 @@ typedef enum {
     HP_TAKES_SETTING,
     HP_TAKES_VALUE, /* of the setting that the first argument names */
     HP_TAKES_ACTION,
-    HP_TAKES_ID,
+    HP_TAKES_ID, /* of a download, or of what the command lists */
 } hp_takes_t;
 
 typedef struct hp_command {
@@ -116,6 +116,7 @@ int hp_cli_downloads(hp_cli_t *cli);
 int hp_cli_share(hp_cli_t *cli);
 int hp_cli_send(hp_cli_t *cli);
 int hp_cli_messages(hp_cli_t *cli);
+int hp_cli_inbox(hp_cli_t *cli);
 int hp_cli_pair(hp_cli_t *cli);
 int hp_cli_unpair(hp_cli_t *cli);
 int hp_cli_settings(hp_cli_t *cli);

@@ -63,6 +63,7 @@ typedef struct hp_inbox_offer_file {
     const char *type;   /* media type; NULL: by the name */
     const char *sha256; /* 64 hex digits; NULL */
     uint64_t size;      /* bytes, or HP_INBOX_ANY_SIZE */
+    bool folder;        /* of a host: a folder with everything below it, size bytes in all */
 } hp_inbox_offer_file_t;
 
 typedef struct hp_inbox_offer {
@@ -140,7 +141,7 @@ size_t hp_inbox_file_find(const hp_inbox_t *self, int64_t id, const char *file);
 /* ---- the sender ---- */
 
 /* 0 with the id: it is asking now; the event tells what becomes of it, also when the settings accept it at
- * once. HP_E_FORBIDDEN: nothing is received (setting "off"); HP_E_UNAUTHORIZED: the PIN is missing or wrong;
+ * once. HP_E_FORBIDDEN: nothing is received (setting "off"); HP_E_PIN: the PIN is missing or wrong;
  * HP_E_TOO_MANY: wrong PINs, or too many offers (retry_after_s, which may be NULL, says how long to wait);
  * HP_E_INVALID, HP_E_BAD_NAME, HP_E_TOO_LARGE naming the file. Texts are copied. */
 int hp_inbox_offer(hp_inbox_t *self, const hp_inbox_offer_t *offer, int64_t *id, unsigned *retry_after_s,

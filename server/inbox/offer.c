@@ -67,6 +67,7 @@ void hp_inbox_copy_file(hp_inbox_file_t *copy, const hp_inbox_offer_file_t *file
         .type = hp_strdup(typed ? file->type : hp_path_media_type(hp_path_name(file->name))),
         .sha256 = file->sha256 != NULL ? hp_strdup(file->sha256) : NULL,
         .size = file->size,
+        .folder = file->folder,
         .wanted = true,
     };
 }
@@ -166,14 +167,14 @@ static int check_pin(hp_inbox_t *self, const hp_inbox_offer_t *offer, bool paire
     if (wait > 0)
         return refuse_many(retry_after_s, wait, err, "Too many wrong PINs came from this address");
     if (offer->pin == NULL || offer->pin[0] == '\0')
-        return hp_err_set(err, HP_E_UNAUTHORIZED, "This host asks for a PIN");
+        return hp_err_set(err, HP_E_PIN, "This host asks for a PIN");
     if (hp_digest_text_equal(offer->pin, self->pin)) {
         hp_inbox_guesses_forget(&self->guesses, offer->address);
         return 0;
     }
     hp_inbox_guesses_add(&self->guesses, offer->address, now);
     hp_log(HP_LOG_WARN, "inbox: a wrong PIN came from %s", offer->address);
-    return hp_err_set(err, HP_E_UNAUTHORIZED, "The PIN is wrong");
+    return hp_err_set(err, HP_E_PIN, "The PIN is wrong");
 }
 
 static int make_token(char token[HP_INBOX_TOKEN_SIZE], hp_err_t *err)

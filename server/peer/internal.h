@@ -3,6 +3,7 @@
 #ifndef HP_PEER_INTERNAL_H
 #define HP_PEER_INTERNAL_H
 
+#include "base/list.h"
 #include "gate.h"
 #include "pairing/pairing.h"
 #include "peer.h"
@@ -21,6 +22,7 @@ struct hp_peer {
     struct hp_peer_dav *dav;           /* dav.c: answers to PROPFIND under way */
     hp_http_listener_t *listener;      /* NULL once it has closed */
     unsigned timers;                   /* that are open */
+    hp_list_t waiters;                 /* inbox.c: requests that wait for an answer to an offer */
     hp_access_t access;
     bool plain_content; /* hosts are offered content in plain, if everyone is let in */
     bool (*is_trusted)(void *arg, const char *id);
@@ -59,6 +61,12 @@ void hp_peer_message(hp_peer_t *peer, hp_http_request_t *request);
 void hp_peer_pair(hp_peer_t *peer, hp_http_request_t *request);
 /* The port that the request says its sender listens on; 0: it does not say. */
 uint16_t hp_peer_sender_port(hp_http_request_t *request);
+/* rest: what follows "hostpair/inbox/" in the path; NULL: nothing. */
+void hp_peer_inbox(hp_peer_t *peer, hp_http_request_t *request, const char *rest);
+/* Whether the path is below hostpair/inbox, or that. */
+bool hp_peer_inbox_is(const char *path, const char **rest);
+bool hp_peer_takes_pieces(void *arg, const char *method, const char *path);
+void hp_peer_inbox_event(void *arg, int64_t id);
 void hp_peer_guest(hp_peer_t *peer, hp_http_request_t *request);
 /* The same page where guests are not let in. */
 void hp_peer_guest_closed(hp_peer_t *peer, hp_http_request_t *request);

@@ -115,7 +115,7 @@ static bool is_pair(const char *path)
 static void on_request(void *arg, hp_http_request_t *request)
 {
     hp_peer_t *self = arg;
-    const char *method = hp_http_method(request), *path = hp_http_path(request) + 1, *shared, *base;
+    const char *method = hp_http_method(request), *path = hp_http_path(request) + 1, *shared, *base, *rest;
     if (self->hosts != NULL && hp_hosts_is_blocked(self->hosts, hp_http_who(request))) {
         hp_http_reply_text_error(request, HP_E_BLOCKED, NULL);
     } else if (!hp_peer_lets_in(self, request, path)) {
@@ -127,6 +127,8 @@ static void on_request(void *arg, hp_http_request_t *request)
             hp_http_reply_method(request, "POST");
     } else if (self->pairings != NULL && is_pair(path)) {
         hp_peer_pair(self, request);
+    } else if (self->inbox != NULL && hp_peer_inbox_is(path, &rest)) {
+        hp_peer_inbox(self, request, rest);
     } else if (strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0) {
         route(self, request, path);
     } else if ((shared = shared_path(path, &base)) != NULL) {
@@ -167,6 +169,7 @@ int hp_peer_create(hp_peer_t **peer, uv_loop_t *loop, const hp_peer_options_t *o
                         .messages = options->messages,
                         .pairings = options->pairings,
                         .inbox = options->inbox};
+    hp_list_init(&made->waiters);
     made->is_trusted = options->is_trusted;
     made->is_trusted_arg = options->is_trusted_arg;
     made->index = hp_gate_create(share);
@@ -178,6 +181,7 @@ int hp_peer_create(hp_peer_t **peer, uv_loop_t *loop, const hp_peer_options_t *o
         .name = "peer",
         .server = "hostpair/" HP_VERSION,
         .body_max = BODY_MAX,
+        .takes_pieces = hp_peer_takes_pieces,
         .connections_max = options->connections_max,
         .descriptor_percent = options->descriptor_percent,
         .per_address_max = options->per_address_max != 0 ? options->per_address_max : HP_PEER_PER_ADDRESS,
@@ -199,6 +203,8 @@ int hp_peer_create(hp_peer_t **peer, uv_loop_t *loop, const hp_peer_options_t *o
     }
     if (made->hosts != NULL)
         hp_hosts_on_event(made->hosts, on_host, made);
+    if (made->inbox != NULL)
+        hp_inbox_on_event(made->inbox, hp_peer_inbox_event, made);
     *peer = made;
     return 0;
 }
@@ -248,5 +254,7 @@ void hp_peer_destroy(hp_peer_t *self, void (*closed)(void *arg), void *arg)
     self->closed_arg = arg;
     if (self->hosts != NULL)
         hp_hosts_off_event(self->hosts, on_host, self);
+    if (self->inbox != NULL)
+        hp_inbox_off_event(self->inbox, hp_peer_inbox_event, self);
     hp_http_destroy(self->listener, on_listener_closed, self);
 }

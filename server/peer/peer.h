@@ -1,6 +1,6 @@
 /* The peer listener: what other hosts, and people with nothing but a browser, may ask of this one. GET and
- * HEAD, and what alone changes anything: POST /message, and POST and DELETE /hostpair/pair. A blocked host
- * gets 403 for everything.
+ * HEAD, and what alone changes anything: POST /message, POST and DELETE /hostpair/pair, and what is below
+ * /hostpair/inbox. A blocked host gets 403 for everything.
  *
  * Invariants
  * 1. Loop thread only. The share and self outlive the peer.

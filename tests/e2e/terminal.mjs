@@ -28,6 +28,7 @@ export const commands = [
     "share",
     "send",
     "messages",
+    "inbox",
     "pair",
     "unpair",
     "settings",

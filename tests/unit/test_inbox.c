@@ -465,10 +465,10 @@ static void three_wrong_pins_shut_an_address_out(void **state)
     unsigned wait = 0;
     settings.pin = "4711";
     hp_inbox_set(inbox, &settings);
-    assert_int_equal(hp_inbox_offer(inbox, &offer, &id, NULL, NULL), HP_E_UNAUTHORIZED);
+    assert_int_equal(hp_inbox_offer(inbox, &offer, &id, NULL, NULL), HP_E_PIN);
     offer.pin = "4712";
     for (int i = 0; i < 3; i++)
-        assert_int_equal(hp_inbox_offer(inbox, &offer, &id, NULL, NULL), HP_E_UNAUTHORIZED);
+        assert_int_equal(hp_inbox_offer(inbox, &offer, &id, NULL, NULL), HP_E_PIN);
     offer.pin = "4711";
     assert_int_equal(hp_inbox_offer(inbox, &offer, &id, &wait, NULL), HP_E_TOO_MANY);
     assert_true(wait > 290 && wait <= 300);

@@ -1,0 +1,17 @@
+/* What inbox.c and form.c share: senders of files that have no hostpair, or are other hosts. */
+#ifndef HP_PEER_INBOX_H
+#define HP_PEER_INBOX_H
+
+#include "internal.h"
+
+/* Runs once: 0 when the transfer has left the state or the time is over, UV_ECANCELED when the client has
+ * gone (or the peer closes). Never inside the call. */
+typedef void (*hp_peer_waited_fn)(void *arg, int status);
+void hp_peer_inbox_wait(hp_peer_t *peer, hp_http_request_t *request, int64_t id, hp_incoming_state_t state,
+                        uint64_t ms, hp_peer_waited_fn fn, void *arg);
+
+/* Makes the offer in the name of the request's sender. As hp_inbox_offer; Retry-After is set. */
+int hp_peer_inbox_offer(hp_peer_t *peer, hp_http_request_t *request, hp_inbox_offer_t *offer, int64_t *id,
+                        hp_err_t *err);
+
+#endif
