@@ -21,9 +21,10 @@ static void on_turn(hp_http_request_t *request)
 {
     hp_http_events_t *self = request->reply;
     size_t length = self->waiting.length;
+    free(self->sent);
+    self->sent = NULL;
     if (length == 0)
         return;
-    free(self->sent);
     self->sent = hp_buf_take(&self->waiting);
     hp_reply_send(request, self->sent, length, H2O_SEND_STATE_IN_PROGRESS);
 }
