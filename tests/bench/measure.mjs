@@ -11,7 +11,7 @@ export const GB = 1e9;
 
 const tools = process.env.HP_BENCH_TOOLS ?? "";
 
-/** @param {"sink" | "timed"} name */
+/** @param {"sink" | "timed" | "relayed"} name */
 export const tool = (name) => join(tools, name);
 
 /**
