@@ -30,6 +30,7 @@
 #include "db/download.h"
 #include "db/schema.h"
 #include "db/statement.h"
+#include "os/disk.h"
 
 #define CACHE_KIB       8192     /* pages kept in memory */
 #define JOURNAL_LIMIT   16777216 /* bytes that the WAL keeps on disk after a checkpoint */
@@ -43,6 +44,7 @@ struct hp_db {
     hp_prepared_t *prepared[HP_SQL_LIST_COUNT];
     int journal_pages;  /* in the WAL after the last commit */
     int tidied_pages;   /* in the WAL at the last attempt to tidy it; 0 since it began anew */
+    const char *remote; /* the name of its file system where other machines have it too; NULL */
     hp_db_wait_fn wait; /* NULL: for BUSY_MS */
     void *wait_arg;
 };
@@ -201,6 +203,27 @@ static int configure(hp_db_t *db, hp_err_t *err)
     return hp_db_script(db, sql, "setting it up", err);
 }
 
+/* The index of a WAL lies in memory that all programs share which have the database open, and other machines
+ * cannot. Where they have the file too, it is kept by this program alone: its lock stands from here to the
+ * end, and the index is in its own memory (https://sqlite.org/wal.html#noshm). Before the first look at the
+ * file, as a descriptor of it that is closed later takes the lock with it (fcntl(2)). */
+static int keep_alone(hp_db_t *db, hp_err_t *err)
+{
+    if (db->remote == NULL)
+        return 0;
+    hp_log(HP_LOG_INFO, "the database is on %s: no other program can read it meanwhile", db->remote);
+    return hp_db_script(db, "PRAGMA locking_mode = EXCLUSIVE", "setting it up", err);
+}
+
+static const char *remote_name_of(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    const char *name = fd >= 0 ? hp_disk_remote_name(fd) : NULL;
+    if (fd >= 0)
+        close(fd);
+    return name;
+}
+
 static int switch_to_wal(hp_db_t *db, hp_err_t *err)
 {
     sqlite3_stmt *stmt = NULL;
@@ -322,8 +345,13 @@ int hp_db_open_schema(const char *path, const hp_schema_t *schema, hp_db_t **db,
 {
     *db = NULL;
     int rc = prepare_file(path, err);
+    const char *remote = rc == 0 ? remote_name_of(path) : NULL;
     if (rc == 0)
         rc = open_connection(path, db, err);
+    if (rc == 0) {
+        (*db)->remote = remote;
+        rc = keep_alone(*db, err);
+    }
     if (rc == 0)
         rc = take_file(*db, schema, err);
     if (rc == 0)
@@ -332,7 +360,12 @@ int hp_db_open_schema(const char *path, const hp_schema_t *schema, hp_db_t **db,
         return 0;
     hp_db_close(*db);
     *db = NULL;
-    hp_err_prefix(err, "the database %s: ", path);
+    if (remote != NULL)
+        hp_err_prefix(err,
+                      "the database %s on %s, which has to lock files (--data names another folder): ", path,
+                      remote);
+    else
+        hp_err_prefix(err, "the database %s: ", path);
     return rc;
 }
 

@@ -6,8 +6,10 @@
  * 2. Nothing is written before the file is known to be hostpair's and of a version that this program knows.
  * 3. What a commit reported is there after kill -9. After a power cut the commits since the last hp_db_sync
  * or checkpoint may be gone, but never a part of one: commits alone sync nothing (WAL, synchronous=NORMAL).
- * 4. Nobody but the owner reads the file and its journals (mode 0600).
- * 5. Every failure is HP_E_NO_SPACE, HP_E_DB_DAMAGED, HP_E_BUSY (another program holds it) or HP_E_DB with
+ * 4. On a file system that other machines have too (NFS and its like) the file is locked as long as it is
+ * open: nobody else can read it, not even on this machine.
+ * 5. Nobody but the owner reads the file and its journals (mode 0600).
+ * 6. Every failure is HP_E_NO_SPACE, HP_E_DB_DAMAGED, HP_E_BUSY (another program holds it) or HP_E_DB with
  * SQLite's words and the name of the statement. Out of memory aborts.
  *
  * The operations on the tables are in db/<table>.h. Times are wall clock milliseconds since 1970, sizes are

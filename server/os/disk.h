@@ -53,8 +53,10 @@ void hp_disk_uncache(int fd, uint64_t offset, uint64_t length);
 /* Whether size and times are those of `before`. Does not ask the server of a network file system. */
 bool hp_disk_is_unchanged(int fd, const struct stat *before);
 
-/* Whether other machines or programs change this file system without this one hearing of it. */
-bool hp_disk_is_remote(int fd);
+/* The name of a file system that other machines or programs change without this one hearing of it, and whose
+ * files they may not share as memory: "NFS"; NULL for that of a disk of this machine. */
+const char *hp_disk_remote_name(int fd);
+bool hp_disk_is_remote(int fd); /* whether it has such a name */
 
 /* The absolute path that an open file or folder has now. */
 int hp_disk_path_of(int fd, char *out, size_t size);

@@ -10,6 +10,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "os/disk.h"
 
 /* The process id in the file; 0 while its holder has not written it yet. */
 static long read_holder(int fd)
@@ -40,9 +41,13 @@ static int take(int fd, const char *data_folder, bool *clean, hp_err_t *err)
                    ? 0
                    : hp_err_set(err, rc, "writing the lock in %s: %s", data_folder, hp_err_sentence(rc));
     }
-    if (errno != EWOULDBLOCK)
-        return hp_err_set(err, -errno, "locking the data folder %s: %s", data_folder,
-                          hp_err_sentence(-errno));
+    if (errno != EWOULDBLOCK) {
+        int rc = -errno;
+        const char *remote = hp_disk_remote_name(fd);
+        return hp_err_set(err, rc, "locking the data folder %s%s%s: %s%s", data_folder,
+                          remote != NULL ? " on " : "", remote != NULL ? remote : "", hp_err_sentence(rc),
+                          remote != NULL ? "; --data names another folder" : "");
+    }
     long holder = read_holder(fd);
     if (holder <= 0)
         return hp_err_set(err, HP_E_LOCKED, "another hostpair uses the data folder %s", data_folder);

@@ -15,7 +15,12 @@
 #ifndef RWF_DONTCACHE
 #define RWF_DONTCACHE 0x00000080 /* Linux 6.14 */
 #endif
-#define MAGIC_VBOXSF 0x786f4256 /* folders of a VirtualBox host; not in linux/magic.h */
+/* Not in linux/magic.h. */
+#define MAGIC_GFS2   0x01161970
+#define MAGIC_GPFS   0x47504653
+#define MAGIC_LUSTRE 0x0bd00bd0
+#define MAGIC_VBOXSF 0x786f4256 /* folders of a VirtualBox host */
+#define MAGIC_VMHGFS 0xbacbacbc /* of a VMware host */
 
 #define LINK_SIZE 32
 
@@ -206,26 +211,48 @@ bool hp_disk_is_unchanged(int fd, const struct stat *before)
            now.stx_ctime.tv_nsec == (uint32_t)before->st_ctim.tv_nsec;
 }
 
-bool hp_disk_is_remote(int fd)
+const char *hp_disk_remote_name(int fd)
 {
     struct statfs fs;
     if (fstatfs(fd, &fs) != 0)
-        return false;
+        return NULL;
     switch ((unsigned long)fs.f_type) {
     case NFS_SUPER_MAGIC:
+        return "NFS";
     case SMB_SUPER_MAGIC:
     case SMB2_SUPER_MAGIC:
     case CIFS_SUPER_MAGIC:
+        return "SMB";
     case CODA_SUPER_MAGIC:
+        return "Coda";
     case AFS_SUPER_MAGIC:
+        return "AFS";
     case V9FS_MAGIC:
-    case FUSE_SUPER_MAGIC:
+        return "9p";
+    case FUSE_SUPER_MAGIC: /* sshfs, virtiofs, NTFS, ... */
+        return "FUSE";
     case CEPH_SUPER_MAGIC:
+        return "Ceph";
+    case OCFS2_SUPER_MAGIC:
+        return "OCFS2";
+    case MAGIC_GFS2:
+        return "GFS2";
+    case MAGIC_GPFS:
+        return "GPFS";
+    case MAGIC_LUSTRE:
+        return "Lustre";
     case MAGIC_VBOXSF:
-        return true;
+        return "VirtualBox";
+    case MAGIC_VMHGFS:
+        return "VMware";
     default:
-        return false;
+        return NULL;
     }
+}
+
+bool hp_disk_is_remote(int fd)
+{
+    return hp_disk_remote_name(fd) != NULL;
 }
 
 int hp_disk_path_of(int fd, char *out, size_t size)
