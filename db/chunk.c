@@ -14,6 +14,7 @@ enum {
     SOURCE_EACH,
     SOURCE_FORGIVE,
     SOURCE_CLEAR,
+    SOURCE_MOVE,
     CHUNK_ADD,
     CHUNK_REMOVE,
     CHUNK_CLEAR,
@@ -33,6 +34,9 @@ static const hp_sql_t sql[] = {
                         "UPDATE download_source SET set_aside = NULL WHERE set_aside IS NOT NULL AND file IN"
                         " (SELECT id FROM download_file WHERE download = :download)"},
     [SOURCE_CLEAR] = {"download_source.clear", "UPDATE download_source SET etag = NULL WHERE file = :file"},
+    [SOURCE_MOVE] = {"download_source.move",
+                     "UPDATE OR IGNORE download_source SET host = :host, path = :path, set_aside = NULL"
+                     " WHERE file IN (SELECT id FROM download_file WHERE download = :download)"},
     [CHUNK_ADD] = {"chunk.add", "INSERT INTO chunk (file, number, digest, source)"
                                 " VALUES (:file, :number, :digest, :source) ON CONFLICT (file, number)"
                                 " DO UPDATE SET digest = excluded.digest, source = excluded.source"},
@@ -111,6 +115,16 @@ int hp_db_download_source_clear(hp_db_t *db, int64_t file, hp_err_t *err)
 {
     HP_QUERY(q, db, &sql[SOURCE_CLEAR]);
     hp_query_bind_int(&q, ":file", file);
+    return hp_query_run(&q, err);
+}
+
+int hp_db_download_source_move(hp_db_t *db, int64_t download, const char *host, const char *path,
+                               hp_err_t *err)
+{
+    HP_QUERY(q, db, &sql[SOURCE_MOVE]);
+    hp_query_bind_int(&q, ":download", download);
+    hp_query_bind_text(&q, ":host", host);
+    hp_query_bind_text(&q, ":path", path);
     return hp_query_run(&q, err);
 }
 

@@ -14,6 +14,7 @@
 enum {
     INSERT,
     UPDATE,
+    SET_URL,
     REMOVE,
     UNFINISHED,
     PAGE_ENDED,
@@ -71,6 +72,7 @@ static const hp_sql_t sql[] = {
          "limit_bps = "
          ":limit_bps,"
          " finished_at = :finished_at WHERE id = :id"},
+    [SET_URL] = {"download.set_url", "UPDATE download SET order_url = :url WHERE id = :id"},
     [REMOVE] = {"download.remove", "DELETE FROM download WHERE id = :id"},
     [UNFINISHED] = {"download.unfinished",
                     "SELECT " COLUMNS " FROM " TABLES
@@ -181,6 +183,14 @@ int hp_db_download_update(hp_db_t *db, const hp_download_row_t *row, hp_err_t *e
     hp_query_bind_int(&q, ":finished_at", row->finished_at);
     int rc = hp_query_run(&q, err);
     return rc == 0 ? keep_sums(db, row->id, err) : rc;
+}
+
+int hp_db_download_set_url(hp_db_t *db, int64_t id, const char *url, hp_err_t *err)
+{
+    HP_QUERY(q, db, &sql[SET_URL]);
+    hp_query_bind_int(&q, ":id", id);
+    hp_query_bind_text(&q, ":url", url);
+    return hp_query_run(&q, err);
 }
 
 int hp_db_download_remove(hp_db_t *db, int64_t id, hp_err_t *err)

@@ -64,6 +64,7 @@ int hp_db_download_file_insert(hp_db_t *db, hp_download_file_row_t *row, hp_err_
 /* Everything of the row that can change: path, state, reason, error, note, disk_wait, priority,
  * limit, finished_at. */
 int hp_db_download_update(hp_db_t *db, const hp_download_row_t *row, hp_err_t *err);
+int hp_db_download_set_url(hp_db_t *db, int64_t id, const char *url, hp_err_t *err);
 /* With its files, sources and chunks. */
 int hp_db_download_remove(hp_db_t *db, int64_t id, hp_err_t *err);
 
@@ -134,6 +135,10 @@ int hp_db_download_source_each(hp_db_t *db, int64_t file,
                                hp_err_t *err);
 /* Forgets why sources were set aside: a person asked for another try. */
 int hp_db_download_source_forgive(hp_db_t *db, int64_t download, hp_err_t *err);
+/* All sources of a download stand at this place from now on, with their validators: its URL is another one.
+ */
+int hp_db_download_source_move(hp_db_t *db, int64_t download, const char *host, const char *path,
+                               hp_err_t *err);
 /* Forgets the validators of a file: another version of it is wanted. */
 int hp_db_download_source_clear(hp_db_t *db, int64_t file, hp_err_t *err);
 

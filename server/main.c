@@ -1,5 +1,6 @@
 /* hostpair: reads the options, builds the parts, lets the loop run until a signal ends it; or runs a command.
  */
+#include <locale.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -81,7 +82,8 @@ int main(int argc, char **argv)
 {
     static process_t self;
     hp_err_t err = {0};
-    signal(SIGXFSZ, SIG_IGN); /* past "ulimit -f" a write fails and does not end the process */
+    setlocale(LC_CTYPE, "C.UTF-8"); /* host names of URLs are read in it */
+    signal(SIGXFSZ, SIG_IGN);       /* past "ulimit -f" a write fails and does not end the process */
     if (argc > 1 && strcmp(argv[1], "hub") == 0)
         return hp_hub_main(argc - 1, argv + 1);
     if (hp_options_read(&self.options, argc, argv, &err) != 0) {

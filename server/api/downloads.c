@@ -171,6 +171,7 @@ typedef struct {
     int64_t id;
     int status; /* of the reply: 200, or 202 for started work */
     enum { STATE_AS_IT_IS, STATE_PAUSED, STATE_QUEUED } state;
+    char *url; /* NULL: the same */
     bool change_priority, change_limit;
     int priority;
     uint64_t limit_bps;
@@ -185,6 +186,7 @@ static void on_changed(void *arg, int status, int64_t id, bool existing, const h
         hp_http_reply_problem(change->op.request, status, err);
     else
         reply_download(change->op.api, change->op.request, change->status, change->id);
+    free(change->url);
     hp_api_op_destroy(change);
 }
 
@@ -201,17 +203,39 @@ static void on_numbers_changed(void *arg, int status, int64_t id, bool existing,
         hp_transfer_resume(transfer, change->id, on_changed, change);
 }
 
+static void change_numbers(change_op_t *change)
+{
+    if (change->change_priority || change->change_limit)
+        hp_transfer_change(change->op.api->deps.transfer, change->id,
+                           change->change_priority ? &change->priority : NULL,
+                           change->change_limit ? &change->limit_bps : NULL, on_numbers_changed, change);
+    else
+        on_numbers_changed(change, 0, change->id, true, NULL);
+}
+
+static void on_url_changed(void *arg, int status, int64_t id, bool existing, const hp_err_t *err)
+{
+    change_op_t *change = arg;
+    if (status != 0 || hp_api_is_closing(change->op.api))
+        on_changed(change, status, id, existing, err);
+    else
+        change_numbers(change);
+}
+
 static int read_change(json_t *body, change_op_t *change, hp_err_t *err)
 {
-    const char *state = NULL;
+    const char *state = NULL, *url = NULL;
     int64_t priority = 0, limit = 0;
     int rc = hp_json_get_text(body, "state", &state, err);
+    if (rc == 0)
+        rc = hp_json_get_text(body, "url", &url, err);
     if (rc == 0)
         rc = hp_json_get_int(body, "priority", -1, 1, &priority, &change->change_priority, err);
     if (rc == 0)
         rc = hp_json_get_int(body, "limit_bps", 0, INT64_MAX, &limit, &change->change_limit, err);
     if (rc != 0)
         return rc;
+    change->url = url != NULL ? hp_strdup(url) : NULL;
     change->priority = (int)priority;
     change->limit_bps = (uint64_t)limit;
     if (state == NULL)
@@ -227,7 +251,7 @@ static int read_change(json_t *body, change_op_t *change, hp_err_t *err)
 
 static void patch_download(hp_api_t *api, hp_http_request_t *request, const char *arg)
 {
-    static const char *const known[] = {"state", "priority", "limit_bps", NULL};
+    static const char *const known[] = {"state", "priority", "limit_bps", "url", NULL};
     hp_err_t err = {0};
     json_t *body = NULL;
     int64_t id;
@@ -242,12 +266,12 @@ static void patch_download(hp_api_t *api, hp_http_request_t *request, const char
     json_decref(body);
     if (rc != 0) {
         hp_http_reply_problem(request, rc, &err);
+        free(change->url);
         hp_api_op_destroy(change);
-    } else if (change->change_priority || change->change_limit) {
-        hp_transfer_change(api->deps.transfer, id, change->change_priority ? &change->priority : NULL,
-                           change->change_limit ? &change->limit_bps : NULL, on_numbers_changed, change);
+    } else if (change->url != NULL) {
+        hp_transfer_set_url(api->deps.transfer, id, change->url, on_url_changed, change);
     } else {
-        on_numbers_changed(change, 0, id, true, NULL);
+        change_numbers(change);
     }
 }
 

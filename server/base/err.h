@@ -52,7 +52,9 @@
     X(KEY, 37, "identity", 500, "This host's identity cannot be used")                                       \
     X(WRONG_KEY, 38, "wrong-key", 502, "Another host answers at this address")                               \
     X(NOT_TLS, 39, "not-tls", 502, "What answers there does not speak TLS")                                  \
-    X(DB_DAMAGED, 40, "database-damaged", 500, "The database is damaged")                                     \
+    X(DB_DAMAGED, 40, "database-damaged", 500, "The database is damaged")                                    \
+    X(NO_NAME, 41, "no-such-name", 502, "No host of that name is found")                                     \
+    X(WEB_PAGE, 42, "web-page", 502, "The address leads to a web page, not to a file")                       \
     X(PIN, 50, "pin", 401, "A PIN is needed")
 
 enum {

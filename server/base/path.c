@@ -80,13 +80,11 @@ static size_t extension_start(const char *name, size_t length)
 void hp_path_candidate(const char *name, unsigned n, char out[HP_NAME_MAX + 1])
 {
     size_t length = strlen(name);
-    if (n == 0) {
-        snprintf(out, HP_NAME_MAX + 1, "%.*s", (int)hp_utf8_prefix(name, length, HP_NAME_MAX), name);
-        return;
-    }
     size_t stem = extension_start(name, length);
-    char number[16];
-    size_t taken = (size_t)snprintf(number, sizeof number, " (%u)", n) + (length - stem);
+    char number[16] = "";
+    size_t taken = length - stem;
+    if (n > 0)
+        taken += (size_t)snprintf(number, sizeof number, " (%u)", n);
     snprintf(out, HP_NAME_MAX + 1, "%.*s%s%s", (int)hp_utf8_prefix(name, stem, HP_NAME_MAX - taken), name,
              number, name + stem);
 }

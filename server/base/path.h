@@ -28,8 +28,8 @@ const char *hp_path_name(const char *path);
  */
 void hp_path_part_name(const char *name, int64_t download_id, char out[HP_NAME_MAX + 1]);
 
-/* The n-th free-name candidate: n == 0 gives name, else "stem (n).ext", cut so that it fits HP_NAME_MAX.
- * ".tar.gz" and its like count as one extension; a leading dot is no extension. */
+/* The n-th free-name candidate: n == 0 gives name, else "stem (n).ext", the stem cut so that it fits
+ * HP_NAME_MAX. ".tar.gz" and its like count as one extension; a leading dot is no extension. */
 void hp_path_candidate(const char *name, unsigned n, char out[HP_NAME_MAX + 1]);
 
 /* name as every file system takes it: "_" for what Windows refuses in one (the characters < > : " \\ | ? *, a

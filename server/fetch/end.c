@@ -66,7 +66,8 @@ static int judge_curl(hp_fetch_t *fetch, CURLcode code)
     switch (code) {
     case CURLE_COULDNT_RESOLVE_HOST:
     case CURLE_COULDNT_RESOLVE_PROXY:
-        return hp_err_set(err, HP_E_UNREACHABLE, "%s: there is no such name", where);
+        return hp_err_set(err, fetch->peer ? HP_E_UNREACHABLE : HP_E_NO_NAME,
+                          "%s: no host of that name is found", where);
     case CURLE_COULDNT_CONNECT:
         return os_error != 0 ? hp_err_set(err, HP_E_UNREACHABLE, "%s: %s", where, strerror((int)os_error))
                              : hp_err_set(err, HP_E_UNREACHABLE, "%s: cannot be connected to", where);
@@ -132,6 +133,19 @@ static bool is_leftover(const hp_fetch_t *fetch, CURLcode code)
            (no_reply && fetch->body == NULL && !fetch->parser.in_section && !fetch->parser.complete);
 }
 
+/* A server that takes no HTTP/1.1 ends the handshake (RFC 7301 section 3.2), or says so in HTTP/1.1 or 2. */
+static bool speaks_http2_alone(const hp_fetch_t *fetch, CURLcode code)
+{
+    if (fetch->peer || fetch->http2 || strncasecmp(fetch->url, "https:", 6) != 0)
+        return false;
+    bool refused =
+        code == CURLE_SSL_CONNECT_ERROR && strstr(fetch->curl_words, "application protocol") != NULL;
+    bool other =
+        fetch->connected && fetch->parser.bytes == 0 &&
+        (code == CURLE_UNSUPPORTED_PROTOCOL || code == CURLE_WEIRD_SERVER_REPLY || code == CURLE_HTTP2);
+    return refused || other;
+}
+
 bool hp_fetch_ended(hp_fetch_t *fetch, CURLcode code, int *status)
 {
     if (fetch->cancel_wanted) {
@@ -144,6 +158,10 @@ bool hp_fetch_ended(hp_fetch_t *fetch, CURLcode code, int *status)
     }
     if (is_leftover(fetch, code)) {
         fetch->retried = true;
+        return hp_fetch_send_again(fetch, status);
+    }
+    if (speaks_http2_alone(fetch, code)) {
+        fetch->http2 = true;
         return hp_fetch_send_again(fetch, status);
     }
     if (fetch->status != 0) {

@@ -53,13 +53,18 @@ static void unqueue(hp_fetch_t *fetch)
 
 /* ---- time-outs ---- */
 
+static unsigned patience(const hp_fetch_t *fetch)
+{
+    return fetch->parser.bytes == 0 ? fetch->first_ms : fetch->stall_ms;
+}
+
 static uint64_t deadline(const hp_fetch_t *fetch)
 {
     uint64_t at = UINT64_MAX;
     if (fetch->total_ms != 0)
         at = fetch->started_ms + fetch->total_ms;
     if (fetch->connected && !fetch->held && !fetch->resting)
-        at = HP_MIN(at, fetch->heard_ms + fetch->stall_ms);
+        at = HP_MIN(at, fetch->heard_ms + patience(fetch));
     return at;
 }
 
@@ -72,7 +77,7 @@ static void on_polled(uv_check_t *check)
         next = fetch->next;
         if (fetch->silent && !fetch->cancel_wanted)
             hp_fetch_finish(fetch, hp_err_set(&fetch->err, HP_E_STALLED, "%s: nothing came for %u ms",
-                                              fetch->where, fetch->stall_ms));
+                                              fetch->where, patience(fetch)));
         else
             hp_fetcher_watch(self, fetch);
     }
@@ -122,6 +127,9 @@ static void put_easy(hp_fetcher_t *self, CURL *easy, bool tls)
     curl_easy_setopt(easy, CURLOPT_HTTPHEADER, NULL);
     curl_easy_setopt(easy, CURLOPT_POSTFIELDS, NULL);
     curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, NULL);
+    curl_easy_setopt(easy, CURLOPT_USERNAME, NULL);
+    curl_easy_setopt(easy, CURLOPT_PASSWORD, NULL);
+    curl_easy_setopt(easy, CURLOPT_COOKIELIST, "ALL");
     if (self->easy_count[tls] < HP_FETCH_EASY_KEPT && !self->destroying)
         self->easies[tls][self->easy_count[tls]++] = easy;
     else

@@ -1,5 +1,6 @@
 /* HTTP requests to other hosts and to web servers: libcurl's multi interface on the libuv loop, with every
- * reply checked before a byte of it is passed on. HTTP/1.1 and 1.0 only.
+ * reply checked before a byte of it is passed on. HTTP/1.1 and 1.0; HTTP/2 with a URL's server that speaks
+ * nothing else.
  *
  * Invariants
  * 1. Loop thread only. Callbacks never run inside hp_fetch_start, _cancel or _resume, and never after
@@ -11,8 +12,9 @@
  *    on_done runs.
  * 4. A reply's body is passed on as it stands on the wire: Accept-Encoding is identity, and these end the
  *    request with HP_E_PROTOCOL before on_head: no HTTP/1.0 or 1.1 status line; status 101; a malformed
- *    header field (folded, a bare CR, a NUL, no token before the colon); a content coding on a 2xx; a
- *    transfer coding other than chunked, or with a Content-Length, or in HTTP/1.0; a malformed or second
+ *    header field (folded, a bare CR, a NUL, no token before the colon); a content coding on a 2xx (but the
+ *    one that a URL's name ends with, .tar.gz: the server means the file by it); a
+ *       transfer coding other than chunked, or with a Content-Length, or in HTTP/1.0; a malformed or second
  *    Content-Length; a second Content-Range; a 206 that was not asked for; a 206 without a well-formed
  *    Content-Range, with another first byte, past the asked end, in multipart, in chunks, or whose Content-
  *    Length differs; all header sections together (1xx, final, trailer) over HP_FETCH_HEAD_MAX bytes. A 200
@@ -24,8 +26,9 @@
  * 6. Memory: at most two buffers of HP_FETCH_BUFFER bytes a connection; while held the socket is not read.
  * 7. A request with an endpoint goes straight to that address: no proxy, no redirect (a 3xx arrives in
  *    on_head), and only what the endpoint's scheme says. One with a URL follows redirects of GET and HEAD (at
- *    most 10, http and https only, never https to http, options.headers only to the same origin), TLS is
- *    verified, the environment's proxies and SSL_CERT_FILE apply.
+ *    most 10, http and https only, never https to http, options.headers and the URL's user and
+ *    password only to the same origin, cookies as servers set them on the way), TLS is verified, the
+ * environment's proxies and SSL_CERT_FILE apply.
  * 8. An endpoint with the scheme TLS is spoken to in TLS 1.3 with this host's certificate. Where the endpoint
  *    expects a host, its key is compared before a byte of the request leaves, on a kept connection as well:
  *    another key ends the request with HP_E_WRONG_KEY. Without an expectation on_head says who it was.
@@ -33,10 +36,10 @@
  *    asked for, is replaced by a new one without the caller noticing. At most HP_FETCH_KEPT idle
  *    connections are kept.
  *
- * Errors besides these: HP_E_INVALID (URL or options), HP_E_UNREACHABLE (no such name, refused, no answer
- * within connect_ms), HP_E_STALLED, HP_E_TIMEOUT (total_ms), HP_E_TLS, HP_E_NOT_TLS (it can be connected to,
- * and what comes, or does not come, is no TLS), HP_E_WRONG_KEY, HP_E_TOO_LARGE (body_max), HP_E_REDIRECT (too
- * many, https to http, no URL).
+ * Errors besides these: HP_E_INVALID (URL or options), HP_E_NO_NAME (of a URL), HP_E_UNREACHABLE (refused,
+ * no answer within connect_ms), HP_E_STALLED, HP_E_TIMEOUT (total_ms), HP_E_TLS, HP_E_NOT_TLS (it can be
+ * connected to, and what comes, or does not come, is no TLS), HP_E_WRONG_KEY, HP_E_TOO_LARGE (body_max),
+ * HP_E_REDIRECT (too many, https to http, no URL).
  */
 #ifndef HP_FETCH_FETCH_H
 #define HP_FETCH_FETCH_H
@@ -118,6 +121,7 @@ typedef struct hp_fetch_options {
     bool fresh;               /* do not reuse a connection */
     uint64_t body_max;        /* a longer body ends the request with HP_E_TOO_LARGE; 0: no limit */
     unsigned connect_ms, stall_ms, total_ms; /* 0: the default; total_ms 0: none */
+    unsigned first_ms; /* the same as stall_ms, before the first byte of the reply; 0: as stall_ms */
     unsigned alive_s; /* TCP asks the other side after so long without a byte, and ends the connection when no
                          answer comes (keep-alive, RFC 9293 section 3.8.4); 0: it does not ask */
     const char *const *headers; /* further "Name: value" lines, NULL-terminated, or NULL */

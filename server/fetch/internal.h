@@ -56,6 +56,7 @@ struct hp_fetch {
 
     /* the options, copied */
     char *url, *method, *body, *origin;
+    char *user, *password; /* of a URL, for its origin only; NULL none */
     size_t body_length;
     bool peer; /* an endpoint was given */
     hp_endpoint_t endpoint;
@@ -66,7 +67,7 @@ struct hp_fetch {
     char *path;                /* of an endpoint */
     bool fresh, head_request;
     uint64_t body_max;
-    unsigned connect_ms, stall_ms, total_ms, alive_s;
+    unsigned connect_ms, stall_ms, first_ms, total_ms, alive_s;
     struct curl_slist *headers, *own_headers; /* for every origin; the caller's, for the first origin only */
     struct curl_slist *sent;                  /* both, as curl has them */
 
@@ -83,6 +84,7 @@ struct hp_fetch {
     bool new_socket;
     bool redirected; /* the present reply is a redirect that is followed */
     bool retried;
+    bool http2; /* the server speaks nothing else */
     unsigned redirects, stale_tries;
     uint64_t burst_call, burst; /* body bytes in the present call of curl */
     uint64_t received, skipped; /* body bytes passed on; of a redirect's body */

@@ -19,7 +19,7 @@ static void forget_section(hp_fetch_parser_t *self)
     };
     self->body = HP_FETCH_BODY_NONE;
     self->body_length = HP_RANGE_UNKNOWN;
-    self->in_section = false;
+    self->in_section = self->framed = false;
     self->has_length = self->has_coding = self->chunked = false;
     self->has_content_range = self->content_range_ok = self->content_coded = self->multipart = false;
     memset(self->twice, 0, sizeof self->twice);
@@ -87,7 +87,16 @@ static bool read_number(const char *text, size_t length, uint64_t *number)
 /* "HTTP/1.1 200 OK" (RFC 9112 section 4); the reason may be missing with its space. */
 static int read_status_line(hp_fetch_parser_t *self, const char *line, size_t length, hp_err_t *err)
 {
+    char as_1[12];
     forget_section(self);
+    if (self->http2 && length >= 10 &&
+        memcmp(line, "HTTP/2 ", 7) == 0) { /* as curl writes it: there is no such line */
+        memcpy(as_1, "HTTP/1.1 ", 9);
+        memcpy(as_1 + 9, line + 7, 3);
+        line = as_1;
+        length = sizeof as_1;
+        self->framed = true;
+    }
     bool ok = length >= 12 && memcmp(line, "HTTP/1.", 7) == 0 && (line[7] == '0' || line[7] == '1') &&
               line[8] == ' ' && is_digit(line[9]) && is_digit(line[10]) && is_digit(line[11]) &&
               (length == 12 || line[12] == ' ');
@@ -197,6 +206,16 @@ static void read_retry_after(hp_fetch_parser_t *self, const char *value, size_t 
     self->head.retry_after_s = (int)HP_MAX(HP_MIN(wait, (int64_t)RETRY_AFTER_MAX), (int64_t)0);
 }
 
+/* Servers call a packed file a coded one ("x-gzip" is an alias, RFC 9110 section 8.4.1.3). */
+static bool is_own_coding(const hp_fetch_parser_t *self, const char *value, size_t length)
+{
+    if (length > 2 && strncasecmp(value, "x-", 2) == 0) {
+        value += 2;
+        length -= 2;
+    }
+    return self->own_coding != NULL && same_text(value, length, self->own_coding);
+}
+
 static int read_field(hp_fetch_parser_t *self, const char *name, size_t name_length, const char *value,
                       size_t length, hp_err_t *err)
 {
@@ -226,7 +245,8 @@ static int read_field(hp_fetch_parser_t *self, const char *name, size_t name_len
     if (same_text(name, name_length, "Content-Range"))
         return read_content_range(self, value, length, err);
     if (same_text(name, name_length, "Content-Encoding"))
-        self->content_coded |= !same_text(value, length, "identity") && length > 0;
+        self->content_coded |=
+            length > 0 && !same_text(value, length, "identity") && !is_own_coding(self, value, length);
     else if (same_text(name, name_length, "Accept-Ranges"))
         self->head.accept_ranges |= list_has(value, length, "bytes");
     else if (same_text(name, name_length, "Date"))
@@ -289,8 +309,8 @@ static int judge_body(hp_fetch_parser_t *self, hp_err_t *err)
     if (self->head_request || head->status == 204 || head->status == 304) {
         self->body = HP_FETCH_BODY_NONE;
         self->body_length = 0;
-    } else if (self->chunked) {
-        self->body = HP_FETCH_BODY_CHUNKED;
+    } else if (self->chunked || (self->framed && !self->has_length)) {
+        self->body = HP_FETCH_BODY_CHUNKED; /* or framed (RFC 9113): its end is told, its length is not */
     } else if (self->has_length) {
         self->body = HP_FETCH_BODY_LENGTH;
         self->body_length = head->content_length;

@@ -38,7 +38,8 @@ typedef enum {
 
 typedef struct hp_fetch_parser {
     /* What was asked; set by init. */
-    bool head_request, ranged;
+    bool head_request, ranged, http2;
+    const char *own_coding; /* of the file itself, by its name: no coding of the reply; NULL */
     hp_range_t range;
 
     hp_fetch_head_t head; /* complete once line() has returned HP_FETCH_PARSER_HEAD */
@@ -50,7 +51,8 @@ typedef struct hp_fetch_parser {
     bool complete;
     bool in_section; /* the status line of the present section was read */
     int minor;       /* HTTP/1.<minor> */
-    bool has_length, has_coding, chunked, has_content_range, content_range_ok, content_coded, multipart;
+    bool has_length, has_coding, chunked, framed, has_content_range, content_range_ok, content_coded,
+        multipart;
     bool twice[HP_FETCH_TEXTS];
     size_t texts[HP_FETCH_TEXTS]; /* offset + 1 in buffer, 0: missing */
     hp_buf_t buffer;

@@ -54,6 +54,55 @@ static int read_url(const char *url, bool peer, char **where, char **origin, hp_
     return status;
 }
 
+/* The URL with every byte of its path and query that is no ASCII percent-encoded (RFC 3987 section 3.1): the
+ * host is curl's to write in ASCII. Malloced. */
+static char *encode_path(const char *url)
+{
+    const char *slashes = strstr(url, "://");
+    size_t host = slashes != NULL ? (size_t)(slashes + 3 - url) : 0;
+    size_t start = host + strcspn(url + host, "/?#"), used = start;
+    char *out = hp_alloc_array(strlen(url) + 1, 3);
+    memcpy(out, url, start);
+    for (const char *p = url + start; *p != '\0'; p++)
+        if ((unsigned char)*p < 0x80)
+            out[used++] = *p;
+        else
+            used += (size_t)snprintf(out + used, 4, "%%%02X", (unsigned char)*p);
+    out[used] = '\0';
+    return out;
+}
+
+static void forget_user(hp_fetch_t *fetch)
+{
+    free(fetch->user);
+    free(fetch->password);
+    fetch->user = fetch->password = NULL;
+}
+
+/* User and password leave the URL: a redirect within the origin keeps them, and no message shows them. */
+static void take_user(hp_fetch_t *fetch)
+{
+    char *user = NULL, *password = NULL, *rest = NULL;
+    CURLU *parts = curl_url();
+    if (curl_url_set(parts, CURLUPART_URL, fetch->url, CURLU_PATH_AS_IS) == CURLUE_OK &&
+        curl_url_get(parts, CURLUPART_USER, &user, CURLU_URLDECODE) == CURLUE_OK) {
+        curl_url_get(parts, CURLUPART_PASSWORD, &password, CURLU_URLDECODE);
+        curl_url_set(parts, CURLUPART_USER, NULL, 0);
+        curl_url_set(parts, CURLUPART_PASSWORD, NULL, 0);
+        if (curl_url_get(parts, CURLUPART_URL, &rest, 0) == CURLUE_OK) {
+            forget_user(fetch);
+            fetch->user = hp_strdup(user);
+            fetch->password = hp_strdup(password != NULL ? password : "");
+            free(fetch->url);
+            fetch->url = hp_strdup(rest);
+        }
+    }
+    curl_free(user);
+    curl_free(password);
+    curl_free(rest);
+    curl_url_cleanup(parts);
+}
+
 int hp_fetch_set_url(hp_fetch_t *fetch, const char *url)
 {
     char *where = NULL, *origin = NULL;
@@ -61,13 +110,17 @@ int hp_fetch_set_url(hp_fetch_t *fetch, const char *url)
     if (rc != 0)
         return rc;
     free(fetch->url);
-    fetch->url = hp_strdup(url);
+    fetch->url = fetch->peer ? hp_strdup(url) : encode_path(url);
     snprintf(fetch->where, sizeof fetch->where, "%s", where);
     free(where);
     if (fetch->origin != NULL && strcmp(fetch->origin, origin) != 0) {
         curl_slist_free_all(fetch->own_headers);
         fetch->own_headers = NULL;
+        forget_user(fetch);
+        fetch->http2 = false;
     }
+    if (!fetch->peer)
+        take_user(fetch);
     free(fetch->origin);
     fetch->origin = origin;
     return 0;
@@ -177,6 +230,7 @@ int hp_fetch_prepare(hp_fetch_t *fetch, const hp_fetch_options_t *options)
     fetch->connect_ms = options->connect_ms != 0 ? options->connect_ms : HP_FETCH_CONNECT_MS;
     fetch->alive_s = options->alive_s;
     fetch->stall_ms = options->stall_ms != 0 ? options->stall_ms : HP_FETCH_STALL_MS;
+    fetch->first_ms = HP_MAX(options->first_ms, fetch->stall_ms);
     fetch->total_ms = options->total_ms;
 
     add_header(&fetch->headers, "Accept-Encoding: identity");
@@ -210,6 +264,7 @@ void hp_fetch_dispose(hp_fetch_t *fetch)
     free(fetch->method);
     free(fetch->body);
     free(fetch->origin);
+    forget_user(fetch);
     curl_slist_free_all(fetch->headers);
     curl_slist_free_all(fetch->own_headers);
     curl_slist_free_all(fetch->sent);
@@ -228,7 +283,6 @@ static CURL *make_easy(void)
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(easy, CURLOPT_QUICK_EXIT,
                      1L); /* a cancelled request does not wait for its resolver thread */
-    curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     curl_easy_setopt(easy, CURLOPT_HTTP09_ALLOWED, 0L);
     curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L);
     curl_easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
@@ -283,19 +337,47 @@ static const char *protocols(const hp_fetch_t *fetch)
     return fetch->tls ? "https" : "http";
 }
 
+/* The coding that a file is packed with, by the end of the URL's path; NULL none. */
+static const char *coding_of(const char *url)
+{
+    static const struct {
+        const char *end, *coding;
+    } ends[] = {{".gz", "gzip"},   {".tgz", "gzip"},   {".svgz", "gzip"}, {".z", "compress"},
+                {".bz2", "bzip2"}, {".tbz2", "bzip2"}, {".xz", "xz"},     {".txz", "xz"},
+                {".br", "br"},     {".zst", "zstd"}};
+    size_t length = strcspn(url, "?#");
+    for (size_t i = 0; i < HP_COUNT(ends); i++) {
+        size_t n = strlen(ends[i].end);
+        if (length > n && strncasecmp(url + length - n, ends[i].end, n) == 0)
+            return ends[i].coding;
+    }
+    return NULL;
+}
+
 int hp_fetch_send(hp_fetch_t *fetch)
 {
     hp_fetcher_t *fetcher = fetch->fetcher;
-    if (fetch->easy == NULL)
+    bool begins = fetch->easy == NULL;
+    if (begins)
         fetch->easy = take_easy(fetcher, fetch->tls);
     CURL *easy = fetch->easy;
+    if (begins && !fetch->peer) { /* cookies live as long as a chain of redirects (RFC 6265) */
+        curl_easy_setopt(easy, CURLOPT_COOKIEFILE, "");
+        curl_easy_setopt(easy, CURLOPT_COOKIELIST, "ALL");
+    }
     join_headers(fetch);
+    fetch->parser.http2 = fetch->http2;
+    fetch->parser.own_coding = fetch->peer ? NULL : coding_of(fetch->url);
     fetch->curl_words[0] = '\0';
     curl_easy_setopt(easy, CURLOPT_URL, fetch->url);
     curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, protocols(fetch));
     curl_easy_setopt(easy, CURLOPT_PROXY,
                      fetch->peer ? "" : NULL); /* "": none, whatever the environment says */
     curl_easy_setopt(easy, CURLOPT_HTTPHEADER, fetch->sent);
+    curl_easy_setopt(easy, CURLOPT_USERNAME, fetch->user);
+    curl_easy_setopt(easy, CURLOPT_PASSWORD, fetch->password);
+    curl_easy_setopt(easy, CURLOPT_HTTP_VERSION,
+                     (long)(fetch->http2 ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_1_1));
     curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT,
                      (long)(fetch->fresh || fetch->retried || fetch->stale_tries > STALE_TRIES_MAX));
     if (fetch->tls)

@@ -105,6 +105,7 @@ void hp_item_chunk_ready(item_t *self, lease_t *lease)
     hp_chunk_buffer_t *buffer = lease->buffer;
     uint32_t n = (uint32_t)lease->at;
     lease->buffer = NULL;
+    hp_kept_drop(self, n);
     if (hp_bitmap_get(&self->done, n) || hp_bitmap_get(&self->writing, n) || self->restart_why != NULL) {
         hp_writer_give_back(self->download->transfer->writer, buffer); /* the other lease was first */
         return;
@@ -141,8 +142,8 @@ void hp_item_chunk_ready(item_t *self, lease_t *lease)
 
 void hp_item_check_complete(item_t *self)
 {
-    if (self->phase != ITEM_FETCHING || !self->size_known || !self->ready || self->restart_why != NULL ||
-        self->done.count < self->chunks || self->writing.count > 0)
+    if (self->phase != ITEM_FETCHING || !self->size_known || !self->ready || self->naming ||
+        self->restart_why != NULL || self->done.count < self->chunks || self->writing.count > 0)
         return;
     if (self->size == 0)
         hp_item_finish_small(self, NULL, self->sources);

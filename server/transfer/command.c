@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+#include "transfer/web_name.h"
+
 static download_t *find_or_refuse(hp_transfer_t *self, int64_t id, hp_download_fn done, void *arg)
 {
     download_t *download = hp_transfer_find(self, id);
@@ -32,6 +34,7 @@ static void clear_failures(download_t *download)
     for (source_host_t *host = download->hosts; host != NULL; host = host->next) {
         hp_retry_reset(&host->retry);
         host->banned = false;
+        host->unnamed = 0;
         host->error[0] = '\0';
     }
 }
@@ -129,6 +132,7 @@ void hp_transfer_retry(hp_transfer_t *self, int64_t id, hp_download_fn done, voi
         return;
     }
     clear_failures(download);
+    download->takes_page |= download->row.error_code == HP_E_WEB_PAGE;
     download->row.disk_wait = false;
     hp_download_reopen_items(download);
     reopen_t *job = hp_alloc(sizeof *job);
@@ -139,6 +143,72 @@ void hp_transfer_retry(hp_transfer_t *self, int64_t id, hp_download_fn done, voi
      * next run reads the files' rows from the store behind this job. */
     hp_download_stop(download, HP_DOWNLOAD_QUEUED, "", 0, "");
     hp_store_post_counted(self->store, &download->pending, HP_STORE_WRITE, work_reopen, on_reopened, job);
+}
+
+/* ---- another URL ---- */
+
+typedef struct move {
+    download_t *download;
+    int64_t id;
+    char *url;
+    hp_download_fn done;
+    void *arg;
+} move_t;
+
+static int work_move(hp_db_t *db, void *arg, hp_err_t *err)
+{
+    const move_t *job = arg;
+    char origin[80];
+    hp_web_origin(job->url, origin, sizeof origin);
+    int rc = hp_db_download_set_url(db, job->id, job->url, err);
+    if (rc == 0)
+        rc = hp_db_download_source_move(db, job->id, origin, job->url, err);
+    return rc == 0 ? hp_db_download_file_reopen(db, job->id, err) : rc;
+}
+
+static void on_moved(void *arg, int status, const hp_err_t *err)
+{
+    move_t *job = arg;
+    hp_transfer_t *self = job->download->transfer;
+    if (status != 0)
+        hp_download_disk_failed(job->download, status, err);
+    if (job->done != NULL)
+        job->done(job->arg, status, job->id, false, err);
+    hp_transfer_wake(self);
+    free(job->url);
+    free(job);
+}
+
+void hp_transfer_set_url(hp_transfer_t *self, int64_t id, const char *url, hp_download_fn done, void *arg)
+{
+    hp_err_t err = {0};
+    download_t *download = find_or_refuse(self, id, done, arg);
+    if (download == NULL)
+        return;
+    bool open = can_pause(download) || hp_download_is_running(download) ||
+                download->state == HP_DOWNLOAD_PAUSED || download->state == HP_DOWNLOAD_FAILED;
+    if (!open) {
+        refuse_state(download, "given another URL", done, arg);
+        return;
+    }
+    int rc = hp_order_check_url(url, &err);
+    if (rc == 0 && download->row.order_url == NULL)
+        rc = hp_err_set(&err, HP_E_CONFLICT, "url: download %lld was not ordered by a URL", (long long)id);
+    if (rc != 0) {
+        hp_transfer_refuse(self, &err, done, arg);
+        return;
+    }
+    clear_failures(download);
+    hp_download_reopen_items(download);
+    move_t *job = hp_alloc(sizeof *job);
+    *job = (move_t){.download = download, .id = id, .url = hp_strdup(url), .done = done, .arg = arg};
+    free(download->row.order_url);
+    download->row.order_url = hp_strdup(url);
+    download->row.files_failed = 0;
+    /* Queued at once; the next run reads the rows behind this job. */
+    hp_download_stop(
+        download, download->state == HP_DOWNLOAD_PAUSED ? HP_DOWNLOAD_PAUSED : HP_DOWNLOAD_QUEUED, "", 0, "");
+    hp_store_post_counted(self->store, &download->pending, HP_STORE_WRITE, work_move, on_moved, job);
 }
 
 void hp_transfer_recheck(hp_transfer_t *self, int64_t id, hp_download_fn done, void *arg)

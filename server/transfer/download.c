@@ -448,6 +448,12 @@ void hp_download_renamed(download_t *self, item_t *item, const char *path)
 void hp_download_item_done(download_t *self, item_t *item)
 {
     hp_retry_reset(&self->disk);
+    if (item->maybe_cut && !self->row.folder) {
+        char *note = hp_sprintf("%s%sThe server did not say how long the file is: it may be cut short",
+                                self->row.note, self->row.note[0] != '\0' ? "; " : "");
+        free(self->row.note);
+        self->row.note = note;
+    }
     if (!self->row.folder && strcmp(self->row.path, item->row.path) != 0) {
         set_text(&self->row.path, item->row.path);
         set_text(&self->name, hp_path_name(self->row.path));

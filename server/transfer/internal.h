@@ -62,8 +62,15 @@
 #define MANIFEST_TRIES    3    /* at one source, when the connection is lost */
 #define CHANGING_TRIES    6    /* at a file that is being written at the source */
 #define FILE_SIZE_MAX                                                                                        \
-    (UINT64_C(1) << 46) /* a longer file is not taken: its chunks would be of 1 GiB and more */
-#define UNKNOWN_CHUNK (4u * 1024 * 1024) /* chunk size while nobody says how long the file is */
+    (UINT64_C(1) << 46)         /* a longer file is not taken: its chunks would be of 1 GiB and more */
+#define PATIENCE_MAX_MS 120000u /* with the first byte of a source that is slow to begin */
+#define HEADWAY_BYTES   65536u  /* a connection that brought so many was not in vain */
+#define SLOW_BPS_EACH   49152u  /* where connections get less each, one more would only share with them */
+#define SLOW_AFTER_MS   2000    /* they have run for so long then */
+#define EARLY_BYTES     262144u /* of a source; before these it is asked for a large file over EARLY_MAX */
+#define EARLY_MAX       2u      /* connections */
+#define NAME_TRIES      6u /* look-ups of a name, over 16 s, until a source that never answered is given up */
+#define UNKNOWN_CHUNK   (4u * 1024 * 1024) /* chunk size while nobody says how long the file is */
 #define STEAL_BYTES_MIN                                                                                      \
     (4u * 1024 * 1024) /* a tail shorter than this is not taken over but fetched twice                       \
                         */
@@ -73,6 +80,7 @@ typedef struct item item_t;
 typedef struct source_host source_host_t;
 typedef struct source source_t;
 typedef struct lease lease_t;
+typedef struct kept kept_t;
 
 #define STREAM_RUN         4   /* chunks of a lease while somebody reads along */
 #define STEAL_MS_MIN       200 /* nor one that its owner will have in so many ms */
@@ -118,6 +126,9 @@ struct source_host {
     char error[200];  /* of the last failure; "" after a chunk */
     bool banned;      /* sent wrong bytes of the one file that is wanted */
     hp_plain_state_t plain;
+    unsigned allowed;  /* connections that it takes at a time, as it showed; 0: it takes all */
+    unsigned unnamed;  /* look-ups of its name without an address, since the start or a person's retry */
+    unsigned patience; /* ms that its first byte is waited for; 0: as its kind says */
     uint64_t bytes;
     hp_meter_t meter;
 };
@@ -166,6 +177,7 @@ struct lease {
     hp_err_t refused;
     uint64_t started_at; /* ms */
     int retry_after_s;   /* of the head, -1 none */
+    int status;          /* of a head that is no success; 0 */
     uint64_t got;        /* bytes */
     uint64_t weight;     /* bytes of the buffer that it fills, as counted in its download's leased */
     hp_meter_t meter;
@@ -225,6 +237,8 @@ struct item {
     bool trims;        /* an earlier try may have written past the end */
     bool whole;        /* no validator or no ranges: one connection, from byte 0 */
     uint64_t size, chunk_size, chunks;
+    bool named, naming;               /* its server's name for it was looked at; is being reserved */
+    bool maybe_cut;                   /* its body ends with the connection */
     bool endless;                     /* size unknown until the end of the body */
     hp_bitmap_t done, taken, writing; /* taken: leased or being written */
     uint8_t *digests;                 /* of done chunks, 32 bytes each */
@@ -251,6 +265,7 @@ struct item {
 /* ---- one order ---- */
 
 struct download {
+    bool takes_page;         /* a person wants it, also when it is a web page */
     download_t *next;        /* newest first */
     download_t *next_active; /* of those that run, wait or end */
     bool active;
@@ -289,6 +304,7 @@ struct hp_transfer {
     hp_fetcher_t *fetcher;
     hp_writer_t *writer;
     hp_small_line_t small;
+    kept_t *kept; /* newest first (kept.c) */
     hp_transfer_hooks_t hooks;
     char *folder; /* downloads folder, absolute */
     unsigned running_max, connections;
@@ -362,6 +378,12 @@ void hp_download_fill(download_t *self, hp_download_info_t *info);
 void hp_transfer_look_at_parts(hp_transfer_t *self);
 
 /* ---- order.c ---- */
+/* Store. A free name below base, and below the folder `to` there unless that is NULL: neither on the disk nor
+ * held by another order. path and note (that the disk does not take the name as it is; unchanged where it
+ * does): the caller's to free. */
+int hp_order_reserve_name(hp_db_t *db, const char *base, const char *to, const char *name, char **path,
+                          char **note, hp_err_t *err);
+int hp_order_check_url(const char *url, hp_err_t *err);
 void hp_transfer_refuse(hp_transfer_t *transfer, const hp_err_t *err, hp_download_fn done, void *arg);
 void hp_download_copy_row(const hp_download_row_t *from, hp_download_row_t *to);
 /* A download as its row says, in no list; and one that takes part from now on. */
@@ -508,6 +530,32 @@ void hp_lease_weigh(lease_t *lease); /* what it fills is known better now */
 void hp_lease_cancel(lease_t *lease);
 void hp_lease_release_chunks(lease_t *lease); /* what it did not fill is free again */
 void hp_lease_resume(lease_t *lease);
+
+/* ---- refusal.c ---- */
+/* Some servers allow a client a few connections and refuse what is beyond them. Whether the lease, which has
+ * ended, was that; its host is asked over so many from now on. */
+bool hp_lease_was_one_too_many(lease_t *lease);
+/* Whether its source refused a part of a file that it may give as a whole. */
+bool hp_lease_refuses_parts(const lease_t *lease);
+/* Whether this machine has an address that others could reach. Without one no name is found. */
+bool hp_lease_has_network(void);
+
+/* ---- rename.c ---- */
+/* The name that a web server's reply gives the file, which has no part file yet: reserved instead of the one
+ * that the URL gave. item->naming until then, and no byte is taken. 0, or HP_E_WEB_PAGE. */
+int hp_item_take_web_name(item_t *self, const hp_fetch_head_t *head, hp_err_t *err);
+
+/* ---- kept.c ---- */
+#define HP_KEPT_ALL UINT64_MAX
+/* Keeps what the lease has of a chunk, when its rest can come later. Whether it did. */
+bool hp_kept_put(lease_t *lease);
+/* What is kept of the chunk from this source, the caller's now; NULL. */
+hp_chunk_buffer_t *hp_kept_take(const source_t *source, uint64_t chunk);
+bool hp_kept_has(const item_t *item, uint64_t chunk);
+/* Of chunks that nobody asks for now. */
+uint64_t hp_kept_bytes(const item_t *item);
+void hp_kept_drop(const item_t *item, uint64_t chunk); /* or HP_KEPT_ALL */
+void hp_kept_drop_old(hp_transfer_t *transfer);
 
 /* ---- reader.c ---- */
 const hp_reader_t *hp_reader_next(const hp_reader_t *reader);

@@ -73,6 +73,7 @@ void hp_item_close(item_t *self)
 
 void hp_item_free(item_t *self)
 {
+    hp_kept_drop(self, HP_KEPT_ALL);
     hp_left_free(&self->left);
     hp_item_close(self);
     hp_file_writes_dispose(&self->writes);
@@ -215,6 +216,7 @@ void hp_item_stop(item_t *self)
     /* Its size goes into the sums now, and out of them again as the row says it that the next run reads. */
     if (self->phase < ITEM_DONE && self->size_known && self->row.part == NULL)
         hp_item_save(self, HP_STORE_WRITE);
+    hp_kept_drop(self, HP_KEPT_ALL);
     hp_item_set_phase(self, ITEM_STOPPED);
 }
 
@@ -260,6 +262,7 @@ void hp_item_restart(item_t *self)
            self->row.part != NULL ? self->row.part : "");
     free(self->restart_why);
     self->restart_why = NULL;
+    hp_kept_drop(self, HP_KEPT_ALL);
     hp_item_close(self);
     if (self->row.part != NULL)
         hp_left_add(&self->left, self->row.part, self->row.device, self->row.inode);
@@ -275,7 +278,7 @@ void hp_item_restart(item_t *self)
     self->same_version = false;
     self->manifest = NULL;
     self->manifest_wanted = false;
-    self->ready = self->endless = self->size_known = self->trims = false;
+    self->ready = self->maybe_cut = self->endless = self->size_known = self->trims = false;
     self->whole = self->starts_over > STARTS_OVER_PARTS;
     self->reserved = 0;
     self->row.size = HP_DB_SIZE_UNKNOWN;

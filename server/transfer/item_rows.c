@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "transfer/web_name.h"
+
 typedef struct save_item {
     item_t *item;
     char *left; /* a part file that is left behind; NULL */
@@ -152,7 +154,11 @@ static void take_sources(item_t *self, const load_item_t *job)
 {
     for (size_t i = 0; i < job->source_count; i++) {
         const hp_download_source_row_t *row = &job->sources[i];
-        source_t *source = hp_source_get(self, row->host, row->path);
+        char origin[80]; /* rows of earlier versions have user and password in it */
+        if (self->download->row.order_url != NULL)
+            hp_web_origin(row->host, origin, sizeof origin);
+        source_t *source =
+            hp_source_get(self, self->download->row.order_url != NULL ? origin : row->host, row->path);
         source->id = source->stored_id = row->id;
         if (source->etag == NULL && row->etag != NULL)
             source->etag = hp_strdup(row->etag);

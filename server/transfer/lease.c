@@ -40,6 +40,7 @@ static int refuse(lease_t *self, int code, const char *format, ...)
 static int judge_status(lease_t *self, const hp_fetch_head_t *head)
 {
     self->retry_after_s = head->retry_after_s;
+    self->status = head->status;
     switch (head->status) {
     case 401:
     case 403:
@@ -112,6 +113,11 @@ static int learn(lease_t *self, const hp_fetch_head_t *head, uint64_t total)
         hp_item_find_sources(item);
     }
     source->names_root = item->row.root != NULL && strcmp(item->row.root, head->hostpair_root) == 0;
+    if (first && item->download->row.order_url != NULL) {
+        int rc = hp_item_take_web_name(item, head, &self->refused);
+        if (rc != 0)
+            return self->refusal = rc;
+    }
     source->host->address[0] = '\0';
     if (head->address[0] != '\0')
         snprintf(source->host->address, sizeof source->host->address,
@@ -185,7 +191,7 @@ static int judge_part(lease_t *self, const hp_fetch_head_t *head)
 static int judge_whole(lease_t *self, const hp_fetch_head_t *head)
 {
     item_t *item = self->item;
-    if (head->ends_by_close)
+    if (head->ends_by_close && !self->source->host->kind->may_end_by_close)
         return refuse(self, HP_E_PROTOCOL, "The source does not say where the file ends");
     if (!self->whole && self->source->etag != NULL)
         return refuse(self, HP_E_OTHER_VERSION, "The file at the source has changed");
@@ -208,6 +214,7 @@ static int judge_whole(lease_t *self, const hp_fetch_head_t *head)
     int rc = learn(self, head, total);
     if (rc != 0)
         return rc;
+    item->maybe_cut = head->ends_by_close;
     if (total == HP_RANGE_UNKNOWN)
         hp_item_set_endless(item);
     self->offset = 0;
@@ -268,7 +275,7 @@ static bool may_take(lease_t *self, size_t length)
 {
     item_t *item = self->item;
     hp_transfer_t *transfer = item->download->transfer;
-    if (!item->ready || !hp_manifest_settled(item))
+    if (!item->ready || item->naming || !hp_manifest_settled(item))
         return false;
     if (!hp_bucket_open(&transfer->bucket) || !hp_bucket_open(&item->download->bucket)) {
         hp_transfer_throttle(transfer);
@@ -377,6 +384,12 @@ static void failed(lease_t *self, int status, const hp_err_t *err)
         host->kind->report(source, false);
     hp_log(HP_LOG_INFO, "download %lld: %s: %s", (long long)item->row.download, host->id, words);
     bool others = hp_source_has_others(source);
+    if (hp_lease_was_one_too_many(self))
+        return;
+    if (hp_lease_refuses_parts(self))
+        status = HP_E_NO_RANGES;
+    if (status == HP_E_STALLED && !self->accepted)
+        host->patience = HP_MIN(HP_MAX(host->patience, (unsigned)HP_FETCH_STALL_MS) * 2, PATIENCE_MAX_MS);
     switch (status) {
     case HP_E_OTHER_VERSION:
     case HP_E_BAD_RANGE:
@@ -399,7 +412,15 @@ static void failed(lease_t *self, int status, const hp_err_t *err)
     case HP_E_NOT_FOUND:
     case HP_E_FORBIDDEN:
     case HP_E_REDIRECT:
+    case HP_E_WEB_PAGE:
         hp_source_set_aside(source, status, words);
+        break;
+    case HP_E_NO_NAME:
+        if (!source->asked && item->done.count == 0 && ++host->unnamed >= NAME_TRIES &&
+            hp_lease_has_network())
+            hp_source_set_aside(source, status, words);
+        else
+            hp_source_host_failed(host, words, -1);
         break;
     case HP_E_BUSY:
         source->retry_at = hp_clock_ms() + hp_retry_pause(&hp_transfer_backoff, ++source->changing);
@@ -418,6 +439,12 @@ static void unlink_lease(lease_t *self)
         }
 }
 
+/* The connection ended, or stood still: what had come of the chunk is as good as before. */
+static bool is_lost(int status)
+{
+    return status == HP_E_STALLED || status == UV_ECONNRESET;
+}
+
 static void on_done(void *arg, int status, const hp_err_t *err)
 {
     lease_t *self = arg;
@@ -427,6 +454,9 @@ static void on_done(void *arg, int status, const hp_err_t *err)
     bool finished_whole = status == 0 && self->whole && !self->cancelled;
     if (finished_whole && !item->size_known)
         hp_item_end_seen(item, self);
+    bool lost = status != 0 && !self->cancelled && self->refusal == 0 && is_lost(status);
+    if (lost && hp_kept_put(self) && self->got >= HEADWAY_BYTES)
+        self->source->host->retry.failures = 0; /* it goes forward */
     hp_lease_release_chunks(self);
     unlink_lease(self);
     self->source->host->lease_count--;
@@ -480,11 +510,16 @@ void hp_lease_start(item_t *item, source_t *source, uint64_t first, uint64_t end
     hp_pending_add(&item->pending);
     source->host->lease_count++;
     hp_lease_weigh(self);
+    if (!plain && !self->whole && item->size_known)
+        self->buffer = hp_kept_take(source, first);
+    if (self->buffer != NULL)
+        self->offset += self->buffer->length;
     for (uint64_t i = first; i < end && i < item->taken.size; i++)
         hp_bitmap_set(&item->taken, (uint32_t)i);
     options.ranged = !self->whole && !(item->size_known && item->size == 0);
     options.range = (hp_range_t){.first = self->offset, .end = self->asked_end};
     options.if_range = self->whole ? NULL : source->etag;
+    options.first_ms = HP_MAX(source->host->patience, source->host->kind->patience);
     self->fetch = hp_fetch_start(item->download->transfer->fetcher, &options, &callbacks, self);
     free(text);
     hp_download_changed(item->download);

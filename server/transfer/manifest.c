@@ -79,13 +79,6 @@ static bool is_lost(int status, const hp_fetch_reply_t *reply)
            (status == 0 && reply->head.status == 503);
 }
 
-/* The root stood in the source's list, and nobody names it any more: the list is older than the file. */
-static bool knows_root_from_list(const source_t *source)
-{
-    return source->asked && !source->names_root && !hp_source_has_others(source) &&
-           source->item->download->row.order_root == NULL && source->item->done.count == 0;
-}
-
 static void on_reply(void *arg, int status, const hp_fetch_reply_t *reply, const hp_err_t *err)
 {
     item_t *item = arg;
@@ -99,8 +92,6 @@ static void on_reply(void *arg, int status, const hp_fetch_reply_t *reply, const
             source->manifest_lost++;
         if (status != UV_ECANCELED)
             set_failed(item, source, status != 0 ? hp_err_text(err) : "the answer is not a layer of it");
-        if (status == 0 && reply->head.status == 404 && knows_root_from_list(source))
-            hp_item_start_over(item, "The file at the source is not the one any more that it listed");
         hp_transfer_resume_held(item->download->transfer);
         hp_transfer_wake(item->download->transfer);
         return;

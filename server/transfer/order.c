@@ -13,6 +13,7 @@
 
 #include "db/remote_file.h"
 #include "transfer/landing.h"
+#include "transfer/web_name.h"
 
 #define CANDIDATES_MAX 10000
 #define FOLDER_PAGE    1000
@@ -44,14 +45,14 @@ static void order_free(order_t *self)
 
 /* ---- store thread ---- */
 
-/* A free name below base: neither on the disk nor held by another order. */
-static int reserve_name(hp_db_t *db, order_t *self, const char *name, char **path, hp_err_t *err)
+int hp_order_reserve_name(hp_db_t *db, const char *base, const char *to, const char *name, char **path,
+                          char **note, hp_err_t *err)
 {
-    char *wanted = self->to != NULL ? hp_sprintf("%s/%s", self->to, name) : hp_strdup(name);
+    char *wanted = to != NULL ? hp_sprintf("%s/%s", to, name) : hp_strdup(name);
     char landing[HP_PATH_MAX + 1];
     int rc = hp_path_check(wanted, strlen(wanted), err);
-    if (rc == 0 && hp_landing_path(self->base, wanted, landing))
-        self->note = hp_download_renamed_note(wanted, landing, 1);
+    if (rc == 0 && hp_landing_path(base, wanted, landing))
+        *note = hp_download_renamed_note(wanted, landing, 1);
     free(wanted);
     if (rc != 0)
         return rc;
@@ -63,9 +64,9 @@ static int reserve_name(hp_db_t *db, order_t *self, const char *name, char **pat
         bool taken = false, is_free = false;
         rc = hp_path_check(full, strlen(full), err);
         if (rc == 0)
-            rc = hp_db_download_path_taken(db, self->base, full, &taken, err);
+            rc = hp_db_download_path_taken(db, base, full, &taken, err);
         if (rc == 0 && !taken)
-            rc = hp_part_is_free(self->base, full, &is_free, err);
+            rc = hp_part_is_free(base, full, &is_free, err);
         if (rc == 0 && !taken && is_free) {
             *path = full;
             return 0;
@@ -140,7 +141,7 @@ static int add_file(hp_db_t *db, order_t *self, const char *name, const char *so
                     const char *root, hp_err_t *err)
 {
     char *path = NULL;
-    int rc = reserve_name(db, self, name, &path, err);
+    int rc = hp_order_reserve_name(db, self->base, self->to, name, &path, &self->note, err);
     if (rc == 0)
         rc = insert_download(db, self, path, err);
     if (rc == 0)
@@ -176,7 +177,7 @@ static int add_folder(hp_db_t *db, order_t *self, hp_err_t *err)
     if (rc == 0 && files.count == 0)
         rc = hp_err_set(err, HP_E_NOT_FOUND, "The host lists no files in the folder \"%s\"", self->folder);
     if (rc == 0)
-        rc = reserve_name(db, self, name, &path, err);
+        rc = hp_order_reserve_name(db, self->base, self->to, name, &path, &self->note, err);
     if (rc == 0)
         rc = insert_download(db, self, path, err);
     while (rc == 0 && files.count > 0) {
@@ -224,25 +225,6 @@ static int add_path(hp_db_t *db, order_t *self, hp_err_t *err)
     return rc;
 }
 
-/* The last segment of the URL's path, decoded; "download" when there is none that can be a name. */
-static void name_of_url(const char *url, char out[HP_NAME_MAX + 1])
-{
-    const char *path = strstr(url, "://");
-    path = path != NULL ? path + 3 : url;
-    path += strcspn(path, "/?#");
-    size_t length = strcspn(path, "?#"), start = length, used = 0;
-    while (start > 0 && path[start - 1] != '/')
-        start--;
-    char decoded[HP_PATH_MAX + 1];
-    snprintf(out, HP_NAME_MAX + 1, "download");
-    if (hp_path_decode(path + start, length - start, decoded, sizeof decoded, &used) != 0 || used == 0 ||
-        strlen(decoded) != used || strchr(decoded, '/') != NULL)
-        return;
-    decoded[hp_utf8_prefix(decoded, used, HP_NAME_MAX)] = '\0';
-    if (hp_path_check(decoded, strlen(decoded), NULL) == 0)
-        snprintf(out, HP_NAME_MAX + 1, "%s", decoded);
-}
-
 static int work_order(hp_db_t *db, void *arg, hp_err_t *err)
 {
     order_t *self = arg;
@@ -254,7 +236,7 @@ static int work_order(hp_db_t *db, void *arg, hp_err_t *err)
     if (rc == 0 && !self->existing) {
         char name[HP_NAME_MAX + 1];
         if (self->url != NULL) {
-            name_of_url(self->url, name);
+            hp_web_name_of_url(self->url, name);
             rc = add_file(db, self, name, "", HP_DB_SIZE_UNKNOWN, NULL, err);
         } else if (self->root != NULL) {
             rc = add_root(db, self, err);
@@ -367,6 +349,42 @@ static void post_order(order_t *self)
                           on_ordered, self);
 }
 
+/* A link to a host that is known, as its page shows it, is an order of the file or folder there: with its
+ * other addresses, hash trees and other hosts' copies. Links with a query mean something else. */
+static void take_host_link(order_t *self)
+{
+    const char *place = strstr(self->url, "://") + 3;
+    size_t length = strcspn(place, "/?#");
+    const char *path = place + length;
+    if (strpbrk(path, "?#") != NULL || path[0] != '/')
+        return;
+    path++;
+    bool always = strncmp(path, "files/", 6) == 0;
+    char decoded[HP_PATH_MAX + 1];
+    size_t used = 0, first = strcspn(path, "/");
+    if (hp_path_decode(path + (always ? 6 : 0), strlen(path + (always ? 6 : 0)), decoded, sizeof decoded,
+                       &used) != 0 ||
+        used == 0 || strlen(decoded) != used || (!always && hp_source_is_reserved(path, first)))
+        return;
+    bool folder = decoded[used - 1] == '/';
+    if (folder)
+        decoded[used - 1] = '\0';
+    if (hp_path_check(decoded, strlen(decoded), NULL) != 0 || hp_path_is_part(decoded))
+        return;
+    for (const known_host_t *host = self->transfer->hosts; host != NULL; host = host->next)
+        for (size_t i = 0; i < host->endpoint_count; i++) {
+            char text[HP_ENDPOINT_URL_SIZE];
+            const char *own = strstr(hp_endpoint_url(&host->endpoints[i], text), "://");
+            if (own == NULL || strlen(own + 3) != length || strncasecmp(own + 3, place, length) != 0)
+                continue;
+            self->host = hp_strdup(host->id);
+            *(folder ? &self->folder : &self->path) = hp_strdup(decoded);
+            free(self->url);
+            self->url = NULL;
+            return;
+        }
+}
+
 /* For failures that need no store: told from the loop's own turn, never inside the call. */
 typedef struct refusal {
     uv_timer_t timer;
@@ -403,7 +421,7 @@ void hp_transfer_refuse(hp_transfer_t *transfer, const hp_err_t *err, hp_downloa
     uv_timer_start(&self->timer, on_refusal, 0, 0);
 }
 
-static int check_url(const char *url, hp_err_t *err)
+int hp_order_check_url(const char *url, hp_err_t *err)
 {
     size_t scheme = strncasecmp(url, "http://", 7) == 0 ? 7 : strncasecmp(url, "https://", 8) == 0 ? 8 : 0;
     if (scheme == 0)
@@ -439,7 +457,7 @@ static int check_order(const hp_transfer_t *transfer, const hp_download_order_t 
         (strlen(order->root) != 64 || hp_hex_decode(order->root, root, sizeof root) != 0))
         return hp_err_set(err, HP_E_INVALID, "root: 64 hex digits");
     if (order->url != NULL)
-        rc = check_url(order->url, err);
+        rc = hp_order_check_url(order->url, err);
     if (rc == 0 && order->path != NULL && (rc = hp_path_check(order->path, strlen(order->path), err)) != 0)
         hp_err_prefix(err, "path: ");
     if (rc == 0 && order->path != NULL && hp_path_is_part(order->path))
@@ -479,5 +497,7 @@ void hp_transfer_add(hp_transfer_t *transfer, const hp_download_order_t *order, 
     };
     for (char *p = self->root; p != NULL && *p != '\0'; p++)
         *p = (char)tolower((unsigned char)*p);
+    if (self->url != NULL)
+        take_host_link(self);
     post_order(self);
 }

@@ -52,7 +52,7 @@ static uint64_t run_length(const item_t *item, uint64_t first)
 {
     uint64_t end = first;
     while (end < item->chunks && !hp_bitmap_get(&item->done, (uint32_t)end) &&
-           !hp_bitmap_get(&item->taken, (uint32_t)end))
+           !hp_bitmap_get(&item->taken, (uint32_t)end) && (end == first || !hp_kept_has(item, end)))
         end++;
     uint64_t connections = 0, missing = item->chunks - item->done.count;
     for (const source_t *s = item->sources; s != NULL; s = s->next)
@@ -143,17 +143,44 @@ static void schedule_whole(item_t *item, source_t *source)
     hp_lease_start(item, source, 0, HP_MAX(item->chunks, (uint64_t)1), false);
 }
 
+/* Whether the connections of the host get so little each that one more would only take from them: a chunk
+ * takes long then, and is lost with its connection. Those that stand still do not count. */
+static bool is_slow(const source_host_t *host, uint64_t now)
+{
+    uint64_t count = 0, bps = 0;
+    for (item_t *item = host->download->items; item != NULL; item = item->next)
+        for (lease_t *l = item->leases; l != NULL; l = l->next) {
+            if (l->source->host != host || l->cancelled)
+                continue;
+            if (l->held)
+                return false; /* the narrow place is here */
+            uint64_t got = now - l->started_at >= SLOW_AFTER_MS ? hp_meter_bps(&l->meter, now) : 0;
+            count += got > 0;
+            bps += got;
+        }
+    return count > 0 && bps < count * SLOW_BPS_EACH;
+}
+
+static bool takes_one_more(const item_t *item, const source_host_t *host, uint64_t now)
+{
+    unsigned max = item->whole ? 1 : item->download->transfer->connections;
+    if (host->allowed != 0)
+        max = HP_MIN(max, host->allowed);
+    if (host->bytes < EARLY_BYTES && item->size_known && !hp_item_is_small(item))
+        max = HP_MIN(max, EARLY_MAX);
+    return host->lease_count < max && (host->lease_count == 0 || !is_slow(host, now));
+}
+
 /* Of the sources that can be asked now and have a connection left, the one with the fewest leases, and of
  * those the fastest. */
 static source_t *next_source(const item_t *item, const source_t *only, uint64_t now)
 {
     source_t *best = NULL;
-    unsigned max = item->whole ? 1 : item->download->transfer->connections;
     uint64_t best_bps = 0;
     if (!hp_item_has_budget(item))
         return NULL;
     for (source_t *s = item->sources; s != NULL; s = s->next) {
-        if ((only != NULL && s != only) || !hp_source_usable(s, now) || s->host->lease_count >= max)
+        if ((only != NULL && s != only) || !hp_source_usable(s, now) || !takes_one_more(item, s->host, now))
             continue;
         if (s->host->retry.failures > 0 && s->host->lease_count > 0)
             continue; /* one connection at a time finds out whether it is back */

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "db/remote_file.h"
+#include "transfer/web_name.h"
 
 const hp_retry_policy_t hp_transfer_backoff = {BACKOFF_FIRST_MS, BACKOFF_MAX_MS, HP_RETRY_JITTER};
 
@@ -282,10 +283,7 @@ void hp_item_find_sources(item_t *item)
     const hp_download_row_t *order = &item->download->row;
     if (order->order_url != NULL) {
         char origin[80];
-        const char *host = strstr(order->order_url, "://");
-        size_t length = host != NULL ? (size_t)(host - order->order_url) + 3 + strcspn(host + 3, "/?#") : 0;
-        snprintf(origin, sizeof origin, "%.*s",
-                 (int)hp_utf8_prefix(order->order_url, length, sizeof origin - 1), order->order_url);
+        hp_web_origin(order->order_url, origin, sizeof origin);
         hp_source_get(item, origin, order->order_url);
     } else if (order->order_host != NULL) {
         hp_source_get(item, order->order_host, item->row.source_path);

@@ -35,6 +35,15 @@ typedef struct hp_source_kind {
      * NULL: replies do not tell. */
     bool (*is_being_written)(const hp_fetch_head_t *head);
 
+    /* ms that the first byte of a reply is waited for at first; 0: as long as for others. */
+    unsigned patience;
+
+    /* Whether a server that refuses parts is asked for the whole. */
+    bool may_refuse_parts;
+
+    /* Whether a body may end with its connection: nobody can tell then whether all of it came. */
+    bool may_end_by_close;
+
     /* A file without a root gets one when the source has hashed it; a later reply tells. */
     bool hashes_later;
 
@@ -49,6 +58,8 @@ extern const hp_source_kind_t hp_source_hostpair, hp_source_plain, hp_source_web
 bool hp_source_host_is_reachable(const struct source *source);
 bool hp_source_host_ask(const struct source *source, hp_fetch_options_t *options, char **text);
 void hp_source_host_report(const struct source *source, bool answered);
+/* Whether the first segment of a path is no file's name on a host's peer listener. */
+bool hp_source_is_reserved(const char *segment, size_t length);
 /* Asks the host for a path that begins with a slash and is percent-encoded. */
 bool hp_source_host_ask_path(const struct source *source, const char *path, hp_fetch_options_t *options,
                              char **text);

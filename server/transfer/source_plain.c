@@ -9,6 +9,14 @@
 static const char *const reserved[] = {"hostpair", "list",    "files",      "manifest",
                                        "torrent",  "message", "favicon.ico"};
 
+bool hp_source_is_reserved(const char *segment, size_t length)
+{
+    for (size_t i = 0; i < HP_COUNT(reserved); i++)
+        if (strlen(reserved[i]) == length && strncmp(reserved[i], segment, length) == 0)
+            return true;
+    return false;
+}
+
 static const known_host_t *known(const source_t *source)
 {
     return hp_transfer_known(source->item->download->transfer, source->host->id);
@@ -36,10 +44,7 @@ bool hp_source_host_ask(const source_t *source, hp_fetch_options_t *options, cha
 {
     const char *slash = strchr(source->path, '/');
     size_t first = slash != NULL ? (size_t)(slash - source->path) : strlen(source->path);
-    const char *prefix = "/";
-    for (size_t i = 0; i < HP_COUNT(reserved); i++)
-        if (strlen(reserved[i]) == first && strncmp(reserved[i], source->path, first) == 0)
-            prefix = "/files/";
+    const char *prefix = hp_source_is_reserved(source->path, first) ? "/files/" : "/";
     char *encoded = hp_path_encode(source->path, strlen(source->path), true);
     char *path = hp_sprintf("%s%s", prefix, encoded);
     bool found = hp_source_host_ask_path(source, path, options, text);
@@ -59,5 +64,6 @@ const hp_source_kind_t hp_source_plain = {
     .name = "plain",
     .is_reachable = hp_source_host_is_reachable,
     .ask = hp_source_host_ask,
+    .may_refuse_parts = true,
     .report = hp_source_host_report,
 };

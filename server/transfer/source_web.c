@@ -14,4 +14,11 @@ static bool ask(const source_t *source, hp_fetch_options_t *options, char **text
     return true;
 }
 
-const hp_source_kind_t hp_source_web = {.name = "web", .is_reachable = is_reachable, .ask = ask};
+const hp_source_kind_t hp_source_web = {
+    .name = "web",
+    .is_reachable = is_reachable,
+    .ask = ask,
+    .patience = 60000,
+    .may_refuse_parts = true,
+    .may_end_by_close = true,
+};

@@ -228,6 +228,7 @@ static void on_tick(uv_timer_t *timer)
     hp_transfer_tell_waiting(self);
     if (uv_now(self->loop) - self->disk_looked_at >= DISK_LOOK_MS)
         hp_transfer_look_at_disks(self);
+    hp_kept_drop_old(self);
     if (self->ticks++ % PARTS_TICKS == 0)
         hp_transfer_look_at_parts(self);
     hp_transfer_wake(self);

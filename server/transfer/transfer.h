@@ -150,6 +150,11 @@ void hp_transfer_retry(hp_transfer_t *transfer, int64_t id, hp_download_fn done,
 void hp_transfer_recheck(hp_transfer_t *transfer, int64_t id, hp_download_fn done, void *arg);
 void hp_transfer_change(hp_transfer_t *transfer, int64_t id, const int *priority, const uint64_t *limit_bps,
                         hp_download_fn done, void *arg);
+/* Another URL for the same file, as when a link has expired: it goes on there where the size and the ETag
+ * fit, else it starts over. One that failed or runs is queued. HP_E_CONFLICT: it was not ordered by URL, or
+ * has ended. */
+void hp_transfer_set_url(hp_transfer_t *transfer, int64_t id, const char *url, hp_download_fn done,
+                         void *arg);
 /* Forgets the download; keep_data leaves an unfinished part file where it is. A finished file always stays.
  */
 void hp_transfer_remove(hp_transfer_t *transfer, int64_t id, bool keep_data, hp_download_fn done, void *arg);

@@ -54,6 +54,26 @@ static const char *reason_of(download_t *self, const hp_download_info_t *info, c
     return ""; /* the trouble of one source is told with that source */
 }
 
+/* Bytes of chunks that are not whole yet; of a chunk that is asked for twice, those of the faster one. */
+static uint64_t part_bytes(const item_t *item)
+{
+    if (!item->size_known)
+        return 0;
+    uint64_t bytes = hp_kept_bytes(item);
+    for (const lease_t *l = item->leases; l != NULL; l = l->next) {
+        if (l->buffer == NULL || l->cancelled || hp_bitmap_get(&item->done, (uint32_t)l->at) ||
+            hp_bitmap_get(&item->writing, (uint32_t)l->at))
+            continue;
+        bool behind = false;
+        for (const lease_t *other = item->leases; other != NULL && !behind; other = other->next)
+            behind = other != l && other->buffer != NULL && !other->cancelled && other->at == l->at &&
+                     (other->buffer->length > l->buffer->length ||
+                      (other->buffer->length == l->buffer->length && other < l));
+        bytes += behind ? 0 : l->buffer->length;
+    }
+    return bytes;
+}
+
 static void add_progress(hp_download_info_t *info, const item_t *item)
 {
     const hp_download_file_row_t *row = &item->row;
@@ -64,7 +84,7 @@ static void add_progress(hp_download_info_t *info, const item_t *item)
         info->chunks_total += (uint64_t)hp_row_chunks(row);
         return;
     }
-    info->done_bytes += item->done_bytes;
+    info->done_bytes += item->done_bytes + part_bytes(item);
     info->chunks_done += item->done.count;
     info->chunks_total += item->endless ? 0 : item->chunks;
 }

@@ -135,7 +135,7 @@ describe("a source", { concurrency: 3 }, () => {
             const { link, id: host } = await linked(t, b, a.peerPort, { rate: 4 * MiB });
             const other = await linked(t, b, c.peerPort, { files: 2 });
             const { id } = await download(b, { host, path: "lost.bin" });
-            await waitState(b, id, (d) => d.done_bytes >= 6 * MiB);
+            await waitState(b, id, (d) => d.chunks_done >= 6);
             link.goDown();
             const waiting = await waitState(b, id, (d) => isWaiting(d) && d.speed_bps === 0);
             assert.equal(waiting.state, "running");

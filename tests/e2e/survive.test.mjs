@@ -230,7 +230,7 @@ describe("a download goes on", () => {
     test("after a restart without the server, once it is back", { timeout: 120_000 }, async (t) => {
         const { a, b, host, sum } = await pair(t, { size: 64 * MiB, rate: 24 * MiB, seed: 16 });
         const { id } = await download(b, { host: host.id, path: "big.bin" });
-        await until(b, id, 16 * MiB);
+        await waitState(b, id, (d) => d.chunks_done >= 16);
         await b.kill9();
         await a.stop();
         await b.restart();

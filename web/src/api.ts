@@ -138,7 +138,7 @@ export const api = {
   addDownload: (what: NewDownload) => change<Download>("POST", "/downloads", what),
   changeDownload: (
     id: number,
-    fields: { state?: "paused" | "queued"; priority?: number; limit_bps?: number },
+    fields: { state?: "paused" | "queued"; priority?: number; limit_bps?: number; url?: string },
   ) => change<Download>("PATCH", `/downloads/${id}`, fields),
   retryDownload: (id: number) => change<void>("POST", `/downloads/${id}/retry`),
   recheckDownload: (id: number) => change<void>("POST", `/downloads/${id}/recheck`),

@@ -242,6 +242,8 @@ export default {
   "key.url": "Download from a URL",
   limit: "Speed limit",
   "limit.none": "No limit",
+  "url.other": "Another address of the file",
+  "url.other.go": "Go on there",
   loading: "Loading…",
   "log.level": "Lines",
   "log.none": "No lines",

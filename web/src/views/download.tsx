@@ -94,6 +94,7 @@ export function DownloadDetails({ id }: { id: number }) {
         <ChunkSection download={download} />
       )}
       {!["done", "cancelled"].includes(download.state) && <Limits download={download} />}
+      {["failed", "paused"].includes(download.state) && fromUrl(download) && <OtherUrl id={id} />}
       <Facts items={facts(download)} />
       {download.state === "done" && !download.folder && (
         <DigestFact key={id} load={(algorithm) => api.downloadDigest(id, algorithm)} />
@@ -156,6 +157,35 @@ function facts(download: Download): [string, preact.ComponentChildren][] {
     ]);
   }
   return items;
+}
+
+const fromUrl = (download: Download): boolean =>
+  download.sources.some((source) => /^https?:/.test(source.host ?? ""));
+
+/** A link that has expired is given anew. */
+function OtherUrl({ id }: { id: number }) {
+  const url = useSignal("");
+  const send = (event: Event): void => {
+    event.preventDefault();
+    void attempt(async () =>
+      downloads.put(await api.changeDownload(id, { url: url.value.trim(), state: "queued" })),
+    );
+  };
+  return (
+    <form class="row wrap limits" onSubmit={send}>
+      <label>
+        {t("url.other")}
+        <input
+          type="url"
+          required
+          placeholder="https://"
+          value={url.value}
+          onInput={(event) => (url.value = event.currentTarget.value)}
+        />
+      </label>
+      <Button type="submit" label={t("url.other.go")} disabled={!/^https?:\/\/./.test(url.value.trim())} />
+    </form>
+  );
 }
 
 const LIMITS = [0, 250_000, 1_000_000, 5_000_000, 10_000_000, 50_000_000];

@@ -214,7 +214,10 @@ export function reasonOf(download: Download): { text: string; bad: boolean } | n
 function waitingFor(download: Download): string | undefined {
   if (!/^Waiting for a source/.test(download.reason ?? "")) return undefined;
   const names = download.sources.map((source) => hostName(source.host)).filter((name) => name !== "");
-  return names.length > 0 ? t("waiting.for", { names: [...new Set(names)].join(", ") }) : t("waiting.source");
+  if (names.length === 0) return t("waiting.source");
+  const text = t("waiting.for", { names: [...new Set(names)].join(", ") });
+  const why = download.sources.find((source) => /^https?:/.test(source.host ?? "") && source.error)?.error;
+  return why ? `${text}: ${why}` : text;
 }
 
 /** The state as it is shown: a running download that no source feeds is waiting. */

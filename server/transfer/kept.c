@@ -1,0 +1,104 @@
+/* Bytes of a chunk that came before their connection was lost: kept in memory, so that the next request to
+ * the same source goes on behind them. On a bad link a chunk takes longer than a connection lives; without
+ * this nothing would ever arrive there.
+ *
+ * They are kept only where a strong ETag says that the rest will be of the same version, and only
+ * HP_KEPT_BYTES of them in all, for HP_KEPT_MS: the oldest go. A chunk whose buffer is kept is free for
+ * everybody; who asks another source for it fetches all of it. */
+#include "transfer/internal.h"
+
+#include <stdlib.h>
+
+#define HP_KEPT_BYTES (8u * 1024 * 1024) /* of buffers; one is kept whatever its size */
+#define HP_KEPT_MS    300000             /* then others need the memory more */
+
+struct kept {
+    kept_t *next; /* older */
+    const item_t *item;
+    const source_t *source;
+    uint64_t chunk;
+    uint64_t since; /* ms */
+    hp_chunk_buffer_t *buffer;
+};
+
+static hp_chunk_buffer_t *take(kept_t **link)
+{
+    kept_t *kept = *link;
+    hp_chunk_buffer_t *buffer = kept->buffer;
+    *link = kept->next;
+    free(kept);
+    return buffer;
+}
+
+void hp_kept_drop_old(hp_transfer_t *transfer)
+{
+    size_t bytes = 0;
+    uint64_t now = hp_clock_ms();
+    for (kept_t **link = &transfer->kept; *link != NULL;) {
+        bytes += (*link)->buffer->capacity;
+        if ((link != &transfer->kept && bytes > HP_KEPT_BYTES) || now - (*link)->since > HP_KEPT_MS)
+            hp_writer_give_back(transfer->writer, take(link));
+        else
+            link = &(*link)->next;
+    }
+}
+
+bool hp_kept_put(lease_t *lease)
+{
+    const item_t *item = lease->item;
+    hp_transfer_t *transfer = item->download->transfer;
+    hp_chunk_buffer_t *buffer = lease->buffer;
+    if (buffer == NULL || buffer->length == 0 || lease->whole || lease->plain || lease->duplicate ||
+        lease->source->etag == NULL || !item->size_known || hp_item_is_small(item) ||
+        item->restart_why != NULL || item->phase != ITEM_FETCHING || lease->at >= lease->end ||
+        hp_kept_has(item, lease->at))
+        return false;
+    kept_t *kept = hp_alloc(sizeof *kept);
+    *kept = (kept_t){.next = transfer->kept,
+                     .item = item,
+                     .source = lease->source,
+                     .chunk = lease->at,
+                     .since = hp_clock_ms(),
+                     .buffer = buffer};
+    transfer->kept = kept;
+    lease->buffer = NULL;
+    hp_kept_drop_old(transfer);
+    return true;
+}
+
+hp_chunk_buffer_t *hp_kept_take(const source_t *source, uint64_t chunk)
+{
+    if (source->etag == NULL)
+        return NULL;
+    for (kept_t **link = &source->item->download->transfer->kept; *link != NULL; link = &(*link)->next)
+        if ((*link)->source == source && (*link)->chunk == chunk)
+            return take(link);
+    return NULL;
+}
+
+bool hp_kept_has(const item_t *item, uint64_t chunk)
+{
+    for (const kept_t *kept = item->download->transfer->kept; kept != NULL; kept = kept->next)
+        if (kept->item == item && kept->chunk == chunk)
+            return true;
+    return false;
+}
+
+uint64_t hp_kept_bytes(const item_t *item)
+{
+    uint64_t bytes = 0;
+    for (const kept_t *kept = item->download->transfer->kept; kept != NULL; kept = kept->next)
+        if (kept->item == item && !hp_bitmap_get(&item->taken, (uint32_t)kept->chunk))
+            bytes += kept->buffer->length;
+    return bytes;
+}
+
+void hp_kept_drop(const item_t *item, uint64_t chunk)
+{
+    hp_transfer_t *transfer = item->download->transfer;
+    for (kept_t **link = &transfer->kept; *link != NULL;)
+        if ((*link)->item == item && (chunk == HP_KEPT_ALL || (*link)->chunk == chunk))
+            hp_writer_give_back(transfer->writer, take(link));
+        else
+            link = &(*link)->next;
+}

@@ -1,0 +1,283 @@
+// @ts-check
+// What a link leads to: the name that its file gets, a page in place of a file, a host's own file, another server.
+
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { readFileSync, readdirSync } from "node:fs";
+import { rm } from "node:fs/promises";
+import http2 from "node:http2";
+import { join } from "node:path";
+import { describe, test } from "node:test";
+
+import {
+    MiB,
+    download,
+    getDownload,
+    makeBytes,
+    pathOf,
+    sha256,
+    sha256Of,
+    startHostpair,
+    tempDir,
+    waitState,
+} from "./harness.mjs";
+import { assertWords, linked, sharing } from "./hosts.mjs";
+import { startLink } from "./link.mjs";
+import { assertFile, give, listen } from "./web.mjs";
+
+/** @param {any} d */
+const ended = (d) => ["done", "failed"].includes(d.state);
+
+describe("the name of a file from a URL", { concurrency: 4 }, () => {
+    test("is what its server says, in every way to say it", { timeout: 60_000 }, async (t) => {
+        /** @type {Array<[string, string]>} */
+        const names = [
+            ["attachment; filename=plain.bin", "plain.bin"],
+            ['attachment; filename="with blanks; and \\"quotes\\".bin"', 'with blanks; and "quotes".bin'],
+            ["attachment; filename*=UTF-8''%e6%96%87%20%e2%82%ac.txt", "文 €.txt"],
+            ["attachment; filename=\"ascii.txt\"; filename*=UTF-8''f%C3%BCr.txt", "für.txt"],
+            ["attachment; filename*=utf-8'de'erst.txt; filename=zweit.txt", "erst.txt"],
+            ["attachment; filename*=iso-8859-1'en'%A3%20rates.txt", "£ rates.txt"],
+            ["attachment; FileName = spaced.txt ; size=3", "spaced.txt"],
+            ["inline; filename=shown.pdf", "shown.pdf"],
+            ['attachment; filename="../../etc/passwd"', "passwd"],
+            ['attachment; filename="C:\\\\dir\\\\win.exe"', "win.exe"],
+            ['attachment; filename=".."', "from-url.dat"],
+            ['attachment; filename=""', "from-url.dat"],
+            ["attachment; filename*=UTF-8''%00x", "from-url.dat"],
+            ["attachment; filename*=UTF-8''%ff", "from-url.dat"],
+            ["attachment", "from-url.dat"],
+            [`attachment; filename="${"l".repeat(300)}.tar.gz"`, `${"l".repeat(248)}.tar.gz`],
+        ];
+        let field = "";
+        const port = await listen(t, (req, res) => {
+            res.writeHead(200, { "Content-Disposition": Buffer.from(field, "utf8").toString("latin1") });
+            res.end("content");
+        });
+        const h = await startHostpair({ t });
+        for (const [i, [said, name]] of names.entries()) {
+            field = said;
+            const { id } = await download(h, {
+                url: `http://127.0.0.1:${port}/from-url.dat?${i}`,
+                to: `${i}`,
+            });
+            const d = await waitState(h, id, ended);
+            assert.equal(d.name, name, said);
+            assert.equal(pathOf(h, d), join(h.downloadsDir, `${i}`, name));
+            assert.equal(readFileSync(pathOf(h, d), "utf8"), "content");
+            assert.deepEqual(readdirSync(join(h.downloadsDir, `${i}`)), [name]);
+        }
+    });
+
+    test("is the last URL's of its redirects, and free", { timeout: 60_000 }, async (t) => {
+        const bytes = makeBytes(3 * MiB, 70);
+        const port = await listen(t, (req, res) => {
+            if (req.url?.startsWith("/get"))
+                res.writeHead(302, { Location: "/files/real%20name.bin?k=1" }).end();
+            else give(req, res, bytes);
+        });
+        const h = await startHostpair({ t });
+        for (const name of ["real name.bin", "real name (1).bin"]) {
+            const { id } = await download(h, { url: `http://127.0.0.1:${port}/get.php?n=${name.length}` });
+            const d = await waitState(h, id, ended);
+            await assertFile(h, d, sha256Of(bytes));
+            assert.equal(d.name, name);
+            await h.restart();
+            assert.equal((await getDownload(h, id)).path, name);
+        }
+        const long = `${"文".repeat(100)}.iso`;
+        const { id } = await download(h, { url: `http://127.0.0.1:${port}/${encodeURIComponent(long)}` });
+        const d = await waitState(h, id, ended);
+        assert.equal(d.name, `${"文".repeat(83)}.iso`, "a long name keeps its extension");
+    });
+});
+
+describe("a link", { concurrency: 4 }, () => {
+    test("to a page: said before it is saved, and saved on a second wish", { timeout: 60_000 }, async (t) => {
+        const page = "<!doctype html><title>Sign in</title>";
+        const port = await listen(t, (req, res) => {
+            res.writeHead(200, { "Content-Type": "text/html; charset=utf-8" }).end(page);
+        });
+        const h = await startHostpair({ t });
+        for (const path of ["/", "/setup.iso", "/get?file=1"]) {
+            const { id } = await download(h, { url: `http://127.0.0.1:${port}${path}` });
+            const d = await waitState(h, id, ended);
+            assert.equal(d.state, "failed", path);
+            assert.equal(d.error.code, "web-page");
+            assertWords(d.error.detail);
+            assert.deepEqual(readdirSync(h.downloadsDir), []);
+            await h.api(`/downloads/${id}/retry`, { method: "POST" });
+            const saved = await waitState(h, id, "done");
+            assert.equal(readFileSync(pathOf(h, saved), "utf8"), page);
+            await h.api(`/downloads/${id}`, { method: "DELETE" });
+            await rm(pathOf(h, saved));
+        }
+        const { id } = await download(h, { url: `http://127.0.0.1:${port}/manual.html` });
+        assert.equal((await waitState(h, id, ended)).state, "done", "a page that was asked for");
+    });
+
+    test("to a host that is known is its file", { timeout: 60_000 }, async (t) => {
+        const a = await sharing(t, "a", {
+            "sub/f ile.bin": { size: 3 * MiB, seed: 71 },
+            "sub/g.bin": { size: 10, seed: 72 },
+            "hostpair/h.bin": { size: 11, seed: 73 },
+        });
+        const b = await startHostpair({ t, name: "b" });
+        const { link, id: host } = await linked(t, b, a.peerPort, { files: 3 });
+        const base = `http://127.0.0.1:${link.port}`;
+        for (const [path, file] of [
+            ["/sub/f%20ile.bin", "sub/f ile.bin"],
+            ["/files/hostpair/h.bin", "hostpair/h.bin"],
+        ]) {
+            const { id } = await download(b, { url: base + path });
+            const d = await waitState(b, id, "done");
+            assert.equal(d.sources[0].host, host);
+            assert.equal(d.verified, true);
+            assert.equal(await sha256(pathOf(b, d)), await sha256(join(a.shareDir, file)));
+        }
+        const folder = await waitState(b, (await download(b, { url: `${base}/files/sub/` })).id, "done");
+        assert.deepEqual([folder.folder, folder.files_done], [true, 2]);
+    });
+
+    test("that has expired is given anew, and goes on", { timeout: 60_000 }, async (t) => {
+        const bytes = makeBytes(12 * MiB, 74);
+        let good = "one";
+        const port = await listen(t, (req, res) => {
+            if (!req.url?.endsWith(`key=${good}`)) res.writeHead(403, { "Content-Length": 0 }).end();
+            else give(req, res, bytes);
+        });
+        const link = await startLink({ t, to: port, rate: 6 * MiB });
+        const h = await startHostpair({ t });
+        const url = (/** @type {string} */ key) => `http://127.0.0.1:${link.port}/f.bin?key=${key}`;
+        const { id } = await download(h, { url: url("one") });
+        await waitState(h, id, (d) => d.chunks_done >= 4);
+        good = "two";
+        link.breakAll();
+        link.rate = 0;
+        const failed = await waitState(h, id, "failed");
+        assert.match(failed.error.detail, /403/);
+        const bad = await h.api(`/downloads/${id}`, { method: "PATCH", json: { url: "ftp://x/y" } });
+        assert.equal(bad.status, 422);
+        assert.match(bad.json.detail, /^url: /);
+        const before = link.carried();
+        const changed = await h.api(`/downloads/${id}`, { method: "PATCH", json: { url: url("two") } });
+        assert.equal(changed.status, 200);
+        const d = await waitState(h, id, "done");
+        await assertFile(h, d, sha256Of(bytes));
+        assert.ok(link.carried() - before < bytes.length - 3.5 * MiB, "what was here is not fetched again");
+        const late = await h.api(`/downloads/${id}`, { method: "PATCH", json: { url: url("two") } });
+        assert.equal(late.status, 409, "it is done");
+    });
+
+    test(
+        "with a user and a password: sent to that server alone, never shown",
+        { timeout: 60_000 },
+        async (t) => {
+            const bytes = makeBytes(3 * MiB, 75);
+            /** @type {string[]} */
+            const told = [];
+            const other = await listen(t, (req, res) => {
+                told.push(req.headers.authorization ?? "none");
+                give(req, res, bytes);
+            });
+            const wanted = `Basic ${Buffer.from("ann:p@ss word").toString("base64")}`;
+            const port = await listen(t, (req, res) => {
+                if (req.headers.authorization !== wanted) {
+                    res.writeHead(401, { "WWW-Authenticate": "Basic", "Content-Length": 0 }).end();
+                } else if (req.url === "/move.bin") {
+                    const { host } = req.headers;
+                    res.writeHead(302, { Location: `http://${host}/here.bin`, "Content-Length": 0 }).end();
+                } else if (req.url === "/away.bin") {
+                    res.writeHead(302, {
+                        Location: `http://127.0.0.1:${other}/x.bin`,
+                        "Content-Length": 0,
+                    }).end();
+                } else {
+                    give(req, res, bytes);
+                }
+            });
+            const h = await startHostpair({ t });
+            for (const path of ["/f.bin", "/move.bin", "/away.bin"]) {
+                const { id } = await download(h, {
+                    url: `http://ann:p%40ss%20word@127.0.0.1:${port}${path}`,
+                });
+                await assertFile(h, await waitState(h, id, ended), sha256Of(bytes));
+            }
+            assert.ok(told.length > 0 && told.every((one) => one === "none"), `${told}`);
+            const wrong = await download(h, { url: `http://ann:sesame@127.0.0.1:${port}/g.bin` });
+            const failed = await waitState(h, wrong.id, ended);
+            assert.equal(failed.state, "failed");
+            const shown = JSON.stringify([(await h.api("/downloads")).json, (await h.api("/log")).json]);
+            assert.doesNotMatch(shown + h.stderr(), /p%40ss|p@ss|sesame|ann:/);
+            assert.equal(failed.sources[0].host, `http://127.0.0.1:${port}`);
+        },
+    );
+
+    test("whose redirects set cookies takes them along", { timeout: 60_000 }, async (t) => {
+        const bytes = makeBytes(3 * MiB, 76);
+        let without = 0;
+        const port = await listen(t, (req, res) => {
+            if (req.url === "/start.bin") {
+                if (req.headers.cookie) without = -1e9; // of an earlier chain
+                res.writeHead(302, {
+                    Location: "/f.bin",
+                    "Set-Cookie": "ok=yes; Path=/",
+                    "Content-Length": 0,
+                });
+                res.end();
+            } else if (/ok=yes/.test(req.headers.cookie ?? "")) {
+                give(req, res, bytes);
+            } else {
+                without++;
+                res.writeHead(302, { Location: "/start.bin", "Content-Length": 0 }).end();
+            }
+        });
+        const h = await startHostpair({ t });
+        const { id } = await download(h, { url: `http://127.0.0.1:${port}/start.bin` });
+        await assertFile(h, await waitState(h, id, ended), sha256Of(bytes));
+        assert.equal(without, 0);
+    });
+
+    test("to a server that speaks HTTP/2 alone", { timeout: 60_000 }, async (t) => {
+        const dir = tempDir(t);
+        const [key, cert] = [join(dir, "key.pem"), join(dir, "cert.pem")];
+        const subject = ["-subj", "/CN=h2", "-addext", "subjectAltName=IP:127.0.0.1"];
+        const curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"];
+        const files = ["-nodes", "-days", "2", "-keyout", key, "-out", cert];
+        execFileSync("openssl", ["req", "-x509", ...curve, ...subject, ...files], { stdio: "pipe" });
+        const bytes = makeBytes(9 * MiB + 1, 77);
+        const versions = new Set();
+        const server = http2.createSecureServer(
+            { key: readFileSync(key), cert: readFileSync(cert) },
+            (req, res) => {
+                versions.add(req.httpVersion);
+                give(/** @type {any} */ (req), /** @type {any} */ (res), bytes);
+            },
+        );
+        await new Promise((done) => server.listen(0, "127.0.0.1", () => done(undefined)));
+        t.after(() => server.close());
+        const { port } = /** @type {import("node:net").AddressInfo} */ (server.address());
+        const h = await startHostpair({ t, env: { SSL_CERT_FILE: cert } });
+        const { id } = await download(h, { url: `https://127.0.0.1:${port}/f.bin` });
+        await assertFile(h, await waitState(h, id, ended), sha256Of(bytes));
+        assert.deepEqual([...versions], ["2.0"]);
+    });
+
+    test("with an international host name", { timeout: 60_000 }, async (t) => {
+        /** @type {string[]} */
+        const asked = [];
+        const proxy = await listen(t, (req, res) => {
+            asked.push(req.url ?? "");
+            res.end("from afar");
+        });
+        const h = await startHostpair({ t, env: { http_proxy: `http://127.0.0.1:${proxy}`, no_proxy: "" } });
+        const { id } = await download(h, { url: "http://bücher.example/über.txt" });
+        const d = await waitState(h, id, ended);
+        assert.equal(d.state, "done", d.error?.detail);
+        assert.equal(d.name, "über.txt");
+        assert.ok(
+            asked.every((url) => url === "http://xn--bcher-kva.example/%C3%BCber.txt"),
+            `${asked}`,
+        );
+    });
+});
