@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/path.h"
+#include "os/home.h"
 #include "os/port_owner.h"
 #include "cli/running.h"
 #include "db/rename.h"
@@ -339,6 +340,8 @@ static int create_across(hp_app_t *app, hp_err_t *err)
 int hp_app_build(hp_app_t *app, hp_err_t *err)
 {
     int rc = hp_store_create(&app->store, app->loop, app->options->data, err);
+    if (rc == 0)
+        hp_home_init(app->options->data);
     if (rc == 0)
         rc = hp_settings_create(&app->settings, app->loop, app->store, app->options, err);
     if (rc == 0)

@@ -72,17 +72,33 @@ json_t *hp_api_share_json(hp_api_t *api)
     return json;
 }
 
+static void add_notice(json_t *list, const char *code, const char *text)
+{
+    json_t *notice = json_object();
+    json_object_set_new(notice, "code", json_string(code));
+    json_object_set_new(notice, "text", hp_json_text(text));
+    json_array_append_new(list, notice);
+}
+
 /* What a person should know about this host's set-up. */
 static json_t *notices_json(hp_api_t *api)
 {
     json_t *list = json_array();
+    hp_share_stats_t stats;
+    hp_share_get_stats(api->deps.share, &stats);
     const char *unreachable = hp_discovery_unreachable(api->deps.discovery);
-    if (unreachable[0] != '\0') {
-        json_t *notice = json_object();
-        json_object_set_new(notice, "code", json_string("unreachable_address"));
-        json_object_set_new(notice, "text", hp_json_text(unreachable));
-        json_array_append_new(list, notice);
-    }
+    if (unreachable[0] != '\0')
+        add_notice(list, "unreachable_address", unreachable);
+    if (stats.missing)
+        add_notice(
+            list, "share_missing",
+            "The shared folder is not there (is its disk mounted?). Nothing is offered until it is back.");
+    if (hp_transfer_disk_is_away(api->deps.transfer))
+        add_notice(
+            list, "downloads_disk_missing",
+            "The disk of the downloads folder is not there. Downloads wait for it. If it will not come back, "
+            "choose another folder in the settings, or the same one anew with "
+            "\"hostpair settings downloads_folder\".");
     return list;
 }
 

@@ -55,6 +55,7 @@
     X(DB_DAMAGED, 40, "database-damaged", 500, "The database is damaged")                                    \
     X(NO_NAME, 41, "no-such-name", 502, "No host of that name is found")                                     \
     X(WEB_PAGE, 42, "web-page", 502, "The address leads to a web page, not to a file")                       \
+    X(NO_DISK, 43, "no-disk", 503, "The disk of this folder is not there")                                   \
     X(PIN, 50, "pin", 401, "A PIN is needed")
 
 enum {

@@ -15,9 +15,7 @@ typedef enum { HP_BENEATH_LINKS, HP_BENEATH_NO_LINKS } hp_beneath_links_t;
 int hp_beneath_open(int folder_fd, const char *path, int flags, mode_t mode, hp_beneath_links_t links);
 
 /* A descriptor that only says where a file or folder is (for fstat, and to open what lies below it): that
- * takes no right to read it. The first names a folder of this machine and follows links, as people write
- * them; the second what lies below one, and no link is followed. The descriptor, or a negative errno. */
-int hp_beneath_open_top(const char *folder);
+ * takes no right to read it. No link is followed. The descriptor, or a negative errno. */
 int hp_beneath_look(int folder_fd, const char *path);
 
 /* Makes the folders of path ("a/b/c" makes all three; "" none), syncing each parent of a new one; the

@@ -58,6 +58,10 @@ bool hp_disk_is_unchanged(int fd, const struct stat *before);
 const char *hp_disk_remote_name(int fd);
 bool hp_disk_is_remote(int fd); /* whether it has such a name */
 
+/* The id of the file system that holds fd, the same whenever it is mounted; "" where it has none. */
+#define HP_DISK_ID_SIZE 40
+void hp_disk_id(int fd, char out[HP_DISK_ID_SIZE]);
+
 /* The absolute path that an open file or folder has now. */
 int hp_disk_path_of(int fd, char *out, size_t size);
 

@@ -12,6 +12,7 @@
 #include "base/utf8.h"
 #include "discovery/discovery.h"
 #include "http/http.h"
+#include "os/home.h"
 #include "peer/peer.h"
 #include "settings/settings.h"
 #include "share/share.h"
@@ -37,10 +38,11 @@ int hp_settings_apply_name(const hp_settings_t *settings, const hp_settings_part
 
 /* ---- folders ---- */
 
-/* Makes the folder if it is missing; it must then allow access_mode. */
+/* Makes the folder if it is missing, whatever was there before: a person names it. it must then allow
+ * access_mode. */
 static int try_folder(const char *path, int access_mode, hp_err_t *err)
 {
-    int rc = hp_make_folder(path, 0777);
+    int rc = hp_home_adopt(path, 0777);
     if (rc == 0 && access(path, access_mode) != 0)
         rc = -errno;
     return rc == 0 ? 0 : hp_err_set(err, HP_E_INVALID, "%s: %s", path, hp_err_sentence(rc));

@@ -412,7 +412,7 @@ void hp_settings_change_commit(hp_settings_change_t *change, hp_settings_changed
     change->done = done;
     change->arg = arg;
     for (size_t i = 0; i < hp_settings_count; i++)
-        any |= change->tried[i] = hp_settings_table[i].try_value != NULL && is_new_text(change, i);
+        any |= change->tried[i] = hp_settings_table[i].try_value != NULL && change->given[i];
     if (!any) {
         begin_next(change);
         return;

@@ -300,8 +300,8 @@ void hp_share_page(hp_share_t *share, const hp_share_query_t *query, hp_share_pa
     list->arg = arg;
     hp_pending_add(&share->pending);
     int rc = read_query(list, query, &err);
-    if (rc == 0)
+    if (rc == 0 && !share->missing)
         hp_store_post(share->store, HP_STORE_READ, pass_step, on_step, list);
     else
-        end(list, rc, &err);
+        end(list, rc, &err); /* nothing is offered of a folder that is not there */
 }

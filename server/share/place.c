@@ -11,6 +11,8 @@
 #include "base/file.h"
 #include "os/beneath.h"
 #include "os/disk.h"
+#include "os/home.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/path.h"
 
@@ -56,7 +58,13 @@ int hp_place_create(hp_place_t **place, const char *folder, const char *database
     hp_place_t *self = hp_alloc(sizeof *self);
     *self = (hp_place_t){.folder = hp_strdup(folder), .references = 1};
     *place = NULL;
-    int rc = hp_make_folder(folder, 0755);
+    int rc = hp_home_prepare(folder, 0755);
+    if (rc == HP_E_NO_DISK) {
+        hp_log(HP_LOG_WARN, "share: the disk of %s is not there; nothing is offered until it is back",
+               folder);
+        *place = self;
+        return 0;
+    }
     if (rc != 0) {
         hp_err_set(err, rc, "the shared folder %s cannot be made: %s", folder, hp_err_sentence(rc));
         goto Error;
@@ -108,7 +116,7 @@ void hp_place_release(hp_place_t *self)
 
 int hp_place_open(const hp_place_t *self)
 {
-    return hp_beneath_open_top(self->folder);
+    return hp_home_open(self->folder, O_PATH, 0);
 }
 
 bool hp_place_is_limit(int error)

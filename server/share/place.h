@@ -25,14 +25,14 @@ typedef struct hp_place {
     unsigned references;
 } hp_place_t;
 
-/* With one reference. Makes the folder if it is missing. database: the absolute path of the database's file,
- * or NULL. 0, or a code with the words in err. */
+/* With one reference. Makes the folder if it is missing, unless it was on a disk that is not there now.
+ * database: the absolute path of the database's file, or NULL. 0, or a code with the words in err. */
 int hp_place_create(hp_place_t **place, const char *folder, const char *database, hp_err_t *err);
 hp_place_t *hp_place_addref(hp_place_t *self);
 void hp_place_release(hp_place_t *self); /* or NULL */
 
-/* The folder as it is now: a descriptor that can only be used to open what is below it, or a negative errno.
- */
+/* The folder as it is now: a descriptor that can only be used to open what is below it, a negative errno, or
+ * HP_E_NO_DISK. */
 int hp_place_open(const hp_place_t *self);
 
 /* Whether an error says that the machine is at its limits (descriptors, memory), and nothing about the file.

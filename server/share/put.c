@@ -21,6 +21,7 @@
 #include "base/utf8.h"
 #include "os/beneath.h"
 #include "os/disk.h"
+#include "os/home.h"
 #include "share/state.h"
 
 /* Ids in the names of part files: far above those of downloads, which may land in the same folder. */
@@ -150,9 +151,9 @@ static int take_piece(hp_put_t *self, int parent)
 static void do_put(uv_work_t *work)
 {
     hp_put_t *self = work->data;
-    int folder = open(self->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int folder = hp_home_open(self->folder, O_RDONLY, 0);
     if (folder < 0) {
-        self->status = disk_error(&self->err, -errno, self->folder);
+        self->status = disk_error(&self->err, folder, self->folder);
         return;
     }
     int parent = self->piece.ask
@@ -192,9 +193,9 @@ static bool remove_parts(int parent, const char *name)
 static void do_remove(uv_work_t *work)
 {
     hp_put_t *self = work->data;
-    int folder = open(self->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int folder = hp_home_open(self->folder, O_RDONLY, 0);
     int parent = folder < 0
-                     ? -errno
+                     ? folder
                      : hp_beneath_open(folder, self->parent, O_RDONLY | O_DIRECTORY, 0, HP_BENEATH_LINKS);
     int rc = parent < 0 ? parent : 0;
     if (rc == 0) {

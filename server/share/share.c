@@ -187,7 +187,7 @@ const char *hp_share_folder(const hp_share_t *share)
 
 void hp_share_get_stats(const hp_share_t *share, hp_share_stats_t *stats)
 {
-    *stats = (hp_share_stats_t){.scanning = share->scanning};
+    *stats = (hp_share_stats_t){.scanning = share->scanning, .missing = share->missing};
     if (share->missing)
         return;
     stats->files = share->totals.files;

@@ -27,6 +27,7 @@ typedef struct hp_share hp_share_t;
 typedef struct hp_share_stats {
     uint64_t files, bytes, hashed_bytes;
     bool scanning; /* the first walk since the start is not finished */
+    bool missing;  /* the folder, or its disk, is not there: nothing is offered */
 } hp_share_stats_t;
 
 /* folder is made if missing. HP_E_* or system code with the words in err. Starts nothing yet. */

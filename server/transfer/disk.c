@@ -54,8 +54,12 @@ static void on_disk_looked(uv_work_t *work, int status)
     hp_transfer_t *self = job->transfer;
     hp_pending_drop(&self->pending);
     self->disk_looking = false;
-    if (status == 0 && job->folders[0].status == 0)
-        self->free_bytes = job->folders[0].bytes;
+    if (status == 0 && strcmp(self->folder, job->folders[0].base) == 0) {
+        self->disk_away = job->folders[0].status == HP_E_NO_DISK;
+        self->free_bytes = job->folders[0].status == 0 ? job->folders[0].bytes
+                           : self->disk_away           ? 0
+                                                       : self->free_bytes;
+    }
     for (download_t *d = self->active; d != NULL; d = d->next_active) {
         struct disk_folder *folder = find_folder(job, d->row.base);
         if (status != 0 || folder == NULL || folder->status != 0)
@@ -65,9 +69,10 @@ static void on_disk_looked(uv_work_t *work, int status)
             folder->bytes >= HP_MAX(d->disk_need, (uint64_t)DISK_MARGIN)) {
             promise_room(job, d);
             d->row.disk_wait = false;
-            bool full = d->row.error_code == HP_E_NO_SPACE;
-            hp_download_set_state(d, HP_DOWNLOAD_QUEUED, full ? "There is room on the disk again" : "", 0,
-                                  "");
+            const char *news = d->row.error_code == HP_E_NO_SPACE  ? "There is room on the disk again"
+                               : d->row.error_code == HP_E_NO_DISK ? "The disk is there again"
+                                                                   : "";
+            hp_download_set_state(d, HP_DOWNLOAD_QUEUED, news, 0, "");
         }
     }
     for (size_t i = 0; i < job->count; i++)
@@ -91,6 +96,11 @@ void hp_transfer_look_at_disks(hp_transfer_t *self)
     self->disk_looked_at = uv_now(self->loop);
     hp_pending_add(&self->pending);
     uv_queue_work(self->loop, &job->work, on_disk_work, on_disk_looked);
+}
+
+bool hp_transfer_disk_is_away(const hp_transfer_t *self)
+{
+    return self->disk_away;
 }
 
 /* A new download's device is known at the next look. */

@@ -491,6 +491,9 @@ static trouble_t trouble_of(int code)
     case -EDQUOT:
         return (trouble_t){HP_E_NO_SPACE, "The disk is full", "it goes on by itself when there is room",
                            true};
+    case HP_E_NO_DISK:
+        return (trouble_t){HP_E_NO_DISK, "The disk is not there", "it goes on by itself when it is back",
+                           true};
     case HP_E_DB:
     case HP_E_DB_DAMAGED:
     case HP_E_BUSY: /* another program holds it */
@@ -514,9 +517,9 @@ static bool is_cut_off(int code)
 
 bool hp_download_trouble_passes(int code)
 {
-    return is_cut_off(code) || code == HP_E_NO_SPACE || code == -ENOSPC || code == -EDQUOT || code == -EIO ||
-           code == -EROFS || code == -EMFILE || code == -ENFILE || code == -ENOMEM || code == -EINTR ||
-           code == -EAGAIN;
+    return is_cut_off(code) || code == HP_E_NO_DISK || code == HP_E_NO_SPACE || code == -ENOSPC ||
+           code == -EDQUOT || code == -EIO || code == -EROFS || code == -EMFILE || code == -ENFILE ||
+           code == -ENOMEM || code == -EINTR || code == -EAGAIN;
 }
 
 void hp_download_disk_failed(download_t *self, int code, const hp_err_t *err)
@@ -533,7 +536,9 @@ void hp_download_disk_failed(download_t *self, int code, const hp_err_t *err)
     self->row.disk_wait = true;
     /* A quota, or a full disk under the database, is not seen in the free bytes: later and later. */
     static const hp_retry_policy_t policy = {DISK_LOOK_MS, DISK_WAIT_MAX_MS, HP_RETRY_JITTER};
-    bool at_once = trouble.code == HP_E_NO_SPACE && self->disk.failures == 0; /* as soon as there is room */
+    /* As soon as there is room, or the disk. */
+    bool at_once =
+        trouble.code == HP_E_NO_DISK || (trouble.code == HP_E_NO_SPACE && self->disk.failures == 0);
     hp_retry_failed(&self->disk, &policy, hp_clock_ms());
     if (at_once)
         self->disk.at = 0;

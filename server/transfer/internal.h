@@ -329,6 +329,7 @@ struct hp_transfer {
     uint64_t received, free_bytes, disk_looked_at;
     unsigned ticks;
     bool disk_looking;
+    bool disk_away; /* that of the downloads folder */
     bool parts_looking;
     unsigned parts_looks; /* rounds of looking at part files */
     hp_pending_t pending; /* store and pool jobs that point here; at the end, handles */

@@ -67,6 +67,10 @@ int hp_order_reserve_name(hp_db_t *db, const char *base, const char *to, const c
             rc = hp_db_download_path_taken(db, base, full, &taken, err);
         if (rc == 0 && !taken)
             rc = hp_part_is_free(base, full, &is_free, err);
+        if (rc == HP_E_NO_DISK) { /* it waits; when the disk is back, what stands there is not replaced */
+            is_free = true;
+            rc = 0;
+        }
         if (rc == 0 && !taken && is_free) {
             *path = full;
             return 0;
@@ -93,6 +97,8 @@ static int find_existing(hp_db_t *db, order_t *self, const char *root, int64_t s
     bool gone = false;
     if (strcmp(row.state, "done") == 0)
         rc = hp_part_is_free(row.base, row.path, &gone, err);
+    if (rc == HP_E_NO_DISK) /* nobody knows; it is not fetched a second time */
+        rc = 0, gone = false;
     hp_download_row_dispose(&row);
     if (rc == 0 && !gone) {
         self->existing = true;

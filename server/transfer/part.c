@@ -13,6 +13,7 @@
 
 #include "os/beneath.h"
 #include "os/disk.h"
+#include "os/home.h"
 #include "base/file.h"
 #include "base/mem.h"
 
@@ -32,11 +33,10 @@ static int fail(hp_err_t *err, int code, const char *verb, const char *path)
 
 static int open_base(const char *base, hp_err_t *err)
 {
-    int rc = hp_make_folder(base, FOLDER_MODE);
-    if (rc != 0)
-        return fail(err, rc, "making the folder", base);
-    int fd = open(base, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    return fd >= 0 ? fd : fail(err, -errno, "opening the folder", base);
+    int fd = hp_home_open(base, O_RDONLY, FOLDER_MODE);
+    if (fd == HP_E_NO_DISK)
+        return hp_err_set(err, fd, "%s", base);
+    return fd >= 0 ? fd : fail(err, fd, "opening the folder", base);
 }
 
 /* The folder of path below base; make: with all that is missing. */
@@ -322,6 +322,8 @@ int hp_part_compare(int fd, const char *base, const char *path, const char *name
     int folder = open_folder(base, path, false, &ignored);
     if (folder == -ENOENT || folder == -ENOTDIR || folder == -ELOOP)
         return hp_err_set(err, HP_E_CONFLICT, "The folder of the part file was removed or renamed");
+    if (folder == HP_E_NO_DISK)
+        return hp_err_set(err, folder, "%s", base);
     if (folder < 0)
         return 0; /* nothing is known: the disk will say at the next write */
     int rc = compare(fd, folder, name, HP_PART_ANY_SIZE, err);
@@ -543,6 +545,11 @@ int hp_part_open_final(const char *base, const char *path, hp_err_t *err)
 
 int hp_part_free_bytes(const char *base, uint64_t *bytes, uint64_t *device)
 {
+    int there = hp_home_open(base, O_RDONLY, 0);
+    if (there == HP_E_NO_DISK)
+        return there;
+    if (there >= 0)
+        close(there);
     char *folder = hp_strdup(base);
     struct statvfs fs;
     struct stat st;

@@ -1,6 +1,8 @@
 /* Part files and final files: the blocking steps that a file goes through on the disk, from its empty part
  * file to its final name. Everything is opened below the downloads folder, through no link.
  *
+ * Where the disk of base is not there every step ends with HP_E_NO_DISK and makes nothing (os/home.h).
+ *
  * Pool threads only. Each step may be repeated after a crash. Nothing here deletes, truncates or overwrites
  * what is not empty, but for hp_part_remove, which a person asked for.
  *
@@ -61,7 +63,7 @@ int hp_part_open(const char *base, const char *path, const char *name, const hp_
                  char final_name[HP_NAME_MAX + 1], hp_err_t *err);
 
 /* Whether the part file still stands beside path under its name: 0, or HP_E_CONFLICT with a sentence when it
- * was removed, renamed or replaced, or its folder was. */
+ * was removed, renamed or replaced, or its folder was; HP_E_NO_DISK when the disk is not there any more. */
 #define HP_PART_ANY_SIZE UINT64_MAX
 int hp_part_compare(int fd, const char *base, const char *path, const char *name, hp_err_t *err);
 
@@ -102,7 +104,7 @@ int hp_part_remove(const char *base, const char *path, const char *name, const h
 int hp_part_open_final(const char *base, const char *path, hp_err_t *err);
 
 /* Free bytes on base's file system, for unprivileged users, and its st_dev. base or its nearest existing
- * parent. */
+ * parent. HP_E_NO_DISK. */
 int hp_part_free_bytes(const char *base, uint64_t *bytes, uint64_t *device);
 
 #endif

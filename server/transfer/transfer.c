@@ -3,9 +3,10 @@
 #include "transfer/internal.h"
 
 #include <stdlib.h>
+#include <string.h>
 
-#include "base/file.h"
 #include "os/boot.h"
+#include "os/home.h"
 
 #define THROTTLE_MS 10 /* leases that a limit holds are looked at so often */
 
@@ -243,8 +244,12 @@ void hp_transfer_set_hooks(hp_transfer_t *self, const hp_transfer_hooks_t *hooks
 
 int hp_transfer_set(hp_transfer_t *self, const hp_transfer_settings_t *settings, hp_err_t *err)
 {
-    int rc = hp_make_folder(settings->downloads_folder, 0755);
-    if (rc != 0)
+    bool other = self->folder == NULL || strcmp(self->folder, settings->downloads_folder) != 0;
+    int rc = other ? hp_home_prepare(settings->downloads_folder, 0755) : 0;
+    if (rc == HP_E_NO_DISK)
+        hp_log(HP_LOG_WARN, "the disk of the downloads folder %s is not there; downloads wait for it",
+               settings->downloads_folder);
+    else if (rc != 0)
         return hp_err_set(err, rc, "The downloads folder %s cannot be made: %s", settings->downloads_folder,
                           hp_err_sentence(rc));
     char *folder = hp_strdup(settings->downloads_folder);

@@ -211,6 +211,8 @@ int hp_transfer_chunks(hp_transfer_t *transfer, int64_t id, uint64_t *chunk_size
 /* Body bytes received since the start, and the speed over the last seconds. */
 uint64_t hp_transfer_bytes(const hp_transfer_t *transfer);
 uint64_t hp_transfer_speed_bps(const hp_transfer_t *transfer);
+/* Whether the disk of the downloads folder was not there when it was last looked for. */
+bool hp_transfer_disk_is_away(const hp_transfer_t *transfer);
 /* Free bytes on the downloads folder's file system, as last measured. */
 uint64_t hp_transfer_free_bytes(const hp_transfer_t *transfer);
 /* The absolute path of a finished file, or of a folder; NULL while unfinished or unknown. Caller frees. */

@@ -49,6 +49,8 @@ static void on_looked(void *arg, int status, const hp_err_t *err)
         if (status == 0 && look->err.code == HP_E_CONFLICT && item->row.part != NULL &&
             strcmp(item->row.part, look->part) == 0)
             hp_item_part_lost(item, hp_err_text(&look->err));
+        if (status == 0 && look->err.code == HP_E_NO_DISK)
+            hp_download_disk_failed(item->download, HP_E_NO_DISK, &look->err);
         close(look->fd);
         free(look->base);
         free(look->path);

@@ -32,12 +32,6 @@ int hp_beneath_open(int folder_fd, const char *path, int flags, mode_t mode, hp_
     return -EAGAIN;
 }
 
-int hp_beneath_open_top(const char *folder)
-{
-    int fd = open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    return fd >= 0 ? fd : -errno;
-}
-
 int hp_beneath_look(int folder_fd, const char *path)
 {
     return hp_beneath_open(folder_fd, path, O_PATH | O_NOFOLLOW, 0, HP_BENEATH_NO_LINKS);

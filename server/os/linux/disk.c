@@ -255,6 +255,19 @@ bool hp_disk_is_remote(int fd)
     return hp_disk_remote_name(fd) != NULL;
 }
 
+void hp_disk_id(int fd, char out[HP_DISK_ID_SIZE])
+{
+    struct statfs fs;
+    int id[2];
+    out[0] = '\0';
+    if (fstatfs(fd, &fs) != 0)
+        return;
+    memcpy(id, &fs.f_fsid, sizeof id);
+    if (id[0] != 0 || id[1] != 0)
+        snprintf(out, HP_DISK_ID_SIZE, "%lx-%08x%08x", (unsigned long)fs.f_type, (unsigned)id[0],
+                 (unsigned)id[1]);
+}
+
 int hp_disk_path_of(int fd, char *out, size_t size)
 {
     char self[LINK_SIZE];

@@ -502,6 +502,8 @@ export const meanings: Record<string, string> = {
   "too-large": "超过了大小限制",
   "too-many": "请求过于频繁",
   unauthorized: "令牌缺失或错误",
+  share_missing: "共享文件夹不存在（磁盘是否已挂载？）。恢复之前不提供任何文件",
+  downloads_disk_missing: "下载文件夹所在的磁盘不存在，下载任务正在等待。若不再恢复，请在设置中另选文件夹，或用 hostpair settings downloads_folder 重新指定",
   unreachable_address: "其他主机无法访问本机公布的地址，请使用 --advertise 指定",
   unreachable: "对方主机没有应答",
   "wrong-digest": "来源发送的数据校验不符",
