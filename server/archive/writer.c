@@ -30,12 +30,15 @@ struct hp_archive_writer {
 static const struct {
     const char *name, *media_type;
 } formats[] = {
-    [HP_ARCHIVE_TAR] = {"tar", "application/x-tar"}, [HP_ARCHIVE_ZIP] = {"zip", "application/zip"}};
+    [HP_ARCHIVE_TAR] = {"tar", "application/x-tar"},
+    [HP_ARCHIVE_ZIP] = {"zip", "application/zip"},
+    [HP_ARCHIVE_LEAN_TAR] = {NULL, "application/x-tar"},
+};
 
 bool hp_archive_format_of(const char *name, hp_archive_format_t *format)
 {
     for (size_t i = 0; i < HP_COUNT(formats); i++)
-        if (strcmp(name, formats[i].name) == 0) {
+        if (formats[i].name != NULL && strcmp(name, formats[i].name) == 0) {
             *format = (hp_archive_format_t)i;
             return true;
         }
@@ -117,6 +120,8 @@ static int set_up(hp_archive_writer_t *self)
     struct archive *a = self->archive;
     if (self->format == HP_ARCHIVE_TAR)
         return archive_write_set_format_pax(a);
+    if (self->format == HP_ARCHIVE_LEAN_TAR)
+        return archive_write_set_format_pax_restricted(a);
     if (archive_write_set_format_zip(a) != ARCHIVE_OK ||
         archive_write_set_format_option(a, "zip", "hdrcharset", "UTF-8") != ARCHIVE_OK)
         return ARCHIVE_FATAL;

@@ -18,7 +18,11 @@
 
 #include "base/err.h"
 
-typedef enum { HP_ARCHIVE_TAR, HP_ARCHIVE_ZIP } hp_archive_format_t;
+typedef enum {
+    HP_ARCHIVE_TAR,
+    HP_ARCHIVE_ZIP,
+    HP_ARCHIVE_LEAN_TAR, /* a tar with extended headers only where a name or a size needs them */
+} hp_archive_format_t;
 
 typedef struct hp_archive_entry {
     const char *name; /* UTF-8, "/" between segments, none at the end */
@@ -33,7 +37,7 @@ typedef struct hp_archive_entry {
 
 typedef struct hp_archive_writer hp_archive_writer_t;
 
-/* "tar" or "zip". False for anything else. */
+/* "tar" or "zip", as people ask for them. False for anything else. */
 bool hp_archive_format_of(const char *name, hp_archive_format_t *format);
 /* Of the whole. Static. */
 const char *hp_archive_media_type(hp_archive_format_t format);

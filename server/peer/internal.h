@@ -7,22 +7,23 @@
 #include "gate.h"
 #include "pairing/pairing.h"
 #include "peer.h"
+#include "pieces.h"
 
 struct hp_peer {
     uv_loop_t *loop;
     hp_share_t *share;
     const hp_self_t *self;
-    hp_hosts_t *hosts;                 /* or NULL */
-    hp_messages_t *messages;           /* or NULL */
-    hp_pairings_t *pairings;           /* or NULL */
-    hp_inbox_t *inbox;                 /* or NULL */
-    hp_gate_t *index, *trees;          /* the ways to both: the index may be waited for, the first time */
-    struct hp_peer_names *names;       /* names.c: GET /list as text */
-    struct hp_peer_archives *archives; /* archive.c: those under way */
-    struct hp_peer_dav *dav;           /* dav.c: answers to PROPFIND under way */
-    hp_http_listener_t *listener;      /* NULL once it has closed */
-    unsigned timers;                   /* that are open */
-    hp_list_t waiters;                 /* inbox.c: requests that wait for an answer to an offer */
+    hp_hosts_t *hosts;            /* or NULL */
+    hp_messages_t *messages;      /* or NULL */
+    hp_pairings_t *pairings;      /* or NULL */
+    hp_inbox_t *inbox;            /* or NULL */
+    hp_gate_t *index, *trees;     /* the ways to both: the index may be waited for, the first time */
+    struct hp_peer_names *names;  /* names.c: GET /list as text */
+    hp_pieces_all_t *pieces;      /* archives and bundles under way */
+    struct hp_peer_dav *dav;      /* dav.c: answers to PROPFIND under way */
+    hp_http_listener_t *listener; /* NULL once it has closed */
+    unsigned timers;              /* that are open */
+    hp_list_t waiters;            /* inbox.c: requests that wait for an answer to an offer */
     hp_access_t access;
     bool plain_content; /* hosts are offered content in plain, if everyone is let in */
     bool (*is_trusted)(void *arg, const char *id);
@@ -33,8 +34,6 @@ struct hp_peer {
 
 struct hp_peer_names *hp_peer_names_create(hp_share_t *share);
 void hp_peer_names_release(struct hp_peer_names *names);
-struct hp_peer_archives *hp_peer_archives_create(uv_loop_t *loop, hp_share_t *share);
-void hp_peer_archives_release(struct hp_peer_archives *archives);
 struct hp_peer_dav *hp_peer_dav_create(uv_loop_t *loop, hp_share_t *share);
 void hp_peer_dav_release(struct hp_peer_dav *dav);
 
@@ -55,6 +54,8 @@ void hp_peer_archive(hp_peer_t *peer, hp_http_request_t *request, const char *pa
 /* Every method but GET and HEAD, of the file or folder at path ("": all that is shared), as hp_peer_file's.
  * base: what comes before it in the URL, "/" or "/files/". */
 void hp_peer_dav(hp_peer_t *peer, hp_http_request_t *request, const char *base, const char *path);
+/* Several small files, named by the body, in one reply. */
+void hp_peer_bundle(hp_peer_t *peer, hp_http_request_t *request);
 /* path: as hp_peer_file's. */
 void hp_peer_torrent(hp_peer_t *peer, hp_http_request_t *request, const char *path);
 void hp_peer_message(hp_peer_t *peer, hp_http_request_t *request);

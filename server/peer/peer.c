@@ -103,13 +103,20 @@ static bool is_message(const char *path)
            rest == NULL;
 }
 
-static bool is_pair(const char *path)
+/* Whether it is /hostpair/<name>. */
+static bool is_call(const char *path, const char *name)
 {
     char first[16], second[16];
     const char *rest, *end;
     return hp_url_path_first(path, first, sizeof first, &rest) && strcmp(first, "hostpair") == 0 &&
            rest != NULL && hp_url_path_first(rest, second, sizeof second, &end) &&
-           strcmp(second, "pair") == 0 && end == NULL;
+           strcmp(second, name) == 0 && end == NULL;
+}
+
+static bool takes_pieces(void *arg, const char *method, const char *path)
+{
+    return hp_peer_takes_pieces(arg, method, path) ||
+           (strcmp(method, "POST") == 0 && is_call(path + 1, "bundle"));
 }
 
 static void on_request(void *arg, hp_http_request_t *request)
@@ -120,12 +127,17 @@ static void on_request(void *arg, hp_http_request_t *request)
         hp_http_reply_text_error(request, HP_E_BLOCKED, NULL);
     } else if (!hp_peer_lets_in(self, request, path)) {
         return;
+    } else if (is_call(path, "bundle")) {
+        if (strcmp(method, "POST") == 0)
+            hp_peer_bundle(self, request);
+        else
+            hp_http_reply_method(request, "POST");
     } else if (self->messages != NULL && is_message(path)) {
         if (strcmp(method, "POST") == 0)
             hp_peer_message(self, request);
         else
             hp_http_reply_method(request, "POST");
-    } else if (self->pairings != NULL && is_pair(path)) {
+    } else if (self->pairings != NULL && is_call(path, "pair")) {
         hp_peer_pair(self, request);
     } else if (self->inbox != NULL && hp_peer_inbox_is(path, &rest)) {
         hp_peer_inbox(self, request, rest);
@@ -175,13 +187,13 @@ int hp_peer_create(hp_peer_t **peer, uv_loop_t *loop, const hp_peer_options_t *o
     made->index = hp_gate_create(share);
     made->trees = hp_gate_create(share);
     made->names = hp_peer_names_create(share);
-    made->archives = hp_peer_archives_create(loop, share);
+    made->pieces = hp_pieces_all_create(loop, share);
     made->dav = hp_peer_dav_create(loop, share);
     hp_http_options_t http = {
         .name = "peer",
         .server = "hostpair/" HP_VERSION,
         .body_max = BODY_MAX,
-        .takes_pieces = hp_peer_takes_pieces,
+        .takes_pieces = takes_pieces,
         .connections_max = options->connections_max,
         .descriptor_percent = options->descriptor_percent,
         .per_address_max = options->per_address_max != 0 ? options->per_address_max : HP_PEER_PER_ADDRESS,
@@ -196,7 +208,7 @@ int hp_peer_create(hp_peer_t **peer, uv_loop_t *loop, const hp_peer_options_t *o
         hp_gate_release(made->index);
         hp_gate_release(made->trees);
         hp_peer_names_release(made->names);
-        hp_peer_archives_release(made->archives);
+        hp_pieces_all_release(made->pieces);
         hp_peer_dav_release(made->dav);
         free(made);
         return rc;
@@ -223,7 +235,7 @@ static void finish(hp_peer_t *self)
     hp_gate_release(self->index);
     hp_gate_release(self->trees);
     hp_peer_names_release(self->names);
-    hp_peer_archives_release(self->archives);
+    hp_pieces_all_release(self->pieces);
     hp_peer_dav_release(self->dav);
     free(self);
     if (closed != NULL)

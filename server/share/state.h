@@ -14,6 +14,7 @@
  *   digest.c   digests as other programs print them; knows only open files
  *   open.c     opening files and listing names for clients
  *   tree.c     everything below a folder, for archives                              pool
+ *   pick.c     files by their paths, for bundles                                    pool
  *   layer.c    layers of hash trees for clients
  *   roots.c    roots in memory
  *   merkle.c, sha256.c  hash trees

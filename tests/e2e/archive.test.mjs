@@ -369,23 +369,38 @@ describe("while it is sent", () => {
         }
     });
 
-    test("so many at once are enough: the next one is told to come again", async (t) => {
+    test("so many at once are enough, of one client and in all: the next one is told to come again", async (t) => {
         const h = await startHostpair({ t, name: "wanted" });
         mkdirSync(join(h.shareDir, "a"));
         writeFileSync(join(h.shareDir, "a/film.mkv"), "");
         truncateSync(join(h.shareDir, "a/film.mkv"), GiB);
-        const clients = Array.from({ length: 128 }, () => new Raw(h.peerPort, { reads: false }));
+        /** @type {Raw[]} */
+        const clients = [];
         t.after(() => clients.forEach((c) => c.close()));
-        for (const c of clients) c.send(ask("/a/?archive=tar"));
+        const come = (/** @type {number} */ count, /** @type {string} */ from) => {
+            for (let i = 0; i < count; i++) {
+                clients.push(new Raw(h.peerPort, { reads: false, from }));
+                clients.at(-1)?.send(ask("/a/?archive=tar"));
+            }
+        };
         const sent = async () =>
             (await h.api("/connections")).json.connections.filter(
                 (/** @type {any} */ c) => c.path === "/a/" && c.bytes_sent > 0,
             ).length;
-        await waitFor(async () => (await sent()) === clients.length, {
-            timeout: 60_000,
-            what: "all of them",
-        });
-        const refused = await h.peer("/a/?archive=zip");
+        const all = () =>
+            waitFor(async () => (await sent()) === clients.length, {
+                timeout: 60_000,
+                what: "all of them",
+            });
+        come(32, "127.0.0.1");
+        await all();
+        assert.equal((await h.peer("/a/?archive=zip")).status, 503, "one client has its share");
+        for (const from of ["127.0.0.2", "127.0.0.3", "127.0.0.4"]) come(32, from);
+        await all();
+        const stranger = new Raw(h.peerPort, { from: "127.0.0.5" });
+        clients.push(stranger);
+        stranger.send(ask("/a/?archive=zip"));
+        const refused = await stranger.reply();
         assert.equal(refused.status, 503);
         assert.equal(refused.headers["retry-after"], "1");
         clients[0].close();

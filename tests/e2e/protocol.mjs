@@ -17,9 +17,9 @@ const TIMEOUT_MS = 30_000;
 
 /** One connection. Replies are read in order, each to its end and not a byte further. */
 export class Raw {
-    /** @param {number} port @param {{ host?: string, reads?: boolean }} [options] */
-    constructor(port, { host = "127.0.0.1", reads = true } = {}) {
-        this.socket = net.connect(port, host);
+    /** @param {number} port @param {{ host?: string, reads?: boolean, from?: string }} [options] from: its own address */
+    constructor(port, { host = "127.0.0.1", reads = true, from } = {}) {
+        this.socket = net.connect({ port, host, localAddress: from });
         /** @type {Buffer[]} */
         this.parts = [];
         this.length = 0;
