@@ -1,10 +1,15 @@
 /* /api/v1/inbox: what others want to give to this host. */
 #include "inbox/inbox.h"
 
+#include <errno.h>
 #include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "api/internal.h"
 #include "base/mem.h"
+#include "pool/pool.h"
+#include "transfer/part.h"
 
 #define FILES_SHOWN 100 /* of one transfer; its numbers are over all of them */
 
@@ -187,4 +192,69 @@ void hp_api_post_incoming_decline(hp_api_t *api, hp_http_request_t *request, con
 void hp_api_post_incoming_cancel(hp_api_t *api, hp_http_request_t *request, const char *arg)
 {
     end(api, request, arg, false);
+}
+
+/* ---- what came ---- */
+
+typedef struct {
+    hp_api_op_t op; /* first */
+    char *base, *path;
+    int fd;
+    struct stat stat;
+} open_op_t;
+
+static int work_open(void *arg, hp_err_t *err)
+{
+    open_op_t *self = arg;
+    self->fd = hp_part_open_final(self->base, self->path, err);
+    if (self->fd >= 0 && (fstat(self->fd, &self->stat) != 0 || !S_ISREG(self->stat.st_mode))) {
+        close(self->fd);
+        self->fd = -ENOENT;
+    }
+    return self->fd >= 0 ? 0 : HP_E_NOT_FOUND;
+}
+
+static void on_opened(void *arg, int status, const hp_err_t *err)
+{
+    open_op_t *self = arg;
+    (void)err;
+    if (status == 0) {
+        hp_http_set_header(self->op.request, "Content-Security-Policy", HP_CONTENT_POLICY);
+        hp_http_reply_file(self->op.request,
+                           &(hp_http_file_t){.fd = self->fd,
+                                             .stat = self->stat,
+                                             .content_type = hp_api_content_type(self->path)});
+    } else {
+        hp_err_t words;
+        hp_err_set(&words, HP_E_NOT_FOUND, "the file is no longer where it landed: %s", self->path);
+        hp_http_reply_problem(self->op.request, HP_E_NOT_FOUND, &words);
+    }
+    free(self->base);
+    free(self->path);
+    hp_api_op_destroy(self);
+}
+
+void hp_api_get_incoming_content(hp_api_t *api, hp_http_request_t *request, const char *arg)
+{
+    const char *name = hp_http_query(request, "file");
+    hp_incoming_file_t file;
+    hp_incoming_t info;
+    hp_err_t err = {0};
+    int64_t id;
+    if (!hp_api_read_number(request, arg, &id))
+        return;
+    if (!hp_inbox_get(api->deps.inbox, id, &info)) {
+        reply_error(request, id, HP_E_NOT_FOUND, &err);
+        return;
+    }
+    size_t index = name != NULL ? hp_inbox_file_find(api->deps.inbox, id, name) : SIZE_MAX;
+    if (!hp_inbox_file_at(api->deps.inbox, id, index, &file) || !file.done) {
+        hp_err_set(&err, HP_E_NOT_FOUND, "file: names none of this transfer that is done");
+        hp_http_reply_problem(request, HP_E_NOT_FOUND, &err);
+        return;
+    }
+    open_op_t *self = hp_api_op_create(sizeof *self, api, request);
+    self->base = hp_strdup(info.base);
+    self->path = hp_strdup(file.path);
+    hp_pool_post(api->deps.loop, NULL, work_open, on_opened, self);
 }

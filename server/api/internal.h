@@ -137,6 +137,7 @@ HP_HANDLER(post_host_pair_confirm);
 HP_HANDLER(delete_host_pair);
 HP_HANDLER(get_inbox);
 HP_HANDLER(get_incoming);
+HP_HANDLER(get_incoming_content);
 HP_HANDLER(post_incoming_accept);
 HP_HANDLER(post_incoming_decline);
 HP_HANDLER(post_incoming_cancel);

@@ -59,6 +59,7 @@ const hp_route_t hp_api_routes[] = {
 
     {"GET", "/api/v1/inbox", hp_api_get_inbox},
     {"GET", "/api/v1/inbox/{id}", hp_api_get_incoming},
+    {"GET", "/api/v1/inbox/{id}/content", hp_api_get_incoming_content},
     {"POST", "/api/v1/inbox/{id}/accept", hp_api_post_incoming_accept},
     {"POST", "/api/v1/inbox/{id}/decline", hp_api_post_incoming_decline},
     {"POST", "/api/v1/inbox/{id}/cancel", hp_api_post_incoming_cancel},

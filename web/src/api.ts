@@ -9,6 +9,7 @@ import type {
   FilePage,
   Group,
   Host,
+  Incoming,
   Invite,
   LogLine,
   Message,
@@ -127,6 +128,13 @@ export const api = {
   /** The group's secret: asked for only when a person wants to see it. */
   invite: async (id: number) => (await get<Invite>(`/groups/${id}/invite`)).invite,
   renewGroup: (id: number) => change<Invite>("POST", `/groups/${id}/renew`),
+  inbox: async () => (await get<{ incoming: Incoming[] }>("/inbox")).incoming,
+  incomingOne: (id: number) => get<Incoming>(`/inbox/${id}`),
+  acceptIncoming: (id: number, choice: { files?: string[]; to?: string }) =>
+    change<Incoming>("POST", `/inbox/${id}/accept`, choice),
+  declineIncoming: (id: number) => change<Incoming>("POST", `/inbox/${id}/decline`),
+  cancelIncoming: (id: number) => change<Incoming>("POST", `/inbox/${id}/cancel`),
+  incomingUrl: (id: number, file: string) => `${BASE}/inbox/${id}/content${query({ file })}`,
   scan: () => change<void>("POST", "/scan"),
   files: (host: string, options: FileQuery, signal?: AbortSignal) =>
     get<FilePage>(`${hostPath(host)}/files${query(options)}`, signal),

@@ -15,8 +15,8 @@ import { Lazy } from "./parts/lazy";
 import { SignIn } from "./parts/signin";
 import { link, reconnect, run } from "./state/connection";
 import { missing, optional, want } from "./state/loading";
-import { downloads, firstVersion, pairings, settings, speeds, status, unread } from "./state/store";
-import { askToPair } from "./state/events";
+import { downloads, firstVersion, incoming, pairings, settings, speeds, status, unread } from "./state/store";
+import { askToPair, askToReceive } from "./state/events";
 import { startScroll } from "./state/scroll";
 import { dialog, dismiss, notices, remember, route, sentence, setTheme } from "./state/ui";
 import { DownloadsView, isOpen } from "./views/downloads";
@@ -39,7 +39,9 @@ const PLACES: Place[] = [
     icon: "downloads",
     label: "downloads.title",
     there: () => true,
-    badge: () => downloads.all().filter(isOpen).length,
+    badge: () =>
+      downloads.all().filter(isOpen).length +
+      incoming.all().filter((one) => one.state === "asking" || one.state === "receiving").length,
   },
   { name: "share", icon: "share", label: "share.title", there: () => !missing.value.has("share") },
   {
@@ -114,6 +116,15 @@ function start(): void {
   effect(() => {
     document.title = title();
   });
+  // However the page heard of an offer: by an event, or with a list that was loaded after a gap.
+  const asked = new Set<number>();
+  effect(() => {
+    const fresh = incoming.all().filter((one) => one.state === "asking" && !asked.has(one.id));
+    for (const one of fresh) {
+      asked.add(one.id);
+      queueMicrotask(() => askToReceive(one));
+    }
+  });
   // A link that is gone with its view leaves the focus nowhere: it goes on in the new view.
   addEventListener("hashchange", () =>
     requestAnimationFrame(() => {
@@ -139,6 +150,7 @@ function start(): void {
           if (asking) askToPair(asking);
         })
         .catch(() => {});
+      void want("inbox").catch(() => {});
       void optional("traffic", () => api.traffic(new Date(Date.now() - 60_000).toISOString())).catch(
         () => {},
       );

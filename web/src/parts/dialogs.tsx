@@ -41,6 +41,14 @@ export function Dialogs() {
           props={{ id: open.host, onClose: close }}
         />
       );
+    case "incoming":
+      return (
+        <Lazy
+          key={open.id}
+          load={async () => (await import("./incoming")).IncomingDialog}
+          props={{ id: open.id, onClose: close }}
+        />
+      );
     case "far":
       return (
         <Lazy key="far" load={async () => (await import("./groups")).FarAway} props={{ onClose: close }} />

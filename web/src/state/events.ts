@@ -5,7 +5,7 @@
 import { batch } from "@preact/signals";
 import { type ServerEvent, api } from "../api";
 import { explain, t } from "../i18n";
-import type { Download, Events, LogLine, Message, Pairing, Removed } from "../types";
+import type { Download, Events, Incoming, LogLine, Message, Pairing, Removed } from "../types";
 import { isBeforeLoaded, isWanted } from "./loading";
 import { hold, takeAll } from "./pending";
 import {
@@ -14,6 +14,7 @@ import {
   groups,
   hostName,
   hosts,
+  incoming,
   log,
   messages,
   pairings,
@@ -94,6 +95,12 @@ const appliers: { [K in Exclude<keyof Events, "log" | "reset">]: (data: Events[K
     putPairing(data);
     if (data.incoming && data.state === "confirm" && before?.state !== "confirm") askToPair(data);
   },
+  inbox: (data) => {
+    const before = incoming.signalOf(data.id as number)?.peek().state;
+    putOrRemove(incoming, data);
+    if ("removed" in data || before === data.state) return;
+    if (before !== undefined) tellOfIncoming(data);
+  },
   message: (data) => {
     const { id } = data as { id: number };
     if (messages.signalOf(id) === undefined && isBeforeLoaded(id)) return;
@@ -125,6 +132,29 @@ export function askToPair(pairing: Pairing): void {
   background("hostpair", t("pair.asks", { name }), `pairing ${pairing.host}`, show);
   if (dialog.peek() === null) show();
   else notify("info", t("pair.asks", { name }), { label: t("show"), run: show });
+}
+
+/** Somebody wants to give files: asked at once, unless the person is in the middle of something. */
+export function askToReceive(one: Incoming): void {
+  const text = t("incoming.asks", { name: one.from.name });
+  const show = (): void => {
+    dialog.value = { kind: "incoming", id: one.id };
+  };
+  background("hostpair", text, `inbox ${one.id}`, show);
+  if (dialog.peek() === null) show();
+  else notify("info", text, { label: t("show"), run: show });
+}
+
+/** What a person accepted has come, or does not come any more. */
+function tellOfIncoming(one: Incoming): void {
+  const done = one.state === "done";
+  if (!done && one.state !== "failed" && !(one.state === "cancelled" && one.reason)) return;
+  const text = done
+    ? t("incoming.came", { name: one.from.name, n: one.files_done })
+    : t("incoming.stopped", { name: one.from.name, reason: one.reason ?? "" });
+  const show = (): void => go("downloads");
+  if (done && background("hostpair", text, `inbox ${one.id}`, show)) return;
+  notify(done ? "good" : "bad", text, { label: t("show"), run: show });
 }
 
 /** Whether a download that was under way is over now; one that the list did not have began after it was loaded. */

@@ -8,6 +8,7 @@ import {
   firstVersion,
   groups,
   hosts,
+  incoming,
   log,
   messages,
   moreMessages,
@@ -24,7 +25,16 @@ export const MESSAGES_PAGE = 500;
 /** Parts of the API that this server does not have; their views are not shown. */
 export const missing = signal<ReadonlySet<Feature>>(new Set());
 export type Feature =
-  "share" | "connections" | "messages" | "settings" | "traffic" | "log" | "search" | "pairing" | "groups";
+  | "share"
+  | "connections"
+  | "messages"
+  | "settings"
+  | "traffic"
+  | "log"
+  | "search"
+  | "pairing"
+  | "groups"
+  | "inbox";
 
 /** Loads a part that an older or smaller server may not have. */
 export async function optional<T>(feature: Feature, load: () => Promise<T>): Promise<T | undefined> {
@@ -87,6 +97,15 @@ const loaders = {
   groups: async () => {
     const list = await optional("groups", api.groups);
     if (list) groups.replace(list);
+  },
+  inbox: async () => {
+    const before = new Set(incoming.ids.peek());
+    const list = await optional("inbox", api.inbox);
+    if (!list) return;
+    // An offer that an event brought meanwhile may be newer than the list.
+    const known = new Set(list.map((one) => one.id));
+    const newer = incoming.all().filter((one) => !before.has(one.id) && !known.has(one.id));
+    incoming.replace([...newer, ...list]);
   },
   settings: async () => {
     const value = await optional("settings", api.settings);

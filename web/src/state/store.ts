@@ -6,6 +6,7 @@ import type {
   Download,
   Group,
   Host,
+  Incoming,
   LogLine,
   Message,
   Pairing,
@@ -22,6 +23,8 @@ export const connections = new Table<number, Connection>("connection");
 export const messages = new Table<number, Message>("message");
 /** The last pairing with each host, by its id. */
 export const pairings = signal<Readonly<Record<string, Pairing>>>({});
+/** What others want to give to this host, and gave. */
+export const incoming = new Table<number, Incoming>("inbox");
 /** The groups that this host is in. */
 export const groups = new Table<number, Group>("group");
 export const settings = signal<Settings | null>(null);

@@ -104,7 +104,9 @@ export async function attempt(work: () => Promise<unknown>): Promise<boolean> {
 /** Whether the person wants to be told while the page is in the background. */
 export const telling = signal(recall("notify") === "on" && mayTell());
 
-export const canTell = (): boolean => "Notification" in window && isSecureContext;
+export function canTell(): boolean {
+  return "Notification" in window && isSecureContext;
+}
 function mayTell(): boolean {
   return canTell() && Notification.permission === "granted";
 }
@@ -144,6 +146,7 @@ export type Dialog =
   | { kind: "shortcuts" }
   | { kind: "identity" }
   | { kind: "host"; host: string }
+  | { kind: "incoming"; id: number }
   | { kind: "pairing"; host: string }
   | { kind: "far" }
   | { kind: "invite"; group: number }

@@ -6,8 +6,9 @@ import { bytes, duration, percent, speed } from "../format";
 import { type Key, explain, t } from "../i18n";
 import { Button, Empty, Loading, Menu, Progress, SearchBox, Segments } from "../parts/bits";
 import { Icon, type IconName, fileIcon, kindOf } from "../parts/icons";
+import { Lazy } from "../parts/lazy";
 import { VirtualList } from "../parts/virtual";
-import { downloads, hostName, speeds } from "../state/store";
+import { downloads, hostName, incoming, speeds } from "../state/store";
 import { attempt, dialog, filter, go, href, narrow, notify, search } from "../state/ui";
 import type { Download } from "../types";
 import { DownloadDetails } from "./download";
@@ -86,9 +87,12 @@ export function DownloadsView({ selected }: { selected: number | null }) {
             />
           </div>
         </div>
+        {incoming.ids.value.length > 0 && (
+          <Lazy load={async () => (await import("../parts/incoming")).IncomingList} props={{}} />
+        )}
         {!downloads.loaded.value ? (
           <Loading />
-        ) : all === 0 ? (
+        ) : all === 0 && incoming.ids.value.length > 0 ? null : all === 0 ? (
           <Empty
             icon="downloads"
             title={t("downloads.none")}

@@ -63,6 +63,21 @@ export function SettingsView() {
                   { value: "paired", label: t("access.paired") },
                 ]}
               />
+              {now.receive !== undefined && (
+                <>
+                  <ChoiceSetting
+                    name="receive"
+                    help={t(`settings.receive.${now.receive}` as Key)}
+                    choices={[
+                      { value: "ask", label: t("receive.ask") },
+                      { value: "paired", label: t("receive.paired") },
+                      { value: "everyone", label: t("receive.everyone") },
+                      { value: "off", label: t("receive.off") },
+                    ]}
+                  />
+                  <TextSetting name="receive_pin" help="settings.receive_pin.help" />
+                </>
+              )}
               {now.encrypt_content !== undefined && (
                 <SwitchSetting name="encrypt_content" help="settings.encrypt_content.help" />
               )}
@@ -158,7 +173,13 @@ function useTyped<V extends string | number>(
   };
 }
 
-function TextSetting({ name, help }: { name: "name" | "share_folder" | "downloads_folder"; help: Key }) {
+function TextSetting({
+  name,
+  help,
+}: {
+  name: "name" | "share_folder" | "downloads_folder" | "receive_pin";
+  help: Key;
+}) {
   const typed = useTyped(name, settings.value![name], String, String);
   return (
     <Field label={label(name)} help={t(help)} error={typed.error}>
@@ -246,7 +267,7 @@ function ChoiceSetting({
   choices,
   help,
 }: {
-  name: "language" | "theme" | "access";
+  name: "language" | "theme" | "access" | "receive";
   help?: string;
   choices: { value: string; label: string }[];
 }) {

@@ -1,0 +1,163 @@
+// @ts-check
+// Files that others send, on the page: the dialog on every view, what becomes of it, the list, the settings, a notification.
+
+import assert from "node:assert/strict";
+import { after, before, beforeEach, describe, test } from "node:test";
+
+import { assertAccessible, closeBrowser, openDashboard, skip } from "./browser.mjs";
+import { startHostpair, waitFor } from "./harness.mjs";
+import { decide, inbox, newest, offered, put, state } from "./inbox.mjs";
+
+/** @typedef {import("./harness.mjs").Hostpair} Hostpair */
+
+describe("dashboard inbox", { skip }, () => {
+    /** @type {Hostpair} */
+    let h;
+
+    before(async () => {
+        h = await startHostpair({ name: "studio" });
+    });
+    beforeEach(async () => {
+        for (const one of await inbox(h)) if (one.finished_at === null) await decide(h, one.id, "cancel");
+        await h.api("/settings", {
+            method: "PATCH",
+            json: { receive: "ask", receive_pin: "", language: "auto" },
+        });
+    });
+    after(async () => {
+        await closeBrowser();
+        await h?.dispose();
+    });
+
+    test("a dialog asks on every view, and what came can be opened", async (t) => {
+        const page = await openDashboard(t, h, "#/share");
+        await page
+            .getByRole("heading", { name: "Shared by this host" })
+            .or(page.locator("h1"))
+            .first()
+            .waitFor();
+        const token = await offered(h, [
+            { name: "summer.txt", size: 6 },
+            { name: "b.txt", size: 3 },
+        ]);
+        const dialog = page.getByRole("dialog", { name: "Somebody wants to send files" });
+        await dialog.getByText("Anna").waitFor();
+        await dialog.getByText("a browser · 127.0.0.1").waitFor();
+        await dialog.getByText(/Do you want 2 files, 9 B/).waitFor();
+        await dialog.getByText(/left to answer/).waitFor();
+        await assertAccessible(page, "the dialog");
+        await dialog.getByRole("checkbox", { name: "b.txt" }).uncheck();
+        await dialog.getByRole("button", { name: "Accept" }).click();
+        await dialog.waitFor({ state: "detached" });
+        assert.equal((await state(h, token)).json.state, "receiving");
+        assert.equal((await put(h, token, "1", Buffer.from("abc"))).status, 409);
+        await put(h, token, "0", Buffer.from("summer"));
+        await page.getByText("1 file from Anna has arrived").waitFor();
+        await page.getByRole("button", { name: "Show", exact: true }).click();
+        const list = page.getByRole("region", { name: "Received from others" });
+        await list.getByText("Received/Anna").waitFor();
+        await list.getByRole("button", { name: "Show files" }).click();
+        await assertAccessible(page, "the list");
+        const link = await list.getByRole("link", { name: /summer\.txt/ }).getAttribute("href");
+        const got = await h.api(link ?? "");
+        assert.equal(got.text, "summer");
+        assert.match(String(got.headers["content-security-policy"]), /sandbox/);
+    });
+
+    test("declining tells the sender; what a terminal answers closes the dialog", async (t) => {
+        const page = await openDashboard(t, h, "#/hosts");
+        const dialog = page.getByRole("dialog", { name: "Somebody wants to send files" });
+        const first = await offered(h, [{ name: "a.txt", size: 3 }]);
+        await dialog.getByRole("button", { name: "Decline" }).click();
+        await dialog.waitFor({ state: "detached" });
+        assert.equal((await state(h, first)).json.state, "declined");
+        await offered(h, [{ name: "b.txt", size: 3 }]);
+        await dialog.getByText("b.txt").waitFor();
+        await decide(h, (await newest(h, "asking")).id, "decline");
+        await dialog.waitFor({ state: "detached" });
+    });
+
+    test("an offer that waits already is asked about when the page is opened; a second one follows", async (t) => {
+        await offered(h, [{ name: "early.txt", size: 3 }]);
+        await offered(h, [{ name: "late.txt", size: 3 }]);
+        const page = await openDashboard(t, h, "#/hosts", { width: 390, height: 844, colorScheme: "dark" });
+        const dialog = page.getByRole("dialog", { name: "Somebody wants to send files" });
+        await dialog.waitFor();
+        const names = [];
+        for (let i = 0; i < 2; i++) {
+            names.push(await dialog.locator(".incoming-files bdi").textContent());
+            await dialog.getByRole("button", { name: "Decline" }).click();
+            await waitFor(
+                async () =>
+                    (await inbox(h)).filter((/** @type {any} */ one) => one.state === "asking").length ===
+                    1 - i,
+            );
+            if (i === 0)
+                await dialog.getByText(names[0] === "early.txt" ? "late.txt" : "early.txt").waitFor();
+        }
+        assert.deepEqual(names.sort(), ["early.txt", "late.txt"]);
+        await dialog.waitFor({ state: "detached" });
+    });
+
+    test("a disk that is too small is said in the dialog", async (t) => {
+        const page = await openDashboard(t, h, "#/hosts", { expected: /accept/ });
+        await offered(h, [{ name: "huge.bin", size: 2 ** 52 }]);
+        const dialog = page.getByRole("dialog", { name: "Somebody wants to send files" });
+        await dialog.getByRole("button", { name: "Accept" }).click();
+        await dialog
+            .getByRole("alert")
+            .getByText(/are free/)
+            .waitFor();
+        await dialog.getByRole("button", { name: "Decline" }).click();
+    });
+
+    test("the settings say who is asked about, and want a PIN of digits", async (t) => {
+        const page = await openDashboard(t, h, "#/settings", { expected: /settings/ });
+        await page.getByText("When others send files").waitFor();
+        await page
+            .getByRole("radio", { name: "accept everything" })
+            .or(page.getByRole("button", { name: "accept everything" }))
+            .first()
+            .click();
+        await waitFor(async () => (await h.api("/settings")).json.receive === "everyone");
+        const pin = page.getByRole("textbox", { name: "PIN for sending" });
+        await pin.fill("12");
+        await pin.press("Enter");
+        await page.getByText(/4 to 12 digits, or be empty/).waitFor();
+        await pin.fill("4711");
+        await pin.press("Enter");
+        await waitFor(async () => (await h.api("/settings")).json.receive_pin === "4711");
+    });
+
+    test("in Chinese, and by a notification where nobody looks at the page", async (t) => {
+        const page = await openDashboard(t, h, "#/hosts", {
+            locale: "zh-CN",
+            permissions: ["notifications"],
+            prepare: (one) =>
+                one.addInitScript(() => {
+                    localStorage.setItem("hostpair.notify", "on");
+                    Object.defineProperty(document, "visibilityState", { get: () => "hidden" });
+                    Object.assign(window, { told: [] });
+                    class Fake {
+                        static permission = "granted";
+                        /** @param {string} title @param {{ body: string }} more */
+                        constructor(title, more) {
+                            // @ts-expect-error only here
+                            window.told.push(`${title}: ${more.body}`);
+                        }
+                        close() {}
+                    }
+                    Object.assign(window, { Notification: Fake });
+                }),
+        });
+        await offered(h, [{ name: "a.txt", size: 3 }]);
+        const dialog = page.getByRole("dialog", { name: "有人想发送文件" });
+        await dialog.getByRole("button", { name: "拒绝" }).waitFor();
+        // @ts-expect-error only here
+        const told = await page.evaluate(() => window.told);
+        assert.ok(
+            told.some((/** @type {string} */ text) => /Anna 想向本机发送文件/.test(text)),
+            JSON.stringify(told),
+        );
+    });
+});
