@@ -494,8 +494,11 @@ static trouble_t trouble_of(int code)
     case HP_E_NO_DISK:
         return (trouble_t){HP_E_NO_DISK, "The disk is not there", "it goes on by itself when it is back",
                            true};
-    case HP_E_DB:
     case HP_E_DB_DAMAGED:
+        return (trouble_t){HP_E_DB_DAMAGED, "The database is damaged",
+                           "when hostpair is started again, it keeps what can be read of it and goes on",
+                           false};
+    case HP_E_DB:
     case HP_E_BUSY: /* another program holds it */
         return (trouble_t){HP_E_DB, "The database cannot be used", again, false};
     case -EMFILE:
