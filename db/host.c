@@ -10,21 +10,23 @@
 enum { HOSTS, ADDRESSES, SAVE, SET_PAIRED, SET_UNPAIRED, ADD_ADDRESS, REMOVE_ADDRESSES, REMOVE };
 
 static const hp_sql_t sql[] = {
-    [HOSTS] = {"host.all", "SELECT id, name, instance, found_by, protocol, files, bytes, first_seen, "
-                           "last_seen, blocked, fingerprint, proven, paired_at, unpaired_at FROM host"},
+    [HOSTS] = {"host.all",
+               "SELECT id, name, instance, found_by, protocol, files, bytes, first_seen, "
+               "last_seen, blocked, fingerprint, proven, paired_at, unpaired_at, added_as FROM host"},
     [ADDRESSES] = {"host.addresses", "SELECT address, port, answered_at FROM host_address WHERE host = :host "
                                      "ORDER BY answered_at DESC, address, port"},
     [SAVE] =
         {"host.save",
          "INSERT INTO host (id, name, instance, found_by, protocol, files, bytes, first_seen, "
-         "last_seen, blocked, fingerprint, proven) "
+         "last_seen, blocked, fingerprint, proven, added_as) "
          "VALUES (:id, :name, :instance, :found_by, :protocol, :files, :bytes, :first_seen, :last_seen, "
-         ":blocked, :fingerprint, :proven) "
+         ":blocked, :fingerprint, :proven, :added_as) "
          "ON CONFLICT (id) DO UPDATE SET name = excluded.name, instance = excluded.instance, found_by = "
          "excluded.found_by, "
          "protocol = excluded.protocol, files = excluded.files, bytes = excluded.bytes, last_seen = "
          "excluded.last_seen, blocked = excluded.blocked, "
-         "fingerprint = ifnull(fingerprint, excluded.fingerprint), proven = max(proven, excluded.proven) "
+         "fingerprint = ifnull(fingerprint, excluded.fingerprint), proven = max(proven, excluded.proven), "
+         "added_as = ifnull(excluded.added_as, added_as) "
          "WHERE fingerprint IS NULL OR excluded.fingerprint IS NULL OR fingerprint = excluded.fingerprint"},
     [SET_PAIRED] = {"host.set_paired", "UPDATE host SET paired_at = :at, unpaired_at = NULL WHERE id = :id"},
     [SET_UNPAIRED] = {"host.set_unpaired",
@@ -95,6 +97,7 @@ int hp_host_load(hp_db_t *db, hp_host_row_t **rows, size_t *count, hp_err_t *err
         copy_text(row->name, sizeof row->name, hp_query_text(&q, 1));
         copy_text(row->instance, sizeof row->instance, hp_query_text(&q, 2));
         copy_text(row->found_by, sizeof row->found_by, hp_query_text(&q, 3));
+        copy_text(row->added_as, sizeof row->added_as, hp_query_text(&q, 14));
     }
     int rc = hp_query_end(&q, err);
     for (size_t i = 0; rc == 0 && i < used; i++)
@@ -132,6 +135,10 @@ static int save_host(hp_db_t *db, const hp_host_row_t *row, hp_err_t *err)
     hp_query_bind_blob(&q, ":fingerprint", row->has_fingerprint ? row->fingerprint : NULL,
                        row->has_fingerprint ? sizeof row->fingerprint : 0);
     hp_query_bind_int(&q, ":proven", row->proven && row->has_fingerprint);
+    if (row->added_as[0] != '\0')
+        hp_query_bind_text(&q, ":added_as", row->added_as);
+    else
+        hp_query_bind_null(&q, ":added_as");
     int rc = hp_query_run(&q, err);
     if (rc == 0 && hp_db_changes(db) == 0)
         return hp_err_set(err, HP_E_CONFLICT, "the host %s has another key than the one it is known by",

@@ -31,6 +31,7 @@ typedef struct hp_host_row {
     uint8_t fingerprint[32]; /* SHA-256 of its public key, where has_fingerprint */
     bool proven;             /* it has proven that key in a handshake */
     int64_t paired_at;       /* wall ms; 0: not paired; read only, see hp_host_set_paired */
+    char added_as[264];      /* "name:port" by which a person added it; "" none, takes nothing away */
     int64_t unpaired_at;     /* wall ms, when that ended here and it has not been told yet; 0; read only */
     hp_host_row_address_t addresses[HP_HOST_ROW_ADDRESSES]; /* the one that answered last comes first */
     size_t address_count;

@@ -19,11 +19,13 @@ HP_SQL_LIST(rename, sql);
  */
 static const hp_sql_t host_sql[] = {
     {"host_rename.host",
-     "INSERT INTO host (id, name, protocol, found_by, instance, files, bytes, first_seen, last_seen, blocked)"
-     " SELECT :new, name, protocol, found_by, instance, files, bytes, first_seen, last_seen, blocked"
+     "INSERT INTO host (id, name, protocol, found_by, instance, files, bytes, first_seen, last_seen, blocked,"
+     " added_as)"
+     " SELECT :new, name, protocol, found_by, instance, files, bytes, first_seen, last_seen, blocked, "
+     "added_as"
      " FROM host WHERE id = :old ON CONFLICT (id) DO UPDATE SET"
      " first_seen = min(first_seen, excluded.first_seen), last_seen = max(last_seen, excluded.last_seen),"
-     " blocked = max(blocked, excluded.blocked)"},
+     " blocked = max(blocked, excluded.blocked), added_as = ifnull(excluded.added_as, added_as)"},
     {"host_rename.addresses",
      "INSERT INTO host_address (host, address, port, answered_at)"
      " SELECT :new, address, port, answered_at FROM host_address WHERE host = :old"

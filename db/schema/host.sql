@@ -15,8 +15,9 @@ CREATE TABLE host (
         CHECK (proven IN (0, 1)) CHECK (proven = 0 OR fingerprint IS NOT NULL),
     paired_at INTEGER CHECK (paired_at IS NULL OR proven = 1), -- wall clock, ms, when people on both sides compared the
                                                               -- digits; NULL: they have not
-    unpaired_at INTEGER CHECK (unpaired_at IS NULL OR paired_at IS NULL) -- wall clock, ms, when the pairing ended here;
-                                                                        -- NULL once the other host has been told
+    unpaired_at INTEGER CHECK (unpaired_at IS NULL OR paired_at IS NULL), -- wall clock, ms, when the pairing ended here;
+                                                                         -- NULL once the other host has been told
+    added_as TEXT -- "name:port" by which a person added it, looked up again when its addresses stop answering; NULL none
 ) STRICT;
 
 -- Ids that a host had before, each leading to the one it has now: what was said of the old one is said of the new one.

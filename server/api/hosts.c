@@ -150,16 +150,17 @@ void hp_api_post_hosts(hp_api_t *api, hp_http_request_t *request, const char *ar
     hp_err_t err = {0};
     json_t *body = NULL;
     const char *text = NULL;
-    hp_endpoint_t at;
+    hp_host_name_t at;
     int rc = hp_json_read_body(request, known, &body, &err);
     if (rc == 0)
         rc = hp_json_get_text(body, "address", &text, &err);
     if (rc == 0 && text == NULL)
         rc = hp_err_set(&err, HP_E_INVALID, "address: is missing");
-    else if (rc == 0 && (rc = hp_endpoint_parse_url(text, HP_DEFAULT_PEER_PORT, &at, &err)) != 0)
+    else if (rc == 0 && (rc = hp_host_name_parse(text, HP_DEFAULT_PEER_PORT, &at, &err)) != 0)
         hp_err_prefix(&err, "address: ");
     if (rc == 0)
-        hp_hosts_add(api->deps.hosts, &at, on_added, hp_api_op_create(sizeof(hp_api_op_t), api, request));
+        hp_hosts_add_name(api->deps.hosts, &at, on_added,
+                          hp_api_op_create(sizeof(hp_api_op_t), api, request));
     else
         hp_http_reply_problem(request, rc, &err);
     json_decref(body);

@@ -74,6 +74,7 @@ json_t *hp_json_host(const hp_host_t *host)
     json_object_set_new(json, "id", hp_json_text(host->id));
     json_object_set_new(json, "name", hp_json_text(host->name));
     json_object_set_new(json, "addresses", addresses);
+    json_object_set_new(json, "added_as", hp_json_text_or_null(host->added_as));
     json_object_set_new(json, "state", json_string(host->online ? "online" : "offline"));
     json_object_set_new(json, "rtt_ms", host->rtt_ms < 0 ? json_null() : json_real(host->rtt_ms));
     json_object_set_new(json, "clock_offset_ms",

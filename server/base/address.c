@@ -1,6 +1,7 @@
 #include "base/address.h"
 
 #include <arpa/inet.h>
+#include <ctype.h>
 #include <net/if.h>
 #include <netinet/in.h>
 #include <stdio.h>
@@ -10,6 +11,10 @@
 
 #include "base/mem.h"
 #include "base/utf8.h"
+
+#define NAME_MAX_BYTES 253 /* of a name, and */
+#define LABEL_MAX      63  /* between two dots (RFC 1035 section 2.3.4) */
+#define BLANKS         " \t\r\n"
 
 /* Copies a numeric address in its usual form; an IPv6 address may carry a zone. */
 static int canonical(const char *text, size_t length, char address[64])
@@ -84,6 +89,80 @@ int hp_address_parse_url(const char *text, uint16_t default_port, char address[6
     int rc = hp_address_parse(plain, default_port, address, port, err);
     free(plain);
     return rc;
+}
+
+/* Letters, digits, "-", "_" and what is no ASCII in labels; not digits and dots alone, which is a mistyped
+ * address. */
+static bool is_name(const char *text)
+{
+    size_t label = 0;
+    bool letter = false;
+    for (const char *p = text; *p != '\0'; p++) {
+        unsigned char c = (unsigned char)*p;
+        if (c == '.' && label == 0)
+            return false;
+        letter |= isalpha(c) || c >= 0x80;
+        if (c != '.' && !isalnum(c) && c != '-' && c != '_' && c < 0x80)
+            return false;
+        label = c == '.' ? 0 : label + 1;
+        if (label > LABEL_MAX)
+            return false;
+    }
+    return letter && text[0] != '-' && hp_utf8_valid(text, strlen(text)) &&
+           !hp_utf8_has_control(text, strlen(text));
+}
+
+static bool read_port(const char *text, uint16_t *port)
+{
+    char *end;
+    unsigned long number = isdigit((unsigned char)text[0]) ? strtoul(text, &end, 10) : 0;
+    if (number == 0 || number > 65535 || *end != '\0')
+        return false;
+    *port = (uint16_t)number;
+    return true;
+}
+
+/* Where the host and its port stand in what a person wrote. */
+static const char *place_in(const char *text, size_t *length)
+{
+    const char *from = text + strspn(text, BLANKS);
+    *length = strlen(from);
+    while (*length > 0 && strchr(BLANKS, from[*length - 1]) != NULL)
+        --*length;
+    size_t skip = strncasecmp(from, "http://", 7) == 0 ? 7 : strncasecmp(from, "https://", 8) == 0 ? 8 : 0;
+    if (skip > 0)
+        *length = HP_MIN(*length - skip, strcspn(from + skip, "/?#"));
+    return from + skip;
+}
+
+int hp_address_parse_any(const char *text, uint16_t default_port, char name[HP_ADDRESS_NAME_SIZE],
+                         uint16_t *port, bool *numeric, hp_err_t *err)
+{
+    char cut[HP_ADDRESS_NAME_SIZE + 8], address[64];
+    size_t length;
+    const char *from = place_in(text, &length);
+    *port = default_port;
+    if (length > 0 && length < sizeof cut) {
+        memcpy(cut, from, length);
+        cut[length] = '\0';
+        *numeric = hp_address_parse_url(cut, default_port, address, port, NULL) == 0;
+        if (*numeric) {
+            snprintf(name, HP_ADDRESS_NAME_SIZE, "%s", address);
+            return *port == 0 ? hp_err_set(err, HP_E_INVALID, "\"%s\" has port 0", text) : 0;
+        }
+        char *colon = strchr(cut, ':');
+        bool good = colon == NULL || read_port(colon + 1, port);
+        if (colon != NULL)
+            *colon = '\0';
+        if (good && strlen(cut) <= NAME_MAX_BYTES && is_name(cut)) {
+            snprintf(name, HP_ADDRESS_NAME_SIZE, "%s", cut);
+            return 0;
+        }
+    }
+    return hp_err_set(err, HP_E_INVALID,
+                      "\"%.100s\" is no address and no name of a host; write 192.168.1.20, attic.local, or "
+                      "either with a port: 192.168.1.20:9000",
+                      text);
 }
 
 char *hp_address_format(const char *address, uint16_t port, char out[HP_ADDRESS_SIZE])

@@ -2,6 +2,7 @@
 #ifndef HP_BASE_ADDRESS_H
 #define HP_BASE_ADDRESS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/err.h"
@@ -15,6 +16,14 @@ int hp_address_parse(const char *text, uint16_t default_port, char address[64], 
  * person copies. */
 int hp_address_parse_url(const char *text, uint16_t default_port, char address[64], uint16_t *port,
                          hp_err_t *err);
+
+/* What a person writes or pastes to name a host: each of these, and "attic", "attic.local", "localhost:9000"
+ * as well; of a URL whatever follows its host does not count, nor do blanks around all of it. numeric: name
+ * is an address without brackets, else a name to look up. 0, or HP_E_INVALID with a sentence that repeats
+ * text. */
+#define HP_ADDRESS_NAME_SIZE 256
+int hp_address_parse_any(const char *text, uint16_t default_port, char name[HP_ADDRESS_NAME_SIZE],
+                         uint16_t *port, bool *numeric, hp_err_t *err);
 
 /* "1.2.3.4:9000" or "[fe80::1]:9000". */
 #define HP_ADDRESS_SIZE 80

@@ -175,6 +175,14 @@ static int check_address(const char *text, hp_err_t *err)
     return rc == 0 && port == 0 ? hp_err_set(err, HP_E_INVALID, "\"%s\" has port 0", text) : rc;
 }
 
+static int check_place(const char *text, hp_err_t *err)
+{
+    char name[HP_ADDRESS_NAME_SIZE];
+    uint16_t port;
+    bool numeric;
+    return hp_address_parse_any(text, HP_DEFAULT_PEER_PORT, name, &port, &numeric, err);
+}
+
 static int check_host_name(const char *text, hp_err_t *err)
 {
     size_t length = strlen(text);
@@ -322,7 +330,7 @@ int hp_option_set(hp_option_kind_t kind, void *field, const char *text, bool sev
     case HP_OPTION_ADDRESS:
         return set_checked(field, text, check_address, err);
     case HP_OPTION_ADDRESSES:
-        return add_items(field, text, several, check_address, err);
+        return add_items(field, text, several, check_place, err);
     case HP_OPTION_NAMES:
         return add_items(field, text, several, check_host_name, err);
     case HP_OPTION_FOLDER:

@@ -69,6 +69,8 @@ hp_host_entry_t *hp_hosts_become(hp_hosts_t *hosts, hp_host_entry_t *old, const 
             hp_hosts_drop_address(host, 0);
     }
     memcpy(host->pub.former_id, former, sizeof former);
+    if (host != old && host->pub.added_as[0] == '\0') /* old is freed when the loop comes round */
+        memcpy(host->pub.added_as, old->pub.added_as, sizeof host->pub.added_as);
     hp_log(HP_LOG_INFO, "host %s is known as %s from now on", former, host->pub.id);
     hp_hosts_emit(hosts, HP_HOST_RENAMED, host);
     if (host->pub.blocked)

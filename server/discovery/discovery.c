@@ -18,7 +18,7 @@
 /* A host that was named at the start. */
 typedef struct wanted {
     hp_discovery_t *discovery; /* NULL: it has gone, and the one that is under way frees this */
-    hp_endpoint_t at;
+    hp_host_name_t at;
     bool found, under_way;
 } wanted_t;
 
@@ -211,7 +211,7 @@ static void on_wanted_time(uv_timer_t *timer)
         if (wanted->found || wanted->under_way)
             continue;
         wanted->under_way = true;
-        hp_hosts_add(self->hosts, &wanted->at, on_wanted_added, wanted);
+        hp_hosts_add_name(self->hosts, &wanted->at, on_wanted_added, wanted);
     }
     if (all)
         uv_timer_stop(timer);
@@ -236,7 +236,7 @@ static int read_wanted(hp_discovery_t *self, const hp_strings_t *texts, hp_err_t
         wanted_t *wanted = hp_alloc(sizeof *wanted);
         wanted->discovery = self;
         self->wanted[self->wanted_count++] = wanted;
-        int rc = hp_endpoint_parse_url(texts->items[i], HP_DEFAULT_PEER_PORT, &wanted->at, err);
+        int rc = hp_host_name_parse(texts->items[i], HP_DEFAULT_PEER_PORT, &wanted->at, err);
         if (rc != 0) {
             hp_err_prefix(err, "--host: ");
             return rc;

@@ -103,6 +103,7 @@ static save_job_t *make_save(hp_host_entry_t *host)
     snprintf(row->name, sizeof row->name, "%s", pub->name);
     snprintf(row->instance, sizeof row->instance, "%s", pub->instance);
     snprintf(row->found_by, sizeof row->found_by, "%s", hp_found_by_name(pub->found_by));
+    snprintf(row->added_as, sizeof row->added_as, "%s", pub->added_as);
     row->protocol = pub->protocol;
     row->files = pub->files;
     row->bytes = pub->bytes;
@@ -257,6 +258,7 @@ static void add_loaded(hp_hosts_t *hosts, const hp_host_row_t *row, bool listed)
 {
     hp_host_entry_t *host = hp_hosts_make_entry(hosts, row->id, row->name);
     snprintf(host->pub.instance, sizeof host->pub.instance, "%s", row->instance);
+    snprintf(host->pub.added_as, sizeof host->pub.added_as, "%s", row->added_as);
     host->pub.found_by = found_by_of(row->found_by);
     host->pub.protocol = row->protocol;
     host->pub.files = row->files;

@@ -13,6 +13,7 @@
 #include "base/utf8.h"
 #include "db/remote_file.h"
 #include "discovery/internal.h"
+#include "discovery/lookup.h"
 
 static const hp_hosts_times_t default_times = {
     .silent = 90000,
@@ -363,6 +364,7 @@ int hp_hosts_create(hp_hosts_t **out, uv_loop_t *loop, hp_store_t *store, hp_fet
     }
     uv_timer_init(loop, &hosts->timer);
     hosts->timer.data = hosts;
+    hosts->lookups = hp_lookups_create(loop);
     *out = hosts;
     return 0;
 }
@@ -412,6 +414,11 @@ static void on_timer_closed(uv_handle_t *handle)
     hp_pending_drop(&hosts->pending);
 }
 
+static void on_lookups_closed(void *arg)
+{
+    hp_pending_drop(&((hp_hosts_t *)arg)->pending);
+}
+
 static void free_hosts(void *self)
 {
     hp_hosts_t *hosts = self;
@@ -434,6 +441,8 @@ void hp_hosts_destroy(hp_hosts_t *hosts, void (*closed)(void *arg), void *arg)
     hosts->closed = closed;
     hosts->closed_arg = arg;
     hp_pending_add(&hosts->pending);
+    hp_pending_add(&hosts->pending);
+    hp_lookups_destroy(hosts->lookups, on_lookups_closed, hosts);
     hp_tries_stop(hosts);
     for (size_t i = 0; i < hosts->count; i++) {
         hp_lists_stop(hosts, hosts->items[i]);

@@ -23,6 +23,7 @@
 #include "base/err.h"
 #include "fetch/fetch.h"
 #include "path/endpoint.h"
+#include "path/host_name.h"
 #include "path/who.h"
 #include "store/store.h"
 
@@ -70,6 +71,7 @@ typedef struct hp_host {
     char way_reason[200];                     /* why by no better one, a sentence; "" */
     hp_host_address_t *addresses;             /* the one that answered last comes first */
     size_t address_count;
+    char added_as[HP_HOST_NAME_TEXT_SIZE]; /* "name:port" by which a person added it; "" none */
     bool online;
     double rtt_ms;                /* smallest of the last probes; < 0 unknown */
     int64_t clock_offset_ms;      /* theirs minus ours */
@@ -149,6 +151,9 @@ void hp_hosts_probe_all(hp_hosts_t *hosts, bool person);
 typedef void (*hp_hosts_add_fn)(void *arg, int status, const hp_host_t *host, bool is_new,
                                 const hp_err_t *err);
 void hp_hosts_add(hp_hosts_t *hosts, const hp_endpoint_t *at, hp_hosts_add_fn done, void *arg);
+/* The same by a name, whose addresses are tried one after the other, or by a numeric place. HP_E_NO_NAME too.
+ * The name is kept with the host, and looked up again when its addresses stop answering. */
+void hp_hosts_add_name(hp_hosts_t *hosts, const hp_host_name_t *name, hp_hosts_add_fn done, void *arg);
 
 /* Forgets a host, its addresses and its file list. 0 or HP_E_NOT_FOUND; HP_E_CONFLICT when it is blocked or
  * paired: it would come back as one that is not. */

@@ -59,6 +59,7 @@ typedef struct hp_host_entry {
     hp_sample_t samples[HP_HOST_SAMPLES];
     unsigned sample_count, sample_next;
     int64_t first_seen;
+    bool name_looked_up; /* just now */
     bool waiting[2];     /* by hp_wait_kind_t */
     hp_way_t member_way; /* by which its group reaches it now */
     bool dirty;
@@ -141,6 +142,7 @@ struct hp_hosts {
     uv_loop_t *loop;
     hp_store_t *store;
     hp_fetcher_t *fetcher;
+    struct hp_lookups *lookups;
     const hp_self_t *self;
     hp_hosts_times_t times;
     uv_timer_t timer;
@@ -209,6 +211,11 @@ void hp_hosts_move_rows(hp_hosts_t *hosts, const char *old, const char *id);
 void hp_hosts_forget(hp_hosts_t *hosts, const hp_host_entry_t *host);
 /* Makes an entry of every host that is kept. Blocks; start-up. */
 int hp_hosts_load(hp_hosts_t *hosts, hp_err_t *err);
+
+/* ---- names.c ---- */
+
+/* None of its addresses answers: the name that it was added by is looked up again. */
+void hp_names_look_again(hp_hosts_t *hosts, hp_host_entry_t *host);
 
 /* ---- members.c ---- */
 

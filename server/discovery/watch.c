@@ -87,9 +87,11 @@ static void round_end(hp_hosts_t *hosts, hp_host_entry_t *host)
         return;
     }
     host->probe_at = now + offline_pause(hosts, host);
-    if (!host->pub.online)
-        return;
+    bool was_online = host->pub.online;
     host->pub.online = false;
+    hp_names_look_again(hosts, host);
+    if (!was_online)
+        return;
     host->list_at = HP_NEVER;
     hp_hosts_log(HP_LOG_INFO, host, "is offline", "");
     hp_hosts_emit(hosts, HP_HOST_OFFLINE, host);

@@ -142,7 +142,7 @@ describe("hosts", () => {
     test("an address that is none is refused, naming the field", async () => {
         for (const address of [
             "",
-            "nonsense",
+            "non/sense",
             "1.2.3.4:0",
             "1.2.3.4:65536",
             "1.2.3.4:x",

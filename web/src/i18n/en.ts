@@ -6,7 +6,7 @@ export default {
   "activity.title": "Activity",
   add: "Add",
   address: "Address",
-  "address.help": "An IP address, with a port if it is not 9000: 192.168.1.20:9005",
+  "address.help": "An IP address or a name, with a port if it is not 9000: 192.168.1.20, attic.local, 192.168.1.20:9005",
   back: "Back to the list",
   "banner.close": "Hide this",
   "cancel.back": "Go back",

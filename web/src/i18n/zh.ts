@@ -8,7 +8,7 @@ const zh: Dictionary = {
   "activity.title": "活动",
   add: "添加",
   address: "地址",
-  "address.help": "IP 地址；端口不是 9000 时请写上端口：192.168.1.20:9005",
+  "address.help": "IP 地址或主机名；端口不是 9000 时请写上端口：192.168.1.20、attic.local、192.168.1.20:9005",
   back: "返回列表",
   "banner.close": "隐藏",
   "cancel.back": "返回",

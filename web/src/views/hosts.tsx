@@ -377,7 +377,7 @@ function HostCard({ id }: { id: string }) {
           {t(host.blocked ? "state.blocked" : `state.${host.state}`)}
         </span>
       </div>
-      <p class="addresses muted" title={host.addresses.join("\n")}>
+      <p class="addresses muted" title={[host.added_as, ...host.addresses].filter(Boolean).join("\n")}>
         {host.addresses.slice(0, 2).join(" · ")}
         {host.addresses.length > 2 && ` +${host.addresses.length - 2}`}
       </p>
