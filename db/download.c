@@ -65,13 +65,13 @@ static const hp_sql_t sql[] = {
          " error_code, error_detail, note, disk_wait, priority, limit_bps, created_at, finished_at)"
          " VALUES (:base, :path, :folder, :order_host, :order_path, :order_root, :order_url, :state, :reason,"
          " 0, '', :note, 0, :priority, :limit_bps, :created_at, 0)"},
-    [UPDATE] =
-        {"download.update",
-         "UPDATE download SET path = :path, state = :state, reason = :reason, error_code = :error_code,"
-         " error_detail = :error_detail, note = :note, disk_wait = :disk_wait, priority = :priority, "
-         "limit_bps = "
-         ":limit_bps,"
-         " finished_at = :finished_at WHERE id = :id"},
+    [UPDATE] = {"download.update",
+                "UPDATE download SET base = :base, path = :path, state = :state, reason = :reason, "
+                "error_code = :error_code,"
+                " error_detail = :error_detail, note = :note, disk_wait = :disk_wait, priority = :priority, "
+                "limit_bps = "
+                ":limit_bps,"
+                " finished_at = :finished_at WHERE id = :id"},
     [SET_URL] = {"download.set_url", "UPDATE download SET order_url = :url WHERE id = :id"},
     [REMOVE] = {"download.remove", "DELETE FROM download WHERE id = :id"},
     [UNFINISHED] = {"download.unfinished",
@@ -171,6 +171,7 @@ int hp_db_download_update(hp_db_t *db, const hp_download_row_t *row, hp_err_t *e
 {
     HP_QUERY(q, db, &sql[UPDATE]);
     hp_query_bind_int(&q, ":id", row->id);
+    hp_query_bind_text(&q, ":base", row->base);
     hp_query_bind_text(&q, ":path", row->path);
     hp_query_bind_text(&q, ":state", row->state);
     hp_query_bind_text(&q, ":reason", row->reason);

@@ -61,7 +61,7 @@ void hp_download_file_row_dispose(hp_download_file_row_t *row);
 int hp_db_download_insert(hp_db_t *db, hp_download_row_t *row, hp_err_t *err);
 /* Sets row->id. */
 int hp_db_download_file_insert(hp_db_t *db, hp_download_file_row_t *row, hp_err_t *err);
-/* Everything of the row that can change: path, state, reason, error, note, disk_wait, priority,
+/* Everything of the row that can change: base, path, state, reason, error, note, disk_wait, priority,
  * limit, finished_at. */
 int hp_db_download_update(hp_db_t *db, const hp_download_row_t *row, hp_err_t *err);
 int hp_db_download_set_url(hp_db_t *db, int64_t id, const char *url, hp_err_t *err);

@@ -110,6 +110,16 @@ static void finished(item_t *item, uint32_t damaged)
         hp_download_item_done(item->download, item);
         return;
     }
+    if (item->alike && item->done.count == 0) { /* nothing in it is ours: it is left alone */
+        hp_item_set_phase(item, ITEM_FETCHING);
+        hp_item_part_lost(item, "Another file stands in the place of the part file");
+        return;
+    }
+    if (item->alike) {
+        item->row.device = item->opened.device;
+        item->row.inode = item->opened.inode;
+        item->alike = false;
+    }
     free(item->row.boot_id);
     item->row.boot_id = hp_strdup(item->download->transfer->boot_id);
     hp_item_save(item, HP_STORE_WRITE);

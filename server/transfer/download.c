@@ -60,6 +60,7 @@ static void on_saved(void *arg, int status, const hp_err_t *err)
     if (job->done != NULL)
         job->done(job->arg, status, self->row.id, false, err);
     free(job->row.path);
+    free(job->row.base);
     free(job->row.state);
     free(job->row.reason);
     free(job->row.error_detail);
@@ -73,6 +74,7 @@ void hp_download_save(download_t *self, hp_download_fn done, void *arg)
     save_download_t *job = hp_alloc(sizeof *job);
     *job = (save_download_t){.download = self, .row = self->row, .done = done, .arg = arg};
     job->row.path = hp_strdup(self->row.path);
+    job->row.base = hp_strdup(self->row.base);
     job->row.state = hp_strdup(hp_download_state_name(self->state));
     job->row.reason = hp_strdup(self->row.reason);
     job->row.error_detail = hp_strdup(self->row.error_detail);
@@ -406,43 +408,6 @@ void hp_download_reopen_items(download_t *self)
     for (item_t *item = self->items; item != NULL; item = item->next)
         if (strcmp(item->row.state, "failed") == 0)
             set_text(&item->row.state, "open");
-}
-
-char *hp_download_renamed_note(const char *wanted, const char *path, unsigned count)
-{
-    if (count > 1)
-        return hp_sprintf(
-            "The disk does not take the names of %u files, which have others here. The last: \"%s\" "
-            "is saved as \"%s\"",
-            count, wanted, path);
-    return hp_sprintf("The disk does not take the name \"%s\": it is saved as \"%s\"", wanted, path);
-}
-
-/* The first segments of path, as many as in head. */
-static char *head_of(const char *path, const char *head)
-{
-    size_t length = 0;
-    for (; *head != '\0' || length == 0; head += strcspn(head, "/"), head += *head == '/') {
-        length += length > 0;
-        length += strcspn(path + length, "/");
-    }
-    return hp_strndup(path, length);
-}
-
-void hp_download_renamed(download_t *self, item_t *item, const char *path)
-{
-    free(self->row.note);
-    self->row.note = hp_download_renamed_note(item->row.path, path, ++self->renamed);
-    hp_log(HP_LOG_WARN, "download %lld: %s", (long long)self->row.id, self->row.note);
-    set_text(&item->row.path, path);
-    if (self->row.folder) {
-        char *folder = head_of(path, self->row.path);
-        set_text(&self->row.path, folder);
-        set_text(&self->name, hp_path_name(folder));
-        free(folder);
-    }
-    hp_download_save(self, NULL, NULL);
-    hp_download_changed(self);
 }
 
 void hp_download_item_done(download_t *self, item_t *item)

@@ -11,8 +11,6 @@
 
 #include "transfer/landing.h"
 
-#define LATE_ROOT_MS 3000 /* a finished file waits no longer to be told its root */
-
 typedef struct step step_t;
 struct step {
     uv_work_t work;
@@ -32,6 +30,9 @@ struct step {
     bool trims;   /* as of the item */
     hp_part_identity_t identity;
     hp_part_found_t found;
+    char *elsewhere; /* the downloads folder of now, where it is not base; NULL */
+    bool alike;      /* fd is a part file that is another one than that on record */
+    bool moved;      /* it was found elsewhere */
     char name[HP_NAME_MAX + 1];
     const uint8_t *digests; /* the item's, which lets them be while it is busy finishing */
     uint64_t count;
@@ -57,6 +58,7 @@ static void on_after(uv_work_t *work, int status)
     free(step->base);
     free(step->path);
     free(step->part);
+    free(step->elsewhere);
     free(step);
 }
 
@@ -296,12 +298,31 @@ void hp_item_make(item_t *self)
 
 /* ---- open: take up a part file on record ---- */
 
+/* The one on record is not there. What has its name and size may be it all the same. */
+static void look_for_alike(step_t *step)
+{
+    hp_part_identity_t identity;
+    int fd = hp_part_open_alike(step->base, step->path, step->part, step->size, &identity);
+    if (fd < 0 && step->elsewhere != NULL) {
+        fd = hp_part_open_alike(step->elsewhere, step->path, step->part, step->size, &identity);
+        step->moved = fd >= 0;
+    }
+    if (fd < 0)
+        return;
+    step->fd = fd;
+    step->identity = identity;
+    step->found = HP_PART_OPENED;
+    step->alike = true;
+}
+
 static void run_open(step_t *step)
 {
     step->status = hp_part_open(step->base, step->path, step->part, &step->identity,
                                 step->endless ? HP_PART_ANY_SIZE : step->size, step->has_chunks, &step->found,
                                 &step->fd, step->name, &step->err);
     struct stat st;
+    if (step->status == 0 && step->found == HP_PART_MISSING && step->has_chunks && !step->endless)
+        look_for_alike(step);
     if (step->status == 0 && step->found == HP_PART_OPENED) {
         step->identity.device = fstat(step->fd, &st) == 0 ? st.st_dev : 0;
         if (!step->endless) /* the crash may have come before it */
@@ -349,8 +370,13 @@ static void after_open(item_t *item, step_t *step)
     item->reserved = step->reserved;
     item->trims = step->endless;
     hp_file_writes_set(&item->writes, step->direct_fd);
-    bool other_boot = hp_item_other_boot(item->download->transfer, &item->row);
-    item->row.device = step->identity.device;
+    if (step->moved)
+        hp_download_moved(item->download, step->elsewhere);
+    bool other_boot = step->alike || hp_item_other_boot(item->download->transfer, &item->row);
+    item->alike = step->alike;
+    item->opened = step->identity;
+    if (!step->alike)
+        item->row.device = step->identity.device;
     if (item->done.count > 0 && (other_boot || item->download->recheck)) {
         hp_item_set_phase(item, ITEM_CHECKING);
         hp_item_check(item);
@@ -399,8 +425,12 @@ void hp_item_open(item_t *self)
 {
     if (strcmp(self->row.state, "done") == 0)
         queue(new_step(self, run_open_final, after_open_final));
-    else
-        queue(new_step(self, run_open, after_open));
+    else {
+        step_t *step = new_step(self, run_open, after_open);
+        const char *now = self->download->transfer->folder;
+        step->elsewhere = strcmp(now, step->base) != 0 ? hp_strdup(now) : NULL;
+        queue(step);
+    }
 }
 
 /* ---- finish ---- */
@@ -480,66 +510,13 @@ static void run_root(step_t *step)
         hp_merkle_root_from_layer(step->digests, step->count, step->chunk_size, step->size, step->digest);
 }
 
-static void commit_finishing(item_t *item, const char *root, bool verified)
+void hp_item_commit_finishing(item_t *item, const char *root, bool verified)
 {
     item->row.verified = verified;
     set_text(&item->row.root, root);
     set_text(&item->row.state, "finishing");
     /* After a power cut the store tells whether the file under the final name is this one. */
     commit_row(item, HP_STORE_WRITE_SYNCED, after_finishing_commit, NULL);
-}
-
-static void fail_other_content(item_t *item)
-{
-    hp_item_fail(item, HP_E_WRONG_DIGEST,
-                 "All bytes have arrived, but they are not the content that was announced (another hash)");
-}
-
-/* The root was not known while the bytes came, because the source had not hashed the file yet: it may have by
- * now, and says which version its root belongs to. */
-typedef struct late_root {
-    item_t *item;
-    const source_t *source;
-    char root[65]; /* of what arrived */
-} late_root_t;
-
-static void on_late_root(void *arg, int status, const hp_fetch_reply_t *reply, const hp_err_t *err)
-{
-    late_root_t *late = arg;
-    item_t *item = late->item;
-    (void)err; /* without an answer the file stays unverified */
-    item->manifest_fetch = NULL;
-    hp_pending_drop(&item->pending);
-    if (item->phase == ITEM_FINISHING) {
-        bool told = status == 0 && reply->head.status == 200 && strlen(reply->head.hostpair_root) == 64 &&
-                    strcmp(reply->head.etag, late->source->etag) == 0;
-        if (told && strcmp(reply->head.hostpair_root, late->root) != 0)
-            fail_other_content(item);
-        else
-            commit_finishing(item, late->root, told);
-    }
-    hp_transfer_wake(item->download->transfer);
-    free(late);
-}
-
-static bool ask_late_root(item_t *item, const char *root)
-{
-    const source_t *source = item->sources;
-    while (source != NULL && (source->etag == NULL || !source->host->kind->hashes_later ||
-                              !hp_source_usable(source, hp_clock_ms())))
-        source = source->next;
-    hp_fetch_options_t options = {.method = "HEAD", .body_max = 1, .total_ms = LATE_ROOT_MS};
-    char *text = NULL;
-    if (source == NULL || !source->host->kind->ask(source, &options, &text))
-        return false;
-    late_root_t *late = hp_alloc(sizeof *late);
-    late->item = item;
-    late->source = source;
-    snprintf(late->root, sizeof late->root, "%s", root);
-    hp_pending_add(&item->pending);
-    item->manifest_fetch = hp_fetch_get(item->download->transfer->fetcher, &options, on_late_root, late);
-    free(text);
-    return true;
 }
 
 /* The root stood in the list of the only source, whose replies named none: the list was older than the file,
@@ -563,7 +540,7 @@ static void after_root(item_t *item, step_t *step)
     hp_hex_encode(step->digest, sizeof step->digest, root);
     bool other = item->row.root != NULL && strcmp(item->row.root, root) != 0;
     if (other && !is_root_of_old_list(item)) {
-        fail_other_content(item);
+        hp_item_fail_other_content(item);
         return;
     }
     if (other) {
@@ -572,8 +549,8 @@ static void after_root(item_t *item, step_t *step)
         free(item->row.root);
         item->row.root = NULL;
     }
-    if (item->row.root != NULL || !ask_late_root(item, root))
-        commit_finishing(item, root, item->row.root != NULL);
+    if (item->row.root != NULL || !hp_item_ask_late_root(item, root))
+        hp_item_commit_finishing(item, root, item->row.root != NULL);
 }
 
 void hp_item_finish(item_t *self)

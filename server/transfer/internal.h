@@ -254,6 +254,9 @@ struct item {
     char *restart_why; /* another version was met, or the part file is gone: begin again when nothing is being
                           written */
     bool same_version; /* with the same reader, then: it keeps its root */
+    bool alike; /* the open part file is another one than that on record, which its bytes have still to prove
+                 */
+    hp_part_identity_t opened;
     unsigned looked_at;                  /* its part file, in which round */
     uint64_t moved_until, moved_look_at; /* ms; it is looked for at another place; 0: it is not */
     left_part_t *left;                   /* part files of earlier versions: removed when this one is done */
@@ -400,6 +403,8 @@ void hp_download_set_state(download_t *self, hp_download_state_t state, const ch
 /* The same bookkeeping for a message that is worth keeping over a restart. */
 void hp_download_set_reason(download_t *self, const char *reason);
 void hp_download_save(download_t *self, hp_download_fn done, void *arg);
+/* What is there of it was found in this folder: it lands there. */
+void hp_download_moved(download_t *self, const char *base);
 /* The disk does not take the path of the item: it lands at this one. */
 void hp_download_renamed(download_t *self, item_t *item, const char *path);
 /* The words of that, malloced; count: how many files of the download it happened to. */
@@ -478,6 +483,12 @@ void hp_item_part_lost(item_t *self, const char *why);
 void hp_item_finish(item_t *self);
 void hp_item_finish_small(item_t *self, hp_chunk_buffer_t *buffer, source_t *source); /* takes the buffer */
 void hp_item_check(item_t *self);
+/* All is here, with this root: commits that, then the file gets its name. */
+void hp_item_commit_finishing(item_t *self, const char *root, bool verified);
+void hp_item_fail_other_content(item_t *self);
+/* late_root.c: asks a source that may know the root by now, and ends as one of the two above; root: of what
+ * has arrived. false: there is none to ask. */
+bool hp_item_ask_late_root(item_t *self, const char *root);
 /* The file stands under name, synced: commits that it is done, then it is. */
 void hp_item_commit_done(item_t *self, const char *name);
 /* A disk that is full or broken pauses the download; a name that cannot be made fails this file. */

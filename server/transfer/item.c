@@ -275,7 +275,7 @@ void hp_item_restart(item_t *self)
         free(self->row.root);
         self->row.root = NULL;
     }
-    self->same_version = false;
+    self->same_version = self->alike = false;
     self->manifest = NULL;
     self->manifest_wanted = false;
     self->ready = self->maybe_cut = self->endless = self->size_known = self->trims = false;

@@ -266,6 +266,26 @@ int hp_part_open(const char *base, const char *path, const char *name, const hp_
     return rc;
 }
 
+int hp_part_open_alike(const char *base, const char *path, const char *name, uint64_t size,
+                       hp_part_identity_t *identity)
+{
+    struct stat st;
+    hp_err_t ignored = {0};
+    int folder = open_folder(base, path, false, &ignored);
+    if (folder < 0)
+        return folder;
+    int fd = hp_beneath_open(folder, name, O_RDWR | O_NOFOLLOW | O_NONBLOCK, 0, HP_BENEATH_NO_LINKS);
+    close(folder);
+    if (fd < 0)
+        return fd;
+    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || (uint64_t)st.st_size != size || !claim(fd)) {
+        close(fd);
+        return -ENOENT;
+    }
+    *identity = (hp_part_identity_t){.device = st.st_dev, .inode = st.st_ino};
+    return fd;
+}
+
 /* What a system says where unnamed files cannot be linked: no /proc, a sandbox, a file system without links.
  */
 static bool is_refused(int rc)

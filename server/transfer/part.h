@@ -62,6 +62,13 @@ int hp_part_open(const char *base, const char *path, const char *name, const hp_
                  uint64_t size, bool has_chunks, hp_part_found_t *found, int *fd,
                  char final_name[HP_NAME_MAX + 1], hp_err_t *err);
 
+/* Opens what stands under the name of a part file that hp_part_open did not find: of the recorded size, but
+ * another device or inode. It is the one on record if its folder was copied, or its disk is another device
+ * now; its bytes tell. The descriptor with its identity, or a negative code; -ENOENT when there is no such
+ * file. */
+int hp_part_open_alike(const char *base, const char *path, const char *name, uint64_t size,
+                       hp_part_identity_t *identity);
+
 /* Whether the part file still stands beside path under its name: 0, or HP_E_CONFLICT with a sentence when it
  * was removed, renamed or replaced, or its folder was; HP_E_NO_DISK when the disk is not there any more. */
 #define HP_PART_ANY_SIZE UINT64_MAX

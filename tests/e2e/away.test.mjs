@@ -3,7 +3,9 @@
 // when they are back. On disks that the tests mount, so only as root.
 
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
 import { readdirSync, writeFileSync } from "node:fs";
+import { rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 
@@ -30,8 +32,8 @@ const size = 24 * MiB;
  * @param {import("node:test").TestContext} t
  * @param {string} below where the downloads folder is on the disk
  */
-async function begin(t, below) {
-    const disk = makeDisk(t, "ext4", 96);
+async function begin(t, below, kind = /** @type {import("./mounts.mjs").Kind} */ ("ext4")) {
+    const disk = makeDisk(t, kind, 96);
     if (!disk) return undefined;
     const a = await startHostpair({ t, name: "a" });
     const sum = await sha256(await makeFile(join(a.shareDir, "big.bin"), size, 5));
@@ -42,7 +44,7 @@ async function begin(t, below) {
     const host = await addHost(b, link.port);
     const { id } = await download(b, { host: host.id, path: "big.bin" });
     await waitState(b, id, (d) => d.done_bytes >= 6 * MiB);
-    return { disk, b, id, sum, link, start, host };
+    return { disk, b, id, sum, link, start, host, data };
 }
 
 /** What is in a folder, but for what the harness makes before each start. @param {string} dir */
@@ -106,6 +108,74 @@ describe("the disk of the downloads folder", { skip }, () => {
         assert.equal(reply.status, 200, reply.text);
         const d = await waitState(got.b, got.id, "done");
         assert.equal(await sha256(pathOf(got.b, d)), got.sum);
+    });
+});
+
+describe("what was fetched already is not fetched again", { skip }, () => {
+    /** @typedef {NonNullable<Awaited<ReturnType<typeof begin>>>} Begun */
+    /** @type {[string, import("./mounts.mjs").Kind, (got: Begun) => Promise<string>][]} */
+    const deeds = [
+        [
+            "when the downloads folder was copied",
+            "ext4",
+            async ({ disk }) => {
+                const [here, copy] = [join(disk.at, "downloads"), join(disk.at, "copy")];
+                execFileSync("cp", ["-a", here, copy]);
+                await rm(here, { recursive: true });
+                await rename(copy, here);
+                return here;
+            },
+        ],
+        [
+            "when the downloads folder was moved, and people say where to",
+            "ext4",
+            async ({ disk }) => {
+                await rename(join(disk.at, "downloads"), join(disk.at, "moved"));
+                return join(disk.at, "moved");
+            },
+        ],
+        [
+            "when the disk gives its files other numbers",
+            "exfat",
+            async ({ disk }) => {
+                disk.unmount();
+                assert.ok(disk.mount());
+                writeFileSync(join(disk.at, "one more"), ""); // takes the number that the part file had
+                return join(disk.at, "downloads");
+            },
+        ],
+    ];
+    for (const [when, kind, act] of deeds)
+        test(when, { timeout: 90_000 }, async (t) => {
+            const got = await begin(t, "downloads", kind);
+            if (!got) return t.skip(`this machine cannot mount ${kind}`);
+            await got.b.stop();
+            const downloads = await act(got);
+            const before = got.link.carried();
+            const b = await startHostpair({ t, name: "b", data: got.data, downloads });
+            const d = await waitState(b, got.id, "done");
+            assert.equal(await sha256(pathOf(b, d)), got.sum);
+            const asked = got.link.carried() - before;
+            assert.ok(asked < size - 3 * MiB, `${asked} bytes were fetched anew`);
+            assert.deepEqual(
+                readdirSync(downloads).filter((name) => !name.includes("hostpair-disk")),
+                ["big.bin"],
+            );
+        });
+
+    test("but another file in the place of the part file is left alone", { timeout: 90_000 }, async (t) => {
+        const got = await begin(t, "downloads");
+        if (!got) return t.skip("no loop device here");
+        await got.b.stop();
+        const folder = join(got.disk.at, "downloads");
+        const part =
+            readdirSync(folder).find((name) => name.startsWith(".big.bin")) ?? assert.fail("no part");
+        const foreign = await sha256(await makeFile(join(folder, "foreign"), size, 99));
+        await rename(join(folder, "foreign"), join(folder, part)); // with a number of its own
+        const b = await got.start();
+        const d = await waitState(b, got.id, "done");
+        assert.equal(await sha256(pathOf(b, d)), got.sum);
+        assert.equal(await sha256(join(folder, part)), foreign);
     });
 });
 

@@ -53,8 +53,15 @@ export class Disk {
 
     /** Also while files on it are open. */
     unmount() {
-        run(["umount", "-l", this.at]);
+        if (run(["umount", this.at]).status !== 0) run(["umount", "-l", this.at]);
         run(["losetup", "-d", this.loop]);
+        // A program of FUSE writes what it has when it has been told of the end.
+        for (
+            let i = 0;
+            i < 50 && /exfat|ntfs/.test(this.kind) && run(["losetup", "-j", this.image]).stdout !== "";
+            i++
+        )
+            run(["sleep", "0.1"]);
     }
 }
 

@@ -325,6 +325,28 @@ static void a_device_number_of_another_boot_is_not_compared(void **state)
     open_part(f, 5, true, HP_PART_MISSING);
 }
 
+static void a_part_that_was_copied_is_opened_for_a_closer_look(void **state)
+{
+    fixture_t *f = *state;
+    hp_part_identity_t seen = {0};
+    close(make_part(f, "in/x", "12345"));
+    char *part = hp_sprintf("in/%s", f->name);
+    assert_int_equal(unlink(at(f, part)), 0);
+    assert_int_equal(hp_part_open_alike(f->base, "in/x", f->name, 5, &seen), -ENOENT);
+    put(f, part, "12345");
+    int fd = hp_part_open_alike(f->base, "in/x", f->name, 5, &seen);
+    assert_true(fd >= 0);
+    assert_int_equal(seen.inode, stat_of(f, part).st_ino);
+    assert_int_equal(hp_part_open_alike(f->base, "in/x", f->name, 5, &seen), -ENOENT); /* somebody has it */
+    close(fd);
+    assert_int_equal(hp_part_open_alike(f->base, "in/x", f->name, 6, &seen), -ENOENT);
+    assert_int_equal(unlink(at(f, part)), 0);
+    assert_int_equal(symlink("y", at(f, part)), 0);
+    put(f, "in/y", "12345");
+    assert_true(hp_part_open_alike(f->base, "in/x", f->name, 5, &seen) < 0);
+    free(part);
+}
+
 static void a_part_that_is_shorter_than_its_record_holds_no_chunks(void **state)
 {
     fixture_t *f = *state;
@@ -536,6 +558,7 @@ int main(void)
         T(a_part_of_another_size_or_file_is_missing),
         T(a_reservation_that_fails_gives_back_what_it_got),
         T(a_device_number_of_another_boot_is_not_compared),
+        T(a_part_that_was_copied_is_opened_for_a_closer_look),
         T(a_part_that_is_shorter_than_its_record_holds_no_chunks),
         T(a_final_file_whose_part_is_gone_is_found),
         T(only_the_recorded_part_is_removed),
