@@ -134,6 +134,52 @@ for (const [title, release] of Object.entries(RELEASES))
         },
     );
 
+/**
+ * The hub as a service: it answers on all its ports, keeps its key for itself and over a restart, and comes back by itself
+ * unless it is wrongly set up. The machine's hostpair is left in a group there.
+ * @param {(script: string) => { status: number | null, output: string }} inside
+ * @param {(script: string) => string} ok @param {(script: string) => Promise<unknown>} until
+ */
+async function tryHub(inside, ok, until) {
+    const fingerprint = () =>
+        /fingerprint ([0-9a-f]{64})/.exec(ok("journalctl -u hostpair-hub -n 1 -g fingerprint -o cat"))?.[1];
+    const answers = "curl -fsS http://127.0.0.1:9010/healthz";
+    const udp = (/** @type {number} */ port) => port.toString(16).toUpperCase();
+    await until(answers);
+    for (const port of [9010, 9011]) ok(`grep -q ':${udp(port)} ' /proc/net/udp /proc/net/udp6`);
+    const first = fingerprint();
+    assert.ok(first, "the journal names its fingerprint");
+    assert.equal(ok("stat -Lc %a /var/lib/hostpair-hub/identity.pem").trim(), "600");
+    assert.notEqual(inside("runuser -u anna -- ls /var/lib/hostpair-hub/").status, 0);
+    assert.match(
+        ok("hostpair group create --hub 127.0.0.1 friends"),
+        /^hostpair:\/\/join\/127\.0\.0\.1:9010\//,
+    );
+    await until("hostpair group | grep -w connected");
+
+    ok("systemctl restart hostpair-hub");
+    await until(answers);
+    assert.equal(fingerprint(), first, "its key stays");
+    ok("systemctl kill -s KILL hostpair-hub");
+    await until(`[ "$(systemctl show -P NRestarts hostpair-hub)" = 1 ] && ${answers}`);
+    await until("hostpair group | grep -w connected");
+
+    const dropIn = "/etc/systemd/system/hostpair-hub.service.d";
+    ok(
+        `mkdir -p ${dropIn} && printf '[Service]\nEnvironment=HOSTPAIR_HUB_RELAY_LIMIT=much\n' >${dropIn}/limit.conf && ` +
+            "systemctl daemon-reload && systemctl reset-failed hostpair-hub; systemctl restart hostpair-hub",
+    );
+    await until("systemctl is-failed --quiet hostpair-hub");
+    assert.equal(
+        ok("systemctl show -P NRestarts hostpair-hub").trim(),
+        "0",
+        "a bad option is not tried again",
+    );
+    assert.match(ok("journalctl -u hostpair-hub -n 20 -o cat"), /--relay-limit: "much" is not a rate/);
+    ok(`rm -r ${dropIn} && systemctl daemon-reload && systemctl start hostpair-hub`);
+    await until(answers);
+}
+
 /** The machine's services and a user's own, through an upgrade. @param {(script: string) => { status: number | null, output: string }} inside */
 async function tryUnits(inside) {
     const ok = (/** @type {string} */ script) => {
@@ -157,17 +203,24 @@ async function tryUnits(inside) {
     ok("useradd -m anna && touch /var/lib/hostpair/downloads/film");
     ok("runuser -u anna -- cat /var/lib/hostpair/downloads/film");
     assert.notEqual(inside("runuser -u anna -- ls /var/lib/hostpair/data").status, 0);
-    const analysis = ok("systemd-analyze security hostpair --no-pager");
-    const exposure = Number(/level for hostpair\.service: ([\d.]+)/.exec(analysis)?.[1]);
-    assert.ok(exposure < 2.5, `exposure ${exposure}`);
+    for (const unit of ["hostpair", "hostpair-hub"]) {
+        const analysis = ok(`systemd-analyze security ${unit} --no-pager`);
+        const exposure = Number(/level for hostpair(-hub)?\.service: ([\d.]+)/.exec(analysis)?.[2]);
+        assert.ok(exposure < 2.5, `${unit}: exposure ${exposure}`);
+    }
+    await tryHub(inside, ok, until);
 
-    const pid = ok("systemctl show -P MainPID hostpair");
+    const pid = ok("systemctl show -P MainPID hostpair hostpair-hub");
     ok(
         "cd /srv && dpkg-deb -R hostpair.deb new && sed -i 's/^Version: .*/&+1/' new/DEBIAN/control && " +
             "dpkg-deb -b new new.deb && dpkg -i new.deb",
     );
-    assert.notEqual(ok("systemctl show -P MainPID hostpair"), pid, "an upgrade starts it anew");
+    const [oldHost, oldHub] = pid.split(/\s+/);
+    const [newHost, newHub] = ok("systemctl show -P MainPID hostpair hostpair-hub").split(/\s+/);
+    assert.notEqual(newHost, oldHost, "an upgrade starts it anew");
+    assert.notEqual(newHub, oldHub, "and the hub");
     await until("hostpair --check");
+    await until("hostpair group | grep -w connected");
     ok("systemctl disable --now hostpair");
 
     // Without IPv6 it listens on IPv4; without openat2 it does not start, and says why.
