@@ -10,6 +10,10 @@
 #define STALE_TRIES_MAX 2    /* kept connections with unasked bytes, before a new one is made */
 #define HEAD_ROOM       4096 /* of a small reply's buffer, for its header section */
 #define BUFFER_MIN      16384
+/* For how long a connection without a request is used again: hostpair closes it after 60 s, a relayed one
+ * after 10 s. */
+#define KEPT_S         55L
+#define KEPT_RELAYED_S 8L
 
 /* ---- the options ---- */
 
@@ -287,7 +291,6 @@ static CURL *make_easy(void)
     curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L);
     curl_easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
     curl_easy_setopt(easy, CURLOPT_USERAGENT, "hostpair/" HP_VERSION);
-    curl_easy_setopt(easy, CURLOPT_MAXAGE_CONN, 55L); /* hostpair closes an idle connection after 60 s */
     curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, hp_fetch_on_body);
     curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, hp_fetch_on_header);
     curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, hp_fetch_on_connected);
@@ -380,6 +383,7 @@ int hp_fetch_send(hp_fetch_t *fetch)
                      (long)(fetch->http2 ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_1_1));
     curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT,
                      (long)(fetch->fresh || fetch->retried || fetch->stale_tries > STALE_TRIES_MAX));
+    curl_easy_setopt(easy, CURLOPT_MAXAGE_CONN, fetch->way == HP_WAY_RELAYED ? KEPT_RELAYED_S : KEPT_S);
     if (fetch->tls)
         hp_fetch_tls_set_expected(fetch);
     curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)fetch->connect_ms);

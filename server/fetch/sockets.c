@@ -3,8 +3,9 @@
  * A connection outlives its requests, and so does its poll handle: it is closed when curl closes the socket.
  * Between two requests it stays armed for reading, which saves the system calls of taking it out of epoll and
  * putting it in again for every small request. When it becomes readable while curl does not want it (the
- * other side closed it, or sent what nobody asked for, or the transfer is held), it is disarmed until curl
- * wants it again.
+ * other side closed it, or sent what nobody asked for, or the transfer is held), only its end is watched for
+ * until curl wants it again. When the other side has ended it, this side's end is told too: curl notices
+ * when it would use the connection again, and until then a hub would keep a relayed one.
  *
  * That holds once a request was sent on it. Before that (and for the sockets by which its resolver threads
  * report) curl closes descriptors without a word to hp_fetch_socket_close(), so that the poll handle goes as
@@ -32,7 +33,7 @@ struct hp_fetch_socket {
     hp_fetcher_t *fetcher;
     hp_fetch_socket_t *next, *previous; /* among all */
     curl_socket_t fd;
-    int wanted, armed; /* UV_READABLE, UV_WRITABLE */
+    int wanted, armed; /* UV_READABLE, UV_WRITABLE; armed: or UV_DISCONNECT */
     int local_port;    /* 0 until the first request */
     int remote_port;
     char remote[64];
@@ -115,9 +116,14 @@ static void on_poll(uv_poll_t *handle, int status, int events)
         socket->armed = 0;
         events = socket->wanted;
     }
+    if ((events & UV_DISCONNECT) != 0 && socket->wanted == 0) {
+        shutdown(fd, SHUT_WR);
+        arm(socket, 0);
+        return;
+    }
     events &= socket->wanted;
     if (events == 0) {
-        arm(socket, 0);
+        arm(socket, socket->wanted == 0 && socket->local_port != 0 && status >= 0 ? UV_DISCONNECT : 0);
         return;
     }
     int flags = ((events & UV_READABLE) != 0 ? CURL_CSELECT_IN : 0) |

@@ -48,9 +48,9 @@ typedef struct hp_http_options {
     unsigned per_address_max;    /* of a proven host, and of an address for all others there; loopback exempt;
                                     0: none; less where descriptors are few. One too many gets 503 */
     unsigned stuck_ms;           /* no byte moved in the middle of a request or reply: closed (0: 30000) */
-    unsigned idle_ms;            /* keep-alive without a request (0: 60000) */
-    const hp_secure_t *secure;   /* TLS beside plain HTTP on the same port; NULL: plain alone. Outlives it */
-    bool problem_json;           /* what this folder refuses by itself gets problem+json, not plain text */
+    unsigned idle_ms;          /* keep-alive without a request (0: 60000); a sixth of it where a hub relays */
+    const hp_secure_t *secure; /* TLS beside plain HTTP on the same port; NULL: plain alone. Outlives it */
+    bool problem_json;         /* what this folder refuses by itself gets problem+json, not plain text */
     hp_http_handler_fn handler;
     void *arg;
 } hp_http_options_t;

@@ -22,6 +22,7 @@
 
 #define SWEEP_MS_MAX     1000
 #define SWEEP_MS_MIN     10
+#define RELAYED_PART     6 /* a relayed connection, of which a hub has few, waits for this part of idle_ms */
 #define REQUEST_RATE_MIN 1024 /* bytes a second of a request that is coming in */
 
 static void cut(hp_connection_t *c, const char *why)
@@ -38,7 +39,8 @@ static void look_at_waiting(hp_connection_t *c, uint64_t now)
     size_t come = c->secured != NULL ? hp_secured_come(c) : c->socket != NULL ? c->socket->input->size : 0;
     if (come == 0) {
         c->begun_at = 0;
-        if (now - c->quiet_since >= options->idle_ms)
+        unsigned part = c->who.way == HP_WAY_RELAYED ? RELAYED_PART : 1;
+        if (now - c->quiet_since >= options->idle_ms / part)
             hp_connection_end(c);
         return;
     }

@@ -171,6 +171,55 @@ static void drops_do_not_stall_but_the_total_ends_them(void **state)
     server_stop(&server);
 }
 
+static _Atomic int ends_seen;
+
+/* Keeps the connection, then ends its side of it, and waits for the other side's end. */
+static void serve_and_leave(server_t *server, int fd, int number)
+{
+    char request[8192], byte;
+    const struct timeval wait = {.tv_sec = 5};
+    (void)number;
+    if (!read_request(server, fd, request, sizeof request) ||
+        !send_text(fd, OK "Content-Length: 2\r\n\r\nok"))
+        return;
+    usleep(50000);
+    if (server->script != NULL) /* as TLS does, before its end */
+        send_text(fd, server->script);
+    usleep(50000);
+    shutdown(fd, SHUT_WR);
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof wait);
+    if (recv(fd, &byte, 1, 0) == 0)
+        ends_seen++;
+}
+
+static bool has_seen_end(void *arg)
+{
+    (void)arg;
+    return ends_seen > 0;
+}
+
+static void an_unused_connection_that_the_other_side_ended_is_ended_here(void **state)
+{
+    (void)state;
+    const char *const last[] = {NULL, "a last word"};
+    for (size_t i = 0; i < HP_COUNT(last); i++) {
+        server_t server;
+        client_t client;
+        outcome_t outcome;
+        ends_seen = 0;
+        server_start(&server, serve_and_leave, last[i]);
+        client_start(&client);
+        outcome_init(&outcome);
+        hp_fetch_options_t options = {.endpoint = at(&server), .path = "/x"};
+        ask(&client, &options, &outcome);
+        assert_int_equal(outcome.status, 0);
+        assert_true(run_until(&client, has_seen_end, NULL));
+        outcome_dispose(&outcome);
+        client_stop(&client);
+        server_stop(&server);
+    }
+}
+
 static bool sleeps_once(void *arg)
 {
     int *calls = arg;
@@ -428,6 +477,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_request_can_be_cancelled_at_every_stage),
         cmocka_unit_test(silence_ends_a_request),
+        cmocka_unit_test(an_unused_connection_that_the_other_side_ended_is_ended_here),
         cmocka_unit_test(drops_do_not_stall_but_the_total_ends_them),
         cmocka_unit_test(a_late_loop_is_not_the_other_sides_silence),
         cmocka_unit_test(a_fast_reply_ends_at_the_total_as_well),

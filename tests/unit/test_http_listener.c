@@ -323,6 +323,27 @@ static void a_stream_from_elsewhere_is_served(void **state)
     wait_until(connection_count() == 0);
 }
 
+static void a_relayed_connection_without_a_request_ends_sooner(void **state)
+{
+    (void)state;
+    const hp_way_t ways[2] = {HP_WAY_RELAYED, HP_WAY_DIRECT};
+    client_t *both[2];
+    listen_with(options(5000, 1200));
+    for (size_t i = 0; i < 2; i++) {
+        int pair[2];
+        assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair), 0);
+        hp_http_serve_fd(listener, pair[0], &(hp_who_t){.way = ways[i]});
+        both[i] = hp_alloc(sizeof *both[i]);
+        *both[i] = (client_t){.fd = pair[1], .reads = true, .data = hp_strdup(""), .next = clients};
+        clients = both[i];
+        client_send(both[i], GET("/a"));
+        assert_int_equal(status_of(client_reply(both[i], NULL)), 200);
+    }
+    wait_until(both[0]->ended);
+    assert_false(both[1]->ended);
+    wait_until(both[1]->ended);
+}
+
 static void a_port_that_is_taken_is_named(void **state)
 {
     (void)state;
@@ -427,6 +448,7 @@ int main(void)
         TEST(refused_uploads_hold_few_descriptors),
         TEST(a_connection_can_be_ended_by_its_id),
         TEST(a_stream_from_elsewhere_is_served),
+        TEST(a_relayed_connection_without_a_request_ends_sooner),
         TEST(a_port_that_is_taken_is_named),
         TEST(both_families_reach_one_port),
         TEST(the_end_comes_whatever_is_under_way),
