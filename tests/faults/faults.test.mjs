@@ -16,6 +16,7 @@ import {
     MiB,
     addHost,
     defaultBin,
+    limitFile,
     makeBytes,
     makeFile,
     pathOf,
@@ -31,6 +32,7 @@ import { FAULTS, openSlots } from "./faults.mjs";
 const library = process.env.HP_FAULTS_LIB ?? join(dirname(defaultBin), "lab/faults.so");
 const everyCall = process.env.HP_FAULTS_ALL === "1";
 const FOREVER = 0x7fffffff;
+if (everyCall) limitFile(300);
 
 /** What a program wants loaded before anything else: the library of its sanitizer. */
 function sanitizerOf(/** @type {string} */ bin) {
