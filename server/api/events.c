@@ -385,13 +385,16 @@ void hp_api_get_events(hp_api_t *api, hp_http_request_t *request, const char *ar
     }
     if (!hp_event_feed_awake(self->feed, now))
         self->log_told = last_line();
-    hp_http_events_comment(client->stream); /* the first byte tells the client that it is connected */
+    const char *last_id = hp_http_header(request, "Last-Event-ID");
+    if (last_id != NULL)
+        hp_http_events_comment(client->stream); /* the first byte tells the client that it is connected */
     client->next = self->clients;
     self->clients = client;
-    client->listener =
-        hp_event_feed_listen(self->feed, hp_http_header(request, "Last-Event-ID"), on_event, client, now);
+    client->listener = hp_event_feed_listen(self->feed, last_id, on_event, client, now);
     if (!uv_is_active((uv_handle_t *)&self->look))
         uv_timer_start(&self->look, on_look, LOOK_MS, LOOK_MS);
+    if (last_id == NULL)
+        hp_events_touch(self, HP_TOPIC_STATUS, ""); /* a new one begins with how things stand */
     keep_ticking(self);
 }
 

@@ -56,7 +56,6 @@ hp_http_events_t *hp_http_reply_events(hp_http_request_t *request, void (*on_clo
     if (request->head.minor == 0)
         req->http1_is_persistent = 0;
     hp_reply_start(request, &type, self);
-    hp_http_events_comment(self); /* so that the head of the reply leaves now */
     return self;
 }
 

@@ -2,11 +2,13 @@
 // Downloads in the dashboard's REST API: orders and their refusals, changes, and the events that tell of them.
 
 import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
 import { readFileSync, statSync, writeFileSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import net from "node:net";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
+import { promisify } from "node:util";
 
 import {
     TIME,
@@ -430,6 +432,17 @@ describe("events", () => {
         const stream = await h.events({ lastEventId: seen.id });
         await stream.next("reset");
         stream.close();
+    });
+
+    test("begin with how things stand, in their first three lines", async () => {
+        const { stdout } = await promisify(execFile)("sh", [
+            "-c",
+            `curl -sS -N --max-time 5 ${b.apiUrl("/events")} 2>/dev/null | head -n 3`,
+        ]);
+        const [id, event, data] = stdout.split("\n");
+        assert.match(id, /^id: \d+$/);
+        assert.equal(event, "event: status");
+        assert.equal(JSON.parse(data.replace(/^data: /, "")).peer_port, b.peerPort);
     });
 
     test("keep the line open with a comment every 15 s", { timeout: 30_000 }, async () => {

@@ -77,6 +77,8 @@ static void on_request(void *arg, hp_http_request_t *request)
         stream = NULL;
     } else if (strcmp(path, "/events") == 0) {
         events = hp_http_reply_events(request, on_close, NULL);
+        if (events != NULL)
+            hp_http_events_comment(events);
     } else {
         hp_http_reply(request, 200, "text/plain", path, strlen(path));
     }
