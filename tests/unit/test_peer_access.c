@@ -127,18 +127,12 @@ static void check(int first)
     static const struct {
         const char *method, *path;
         int status;
-    } asked[] = {{"GET", "/", 200},
-                 {"GET", "/list", 200},
-                 {"GET", "/small", 200},
-                 {"GET", "/files/small", 200},
-                 {"HEAD", "/small", 200},
-                 {"GET", "/nothing", 404},
-                 {"GET", "/manifest/x", 404},
-                 {"PROPFIND", "/files/small", 207},
-                 {"OPTIONS", "/files/", 200},
-                 {"PUT", "/files/new", 405},
-                 {"POST", "/message", 405},
-                 {"GET", "/hostpair/have/x", 404}};
+    } asked[] = {{"GET", "/", 200},           {"GET", "/list", 200},
+                 {"GET", "/small", 200},      {"GET", "/files/small", 200},
+                 {"HEAD", "/small", 200},     {"GET", "/nothing", 404},
+                 {"GET", "/manifest/x", 404}, {"PROPFIND", "/files/small", 207},
+                 {"OPTIONS", "/files/", 200}, {"PUT", "/files/new", 405},
+                 {"POST", "/message", 405},   {"GET", "/hostpair/have/x", 404}};
     for (int kind = 0; kind < KINDS; kind++) {
         for (size_t i = 0; i < HP_COUNT(asked); i++) {
             int status = ask(kind, asked[i].method, asked[i].path, NULL);
