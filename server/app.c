@@ -19,8 +19,9 @@
 
 /* What the listeners have of the descriptors for connections. Others can crowd the one, and a person has to
  * reach the other all the same. */
-#define PEER_PERCENT      75
+#define PEER_PERCENT      70
 #define DASHBOARD_PERCENT 25
+#define LOCALSEND_PERCENT 5
 
 #define PORT_TRIES 10 /* a default port that is taken: the next free one of so many in all */
 
@@ -144,6 +145,7 @@ static void on_closed(void *arg)
     if (app->across != NULL)
         hp_across_stop(app->across);
     CLOSE(peer, hp_peer_destroy)
+    CLOSE(localsend, hp_localsend_destroy)
     CLOSE(across, hp_across_destroy)
     CLOSE(pairings, hp_pairings_destroy)
     CLOSE(messages, hp_messages_destroy)
@@ -255,6 +257,26 @@ static int create_inbox(hp_app_t *app, hp_err_t *err)
     return hp_inbox_create(&app->inbox, &deps, &settings, err);
 }
 
+static bool is_everywhere(const char *address)
+{
+    return strcmp(address, "::") == 0 || strcmp(address, "0.0.0.0") == 0;
+}
+
+static void create_localsend(hp_app_t *app)
+{
+    const char *address = app->options->peer_listen.address;
+    hp_localsend_deps_t deps = {.loop = app->loop,
+                                .hosts = app->hosts,
+                                .inbox = app->inbox,
+                                .self = &app->self,
+                                .identity = app->identity,
+                                .secure = app->secure,
+                                .address = address,
+                                .announces = is_everywhere(address),
+                                .descriptor_percent = LOCALSEND_PERCENT};
+    app->localsend = hp_localsend_create(&deps);
+}
+
 static int listen_peer(hp_app_t *app, const char *address, uint16_t port, hp_err_t *err)
 {
     hp_peer_options_t options = {.address = address,
@@ -302,11 +324,6 @@ static int write_port_file(const hp_app_t *app, hp_err_t *err)
     return rc == 0 ? 0 : hp_err_set(err, rc, "--port-file %s: %s", path, hp_err_sentence(rc));
 }
 
-static bool is_everywhere(const char *address)
-{
-    return strcmp(address, "::") == 0 || strcmp(address, "0.0.0.0") == 0;
-}
-
 static int start_settings(hp_app_t *app, hp_err_t *err)
 {
     hp_settings_parts_t parts = {.self = &app->self,
@@ -315,6 +332,7 @@ static int start_settings(hp_app_t *app, hp_err_t *err)
                                  .discovery = app->discovery,
                                  .peer = app->peer,
                                  .inbox = app->inbox,
+                                 .localsend = app->localsend,
                                  .name_changed = on_name_changed,
                                  .arg = app};
     return hp_settings_start(app->settings, &parts, err);
@@ -377,6 +395,7 @@ int hp_app_build(hp_app_t *app, hp_err_t *err)
         rc = listen_near(app, &app->options->peer_listen, listen_peer, err);
     if (rc == 0) {
         app->self.peer_port = hp_http_port(hp_peer_listener(app->peer));
+        create_localsend(app);
         rc = start_settings(app, err);
     }
     if (rc == 0) {

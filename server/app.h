@@ -7,6 +7,7 @@
 #include "across.h"
 #include "api/api.h"
 #include "identity/identity.h"
+#include "localsend/localsend.h"
 #include "peer/peer.h"
 
 typedef struct hp_app {
@@ -23,6 +24,7 @@ typedef struct hp_app {
     hp_hosts_t *hosts;
     hp_messages_t *messages;
     hp_inbox_t *inbox;
+    hp_localsend_t *localsend;
     hp_pairings_t *pairings;
     hp_discovery_t *discovery;
     hp_across_t *across;

@@ -92,7 +92,12 @@ static const option_t options[] = {
      .kind = HP_OPTION_FLAG,
      .field = FIELD(no_beacon),
      .given = NOWHERE,
-     .help = "no announcements by UDP, and none heard"},
+     .help = "no announcements by UDP, and none heard; no LocalSend either"},
+    {.name = "no-localsend",
+     .kind = HP_OPTION_FLAG,
+     .field = FIELD(no_localsend),
+     .given = NOWHERE,
+     .help = "LocalSend devices neither find this host nor send to it"},
     {.name = "no-port-mapping",
      .kind = HP_OPTION_FLAG,
      .field = FIELD(no_port_mapping),
@@ -344,6 +349,7 @@ int hp_options_read(hp_options_t *self, int argc, char **argv, hp_err_t *err)
         else
             self->command = i;
     }
+    self->no_localsend = self->no_localsend || self->no_beacon;
     if (rc != 0 || self->help || self->version || self->check)
         return rc;
     rc = read_default_folders(self, self->command == 0 ? err : NULL);

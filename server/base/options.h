@@ -32,7 +32,7 @@ typedef struct hp_options {
     char *name;          /* NULL: what the database says, else the machine's name */
     hp_strings_t hosts;  /* --host, "ADDR[:PORT]" as given */
     char *advertise;     /* NULL or "ADDR[:PORT]" */
-    bool no_scan, no_beacon, no_port_mapping;
+    bool no_scan, no_beacon, no_localsend, no_port_mapping;
     char *dashboard_token; /* NULL: none */
     char *token_file;      /* where it was read from; NULL: it was not read from a file */
     bool token_file_open;  /* others than its owner may read that file */

@@ -12,6 +12,7 @@
 #include "base/utf8.h"
 #include "discovery/discovery.h"
 #include "http/http.h"
+#include "localsend/localsend.h"
 #include "os/home.h"
 #include "peer/peer.h"
 #include "settings/settings.h"
@@ -130,6 +131,15 @@ int hp_settings_apply_inbox(const hp_settings_t *settings, const hp_settings_par
         return 0;
     hp_inbox_settings_t inbox = hp_settings_for_inbox(settings);
     hp_inbox_set(parts->inbox, &inbox);
+    return 0;
+}
+
+int hp_settings_apply_localsend(const hp_settings_t *settings, const hp_settings_parts_t *parts,
+                                hp_err_t *err)
+{
+    (void)err;
+    if (parts->localsend != NULL)
+        hp_localsend_set(parts->localsend, hp_settings_flag(settings, "localsend"));
     return 0;
 }
 

@@ -24,6 +24,8 @@ int hp_settings_apply_transfer(const hp_settings_t *settings, const hp_settings_
 int hp_settings_apply_downloads(const hp_settings_t *settings, const hp_settings_parts_t *parts,
                                 hp_err_t *err);
 int hp_settings_apply_inbox(const hp_settings_t *settings, const hp_settings_parts_t *parts, hp_err_t *err);
+int hp_settings_apply_localsend(const hp_settings_t *settings, const hp_settings_parts_t *parts,
+                                hp_err_t *err);
 int hp_settings_apply_up_limit(const hp_settings_t *settings, const hp_settings_parts_t *parts,
                                hp_err_t *err);
 int hp_settings_apply_access(const hp_settings_t *settings, const hp_settings_parts_t *parts, hp_err_t *err);

@@ -24,6 +24,7 @@ typedef struct hp_settings_parts {
     struct hp_discovery *discovery;
     struct hp_peer *peer;            /* NULL: nothing is served to other hosts */
     struct hp_inbox *inbox;          /* NULL: nothing is taken from others */
+    struct hp_localsend *localsend;  /* NULL: LocalSend has no part in it */
     void (*name_changed)(void *arg); /* self has another name now; NULL: nobody cares */
     void *arg;
 } hp_settings_parts_t;

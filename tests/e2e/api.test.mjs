@@ -192,6 +192,7 @@ describe("settings", () => {
                 encrypt_content: "boolean",
                 receive: "string",
                 receive_pin: "string",
+                localsend: "boolean",
                 language: "any",
                 theme: "any",
             },

@@ -72,7 +72,12 @@ static void nothing_given_gives_the_defaults(void **state)
     assert_null(options.dashboard_token);
     assert_int_equal(options.log, HP_LOG_INFO);
     assert_int_equal(options.hosts.count, 0);
-    assert_false(options.no_scan || options.no_beacon || options.help || options.version);
+    assert_false(options.no_scan || options.no_beacon || options.no_localsend || options.help ||
+                 options.version);
+    assert_int_equal(READ("--no-localsend", ), 0);
+    assert_true(options.no_localsend && !options.no_beacon);
+    assert_int_equal(READ("--no-beacon", ), 0);
+    assert_true(options.no_localsend);
 }
 
 static void a_value_may_follow_or_stand_after_an_equals_sign(void **state)

@@ -6,7 +6,8 @@ export default {
   "activity.title": "Activity",
   add: "Add",
   address: "Address",
-  "address.help": "An IP address or a name, with a port if it is not 9000: 192.168.1.20, attic.local, 192.168.1.20:9005",
+  "address.help":
+    "An IP address or a name, with a port if it is not 9000: 192.168.1.20, attic.local, 192.168.1.20:9005",
   back: "Back to the list",
   "banner.close": "Hide this",
   "cancel.back": "Go back",
@@ -223,7 +224,8 @@ export default {
   "identity.free": "Free space",
   "identity.open": "Who this host is, and its QR code",
   "identity.share": "Shared folder",
-  "identity.text": "Other hosts reach this one at these addresses. A phone opens the files by the QR code.",
+  "identity.text":
+    "Other hosts reach this one at these addresses. A phone opens the files by the QR code, a file manager as a network folder with /files/ after the address.",
   "identity.title": "{name} on this network",
   "identity.version": "Version",
   "incoming.accept": "Accept",
@@ -411,6 +413,9 @@ export default {
   "settings.limit.invalid": "Give a number of at least 0, such as 2.5.",
   "settings.limit.none": "0 is no limit.",
   "settings.limit.now": "{speed} now; 0 is no limit.",
+  "settings.localsend": "LocalSend",
+  "settings.localsend.help":
+    "Phones and computers with the LocalSend app find this host and send files to it.",
   "settings.look": "Appearance",
   "settings.name": "Name",
   "settings.name.help": "What other hosts call this one.",

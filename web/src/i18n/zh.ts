@@ -218,7 +218,8 @@ const zh: Dictionary = {
   "identity.free": "可用空间",
   "identity.open": "本机信息与二维码",
   "identity.share": "共享文件夹",
-  "identity.text": "其他主机通过这些地址访问本机。手机扫描二维码即可打开文件。",
+  "identity.text":
+    "其他主机通过这些地址访问本机。手机扫描二维码即可打开文件；文件管理器可在地址后加 /files/，作为网络文件夹打开。",
   "identity.title": "网络上的 {name}",
   "identity.version": "版本",
   "incoming.accept": "接受",
@@ -403,6 +404,8 @@ const zh: Dictionary = {
   "settings.limit.invalid": "请输入不小于 0 的数字，例如 2.5。",
   "settings.limit.none": "0 表示不限速。",
   "settings.limit.now": "当前 {speed}；0 表示不限速。",
+  "settings.localsend": "LocalSend",
+  "settings.localsend.help": "装有 LocalSend 应用的手机和电脑可以找到本机并向其发送文件。",
   "settings.look": "外观",
   "settings.name": "名称",
   "settings.name.help": "其他主机看到的名称。",
@@ -541,7 +544,8 @@ export const meanings: Record<string, string> = {
   "too-many": "请求过于频繁",
   unauthorized: "令牌缺失或错误",
   share_missing: "共享文件夹不存在（磁盘是否已挂载？）。恢复之前不提供任何文件",
-  downloads_disk_missing: "下载文件夹所在的磁盘不存在，下载任务正在等待。若不再恢复，请在设置中另选文件夹，或用 hostpair settings downloads_folder 重新指定",
+  downloads_disk_missing:
+    "下载文件夹所在的磁盘不存在，下载任务正在等待。若不再恢复，请在设置中另选文件夹，或用 hostpair settings downloads_folder 重新指定",
   unreachable_address: "其他主机无法访问本机公布的地址，请使用 --advertise 指定",
   unreachable: "对方主机没有应答",
   "wrong-digest": "来源发送的数据校验不符",

@@ -50,6 +50,7 @@ export function SettingsView() {
             <legend>{t("settings.discovery")}</legend>
             <SwitchSetting name="scan" help="settings.scan.help" />
             <SwitchSetting name="beacon" help="settings.beacon.help" />
+            {now.localsend !== undefined && <SwitchSetting name="localsend" help="settings.localsend.help" />}
           </fieldset>
           {now.access !== undefined && (
             <fieldset class="panel">
@@ -243,7 +244,13 @@ function LimitSetting({ name }: { name: "down_limit_bps" | "up_limit_bps" }) {
   );
 }
 
-function SwitchSetting({ name, help }: { name: "scan" | "beacon" | "encrypt_content"; help: Key }) {
+function SwitchSetting({
+  name,
+  help,
+}: {
+  name: "scan" | "beacon" | "localsend" | "encrypt_content";
+  help: Key;
+}) {
   const error = useSignal<string | undefined>(undefined);
   return (
     <Field label={label(name)} help={t(help)} error={error.value} inline>

@@ -1,0 +1,220 @@
+#include "localsend/localsend.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/path.h"
+#include "identity/digest.h"
+#include "internal.h"
+
+#define BODY_MAX        ((size_t)2 * 1024 * 1024) /* bytes: an offer of 10,000 files */
+#define CONNECTIONS_MAX 64
+#define PER_ADDRESS_MAX 16
+#define SWEEP_MS        15000
+
+#define BASE "/api/localsend/"
+
+/* ---- requests ---- */
+
+void hp_localsend_reply(hp_http_request_t *request, int status, const char *message)
+{
+    hp_http_reply_json(request, status, json_pack("{s:s}", "message", message));
+}
+
+static void describe(void *arg, hp_localsend_self_t *self)
+{
+    const hp_localsend_t *localsend = arg;
+    *self = (hp_localsend_self_t){.alias = localsend->deps.self->name,
+                                  .fingerprint = localsend->fingerprint,
+                                  .port = HP_LOCALSEND_PORT};
+}
+
+static void info(hp_localsend_t *self, hp_http_request_t *request)
+{
+    hp_localsend_self_t host;
+    describe(self, &host);
+    hp_http_reply_json(request, 200, hp_localsend_describe(&host, HP_LOCALSEND_INFO));
+}
+
+/* What a device says that looks for others, one address after the other. */
+static void take_register(hp_localsend_t *self, hp_http_request_t *request)
+{
+    hp_localsend_device_t device;
+    hp_err_t err = {0};
+    size_t length;
+    const void *body = hp_http_body(request, &length);
+    if (hp_localsend_read_device(&device, body, length, &err) != 0)
+        hp_localsend_reply(request, 400, hp_err_text(&err));
+    else
+        info(self, request);
+}
+
+static const struct {
+    const char *method, *path;
+    void (*handler)(hp_localsend_t *self, hp_http_request_t *request);
+} routes[] = {
+    {"GET", BASE "v1/info", info},
+    {"GET", BASE "v2/info", info},
+    {"POST", BASE "v2/register", take_register},
+    {"POST", BASE "v2/prepare-upload", hp_localsend_prepare_upload},
+    {"POST", BASE "v2/upload", hp_localsend_upload},
+    {"POST", BASE "v2/cancel", hp_localsend_cancel},
+};
+
+/* A page that somebody looks at could else send files in that person's name. */
+static bool is_from_a_page(hp_http_request_t *request)
+{
+    return hp_http_header(request, "Origin") != NULL || hp_http_header(request, "Sec-Fetch-Site") != NULL;
+}
+
+static void on_request(void *arg, hp_http_request_t *request)
+{
+    hp_localsend_t *self = arg;
+    const char *path = hp_http_path(request), *method = hp_http_method(request);
+    hp_http_set_header(request, "Cache-Control", "no-store");
+    for (size_t i = 0; i < HP_COUNT(routes); i++) {
+        if (strcmp(path, routes[i].path) != 0)
+            continue;
+        if (hp_hosts_is_blocked(self->deps.hosts, hp_http_who(request)) || is_from_a_page(request))
+            hp_localsend_reply(request, 403, "This host takes nothing from here");
+        else if (strcmp(method, routes[i].method) == 0)
+            routes[i].handler(self, request);
+        else
+            hp_http_reply_method(request, routes[i].method);
+        return;
+    }
+    hp_localsend_reply(request, 404, "There is nothing here");
+}
+
+static bool takes_pieces(void *arg, const char *method, const char *path)
+{
+    (void)arg;
+    return strcmp(method, "POST") == 0 && strcmp(path, BASE "v2/upload") == 0;
+}
+
+/* ---- on and off ---- */
+
+static void follow(hp_localsend_t *self);
+
+static void finish(void *arg)
+{
+    hp_localsend_t *self = arg;
+    void (*closed)(void *arg) = self->closed;
+    void *closed_arg = self->closed_arg;
+    hp_array_dispose(&self->sessions);
+    free(self);
+    closed(closed_arg);
+}
+
+static void on_part_closed(void *arg)
+{
+    hp_localsend_t *self = arg;
+    if (--self->closing == 0 && self->closed == NULL)
+        follow(self);
+    hp_pending_drop(&self->pending);
+}
+
+static void begin(hp_localsend_t *self)
+{
+    hp_err_t err = {0};
+    hp_http_options_t options = {.name = "localsend",
+                                 .server = "hostpair/" HP_VERSION,
+                                 .body_max = BODY_MAX,
+                                 .takes_pieces = takes_pieces,
+                                 .connections_max = CONNECTIONS_MAX,
+                                 .descriptor_percent = self->deps.descriptor_percent,
+                                 .per_address_max = PER_ADDRESS_MAX,
+                                 .secure = self->deps.secure,
+                                 .handler = on_request,
+                                 .arg = self};
+    int rc = hp_http_listen(&self->listener, self->deps.loop, self->deps.address, HP_LOCALSEND_PORT, &options,
+                            &err);
+    if (rc != 0) {
+        self->listener = NULL;
+        hp_log(HP_LOG_INFO, "no LocalSend here: %s%s", hp_err_text(&err),
+               rc == UV_EADDRINUSE ? "; another program takes part in it" : "");
+        return;
+    }
+    if (self->deps.announces &&
+        hp_announce_create(&self->announce, self->deps.loop, describe, self, &err) != 0)
+        hp_log(HP_LOG_WARN, "LocalSend devices find this host by its address only: %s", hp_err_text(&err));
+}
+
+static void end(hp_localsend_t *self)
+{
+    hp_announce_t *announce = self->announce;
+    hp_http_listener_t *listener = self->listener;
+    self->announce = NULL;
+    self->listener = NULL;
+    self->closing = (announce != NULL) + (listener != NULL);
+    for (unsigned i = 0; i < self->closing; i++)
+        hp_pending_add(&self->pending);
+    if (announce != NULL)
+        hp_announce_destroy(announce, on_part_closed, self);
+    if (listener != NULL)
+        hp_http_destroy(listener, on_part_closed, self);
+}
+
+/* Makes it so as it is wanted, when nothing is on its way out any more. */
+static void follow(hp_localsend_t *self)
+{
+    if (self->closing > 0)
+        return;
+    if (self->wanted && self->listener == NULL)
+        begin(self);
+    else if (!self->wanted && self->listener != NULL)
+        end(self);
+}
+
+void hp_localsend_set(hp_localsend_t *self, bool on)
+{
+    self->wanted = on;
+    follow(self);
+}
+
+/* ---- life ---- */
+
+static void on_sweep(uv_timer_t *timer)
+{
+    hp_localsend_sweep(timer->data);
+}
+
+hp_localsend_t *hp_localsend_create(const hp_localsend_deps_t *deps)
+{
+    hp_localsend_t *self = hp_alloc(sizeof *self);
+    uint8_t digest[32];
+    size_t length;
+    const uint8_t *certificate = hp_identity_certificate(deps->identity, &length);
+    *self = (hp_localsend_t){.deps = *deps};
+    hp_digest_sha256(certificate, length, digest);
+    hp_hex_encode(digest, sizeof digest, self->fingerprint);
+    for (char *p = self->fingerprint; *p != '\0'; p++)
+        *p = (char)toupper((unsigned char)*p); /* as the app writes it */
+    hp_list_init(&self->offers);
+    uv_timer_init(deps->loop, &self->sweep);
+    self->sweep.data = self;
+    uv_timer_start(&self->sweep, on_sweep, SWEEP_MS, SWEEP_MS);
+    hp_inbox_on_event(deps->inbox, hp_localsend_on_incoming, self);
+    return self;
+}
+
+static void on_sweep_closed(uv_handle_t *handle)
+{
+    hp_localsend_t *self = handle->data;
+    hp_pending_drop(&self->pending);
+}
+
+void hp_localsend_destroy(hp_localsend_t *self, void (*closed)(void *arg), void *arg)
+{
+    self->closed = closed;
+    self->closed_arg = arg;
+    self->wanted = false;
+    hp_pending_add(&self->pending);
+    uv_close((uv_handle_t *)&self->sweep, on_sweep_closed);
+    follow(self);
+    hp_inbox_off_event(self->deps.inbox, hp_localsend_on_incoming, self);
+    hp_pending_when_none(&self->pending, finish, self);
+}

@@ -1,0 +1,46 @@
+/* LocalSend (protocol 2.1): phones and computers with that app find this host and send it files, which go
+ * into the inbox as any others do.
+ *
+ * Invariants
+ * 1. Loop thread.
+ * 2. It listens on TCP and UDP 53317 only while it is switched on, and not where another program (such as
+ *    LocalSend itself) has the port. Nothing else of hostpair can be reached there.
+ * 3. TCP speaks TLS with this host's certificate, and plain HTTP to those who begin with it.
+ * 4. A device proves nothing: what it may do is what the inbox lets anybody do.
+ */
+#ifndef HP_LOCALSEND_LOCALSEND_H
+#define HP_LOCALSEND_LOCALSEND_H
+
+#include <stdbool.h>
+#include <uv.h>
+
+#include "discovery/hosts.h"
+#include "identity/identity.h"
+#include "inbox/inbox.h"
+#include "secure/secure.h"
+
+typedef struct hp_localsend hp_localsend_t;
+
+/* All outlive it. */
+typedef struct hp_localsend_deps {
+    uv_loop_t *loop;
+    hp_hosts_t *hosts;
+    hp_inbox_t *inbox;
+    const hp_self_t *self;
+    const hp_identity_t *identity;
+    const hp_secure_t *secure;
+    const char *address; /* where to listen; one of a single interface: nothing is announced */
+    bool announces;
+    unsigned descriptor_percent; /* http/http.h */
+} hp_localsend_deps_t;
+
+/* Switched off. */
+hp_localsend_t *hp_localsend_create(const hp_localsend_deps_t *deps);
+
+/* Switches it on or off. Why it cannot be on is logged. */
+void hp_localsend_set(hp_localsend_t *self, bool on);
+
+/* Transfers that run are cut; the inbox keeps what has come. */
+void hp_localsend_destroy(hp_localsend_t *self, void (*closed)(void *arg), void *arg);
+
+#endif
