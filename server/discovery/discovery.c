@@ -156,11 +156,12 @@ static uint64_t networks_of(const hp_discovery_t *self)
     const hp_interface_t *interfaces = hp_interfaces_list(self->interfaces, &count);
     uint64_t hash = UINT64_C(0xcbf29ce484222325); /* FNV-1a over words */
     for (size_t i = 0; i < count; i++) {
-        if (interfaces[i].v6 || interfaces[i].point_to_point)
+        if (interfaces[i].v6)
             continue;
         hash = (hash ^ interfaces[i].index) * UINT64_C(0x100000001b3);
         hash = (hash ^ interfaces[i].address) * UINT64_C(0x100000001b3);
         hash = (hash ^ interfaces[i].mask) * UINT64_C(0x100000001b3);
+        hash = (hash ^ interfaces[i].peer) * UINT64_C(0x100000001b3);
     }
     return hash;
 }

@@ -48,6 +48,9 @@ static bool take(const struct ifaddrs *entry, hp_interface_t *out)
     if (entry->ifa_addr->sa_family == AF_INET) {
         out->address = v4_of(entry->ifa_addr);
         out->mask = v4_of(entry->ifa_netmask);
+        if (entry->ifa_dstaddr != NULL && entry->ifa_dstaddr->sa_family == AF_INET &&
+            (out->point_to_point || out->mask == 0xffffffff))
+            out->peer = v4_of(entry->ifa_dstaddr);
         if ((entry->ifa_flags & IFF_BROADCAST) != 0 && !out->point_to_point)
             out->broadcast = v4_of(entry->ifa_broadaddr);
         return out->address != 0;

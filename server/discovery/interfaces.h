@@ -18,8 +18,9 @@ typedef struct hp_interface {
     unsigned index;
     bool v6;
     bool multicast;
-    bool point_to_point;               /* no subnet to scan */
+    bool point_to_point;               /* no subnet to scan; see far_ends.h */
     uint32_t address, mask, broadcast; /* IPv4, host byte order; broadcast 0: none */
+    uint32_t peer;                     /* IPv4 address of the other end, as it was set; 0: none */
     struct in6_addr address6;
 } hp_interface_t;
 

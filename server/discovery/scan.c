@@ -5,6 +5,7 @@
  * that may do so takes out the entries that the scan is done with. A /20 therefore takes about 13 s without
  * that right, and 7 s with it. */
 #include "discovery/scan.h"
+#include "discovery/far_ends.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -66,7 +67,7 @@ struct hp_scan {
     HP_ARRAY(uint32_t) later; /* put back: a stack */
     hp_neighbour_t *table;
     uint64_t pause_until;
-    hp_subnet_t ranges[HP_INTERFACES_MAX];
+    hp_subnet_t ranges[HP_INTERFACES_MAX + HP_FAR_ENDS_MAX];
     size_t range_count, range_next;
     uint32_t next; /* in ranges[range_next] */
     uint32_t own[HP_INTERFACES_MAX];
@@ -379,7 +380,7 @@ static void on_tick(uv_timer_t *timer)
 
 static void add_range(hp_scan_t *self, hp_subnet_t range)
 {
-    if (range.first > range.last)
+    if (range.first > range.last || self->range_count == HP_COUNT(self->ranges))
         return;
     for (size_t i = 0; i < self->range_count; i++)
         if (self->ranges[i].first == range.first && self->ranges[i].last == range.last)
@@ -435,6 +436,10 @@ void hp_scan_begin(hp_scan_t *self, const hp_interface_t *interfaces, size_t cou
         if (!interfaces[i].point_to_point)
             add_range(self, hp_subnet_hosts(interfaces[i].address, interfaces[i].mask, false));
     }
+    hp_subnet_t far[HP_FAR_ENDS_MAX];
+    size_t far_count = hp_far_ends(interfaces, count, far);
+    for (size_t i = 0; i < far_count; i++)
+        add_range(self, far[i]);
     if (self->range_count > 0)
         self->next = self->ranges[0].first;
     take_neighbours(self);
