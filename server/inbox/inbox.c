@@ -132,12 +132,33 @@ void hp_inbox_set_state(hp_inbox_item_t *item, hp_incoming_state_t state, const 
 
 void hp_inbox_check_done(hp_inbox_item_t *item)
 {
-    if (item->state != HP_INCOMING_RECEIVING)
+    if (item->state != HP_INCOMING_RECEIVING || item->more)
         return;
     for (size_t i = 0; i < item->files.count; i++)
         if (item->files.items[i].wanted && !item->files.items[i].done)
             return;
     hp_inbox_set_state(item, HP_INCOMING_DONE, "");
+}
+
+int hp_inbox_no_more(hp_inbox_t *self, int64_t id, hp_err_t *err)
+{
+    hp_inbox_item_t *item = hp_inbox_item_find(self, id);
+    if (item == NULL)
+        return hp_err_set(err, HP_E_NOT_FOUND, "there is no such transfer");
+    if (item->state != HP_INCOMING_RECEIVING)
+        return hp_err_set(err, HP_E_CONFLICT, "the transfer is %s", hp_incoming_state_name(item->state));
+    item->more = false;
+    hp_inbox_check_done(item);
+    return 0;
+}
+
+/* A form that was being read when hostpair ended: nobody brings the rest. */
+static bool is_broken_off(const hp_inbox_item_t *item)
+{
+    for (size_t i = 0; i < item->files.count; i++)
+        if (item->files.items[i].size == HP_INBOX_ANY_SIZE)
+            return true;
+    return false;
 }
 
 /* ---- time ---- */
@@ -492,6 +513,16 @@ void hp_inbox_set(hp_inbox_t *self, const hp_inbox_settings_t *settings)
     self->receive = settings->receive;
 }
 
+bool hp_inbox_takes(const hp_inbox_t *self)
+{
+    return self->receive != HP_RECEIVE_OFF;
+}
+
+bool hp_inbox_wants_pin(const hp_inbox_t *self)
+{
+    return self->pin[0] != '\0';
+}
+
 /* The event loop's timer runs while something waits. */
 static void on_own_event(void *arg, int64_t id)
 {
@@ -528,8 +559,12 @@ int hp_inbox_create(hp_inbox_t **inbox, const hp_inbox_deps_t *deps, const hp_in
         hp_inbox_item_t *item = HP_CONTAINER(link, hp_inbox_item_t, link);
         if (hp_incoming_is_over(item->state)) /* a crash may have come before that */
             hp_inbox_remove_parts(item);
-        else
+        else if (is_broken_off(item))
+            hp_inbox_set_state(item, HP_INCOMING_FAILED, "hostpair was ended in the middle");
+        else {
+            hp_inbox_check_done(item);
             keep_looking(self);
+        }
     }
     *inbox = self;
     return 0;

@@ -74,6 +74,8 @@ typedef struct hp_inbox_offer {
     const char *pin;     /* NULL: none was given */
     const hp_inbox_offer_file_t *files;
     size_t count;
+    bool more; /* files may follow by hp_inbox_add_file, until hp_inbox_no_more; it cannot go on after a
+                  restart */
 } hp_inbox_offer_t;
 
 /* ---- what everybody sees ---- */
@@ -119,6 +121,9 @@ int hp_inbox_create(hp_inbox_t **inbox, const hp_inbox_deps_t *deps, const hp_in
                     hp_err_t *err);
 /* Copies the texts. Takes effect for offers from now on. */
 void hp_inbox_set(hp_inbox_t *self, const hp_inbox_settings_t *settings);
+/* Whether offers are taken at all, and whether those who are not paired have to give a PIN. */
+bool hp_inbox_takes(const hp_inbox_t *self);
+bool hp_inbox_wants_pin(const hp_inbox_t *self);
 /* Every write under way is answered; then calls closed. */
 void hp_inbox_destroy(hp_inbox_t *self, void (*closed)(void *arg), void *arg);
 
@@ -151,6 +156,9 @@ int hp_inbox_offer(hp_inbox_t *self, const hp_inbox_offer_t *offer, int64_t *id,
  * index; errors as above, HP_E_CONFLICT when it is not being received. */
 int hp_inbox_add_file(hp_inbox_t *self, int64_t id, const hp_inbox_offer_file_t *file, size_t *index,
                       hp_err_t *err);
+
+/* The sender has said all; of an offer with `more`. 0, HP_E_NOT_FOUND, HP_E_CONFLICT: it is over. */
+int hp_inbox_no_more(hp_inbox_t *self, int64_t id, hp_err_t *err);
 
 typedef struct hp_inbox_piece {
     void *data; /* from malloc, taken, also when the write fails; NULL with length 0 */

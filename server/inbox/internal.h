@@ -42,6 +42,7 @@ struct hp_inbox_item {
     HP_ARRAY(hp_inbox_file_t) files;
     uint64_t asked_ms, moved_ms; /* hp_clock_ms: when it was offered, when a byte came last */
     bool deciding;               /* accepted, and not committed yet */
+    bool more;                   /* files may follow */
     unsigned jobs;               /* writes and others that hold a pointer to it */
 };
 

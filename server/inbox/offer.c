@@ -200,6 +200,7 @@ static hp_inbox_item_t *create(hp_inbox_t *self, const hp_inbox_offer_t *offer, 
     item->created_at = hp_clock_wall_ms();
     item->asked_ms = hp_clock_ms();
     item->file_count = offer->count;
+    item->more = offer->more;
     hp_array_reserve(&item->files, offer->count);
     for (size_t i = 0; i < offer->count; i++)
         hp_inbox_copy_file(hp_array_add(&item->files), &offer->files[i]);

@@ -12,6 +12,7 @@
 #include "base/path.h"
 #include "base/utf8.h"
 #include "guest_page.h"
+#include "inbox.h"
 
 #define PAGE_ENTRIES 500
 #define PAGE_BYTES   ((size_t)16 * 1024 * 1024) /* above PAGE_ENTRIES of the longest names */
@@ -40,7 +41,7 @@ static void destroy(guest_t *self)
     free(self);
 }
 
-static void send_page(hp_http_request_t *request, int status, hp_guest_view_t *view)
+void hp_peer_guest_send(hp_http_request_t *request, int status, hp_guest_view_t *view)
 {
     const char *language = hp_http_header(request, "Accept-Language");
     hp_buf_t page;
@@ -51,7 +52,7 @@ static void send_page(hp_http_request_t *request, int status, hp_guest_view_t *v
         hp_peer_refuse(request, HP_E_TOO_LARGE);
     } else {
         hp_http_set_header(request, "Content-Security-Policy", hp_guest_csp);
-        hp_http_set_header(request, "Referrer-Policy", "no-referrer");
+        hp_http_set_header(request, "Referrer-Policy", "same-origin");
         hp_http_set_header(request, "Cache-Control", "no-cache");
         hp_http_set_header(request, "Vary", "Accept-Language");
         hp_http_reply(request, status, "text/html; charset=utf-8", page.data, page.length);
@@ -62,7 +63,7 @@ static void send_page(hp_http_request_t *request, int status, hp_guest_view_t *v
 void hp_peer_guest_closed(hp_peer_t *peer, hp_http_request_t *request)
 {
     hp_guest_view_t view = {.host = peer->self->name, .folder = "", .first = true, .closed = true};
-    send_page(request, hp_err_status(HP_E_FORBIDDEN), &view);
+    hp_peer_guest_send(request, hp_err_status(HP_E_FORBIDDEN), &view);
 }
 
 static void reply(guest_t *self, bool more)
@@ -77,10 +78,12 @@ static void reply(guest_t *self, bool more)
         .folder = self->folder,
         .next = more ? self->after : NULL,
         .first = self->first,
+        .send = self->peer->inbox != NULL && hp_inbox_takes(self->peer->inbox),
+        .pin = self->peer->inbox != NULL && hp_inbox_wants_pin(self->peer->inbox),
         .entries = self->entries,
         .count = self->count,
     };
-    send_page(self->request, 200, &view);
+    hp_peer_guest_send(self->request, 200, &view);
     destroy(self);
 }
 

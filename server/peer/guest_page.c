@@ -35,36 +35,91 @@ const char hp_guest_style[] =
     "details{grid-column:1/3;font-size:.85rem}summary{color:var(--faint);cursor:pointer;width:max-content}"
     "img,video{display:block;max-width:100%;max-height:70vh;margin:.5rem "
     "0;border-radius:.4rem}audio{width:100%;margin:.5rem 0}"
+    ".send{margin:0 0 1rem;padding:.2rem .9rem;background:var(--card);border:1px solid "
+    "var(--line);border-radius:.6rem}.send summary{padding:.6rem "
+    "0;width:auto;color:var(--link);font-size:1rem}"
+    ".send label{display:block;margin:.2rem 0 .8rem}.send input:not([type=file]){display:block;width:100%;"
+    "padding:.5rem .6rem;font:inherit;color:inherit;background:var(--back);border:1px solid "
+    "var(--line);border-radius:.4rem}"
+    ".send input[type=file]{display:block;width:100%;margin-top:.3rem;padding:.9rem "
+    ".6rem;font:inherit;border:2px dashed "
+    "var(--line);border-radius:.4rem}"
+    ".send button{padding:.6rem "
+    "1.4rem;font:inherit;color:#fff;background:#0b5cad;border:0;border-radius:.4rem;"
+    "cursor:pointer}.send button:disabled{opacity:.6}"
+    ".send ul{margin-bottom:.8rem;max-height:40vh;overflow:auto}.send progress{grid-column:1/3;width:100%}"
+    ".send [hidden]{display:none}.send .name:before{content:none}.send .facts{grid-column:2}"
+    ".note{font-size:1.1rem}.good{color:#18794e}.bad{color:#c62a2f}"
+    "@media(prefers-color-scheme:dark){.good{color:#4cc38a}.bad{color:#ff8589}}"
     ".empty,.more,footer{margin:1rem 0;color:var(--faint)}footer{font-size:.85rem}";
 
-/* SHA-256 of hp_guest_style; a test holds one against the other. */
+/* SHA-256 of hp_guest_style and hp_guest_script; a test holds one against the other. */
 const char hp_guest_csp[] =
-    "default-src 'none'; style-src 'sha256-bAUzWuvdq/zeRlrVS6z1g+37ViZdlFTyGWbHjFXrlOY='; img-src 'self'; "
-    "media-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+    "default-src 'none'; style-src 'sha256-ucl9PJk9g+76xM6LES3PcZutKd6dKqPaHpxRM9W3bIA='; img-src 'self'; "
+    "media-src 'self'; script-src 'sha256-O5GttVc8xy7uCoN4YADSNyEs6OGYcWyu6994nJr8/xU='; connect-src 'self'; "
+    "base-uri 'none'; form-action 'self'; "
+    "frame-ancestors 'none'";
 
 typedef struct {
     const char *language, *files_of, *top, *download, *zip, *tar, *preview, *empty, *more, *start, *about,
         *closed;
+    /* sending */
+    const char *send, *name, *pin, *choose, *submit, *asking, *sending, *sent, *declined, *nobody, *none,
+        *again, *ended, *back;
 } words_t;
 
-static const words_t english = {
-    "en",
-    "Files of",
-    "All files",
-    "Download",
-    "Download all as zip",
-    "as tar",
-    "Preview",
-    "There is nothing here.",
-    "More files",
-    "Back to the start",
-    "Shared with hostpair",
-    "This host shares with other hosts that run hostpair, and not with browsers."};
-static const words_t chinese = {
-    "zh-Hans",  "共享文件：",       "全部文件",
-    "下载",     "全部下载为 zip",   "为 tar",
-    "预览",     "这里没有文件。",   "更多文件",
-    "回到开头", "由 hostpair 共享", "这台主机只与其他运行 hostpair 的主机共享，不对浏览器开放。"};
+static const words_t english = {"en",
+                                "Files of",
+                                "All files",
+                                "Download",
+                                "Download all as zip",
+                                "as tar",
+                                "Preview",
+                                "There is nothing here.",
+                                "More files",
+                                "Back to the start",
+                                "Shared with hostpair",
+                                "This host shares with other hosts that run hostpair, and not with browsers.",
+                                "Send files to this host",
+                                "Your name",
+                                "PIN",
+                                "Choose files, or drop them on this page",
+                                "Send",
+                                "Waiting for somebody at the host to accept. Keep this page open.",
+                                "Sending. Keep this page open.",
+                                "Sent. Thank you.",
+                                "The files were declined.",
+                                "Nobody answered at the host.",
+                                "Choose at least one file.",
+                                "The host does not answer. Trying again.",
+                                "The transfer has ended.",
+                                "Back to the files"};
+static const words_t chinese = {"zh-Hans",
+                                "共享文件：",
+                                "全部文件",
+                                "下载",
+                                "全部下载为 zip",
+                                "为 tar",
+                                "预览",
+                                "这里没有文件。",
+                                "更多文件",
+                                "回到开头",
+                                "由 hostpair 共享",
+                                "这台主机只与其他运行 hostpair 的主机共享，不对浏览器开放。",
+                                "向这台主机发送文件",
+                                "你的名字",
+                                "PIN",
+                                "选择文件，或将文件拖放到此页面",
+                                "发送",
+                                "正在等待对方接受。请不要关闭此页面。",
+                                "正在发送。请不要关闭此页面。",
+                                "已发送，谢谢。",
+                                "对方拒绝了这些文件。",
+                                "对方无人应答。",
+                                "请至少选择一个文件。",
+                                "主机没有应答，正在重试。",
+                                "传输已结束。",
+                                "返回文件列表"};
 
 /* Text between tags or in a quoted attribute. A name that would turn around what follows it ("gpj.exe" shown
  * as "exe.jpg") is shown with the codes of these characters; the link to the file keeps it as it is. */
@@ -268,6 +323,58 @@ static int add_paging(hp_buf_t *out, const hp_guest_view_t *view, const words_t 
     return rc;
 }
 
+static int add_data(hp_buf_t *out, const char *name, const char *text)
+{
+    int rc = hp_buf_printf(out, " data-%s=\"", name) | add_escaped(out, text);
+    return rc | hp_buf_add_text(out, "\"");
+}
+
+/* A plain form; guest.js makes more of it. The names come before the files, so that they are known first. */
+static int add_form(hp_buf_t *out, const hp_guest_view_t *view, const words_t *words)
+{
+    if (!view->send || view->closed || view->note != HP_GUEST_FILES)
+        return 0;
+    int rc = hp_buf_printf(out,
+                           "<details class=\"send\"><summary>%s</summary>\n<form id=\"send\" method=\"post\" "
+                           "action=\"/hostpair/inbox\" enctype=\"multipart/form-data\"",
+                           words->send);
+    rc |= add_data(out, "asking", words->asking) | add_data(out, "sending", words->sending);
+    rc |= add_data(out, "sent", words->sent) | add_data(out, "declined", words->declined);
+    rc |= add_data(out, "nobody", words->nobody) | add_data(out, "none", words->none);
+    rc |= add_data(out, "again", words->again) | add_data(out, "ended", words->ended);
+    rc |= hp_buf_printf(out,
+                        ">\n<label>%s<input name=\"name\" maxlength=\"60\" autocomplete=\"name\"></label>\n",
+                        words->name);
+    if (view->pin)
+        rc |= hp_buf_printf(out,
+                            "<label>%s<input name=\"pin\" inputmode=\"numeric\" maxlength=\"12\" "
+                            "autocomplete=\"off\" required></label>\n",
+                            words->pin);
+    rc |= hp_buf_printf(out,
+                        "<label>%s<input type=\"file\" name=\"files\" multiple required></label>\n"
+                        "<ul id=\"send-files\" hidden></ul>\n<p><button>%s</button></p>\n"
+                        "<p id=\"send-status\" role=\"status\"></p>\n</form></details>\n",
+                        words->choose, words->submit);
+    return rc;
+}
+
+/* A sentence, and the way back. */
+static int add_note(hp_buf_t *out, const hp_guest_view_t *view, const words_t *words)
+{
+    const char *sentences[] = {
+        [HP_GUEST_FILES] = "",
+        [HP_GUEST_SENT] = words->sent,
+        [HP_GUEST_DECLINED] = words->declined,
+        [HP_GUEST_NOBODY] = words->nobody,
+        [HP_GUEST_NOTHING] = words->none,
+        [HP_GUEST_FAILED] = view->detail != NULL ? view->detail : words->ended,
+    };
+    int rc = hp_buf_printf(out, "<p class=\"note %s\" role=\"status\">",
+                           view->note == HP_GUEST_SENT ? "good" : "bad");
+    rc |= add_escaped(out, sentences[view->note]);
+    return rc | hp_buf_printf(out, "</p>\n<p class=\"more\"><a href=\"/\">%s</a></p>\n", words->back);
+}
+
 int hp_guest_write(const hp_guest_view_t *view, hp_buf_t *out)
 {
     const words_t *words = view->chinese ? &chinese : &english;
@@ -279,11 +386,19 @@ int hp_guest_write(const hp_guest_view_t *view, hp_buf_t *out)
           hp_buf_add_text(out, hp_guest_style);
     rc |= hp_buf_printf(out, "</style>\n</head>\n<body>\n<main>\n<h1>%s ", words->files_of) |
           add_escaped(out, view->host);
-    rc |= hp_buf_add_text(out, "</h1>\n") | add_trail(out, view, words) | add_archives(out, view, words);
-    rc |= add_entries(out, view, words);
-    rc |= add_paging(out, view, words);
-    rc |= hp_buf_printf(out, "<footer>%s %s</footer>\n</main>\n</body>\n</html>\n", words->about,
-                        view->version);
+    rc |= hp_buf_add_text(out, "</h1>\n");
+    if (view->note != HP_GUEST_FILES) {
+        rc |= add_note(out, view, words);
+    } else {
+        rc |= add_trail(out, view, words) | add_form(out, view, words) | add_archives(out, view, words);
+        rc |= add_entries(out, view, words);
+        rc |= add_paging(out, view, words);
+    }
+    rc |= hp_buf_printf(out, "<footer>%s %s</footer>\n</main>\n", words->about, view->version);
+    if (view->send && !view->closed && view->note == HP_GUEST_FILES)
+        rc |= hp_buf_add_text(out, "<script>") | hp_buf_add_text(out, hp_guest_script) |
+              hp_buf_add_text(out, "</script>\n");
+    rc |= hp_buf_add_text(out, "</body>\n</html>\n");
     return rc != 0 ? HP_E_TOO_LARGE : 0;
 }
 

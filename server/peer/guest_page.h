@@ -16,6 +16,16 @@ typedef struct hp_guest_entry {
     int64_t mtime_ms;
 } hp_guest_entry_t;
 
+/* A sentence in place of the files. */
+typedef enum {
+    HP_GUEST_FILES,    /* none: the page of a folder */
+    HP_GUEST_SENT,     /* what the guest sent has arrived */
+    HP_GUEST_DECLINED, /* nobody wants it */
+    HP_GUEST_NOBODY,   /* nobody answered */
+    HP_GUEST_NOTHING,  /* there was no file in the form */
+    HP_GUEST_FAILED,   /* detail says why */
+} hp_guest_note_t;
+
 typedef struct hp_guest_view {
     const char *host;    /* its name */
     const char *version; /* of hostpair */
@@ -24,15 +34,21 @@ typedef struct hp_guest_view {
     bool first;          /* the first page */
     bool chinese;        /* simplified Chinese instead of English */
     bool closed;         /* nobody but hosts is let in: the page says so and shows nothing */
+    bool send;           /* the guest may offer files */
+    bool pin;            /* and needs a PIN for that */
+    hp_guest_note_t note;
+    const char *detail; /* of HP_GUEST_FAILED: a sentence in English */
     const hp_guest_entry_t *entries;
     size_t count;
 } hp_guest_view_t;
 
-/* The value of the page's Content-Security-Policy: nothing but its own style, pictures, sound and video of
- * this host. */
+/* The value of the page's Content-Security-Policy: nothing but its own style and script, requests to and
+ * pictures, sound and video of this host. */
 extern const char hp_guest_csp[];
 /* What stands between <style> and </style>; its digest is in the policy. */
 extern const char hp_guest_style[];
+/* The same between <script> and </script>: guest.js. */
+extern const char hp_guest_script[];
 
 /* Appends the page. 0, or HP_E_TOO_LARGE. */
 int hp_guest_write(const hp_guest_view_t *view, hp_buf_t *out);

@@ -221,10 +221,15 @@ static void on_gone_reading(void *arg)
 
 static void post(hp_peer_t *peer, hp_http_request_t *request)
 {
+    const char *type = hp_http_header(request, "Content-Type");
     hp_err_t err = {0};
     if (is_from_elsewhere(request)) {
         hp_err_set(&err, HP_E_FORBIDDEN, "a page of another site may not offer files");
         hp_http_reply_problem(request, HP_E_FORBIDDEN, &err);
+        return;
+    }
+    if (type != NULL && strncasecmp(type, "multipart/form-data", 19) == 0) {
+        hp_peer_inbox_form(peer, request);
         return;
     }
     if (hp_http_body_length(request) > HP_INBOX_BODY_MAX) {

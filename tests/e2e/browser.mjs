@@ -72,6 +72,7 @@ const PROBES = /\/api\/v1\/(messages|share\/files|settings|traffic|pairings|grou
  * @property {string} [locale]
  * @property {"light" | "dark"} [colorScheme]
  * @property {number} [scale] points of a picture for one of the page
+ * @property {boolean} [javaScriptEnabled]
  * @property {string[]} [permissions] what the browser lets the page do without asking, such as "notifications"
  * @property {(page: import("playwright-core").Page) => Promise<unknown>} [prepare] called before the page is opened
  * @property {string} [namespace] the network namespace that the browser runs in
@@ -96,6 +97,7 @@ export async function openDashboard(t, host, hash = "#/hosts", options = {}) {
         locale,
         colorScheme,
         permissions: options.permissions ?? [],
+        javaScriptEnabled: options.javaScriptEnabled ?? true,
         acceptDownloads: true,
     });
     const page = await context.newPage();

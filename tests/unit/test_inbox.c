@@ -217,6 +217,7 @@ static void a_file_of_unknown_size_ends_with_its_last_piece(void **state)
     (void)state;
     hp_inbox_offer_file_t file = {.id = "x", .name = "x.bin", .size = HP_INBOX_ANY_SIZE};
     hp_inbox_offer_t offer = offer_of(&file, 1);
+    offer.more = true;
     int64_t id = make_offer(&offer);
     accept_it(id, &(hp_inbox_choice_t){0}, 0);
     assert_int_equal(write_piece(id, "x", 0, "abc", false).received, 3);
@@ -227,6 +228,8 @@ static void a_file_of_unknown_size_ends_with_its_last_piece(void **state)
     assert_true(write_piece(id, "y", 0, "", true).done);
     assert_content("Received/Anna's phone/x.bin", "abcd");
     assert_content("Received/Anna's phone/y.bin", "");
+    assert_int_equal(get(id).state, HP_INCOMING_RECEIVING);
+    assert_int_equal(hp_inbox_no_more(inbox, id, NULL), 0);
     assert_int_equal(get(id).state, HP_INCOMING_DONE);
 }
 

@@ -214,18 +214,51 @@ static void folders_come_first_and_an_empty_page_says_so(void **state)
     free(page);
 }
 
-static void the_policy_allows_exactly_the_page_s_style(void **state)
+static void assert_policy_names(const char *directive, const char *text)
 {
-    (void)state;
     uint8_t digest[32];
     char base64[48], wanted[80];
-    assert_int_equal(EVP_Digest(hp_guest_style, strlen(hp_guest_style), digest, NULL, EVP_sha256(), NULL), 1);
+    assert_int_equal(EVP_Digest(text, strlen(text), digest, NULL, EVP_sha256(), NULL), 1);
     EVP_EncodeBlock((unsigned char *)base64, digest, sizeof digest);
-    snprintf(wanted, sizeof wanted, "style-src 'sha256-%s';", base64);
+    snprintf(wanted, sizeof wanted, "%s 'sha256-%s';", directive, base64);
     if (strstr(hp_guest_csp, wanted) == NULL)
-        print_error("the policy should say %s\n", wanted);
-    assert_non_null(strstr(hp_guest_csp, wanted));
+        fail_msg("the policy should say %s", wanted);
+}
+
+static void the_policy_allows_exactly_the_page_s_style_and_script(void **state)
+{
+    (void)state;
+    assert_policy_names("style-src", hp_guest_style);
+    assert_policy_names("script-src", hp_guest_script);
     assert_null(strpbrk(hp_guest_style, "<&"));
+    assert_null(strstr(hp_guest_script, "</script"));
+    assert_null(strstr(hp_guest_script, "<!--"));
+}
+
+static void a_guest_may_send_where_files_are_taken(void **state)
+{
+    (void)state;
+    hp_guest_view_t view = {.host = "h", .version = "1", .folder = "", .first = true};
+    char *page = page_of(&view);
+    assert_null(strstr(page, "<form"));
+    assert_null(strstr(page, "<script"));
+    free(page);
+    view.send = true;
+    page = page_of(&view);
+    assert_non_null(strstr(page, "action=\"/hostpair/inbox\" enctype=\"multipart/form-data\""));
+    assert_non_null(strstr(page, "<script>"));
+    assert_null(strstr(page, "name=\"pin\""));
+    free(page);
+    view.pin = true;
+    page = page_of(&view);
+    assert_true(strstr(page, "name=\"pin\"") < strstr(page, "name=\"files\"")); /* it is known before */
+    free(page);
+    view.note = HP_GUEST_FAILED;
+    view.detail = "<b> is not allowed";
+    page = page_of(&view);
+    assert_non_null(strstr(page, "&#60;b&#62; is not allowed"));
+    assert_null(strstr(page, "<form"));
+    free(page);
 }
 
 static void the_language_follows_the_browser(void **state)
@@ -251,7 +284,8 @@ int main(void)
         cmocka_unit_test(names_on_the_page_are_escaped),
         cmocka_unit_test(a_name_cannot_turn_around_what_follows_it),
         cmocka_unit_test(folders_come_first_and_an_empty_page_says_so),
-        cmocka_unit_test(the_policy_allows_exactly_the_page_s_style),
+        cmocka_unit_test(the_policy_allows_exactly_the_page_s_style_and_script),
+        cmocka_unit_test(a_guest_may_send_where_files_are_taken),
         cmocka_unit_test(the_language_follows_the_browser),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

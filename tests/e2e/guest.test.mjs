@@ -1,0 +1,241 @@
+// @ts-check
+// The page for guests: sending files to the host, with a script and without one, on a phone; and by hand, what a browser
+// would not do.
+
+import assert from "node:assert/strict";
+import { existsSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
+import http from "node:http";
+import { join } from "node:path";
+import { after, describe, test } from "node:test";
+
+import { assertAccessible, closeBrowser, openDashboard, skip } from "./browser.mjs";
+import { MiB, makeBytes, request, startHostpair, tempDir, waitFor } from "./harness.mjs";
+import { at, decide, inbox, newest } from "./inbox.mjs";
+
+/** @typedef {import("./harness.mjs").Hostpair} Hostpair */
+/** @typedef {import("node:test").TestContext} TestContext */
+
+/** The guest page in a browser. @param {TestContext} t @param {Hostpair} h @param {object} [options] */
+const openGuest = (t, h, options = {}) =>
+    openDashboard(t, { dashboardUrl: h.peerUrl }, "", {
+        width: 390,
+        height: 844,
+        expected: /favicon|inbox/,
+        ...options,
+    });
+
+/** Files of a temporary folder. @param {TestContext} t @param {Record<string, Buffer>} files */
+function filesOf(t, files) {
+    const folder = tempDir(t);
+    return Object.entries(files).map(([name, bytes]) => {
+        writeFileSync(join(folder, name), bytes);
+        return join(folder, name);
+    });
+}
+
+/** @param {Hostpair} h @param {string} path */
+const landed = (h, path) => readFileSync(join(h.downloadsDir, path));
+
+describe("the guest page sends files", { skip }, () => {
+    after(closeBrowser);
+
+    test("in pieces, with progress, once somebody has accepted", async (t) => {
+        const h = await startHostpair({ t });
+        const film = makeBytes(20 * MiB);
+        const page = await openGuest(t, h);
+        await page.getByText("Send files to this host").click();
+        await page.getByLabel("Your name").fill("Maria");
+        await page
+            .getByLabel(/Choose files/)
+            .setInputFiles(filesOf(t, { "film.mp4": film, "empty.txt": Buffer.alloc(0) }));
+        await page.getByText("21 MB").waitFor();
+        await assertAccessible(page, "the guest page");
+        await page.getByRole("button", { name: "Send" }).click();
+        await page.getByText(/Waiting for somebody/).waitFor();
+        const asking = await newest(h, "asking");
+        assert.equal(asking.from.name, "Maria");
+        assert.equal(asking.size, film.length);
+        await decide(h, asking.id, "accept");
+        await page.getByText("Sent. Thank you.").waitFor();
+        await newest(h, "done");
+        assert.ok(landed(h, "Received/Maria/film.mp4").equals(film));
+        assert.equal(landed(h, "Received/Maria/empty.txt").length, 0);
+        await page.reload();
+        await page.getByText("Send files to this host").click();
+        assert.equal(await page.getByLabel("Your name").inputValue(), "Maria");
+    });
+
+    test("says that nobody wants them, that a PIN is wrong, and ends when the page is left", async (t) => {
+        const h = await startHostpair({ t });
+        await h.api("/settings", { method: "PATCH", json: { receive_pin: "4711" } });
+        const page = await openGuest(t, h, { colorScheme: "dark" });
+        const [file] = filesOf(t, { "a.txt": Buffer.from("abc") });
+        await page.getByText("Send files to this host").click();
+        await page.getByLabel("PIN").fill("0000");
+        await page.getByRole("button", { name: "Send" }).click();
+        await page.getByText("Choose at least one file.").waitFor();
+        await page.getByLabel(/Choose files/).setInputFiles(file);
+        await page.getByRole("button", { name: "Send" }).click();
+        await page.getByText("The PIN is wrong").waitFor();
+        await page.getByLabel("PIN").fill("4711");
+        await page.getByRole("button", { name: "Send" }).click();
+        await decide(h, (await newest(h, "asking")).id, "decline");
+        await page.getByText("The files were declined.").waitFor();
+        const waits = page.waitForRequest(/inbox\/[0-9a-f]+$/);
+        await page.getByRole("button", { name: "Send" }).click();
+        await newest(h, "asking");
+        await waits;
+        page.on("dialog", (dialog) => void dialog.accept());
+        await page.goto("about:blank");
+        assert.match((await newest(h, "cancelled")).reason, /sender has cancelled/);
+    });
+
+    test("goes on over a restart of the host", async (t) => {
+        const h = await startHostpair({ t });
+        const film = makeBytes(40 * MiB);
+        const page = await openGuest(t, h, {});
+        // The middle is held until the host has been restarted.
+        let held = false;
+        await page.route(/\/hostpair\/inbox\/.+\/0$/, async (route) => {
+            if (!held && /bytes 16/.test(route.request().headers()["content-range"] ?? "")) {
+                held = true;
+                await h.kill9();
+                await h.start();
+                await route.abort();
+            } else await route.continue();
+        });
+        await page.getByText("Send files to this host").click();
+        await page.getByLabel(/Choose files/).setInputFiles(filesOf(t, { "film.mp4": film }));
+        await page.getByRole("button", { name: "Send" }).click();
+        await decide(h, (await newest(h, "asking")).id, "accept");
+        await page.getByText("Sent. Thank you.").waitFor();
+        assert.ok(held);
+        const one = await newest(h, "done");
+        assert.ok(landed(h, one.files[0].path).equals(film));
+    });
+
+    test("by a plain form where no script runs", async (t) => {
+        const h = await startHostpair({ t });
+        const big = makeBytes(3 * MiB);
+        const page = await openGuest(t, h, { javaScriptEnabled: false, locale: "zh-CN" });
+        await page.getByText("向这台主机发送文件").click();
+        await page.getByLabel("你的名字").fill("玛丽");
+        await page
+            .getByLabel(/选择文件/)
+            .setInputFiles(
+                filesOf(t, { "big.bin": big, "b.txt": Buffer.from("b"), "e.txt": Buffer.alloc(0) }),
+            );
+        const sending = page.getByRole("button", { name: "发送" }).click({ timeout: 60_000 });
+        const asking = await newest(h, "asking");
+        assert.equal(asking.from.name, "玛丽");
+        assert.equal(asking.files[0].size, null);
+        await decide(h, asking.id, "accept");
+        await sending;
+        await page.getByText("已发送，谢谢。").waitFor();
+        const one = await newest(h, "done");
+        assert.deepEqual(
+            one.files.map((/** @type {any} */ f) => f.path),
+            ["Received/玛丽/big.bin", "Received/玛丽/b.txt", "Received/玛丽/e.txt"],
+        );
+        assert.ok(landed(h, "Received/玛丽/big.bin").equals(big));
+        await page.goBack();
+        await page.getByText("向这台主机发送文件").click();
+        const refused = page.getByLabel(/选择文件/).setInputFiles(filesOf(t, { "x.txt": Buffer.from("x") }));
+        await refused;
+        const again = page.getByRole("button", { name: "发送" }).click({ timeout: 60_000 });
+        await decide(h, (await newest(h, "asking")).id, "decline");
+        await again;
+        await page.getByText("对方拒绝了这些文件。").waitFor();
+    });
+
+    test("is not there where nothing is taken, or guests are not let in", async (t) => {
+        const h = await startHostpair({ t });
+        await h.api("/settings", { method: "PATCH", json: { receive: "off" } });
+        assert.doesNotMatch((await h.peer("/")).text, /<form|<script/);
+        await h.api("/settings", { method: "PATCH", json: { receive: "ask", access: "paired" } });
+        const closed = await h.peer("/");
+        assert.equal(closed.status, 403);
+        assert.doesNotMatch(closed.text, /<form|<script/);
+    });
+});
+
+describe("a form by hand", () => {
+    const BOUNDARY = "----hostpair";
+    /** @param {[string, string | null, string][]} parts  field, file name, content */
+    const form = (...parts) =>
+        parts
+            .map(
+                ([name, file, content]) =>
+                    `--${BOUNDARY}\r\nContent-Disposition: form-data; name="${name}"` +
+                    (file === null ? "" : `; filename="${file}"\r\nContent-Type: text/plain`) +
+                    `\r\n\r\n${content}\r\n`,
+            )
+            .join("") + `--${BOUNDARY}--\r\n`;
+    /** @param {Hostpair} h @param {string} body */
+    const post = (h, body, headers = {}) =>
+        request(at(h, ""), {
+            method: "POST",
+            body,
+            headers: { "content-type": `multipart/form-data; boundary=${BOUNDARY}`, ...headers },
+        });
+
+    test("is refused where it is none, names bad files, or has none", async (t) => {
+        const h = await startHostpair({ t });
+        await h.api("/settings", { method: "PATCH", json: { receive: "everyone" } });
+        const none = await post(h, form(["name", null, "Anna"], ["files", "", ""]));
+        assert.equal(none.status, 422);
+        assert.match(none.text, /Choose at least one file/);
+        assert.equal((await post(h, "hello")).status, 400);
+        assert.equal((await post(h, form(["files", "a.txt", "abc"]).slice(0, -20))).status, 400);
+        const bad = await post(h, form(["files", "../a.txt", "abc"]));
+        assert.equal(bad.status, 422);
+        assert.match(bad.text, /not allowed/);
+        const later = await post(h, form(["files", "a.txt", "abc"], ["files", "../b.txt", "abc"]));
+        assert.equal(later.status, 422);
+        assert.equal(
+            (await post(h, form(["files", "a", "a"]), { origin: "http://evil.example" })).status,
+            403,
+        );
+        const good = await post(
+            h,
+            form(
+                ["name", null, "Anna"],
+                ["files", "C:\\\\fakepath\\\\a.txt", "one"],
+                ["files", "b%22.txt", "two"],
+            ),
+        );
+        assert.equal(good.status, 200, good.text);
+        assert.equal(landed(h, "Received/Anna/a.txt").toString(), "one");
+        assert.equal(landed(h, 'Received/Anna/b".txt').toString(), "two");
+        const parts = readdirSync(join(h.downloadsDir, "Received/Anna")).filter((name) =>
+            name.startsWith("."),
+        );
+        assert.deepEqual(parts, []);
+    });
+
+    test("a browser that goes in the middle leaves nothing unfinished", async (t) => {
+        const h = await startHostpair({ t });
+        await h.api("/settings", { method: "PATCH", json: { receive: "everyone" } });
+        const req = http.request(at(h, ""), {
+            method: "POST",
+            headers: {
+                "content-type": `multipart/form-data; boundary=${BOUNDARY}`,
+                "content-length": 50 * MiB,
+            },
+            agent: false,
+        });
+        req.on("error", () => {});
+        req.write(form(["name", null, "Anna"]).slice(0, -`--${BOUNDARY}--\r\n`.length));
+        req.write(`--${BOUNDARY}\r\nContent-Disposition: form-data; name="f"; filename="x.bin"\r\n\r\n`);
+        req.write(makeBytes(2 * MiB));
+        await waitFor(async () => (await inbox(h))[0]?.done_bytes > 0, { what: "bytes" });
+        req.destroy();
+        assert.match((await newest(h, "failed")).reason, /browser has gone/);
+        await waitFor(
+            () =>
+                !existsSync(join(h.downloadsDir, "Received/Anna")) ||
+                readdirSync(join(h.downloadsDir, "Received/Anna")).length === 0,
+            { what: "the part file's end" },
+        );
+    });
+});
