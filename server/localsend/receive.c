@@ -242,7 +242,7 @@ void hp_localsend_upload(hp_localsend_t *self, hp_http_request_t *request)
     hp_incoming_t info;
     hp_incoming_file_t file;
     hp_err_t err = {0};
-    uint64_t offset;
+    uint64_t offset = 0;
     if (session == NULL || id == NULL || token == NULL) {
         hp_localsend_reply(request, 400, "sessionId, fileId and token are needed");
         return;
