@@ -50,6 +50,7 @@ typedef struct {
     hp_transfer_t *transfer;
     hp_hosts_t *hosts;
     hp_messages_t *messages;
+    hp_inbox_t *inbox;
     hp_pairings_t *pairings;
     hp_traffic_t *traffic;
     hp_discovery_t *discovery;
@@ -84,6 +85,7 @@ static inline void on_closed(void *arg)
     CLOSE(traffic, hp_traffic_destroy)
     CLOSE(peer, hp_http_destroy)
     CLOSE(pairings, hp_pairings_destroy)
+    CLOSE(inbox, hp_inbox_destroy)
     CLOSE(messages, hp_messages_destroy)
     CLOSE(discovery, hp_discovery_destroy)
     CLOSE(transfer, hp_transfer_destroy)
@@ -93,6 +95,12 @@ static inline void on_closed(void *arg)
     CLOSE(store, hp_store_destroy)
 #undef CLOSE
     uv_close((uv_handle_t *)&self->stop, NULL);
+}
+
+static inline bool nobody_is_paired(void *arg, const char *host)
+{
+    (void)arg, (void)host;
+    return false;
 }
 
 static inline uint64_t count_received(void *arg)
@@ -168,6 +176,11 @@ static inline void start_server(char **more)
     rc = rc != 0 ? rc : hp_hosts_create(&s->hosts, &s->loop, s->store, s->fetcher, &s->self, &err);
     rc = rc != 0 ? rc
                  : hp_messages_create(&s->messages, &s->loop, s->store, s->fetcher, s->hosts, &s->self, &err);
+    hp_inbox_deps_t inbox = {.loop = &s->loop, .store = s->store, .is_paired = nobody_is_paired};
+    if (rc == 0) {
+        hp_inbox_settings_t settings = hp_settings_for_inbox(s->settings);
+        rc = hp_inbox_create(&s->inbox, &inbox, &settings, &err);
+    }
     if (rc == 0)
         s->pairings = hp_pairings_create(&s->loop, s->fetcher, s->hosts, &s->self);
     hp_transfer_settings_t transfer = {0};
@@ -189,6 +202,7 @@ static inline void start_server(char **more)
                           .hosts = s->hosts,
                           .transfer = s->transfer,
                           .messages = s->messages,
+                          .inbox = s->inbox,
                           .pairings = s->pairings,
                           .traffic = s->traffic,
                           .peer = s->peer,

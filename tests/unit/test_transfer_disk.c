@@ -231,7 +231,7 @@ static void of_two_that_are_paused_by_one_disk_the_one_with_its_room_goes_on(voi
 static bool a_part_is_asked_for(fixture_t *f)
 {
     (void)f;
-    return watched->script.waiting == 2;
+    return watched->script.waiting > 0;
 }
 
 static void a_file_whose_chunks_are_longer_than_the_first_look_is_fetched(void **state)
