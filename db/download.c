@@ -52,19 +52,21 @@ enum {
 #define COLUMNS                                                                                              \
     "d.id, d.base, d.path, d.folder, d.order_host, d.order_path, d.order_root, d.order_url, d.state, "       \
     "d.reason, d.error_code, d.error_detail, d.disk_wait, d.priority, d.limit_bps, d.created_at, "           \
-    "d.finished_at, d.note, s.path, s.root, s.files_total, s.files_done, s.files_failed, s.files_verified, " \
+    "d.finished_at, d.note, d.order_headers, d.order_certificate, s.path, s.root, s.files_total, "           \
+    "s.files_done, s.files_failed, s.files_verified, "                                                       \
     "s.sizes_unknown, s.size, s.done_bytes, s.chunks_total, s.chunks_done, s.chunk_size"
 #define TABLES    "download d LEFT JOIN download_sum s ON s.download = d.id"
-#define FIRST_SUM 18 /* column of COLUMNS where those of SUM_COLUMNS begin */
+#define FIRST_SUM 20 /* column of COLUMNS where those of SUM_COLUMNS begin */
 
 static const hp_sql_t sql[] = {
     [INSERT] =
         {"download.insert",
          "INSERT INTO download (base, path, folder, order_host, order_path, order_root, order_url, state, "
          "reason,"
-         " error_code, error_detail, note, disk_wait, priority, limit_bps, created_at, finished_at)"
+         " error_code, error_detail, note, order_headers, order_certificate, disk_wait, priority, limit_bps,"
+         " created_at, finished_at)"
          " VALUES (:base, :path, :folder, :order_host, :order_path, :order_root, :order_url, :state, :reason,"
-         " 0, '', :note, 0, :priority, :limit_bps, :created_at, 0)"},
+         " 0, '', :note, :order_headers, :order_certificate, 0, :priority, :limit_bps, :created_at, 0)"},
     [UPDATE] = {"download.update",
                 "UPDATE download SET base = :base, path = :path, state = :state, reason = :reason, "
                 "error_code = :error_code,"
@@ -126,9 +128,10 @@ static char *copy(const char *text)
 
 void hp_download_row_dispose(hp_download_row_t *row)
 {
-    char **texts[] = {&row->base,         &row->path,      &row->order_host, &row->order_path,
-                      &row->order_root,   &row->order_url, &row->state,      &row->reason,
-                      &row->error_detail, &row->root,      &row->note};
+    char **texts[] = {
+        &row->base,      &row->path,          &row->order_host,       &row->order_path,   &row->order_root,
+        &row->order_url, &row->state,         &row->reason,           &row->error_detail, &row->root,
+        &row->note,      &row->order_headers, &row->order_certificate};
     for (size_t i = 0; i < HP_COUNT(texts); i++) {
         free(*texts[i]);
         *texts[i] = NULL;
@@ -147,6 +150,8 @@ int hp_db_download_insert(hp_db_t *db, hp_download_row_t *row, hp_err_t *err)
     hp_query_bind_text(&q, ":order_path", row->order_path);
     hp_query_bind_root(&q, ":order_root", row->order_root);
     hp_query_bind_text(&q, ":order_url", row->order_url);
+    hp_query_bind_text(&q, ":order_headers", row->order_headers);
+    hp_query_bind_text(&q, ":order_certificate", row->order_certificate);
     hp_query_bind_text(&q, ":state", row->state);
     hp_query_bind_text(&q, ":reason", row->reason);
     hp_query_bind_text(&q, ":note", row->note != NULL ? row->note : "");
@@ -272,6 +277,8 @@ static int read_download(hp_db_t *db, hp_query_t *q, hp_download_row_t *row, hp_
         .created_at = hp_query_int(q, 15),
         .finished_at = hp_query_int(q, 16),
         .note = copy(hp_query_text(q, 17)),
+        .order_headers = copy(hp_query_text(q, 18)),
+        .order_certificate = copy(hp_query_text(q, 19)),
     };
     int rc = check_download(row, err);
     if (rc == 0 && hp_query_is_null(q, FIRST_SUM + 2))

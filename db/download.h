@@ -23,6 +23,7 @@ typedef struct hp_download_row {
     char *base, *path; /* of one file: as its row says, where the name that it got stands first */
     bool folder;
     char *order_host, *order_path, *order_root, *order_url; /* NULL: not ordered so */
+    char *order_headers, *order_certificate;                /* of an order by URL; NULL none */
     char *state, *reason;
     int error_code;
     char *error_detail;

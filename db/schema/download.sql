@@ -15,6 +15,9 @@ CREATE TABLE download (
     error_code INTEGER NOT NULL, -- why it failed; 0
     error_detail TEXT NOT NULL, -- the words of it; ''
     note TEXT NOT NULL DEFAULT '', -- what a person should know of it besides, sentences; ''
+    order_headers TEXT, -- of an order by URL: "Name: value" lines that are sent to its server; NULL none
+    order_certificate TEXT -- of an order by URL: SHA-256 of the certificate that its server must show, hex; NULL: as trusted
+        CHECK (length(order_certificate) = 64),
     disk_wait INTEGER NOT NULL CHECK (disk_wait IN (0, 1)), -- 1: paused by a full disk, goes on by itself
     priority INTEGER NOT NULL CHECK (priority BETWEEN -1 AND 1), -- 1 goes first
     limit_bps INTEGER NOT NULL, -- bytes a second; 0: no limit

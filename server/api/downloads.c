@@ -36,7 +36,8 @@ void hp_api_get_download(hp_api_t *api, hp_http_request_t *request, const char *
 
 typedef struct {
     hp_api_op_t op;
-    json_t *body; /* what order's texts point into */
+    json_t *body;  /* what order's texts point into */
+    char *headers; /* and its header fields */
     hp_download_order_t order;
     bool refreshed;
 } order_op_t;
@@ -44,6 +45,7 @@ typedef struct {
 static void order_destroy(order_op_t *op)
 {
     json_decref(op->body);
+    free(op->headers);
     hp_api_op_destroy(op);
 }
 
@@ -113,13 +115,41 @@ static int check_kind(const hp_download_order_t *order, hp_err_t *err)
     return 0;
 }
 
+/* {"Name": "value"} as lines, malloced; NULL where there is none. */
+static int read_headers(json_t *body, char **lines, hp_err_t *err)
+{
+    json_t *fields = json_object_get(body, "headers"), *value;
+    const char *name;
+    if (fields == NULL || json_is_null(fields))
+        return 0;
+    if (!json_is_object(fields))
+        return hp_err_set(err, HP_E_INVALID, "headers: must be an object of names and texts");
+    *lines = hp_strdup("");
+    json_object_foreach(fields, name, value)
+    {
+        const char *text = json_string_value(value);
+        if (text == NULL || strlen(text) != json_string_length(value) || strpbrk(text, "\r\n") != NULL ||
+            strpbrk(name, "\r\n:") != NULL)
+            return hp_err_set(err, HP_E_INVALID, "headers: %.80s must be text of one line", name);
+        char *longer = hp_sprintf("%s%s%s: %s", *lines, (*lines)[0] != '\0' ? "\n" : "", name, text);
+        free(*lines);
+        *lines = longer;
+    }
+    return 0;
+}
+
 static int read_order(json_t *body, hp_download_order_t *order, hp_err_t *err)
 {
     const struct {
         const char *name;
         const char **value;
-    } texts[] = {{"host", &order->host}, {"path", &order->path}, {"folder", &order->folder},
-                 {"root", &order->root}, {"url", &order->url},   {"to", &order->to}};
+    } texts[] = {{"host", &order->host},
+                 {"path", &order->path},
+                 {"folder", &order->folder},
+                 {"root", &order->root},
+                 {"url", &order->url},
+                 {"to", &order->to},
+                 {"certificate", &order->certificate}};
     int64_t priority = 0, limit = 0, size = 0;
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < HP_COUNT(texts); i++)
@@ -145,21 +175,27 @@ static int read_order(json_t *body, hp_download_order_t *order, hp_err_t *err)
 void hp_api_post_downloads(hp_api_t *api, hp_http_request_t *request, const char *arg)
 {
     (void)arg;
-    static const char *const known[] = {"host", "path", "folder",   "root",      "size",
-                                        "url",  "to",   "priority", "limit_bps", NULL};
+    static const char *const known[] = {"host", "path",     "folder",    "root",    "size",        "url",
+                                        "to",   "priority", "limit_bps", "headers", "certificate", NULL};
     hp_err_t err = {0};
     hp_download_order_t order = {0};
     json_t *body = NULL;
     int rc = hp_json_read_body(request, known, &body, &err);
+    char *headers = NULL;
+    if (rc == 0)
+        rc = read_headers(body, &headers, &err);
     if (rc == 0)
         rc = read_order(body, &order, &err);
     if (rc != 0) {
         hp_http_reply_problem(request, rc, &err);
         json_decref(body);
+        free(headers);
         return;
     }
+    order.headers = headers;
     order_op_t *op = hp_api_op_create(sizeof *op, api, request);
     op->body = body;
+    op->headers = headers;
     op->order = order;
     hp_transfer_add(api->deps.transfer, &op->order, on_ordered, op);
 }

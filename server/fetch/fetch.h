@@ -124,6 +124,8 @@ typedef struct hp_fetch_options {
     unsigned first_ms; /* the same as stall_ms, before the first byte of the reply; 0: as stall_ms */
     unsigned alive_s; /* TCP asks the other side after so long without a byte, and ends the connection when no
                          answer comes (keep-alive, RFC 9293 section 3.8.4); 0: it does not ask */
+    const char *certificate;    /* of a URL: SHA-256, in hex, of the certificate that its server must show,
+                                   whoever    has signed it; NULL: verified as usual */
     const char *const *headers; /* further "Name: value" lines, NULL-terminated, or NULL */
 } hp_fetch_options_t;
 

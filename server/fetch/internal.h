@@ -56,6 +56,8 @@ struct hp_fetch {
 
     /* the options, copied */
     char *url, *method, *body, *origin;
+    bool has_certificate; /* of a URL, for its origin only */
+    uint8_t certificate[32];
     char *user, *password; /* of a URL, for its origin only; NULL none */
     size_t body_length;
     bool peer; /* an endpoint was given */
@@ -155,6 +157,8 @@ void hp_fetch_tls_set_expected(hp_fetch_t *fetch);
  * HP_FETCH_TLS_ANOTHER when the connection is a kept one that cannot be used. */
 #define HP_FETCH_TLS_ANOTHER 1
 int hp_fetch_tls_check(hp_fetch_t *fetch);
+/* The same of a URL's server whose certificate is known: 0, or HP_E_TLS. */
+int hp_fetch_tls_check_certificate(hp_fetch_t *fetch);
 /* What it means that no TLS connection came about: HP_E_NOT_TLS or HP_E_TLS. */
 int hp_fetch_tls_judge(hp_fetch_t *fetch, CURLcode code);
 

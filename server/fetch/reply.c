@@ -37,6 +37,8 @@ int hp_fetch_on_connected(void *arg, char *remote, char *local, int remote_port,
     bool stale =
         hp_fetch_socket_is_stale(fetch->fetcher, fetch->new_socket, remote, remote_port, local_port) && quiet;
     int rc = fetch->tls && !stale ? hp_fetch_tls_check(fetch) : 0;
+    if (fetch->has_certificate && !quiet)
+        rc = hp_fetch_tls_check_certificate(fetch);
     if (fetch->way_chosen && !fetch->tls) { /* the tunnel has proven who is at its end */
         fetch->proven = true;
         memcpy(fetch->fingerprint, fetch->endpoint.fingerprint, sizeof fetch->fingerprint);

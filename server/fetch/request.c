@@ -5,6 +5,7 @@
 #include <strings.h>
 
 #include "base/mem.h"
+#include "base/path.h"
 #include "fetch/internal.h"
 
 #define STALE_TRIES_MAX 2    /* kept connections with unasked bytes, before a new one is made */
@@ -121,7 +122,7 @@ int hp_fetch_set_url(hp_fetch_t *fetch, const char *url)
         curl_slist_free_all(fetch->own_headers);
         fetch->own_headers = NULL;
         forget_user(fetch);
-        fetch->http2 = false;
+        fetch->http2 = fetch->has_certificate = false;
     }
     if (!fetch->peer)
         take_user(fetch);
@@ -227,6 +228,9 @@ int hp_fetch_prepare(hp_fetch_t *fetch, const hp_fetch_options_t *options)
         rc = hp_fetch_set_url(fetch, options->url);
     if (rc != 0)
         return rc;
+    fetch->has_certificate =
+        options->certificate != NULL &&
+        hp_hex_decode(options->certificate, fetch->certificate, sizeof fetch->certificate) == 0;
     fetch->method = hp_strdup(options->method != NULL ? options->method : "GET");
     fetch->head_request = strcmp(fetch->method, "HEAD") == 0;
     fetch->fresh = options->fresh;
@@ -364,6 +368,10 @@ int hp_fetch_send(hp_fetch_t *fetch)
     if (begins)
         fetch->easy = take_easy(fetcher, fetch->tls);
     CURL *easy = fetch->easy;
+    if (!fetch->tls) {
+        curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, fetch->has_certificate ? 0L : 1L);
+        curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, fetch->has_certificate ? 0L : 2L);
+    }
     if (begins && !fetch->peer) { /* cookies live as long as a chain of redirects (RFC 6265) */
         curl_easy_setopt(easy, CURLOPT_COOKIEFILE, "");
         curl_easy_setopt(easy, CURLOPT_COOKIELIST, "ALL");

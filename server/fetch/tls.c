@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/path.h"
 #include "fetch/internal.h"
 #include "secure/secure.h"
 
@@ -81,6 +82,22 @@ int hp_fetch_tls_check(hp_fetch_t *fetch)
     if (is_expected(&fetch->endpoint, fetch->fingerprint))
         return 0;
     return fetch->new_socket ? wrong_key(fetch) : HP_FETCH_TLS_ANOTHER;
+}
+
+int hp_fetch_tls_check_certificate(hp_fetch_t *fetch)
+{
+    struct curl_tlssessioninfo *info = NULL;
+    uint8_t digest[32];
+    char hex[65];
+    if (curl_easy_getinfo(fetch->easy, CURLINFO_TLS_SSL_PTR, &info) != CURLE_OK || info == NULL ||
+        info->backend != CURLSSLBACKEND_OPENSSL || info->internals == NULL ||
+        !hp_secure_certificate_digest(info->internals, digest))
+        return hp_err_set(&fetch->err, HP_E_TLS, "the server's certificate cannot be read");
+    if (memcmp(digest, fetch->certificate, sizeof digest) == 0)
+        return 0;
+    hp_hex_encode(digest, sizeof digest, hex);
+    return hp_err_set(&fetch->err, HP_E_TLS, "the server shows another certificate, with the SHA-256 %s",
+                      hex);
 }
 
 int hp_fetch_tls_judge(hp_fetch_t *fetch, CURLcode code)

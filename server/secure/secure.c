@@ -173,3 +173,13 @@ bool hp_secure_proven(SSL *ssl, uint8_t fingerprint[HP_FINGERPRINT_SIZE])
     ERR_clear_error();
     return proven;
 }
+
+bool hp_secure_certificate_digest(SSL *ssl, uint8_t digest[32])
+{
+    X509 *certificate = SSL_get0_peer_certificate(ssl);
+    unsigned length = 0;
+    bool known =
+        certificate != NULL && X509_digest(certificate, EVP_sha256(), digest, &length) == 1 && length == 32;
+    ERR_clear_error();
+    return known;
+}

@@ -45,6 +45,9 @@ char *hp_secure_pin(const uint8_t fingerprint[HP_FINGERPRINT_SIZE], char out[HP_
 /* Whether bytes of the other side wait inside OpenSSL. */
 bool hp_secure_has_pending(struct ssl_st *ssl);
 
+/* SHA-256 of the certificate that the other side showed, whoever has signed it; false when there is none. */
+bool hp_secure_certificate_digest(struct ssl_st *ssl, uint8_t digest[32]);
+
 /* Whether the other side of a finished handshake has proven a key; its fingerprint. */
 bool hp_secure_proven(struct ssl_st *ssl, uint8_t fingerprint[HP_FINGERPRINT_SIZE]);
 

@@ -553,5 +553,6 @@ void hp_download_free(download_t *self)
     hp_download_row_dispose(&self->row);
     free(self->name);
     free(self->source_infos);
+    free(self->header_lines);
     free(self);
 }

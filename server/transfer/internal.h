@@ -268,9 +268,10 @@ struct item {
 /* ---- one order ---- */
 
 struct download {
-    bool takes_page;         /* a person wants it, also when it is a web page */
-    download_t *next;        /* newest first */
-    download_t *next_active; /* of those that run, wait or end */
+    const char **header_lines; /* row.order_headers, NULL-terminated; NULL none */
+    bool takes_page;           /* a person wants it, also when it is a web page */
+    download_t *next;          /* newest first */
+    download_t *next_active;   /* of those that run, wait or end */
     bool active;
     hp_transfer_t *transfer;
     hp_download_row_t row; /* texts owned; sums as of the load, kept up to date here */

@@ -13,6 +13,7 @@
 
 #include "db/remote_file.h"
 #include "transfer/landing.h"
+#include "transfer/url_order.h"
 #include "transfer/web_name.h"
 
 #define CANDIDATES_MAX 10000
@@ -24,6 +25,7 @@ typedef struct order {
     void *arg;
     char *host, *path, *folder, *root, *url, *to;
     char *base;
+    char *headers, *certificate;
     char *note;   /* that the name is another one; NULL */
     int64_t size; /* of the content that root names; HP_DB_SIZE_UNKNOWN */
     int priority;
@@ -35,8 +37,8 @@ typedef struct order {
 
 static void order_free(order_t *self)
 {
-    char *texts[] = {self->host, self->path, self->folder, self->root,
-                     self->url,  self->to,   self->base,   self->note};
+    char *texts[] = {self->host, self->path, self->folder, self->root,    self->url,
+                     self->to,   self->base, self->note,   self->headers, self->certificate};
     for (size_t i = 0; i < HP_COUNT(texts); i++)
         free(texts[i]);
     hp_download_row_dispose(&self->row);
@@ -117,6 +119,8 @@ static int insert_download(hp_db_t *db, order_t *self, char *path, hp_err_t *err
         .order_path = self->folder != NULL ? self->folder : self->path,
         .order_root = self->root,
         .order_url = self->url,
+        .order_headers = self->url != NULL ? self->headers : NULL,
+        .order_certificate = self->url != NULL ? self->certificate : NULL,
         .state = (char *)"queued",
         .reason = (char *)"",
         .note = self->note != NULL ? self->note : (char *)"",
@@ -277,9 +281,10 @@ static char *copy(const char *text)
 void hp_download_copy_row(const hp_download_row_t *from, hp_download_row_t *to)
 {
     *to = *from;
-    char **texts[] = {&to->base,         &to->path,      &to->order_host, &to->order_path,
-                      &to->order_root,   &to->order_url, &to->state,      &to->reason,
-                      &to->error_detail, &to->root,      &to->note};
+    char **texts[] = {
+        &to->base,      &to->path,          &to->order_host,       &to->order_path,   &to->order_root,
+        &to->order_url, &to->state,         &to->reason,           &to->error_detail, &to->root,
+        &to->note,      &to->order_headers, &to->order_certificate};
     for (size_t i = 0; i < HP_COUNT(texts); i++)
         *texts[i] = copy(*texts[i]);
 }
@@ -290,6 +295,7 @@ download_t *hp_download_make(hp_transfer_t *transfer, const hp_download_row_t *r
     self->transfer = transfer;
     hp_download_copy_row(row, &self->row);
     self->name = hp_strdup(hp_path_name(row->path));
+    self->header_lines = hp_url_split_headers(row->order_headers);
     if (parse_state(row->state, &self->state) != 0)
         self->state = HP_DOWNLOAD_PAUSED;
     /* What ran when the process ended goes on by itself. */
@@ -440,6 +446,20 @@ int hp_order_check_url(const char *url, hp_err_t *err)
     return 0;
 }
 
+static int check_url_extras(const hp_download_order_t *order, hp_err_t *err)
+{
+    char hex[65];
+    if (order->url == NULL && (order->headers != NULL || order->certificate != NULL))
+        return hp_err_set(err, HP_E_INVALID, "%s: stands only beside url",
+                          order->headers != NULL ? "headers" : "certificate");
+    int rc = order->headers != NULL ? hp_url_check_headers(order->headers, err) : 0;
+    if (rc == 0 && order->certificate != NULL)
+        rc = hp_url_read_certificate(order->certificate, hex, err);
+    if (rc == 0 && order->certificate != NULL && strncasecmp(order->url, "https://", 8) != 0)
+        rc = hp_err_set(err, HP_E_INVALID, "certificate: stands only beside an https:// url");
+    return rc;
+}
+
 static int check_order(const hp_transfer_t *transfer, const hp_download_order_t *order, hp_err_t *err)
 {
     int wanted =
@@ -464,6 +484,8 @@ static int check_order(const hp_transfer_t *transfer, const hp_download_order_t 
         return hp_err_set(err, HP_E_INVALID, "root: 64 hex digits");
     if (order->url != NULL)
         rc = hp_order_check_url(order->url, err);
+    if (rc == 0)
+        rc = check_url_extras(order, err);
     if (rc == 0 && order->path != NULL && (rc = hp_path_check(order->path, strlen(order->path), err)) != 0)
         hp_err_prefix(err, "path: ");
     if (rc == 0 && order->path != NULL && hp_path_is_part(order->path))
@@ -495,6 +517,7 @@ void hp_transfer_add(hp_transfer_t *transfer, const hp_download_order_t *order, 
         .folder = copy(order->folder),
         .root = copy(order->root),
         .url = copy(order->url),
+        .headers = order->headers != NULL && order->headers[0] != '\0' ? hp_strdup(order->headers) : NULL,
         .to = order->to != NULL && order->to[0] != '\0' ? hp_strdup(order->to) : NULL,
         .base = hp_strdup(transfer->folder),
         .priority = order->priority,
@@ -503,7 +526,11 @@ void hp_transfer_add(hp_transfer_t *transfer, const hp_download_order_t *order, 
     };
     for (char *p = self->root; p != NULL && *p != '\0'; p++)
         *p = (char)tolower((unsigned char)*p);
-    if (self->url != NULL)
+    if (order->certificate != NULL) {
+        self->certificate = hp_alloc(65);
+        hp_url_read_certificate(order->certificate, self->certificate, NULL); /* checked above */
+    }
+    if (self->url != NULL && self->headers == NULL && self->certificate == NULL)
         take_host_link(self);
     post_order(self);
 }

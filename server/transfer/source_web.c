@@ -11,6 +11,9 @@ static bool ask(const source_t *source, hp_fetch_options_t *options, char **text
 {
     *text = hp_strdup(source->path);
     options->url = *text;
+    const download_t *download = source->item->download;
+    options->headers = download->header_lines;
+    options->certificate = download->row.order_certificate;
     return true;
 }
 

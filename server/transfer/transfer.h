@@ -53,10 +53,12 @@ const char *hp_source_state_name(hp_source_state_t state);
 /* What a person ordered. Exactly one of path (with host), folder (with host), root, url is set. Copied. */
 typedef struct hp_download_order {
     const char *host, *path, *folder, *root, *url;
-    const char *to;     /* a folder below the downloads folder, or NULL */
-    uint64_t size;      /* with root: of that content; 0: not said (a root alone may be two contents) */
-    int priority;       /* -1, 0, 1 */
-    uint64_t limit_bps; /* 0: none */
+    const char *headers;     /* with url: "Name: value" lines to send, "\n" between them; or NULL */
+    const char *certificate; /* with url: SHA-256 of the one that its server shows; NULL: as trusted */
+    const char *to;          /* a folder below the downloads folder, or NULL */
+    uint64_t size;           /* with root: of that content; 0: not said (a root alone may be two contents) */
+    int priority;            /* -1, 0, 1 */
+    uint64_t limit_bps;      /* 0: none */
 } hp_download_order_t;
 
 typedef struct hp_source_info {

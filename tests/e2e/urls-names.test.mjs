@@ -3,6 +3,7 @@
 
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
+import { X509Certificate } from "node:crypto";
 import { readFileSync, readdirSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import http2 from "node:http2";
@@ -24,6 +25,19 @@ import {
 import { assertWords, linked, sharing } from "./hosts.mjs";
 import { startLink } from "./link.mjs";
 import { assertFile, give, listen } from "./web.mjs";
+
+/** @typedef {import("./harness.mjs").TestContext} TestContext */
+
+/** Files with a key and a certificate for 127.0.0.1 that nobody else has signed. @param {TestContext} t */
+function certificate(t) {
+    const dir = tempDir(t);
+    const [key, cert] = [join(dir, "key.pem"), join(dir, "cert.pem")];
+    const subject = ["-subj", "/CN=h2", "-addext", "subjectAltName=IP:127.0.0.1"];
+    const curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"];
+    const files = ["-nodes", "-days", "2", "-keyout", key, "-out", cert];
+    execFileSync("openssl", ["req", "-x509", ...curve, ...subject, ...files], { stdio: "pipe" });
+    return { key, cert };
+}
 
 /** @param {any} d */
 const ended = (d) => ["done", "failed"].includes(d.state);
@@ -239,12 +253,7 @@ describe("a link", { concurrency: 4 }, () => {
     });
 
     test("to a server that speaks HTTP/2 alone", { timeout: 60_000 }, async (t) => {
-        const dir = tempDir(t);
-        const [key, cert] = [join(dir, "key.pem"), join(dir, "cert.pem")];
-        const subject = ["-subj", "/CN=h2", "-addext", "subjectAltName=IP:127.0.0.1"];
-        const curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"];
-        const files = ["-nodes", "-days", "2", "-keyout", key, "-out", cert];
-        execFileSync("openssl", ["req", "-x509", ...curve, ...subject, ...files], { stdio: "pipe" });
+        const { key, cert } = certificate(t);
         const bytes = makeBytes(9 * MiB + 1, 77);
         const versions = new Set();
         const server = http2.createSecureServer(
@@ -280,4 +289,99 @@ describe("a link", { concurrency: 4 }, () => {
             `${asked}`,
         );
     });
+
+    test(
+        "with header fields sends them to that server alone, also after a restart",
+        { timeout: 60_000 },
+        async (t) => {
+            const bytes = makeBytes(4 * MiB, 78);
+            /** @type {string[]} */
+            const told = [];
+            const other = await listen(t, (req, res) => {
+                told.push(`${req.headers.cookie ?? "none"}`);
+                give(req, res, bytes);
+            });
+            const port = await listen(t, (req, res) => {
+                const { cookie, referer, "user-agent": agent } = req.headers;
+                if (cookie !== "a=b; c=d" || referer !== "https://example.org/x" || agent !== "Me/1") {
+                    res.writeHead(403, { "Content-Length": 0 }).end();
+                } else if (req.url === "/away.bin") {
+                    res.writeHead(302, {
+                        Location: `http://127.0.0.1:${other}/x.bin`,
+                        "Content-Length": 0,
+                    }).end();
+                } else {
+                    give(req, res, bytes);
+                }
+            });
+            const link = await startLink({ t, to: port, rate: 2 * MiB });
+            const h = await startHostpair({ t });
+            const headers = { Cookie: "a=b; c=d", Referer: "https://example.org/x", "User-Agent": "Me/1" };
+            const { id } = await download(h, { url: `http://127.0.0.1:${link.port}/f.bin`, headers });
+            await waitState(h, id, (d) => d.chunks_done >= 1);
+            await h.restart();
+            link.rate = 0;
+            await assertFile(h, await waitState(h, id, ended), sha256Of(bytes));
+            const away = await download(h, { url: `http://127.0.0.1:${port}/away.bin`, headers });
+            await assertFile(h, await waitState(h, away.id, ended), sha256Of(bytes));
+            assert.ok(told.length > 0 && told.every((one) => one === "none"), `${told}`);
+            for (const bad of [
+                { Host: "x" },
+                { "a b": "c" },
+                { A: "b\r\nC: d" },
+                { Range: "bytes=0-" },
+                { A: 5 },
+                "A: b",
+            ]) {
+                const url = `http://127.0.0.1:${port}/g.bin`;
+                const { status, json } = await h.api("/downloads", { json: { url, headers: bad } });
+                assert.equal(status, 422, JSON.stringify(bad));
+                assert.match(json.detail, /^headers: /);
+            }
+        },
+    );
+
+    test(
+        "to a server with a certificate of its own, known by its fingerprint",
+        { timeout: 60_000 },
+        async (t) => {
+            const bytes = makeBytes(4 * MiB, 79);
+            const { key, cert } = certificate(t);
+            const known = new X509Certificate(readFileSync(cert)).fingerprint256;
+            let asked = 0;
+            const tls = { key: readFileSync(key), cert: readFileSync(cert) };
+            const port = await listen(
+                t,
+                (req, res) => {
+                    asked++;
+                    give(req, res, bytes);
+                },
+                tls,
+            );
+            const h = await startHostpair({ t });
+            const url = `https://127.0.0.1:${port}/f.bin`;
+            const wrong = known.replaceAll(/[0-9A-F]/g, (digit) => (digit === "0" ? "1" : "0"));
+            const refused = await waitState(h, (await download(h, { url, certificate: wrong })).id, ended);
+            assert.equal(refused.error.code, "tls");
+            assert.match(
+                refused.error.detail,
+                new RegExp(known.replaceAll(":", ""), "i"),
+                "what it shows is told",
+            );
+            assert.equal(asked, 0, "nothing was asked of it");
+            await h.api(`/downloads/${refused.id}`, { method: "DELETE" });
+            const { id } = await download(h, { url, certificate: known });
+            await assertFile(h, await waitState(h, id, ended), sha256Of(bytes));
+            const without = await waitState(h, (await download(h, { url: `${url}?2` })).id, ended);
+            assert.equal(without.error?.code, "tls", "it holds for that order alone");
+            for (const [at, bad] of [
+                [url, "12:34"],
+                [`http://127.0.0.1:${port}/f.bin`, known],
+            ]) {
+                const { status, json } = await h.api("/downloads", { json: { url: at, certificate: bad } });
+                assert.equal(status, 422);
+                assert.match(json.detail, /^certificate: /);
+            }
+        },
+    );
 });
