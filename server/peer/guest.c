@@ -73,8 +73,12 @@ static void reply(guest_t *self, bool more)
         destroy(self);
         return;
     }
+    const char *host = hp_http_header(self->request, "Host");
+    const char *scheme = hp_http_who(self->request)->encrypted ? "https" : "http";
+    char *origin = host != NULL && host[0] != '\0' ? hp_sprintf("%s://%s", scheme, host) : NULL;
     hp_guest_view_t view = {
         .host = self->peer->self->name,
+        .origin = origin,
         .folder = self->folder,
         .next = more ? self->after : NULL,
         .first = self->first,
@@ -84,6 +88,7 @@ static void reply(guest_t *self, bool more)
         .count = self->count,
     };
     hp_peer_guest_send(self->request, 200, &view);
+    free(origin);
     destroy(self);
 }
 

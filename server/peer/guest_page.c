@@ -62,7 +62,7 @@ const char hp_guest_csp[] =
 
 typedef struct {
     const char *language, *files_of, *top, *download, *zip, *tar, *preview, *empty, *more, *start, *about,
-        *closed;
+        *closed, *manager;
     /* sending */
     const char *send, *name, *pin, *choose, *submit, *asking, *sending, *sent, *declined, *nobody, *none,
         *again, *ended, *back;
@@ -80,6 +80,7 @@ static const words_t english = {"en",
                                 "Back to the start",
                                 "Shared with hostpair",
                                 "This host shares with other hosts that run hostpair, and not with browsers.",
+                                "In a file manager:",
                                 "Send files to this host",
                                 "Your name",
                                 "PIN",
@@ -106,6 +107,7 @@ static const words_t chinese = {"zh-Hans",
                                 "回到开头",
                                 "由 hostpair 共享",
                                 "这台主机只与其他运行 hostpair 的主机共享，不对浏览器开放。",
+                                "在文件管理器中打开：",
                                 "向这台主机发送文件",
                                 "你的名字",
                                 "PIN",
@@ -375,6 +377,24 @@ static int add_note(hp_buf_t *out, const hp_guest_view_t *view, const words_t *w
     return rc | hp_buf_printf(out, "</p>\n<p class=\"more\"><a href=\"/\">%s</a></p>\n", words->back);
 }
 
+/* What the folder is called for a program that opens it over WebDAV. */
+static int add_network_folder(hp_buf_t *out, const hp_guest_view_t *view, const words_t *words)
+{
+    int rc = hp_buf_printf(out, "<br>%s <code>", words->manager) | add_escaped(out, view->origin) |
+             hp_buf_add_text(out, "/files/");
+    if (view->folder[0] != '\0')
+        rc |= add_url_part(out, view->folder, true) | hp_buf_add_text(out, "/");
+    return rc | hp_buf_add_text(out, "</code>");
+}
+
+static int add_footer(hp_buf_t *out, const hp_guest_view_t *view, const words_t *words)
+{
+    int rc = hp_buf_printf(out, "<footer>%s %s", words->about, view->version);
+    if (view->origin != NULL && !view->closed && view->note == HP_GUEST_FILES)
+        rc |= add_network_folder(out, view, words);
+    return rc | hp_buf_add_text(out, "</footer>\n");
+}
+
 int hp_guest_write(const hp_guest_view_t *view, hp_buf_t *out)
 {
     const words_t *words = view->chinese ? &chinese : &english;
@@ -394,7 +414,7 @@ int hp_guest_write(const hp_guest_view_t *view, hp_buf_t *out)
         rc |= add_entries(out, view, words);
         rc |= add_paging(out, view, words);
     }
-    rc |= hp_buf_printf(out, "<footer>%s %s</footer>\n</main>\n", words->about, view->version);
+    rc |= add_footer(out, view, words) | hp_buf_add_text(out, "</main>\n");
     if (view->send && !view->closed && view->note == HP_GUEST_FILES)
         rc |= hp_buf_add_text(out, "<script>") | hp_buf_add_text(out, hp_guest_script) |
               hp_buf_add_text(out, "</script>\n");

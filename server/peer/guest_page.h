@@ -30,6 +30,7 @@ typedef struct hp_guest_view {
     const char *host;    /* its name */
     const char *version; /* of hostpair */
     const char *folder;  /* "" or "a/b", a valid path */
+    const char *origin;  /* "http://192.168.1.20:9000": how the guest has reached this host; NULL unknown */
     const char *next;    /* where the next page starts, NULL on the last one */
     bool first;          /* the first page */
     bool chinese;        /* simplified Chinese instead of English */

@@ -161,6 +161,18 @@ describe("WebDAV", () => {
         }
     });
 
+    test("is named on the page for guests, with the address that the guest has come by", async () => {
+        const page = (/** @type {string} */ target, host = "attic:9000") =>
+            fetchRaw(port, target, { headers: { Host: host } }).then((reply) => reply.text);
+        assert.match(await page("/"), /In a file manager: <code>http:\/\/attic:9000\/files\/<\/code>/);
+        assert.match(
+            await page("/?folder=sub/a%20b"),
+            /<code>http:\/\/attic:9000\/files\/sub\/a%20b\/<\/code>/,
+        );
+        assert.match(await page("/", "a&b'"), /<code>http:\/\/a&#38;b&#39;\/files\/<\/code>/);
+        assert.doesNotMatch(await page("/", ""), /In a file manager/);
+    });
+
     test("knows what is not there, or not for clients", async () => {
         for (const target of [
             "/files/missing",

@@ -388,6 +388,41 @@ describe("LocalSend", { skip }, () => {
         await waitFor(() => /Device discovered: attic/.test(said), { what: "an answer", detail: () => said });
     });
 
+    test("a host that ends meanwhile leaves nothing behind, and goes on with what it had promised", async (t) => {
+        const { lan, attic } = await network(t);
+        await set(attic, { receive: "everyone" });
+        const bytes = makeBytes(9_000_000, 4);
+        const offer = offerOf({ a: { fileName: "a.bin", size: bytes.length, sha256: sha256Of(bytes) } });
+        const { json } = await call(lan, "phone", "v2/prepare-upload", { json: offer });
+        const path = `upload?sessionId=${json.sessionId}&fileId=a&token=${json.files.a}`;
+        const file = join(tempDir(t), "a.bin");
+        writeFileSync(file, bytes);
+        const curl = ["netns", "exec", lan.namespaceOf("phone"), "curl", "-sSk", "--data-binary", `@${file}`];
+        const url = `https://${HOST}:${PORT}/api/localsend/v2/${path}`;
+        const slow = spawn("ip", [...curl, "--limit-rate", "1M", url], { stdio: "ignore" });
+        t.after(() => slow.kill());
+        await waitFor(async () => (await attic.api("/inbox")).json.incoming[0].done_bytes > 0, {
+            what: "the first bytes",
+        });
+        await set(attic, { receive: "ask" });
+        const other = offerOf({ b: { fileName: "b.txt", size: 1 } });
+        const waiting = call(lan, "other", "v2/prepare-upload", { json: other }).catch(() => "cut");
+        await incoming(attic, "asking");
+        await attic.stop();
+        assert.equal(await waiting, "cut");
+
+        const again = await lan.start("attic", { args: ["--no-scan"], root: attic.root });
+        assert.equal(
+            execFileSync("ip", [...curl, "-w", "%{http_code}", url], { timeout: 60_000 }).toString(),
+            "200",
+        );
+        const done = await waitFor(async () => {
+            const all = (await again.api("/inbox")).json.incoming;
+            return all.find((/** @type {any} */ transfer) => transfer.state === "done");
+        });
+        assert.ok(readFileSync(join(attic.root, "downloads", done.files[0].path)).equals(bytes));
+    });
+
     test("it is there only while it is wanted, and the port is free", async (t) => {
         const { lan, attic } = await network(t);
         const listens = () => lan.on("attic", "ss", "-Hlntu", `sport = :${PORT}`).trim() !== "";
