@@ -27,6 +27,7 @@ enum {
     FIND_ROOT,
     FIND_PATH,
     FIND_URL,
+    FIND_FOLDER,
     LOCAL_ROOT,
     LOCAL_PATH,
 };
@@ -108,6 +109,9 @@ static const hp_sql_t sql[] = {
     [FIND_URL] = {"download.find_url",
                   "SELECT id FROM download WHERE order_url = :url"
                   " AND state NOT IN ('cancelled', 'failed', 'done') ORDER BY id DESC LIMIT 1"},
+    [FIND_FOLDER] = {"download.find_folder",
+                     "SELECT id FROM download WHERE order_host = :host AND order_path = :path AND folder = 1"
+                     " AND state = 'done' ORDER BY id DESC LIMIT 1"},
     [LOCAL_ROOT] = {"download.local_root",
                     "SELECT min(CASE WHEN f.state = 'done' THEN 0 ELSE 1 END) FROM download_file f"
                     " JOIN download d ON d.id = f.download WHERE f.root = :root AND f.state <> 'failed'"
@@ -387,6 +391,17 @@ int hp_db_download_find(hp_db_t *db, const char *root, int64_t size, const char 
     hp_query_bind_text(&q, ":host", host);
     hp_query_bind_text(&q, ":path", path);
     hp_query_bind_int(&q, ":folder", folder);
+    int rc = hp_query_one(&q, err);
+    if (rc == 0)
+        *id = hp_query_int(&q, 0);
+    return rc;
+}
+
+int hp_db_download_find_folder(hp_db_t *db, const char *host, const char *path, int64_t *id, hp_err_t *err)
+{
+    HP_QUERY(q, db, &sql[FIND_FOLDER]);
+    hp_query_bind_text(&q, ":host", host);
+    hp_query_bind_text(&q, ":path", path);
     int rc = hp_query_one(&q, err);
     if (rc == 0)
         *id = hp_query_int(&q, 0);

@@ -52,7 +52,9 @@ typedef struct hp_download_file_row {
     bool verified;
     char *part; /* NULL: no part file yet */
     uint64_t device, inode;
-    char *boot_id; /* NULL while there is no part */
+    char *boot_id;       /* NULL while there is no part */
+    int64_t mtime_ms;    /* at the source; 0 unknown */
+    int64_t replaces_ns; /* of the older version at path whose place it takes; 0 none */
 } hp_download_file_row_t;
 void hp_download_file_row_dispose(hp_download_file_row_t *row);
 
@@ -90,6 +92,8 @@ int hp_db_download_path_taken(hp_db_t *db, const char *base, const char *path, b
  * HP_E_NOT_FOUND. */
 int hp_db_download_find(hp_db_t *db, const char *root, int64_t size, const char *host, const char *path,
                         const char *url, bool folder, int64_t *id, hp_err_t *err);
+/* The newest done download of this folder of this host: 0 with id, or HP_E_NOT_FOUND. */
+int hp_db_download_find_folder(hp_db_t *db, const char *host, const char *path, int64_t *id, hp_err_t *err);
 /* What is known here of a remote file, by its root (NULL: not) and size or else its place, for file lists:
  * "done", "downloading" or NULL. Static text. */
 int hp_db_download_local(hp_db_t *db, const char *root, int64_t size, const char *host, const char *path,

@@ -15,18 +15,19 @@ enum { FILE_INSERT, FILE_UPDATE, FILE_NEXT, FILE_UNFINISHED, FILE_PAGE, FILE_REO
 
 #define FILE_COLUMNS                                                                                         \
     "id, download, path, source_path, state, error, size, root, chunk_size, chunks_done, verified, part, "   \
-    "device, inode, boot_id"
+    "device, inode, boot_id, mtime_ms, replaces_ns"
 
 static const hp_sql_t sql[] = {
-    [FILE_INSERT] = {"download_file.insert", "INSERT INTO download_file (download, path, source_path, state, "
-                                             "error, size, root, verified, chunk_size,"
-                                             " chunks_done) VALUES (:download, :path, :source_path, :state, "
-                                             "'', :size, :root, 0, :chunk_size, 0)"},
+    [FILE_INSERT] = {"download_file.insert",
+                     "INSERT INTO download_file (download, path, source_path, state, "
+                     "error, size, root, verified, chunk_size,"
+                     " chunks_done, mtime_ms) VALUES (:download, :path, :source_path, :state, "
+                     "'', :size, :root, 0, :chunk_size, 0, :mtime_ms)"},
     [FILE_UPDATE] =
         {"download_file.update",
          "UPDATE download_file SET path = :path, state = :state, error = :error, size = :size, root = :root,"
          " chunk_size = :chunk_size, verified = :verified, part = :part, device = :device, inode = :inode, "
-         "boot_id = :boot_id"
+         "boot_id = :boot_id, mtime_ms = :mtime_ms, replaces_ns = :replaces_ns"
          " WHERE id = :id"},
     [FILE_NEXT] = {"download_file.next",
                    "SELECT " FILE_COLUMNS " FROM download_file WHERE download = :download"
@@ -79,6 +80,7 @@ int hp_db_download_file_insert(hp_db_t *db, hp_download_file_row_t *row, hp_err_
     bind_size(&q, row->size);
     hp_query_bind_root(&q, ":root", row->root);
     hp_query_bind_int(&q, ":chunk_size", row->chunk_size);
+    hp_query_bind_int(&q, ":mtime_ms", row->mtime_ms);
     int rc = hp_query_run(&q, err);
     if (rc == 0)
         row->id = hp_db_last_id(db);
@@ -105,6 +107,8 @@ int hp_db_download_file_update(hp_db_t *db, const hp_download_file_row_t *row, h
         hp_query_bind_null(&q, ":inode");
     }
     hp_query_bind_text(&q, ":boot_id", row->boot_id);
+    hp_query_bind_int(&q, ":mtime_ms", row->mtime_ms);
+    hp_query_bind_int(&q, ":replaces_ns", row->replaces_ns);
     return hp_query_run(&q, err);
 }
 
@@ -151,6 +155,8 @@ static int read_file(hp_query_t *q, hp_download_file_row_t *row, hp_err_t *err)
         .device = (uint64_t)hp_query_int(q, 12),
         .inode = (uint64_t)hp_query_int(q, 13),
         .boot_id = copy(hp_query_text(q, 14)),
+        .mtime_ms = hp_query_int(q, 15),
+        .replaces_ns = hp_query_int(q, 16),
     };
     int rc = check_file(row, err);
     if (rc != 0)

@@ -50,7 +50,9 @@ CREATE TABLE download_file (
     part TEXT, -- name of the part file, beside path; NULL before there is one
     device INTEGER, -- st_dev of the part file
     inode INTEGER, -- st_ino of the part file
-    boot_id TEXT -- of the kernel while the rows in chunk were written: another one now means that they must be re-hashed
+    boot_id TEXT, -- of the kernel while the rows in chunk were written: another one now means that they must be re-hashed
+    mtime_ms INTEGER NOT NULL DEFAULT 0, -- when it was changed at the source, ms since 1970, which the file gets; 0 unknown
+    replaces_ns INTEGER NOT NULL DEFAULT 0 -- st_mtim of an older version at path that it takes the place of; 0 none
 ) STRICT;
 
 CREATE INDEX download_file_download ON download_file (download, id);

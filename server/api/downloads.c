@@ -160,6 +160,8 @@ static int read_order(json_t *body, hp_download_order_t *order, hp_err_t *err)
         rc = hp_json_get_int(body, "limit_bps", 0, INT64_MAX, &limit, NULL, err);
     if (rc == 0)
         rc = hp_json_get_int(body, "size", 1, INT64_MAX, &size, NULL, err);
+    if (rc == 0)
+        rc = hp_json_get_bool(body, "copy", &order->copy, NULL, err);
     order->size = (uint64_t)size;
     if (rc == 0)
         rc = check_kind(order, err);
@@ -175,8 +177,9 @@ static int read_order(json_t *body, hp_download_order_t *order, hp_err_t *err)
 void hp_api_post_downloads(hp_api_t *api, hp_http_request_t *request, const char *arg)
 {
     (void)arg;
-    static const char *const known[] = {"host", "path",     "folder",    "root",    "size",        "url",
-                                        "to",   "priority", "limit_bps", "headers", "certificate", NULL};
+    static const char *const known[] = {"host",        "path", "folder",   "root",      "size",
+                                        "url",         "to",   "priority", "limit_bps", "headers",
+                                        "certificate", "copy", NULL};
     hp_err_t err = {0};
     hp_download_order_t order = {0};
     json_t *body = NULL;

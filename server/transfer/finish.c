@@ -24,7 +24,8 @@ struct step {
     int64_t download;
     int fd, direct_fd;
     uint64_t size, chunk_size;
-    uint64_t arrived, reserved; /* bytes of the part file: done; with room on the disk */
+    int64_t mtime_ms, replaces_ns; /* of the item's row */
+    uint64_t arrived, reserved;    /* bytes of the part file: done; with room on the disk */
     bool has_chunks;
     bool endless; /* nobody has said yet how long the file is */
     bool trims;   /* as of the item */
@@ -73,6 +74,8 @@ static step_t *new_step(item_t *item, void (*run)(step_t *), void (*after)(item_
         .path = hp_strdup(item->row.path),
         .part = item->row.part != NULL ? hp_strdup(item->row.part) : NULL,
         .download = item->row.download,
+        .mtime_ms = item->row.mtime_ms,
+        .replaces_ns = item->row.replaces_ns,
         .fd = item->fd,
         .direct_fd = -1,
         .size = item->size,
@@ -454,6 +457,7 @@ void hp_item_commit_done(item_t *self, const char *name)
 {
     set_final_name(self, name);
     set_text(&self->row.state, "done");
+    self->row.replaces_ns = 0;
     commit_row(self, HP_STORE_WRITE, after_done_commit, NULL);
 }
 
@@ -471,8 +475,9 @@ static void run_finish(step_t *step)
         hp_err_set(&step->err, step->status, "shortening the part file: %s", hp_err_sentence(step->status));
         return;
     }
-    step->status =
-        hp_part_finish(step->fd, step->base, step->path, step->part, step->size, step->name, &step->err);
+    hp_part_set_time(step->fd, step->mtime_ms);
+    step->status = hp_part_replace(step->fd, step->base, step->path, step->part, step->size,
+                                   step->replaces_ns, step->name, &step->err);
     if (step->status == 0)
         hp_left_remove(step->left, step->base, step->path, step->download);
 }

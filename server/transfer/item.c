@@ -274,6 +274,7 @@ void hp_item_restart(item_t *self)
     if (!self->same_version) {
         free(self->row.root);
         self->row.root = NULL;
+        self->row.mtime_ms = 0; /* of the version that was listed */
     }
     self->same_version = self->alike = false;
     self->manifest = NULL;

@@ -12,6 +12,7 @@
 #include <strings.h>
 
 #include "db/remote_file.h"
+#include "transfer/update.h"
 #include "transfer/landing.h"
 #include "transfer/url_order.h"
 #include "transfer/web_name.h"
@@ -30,7 +31,9 @@ typedef struct order {
     int64_t size; /* of the content that root names; HP_DB_SIZE_UNKNOWN */
     int priority;
     int64_t limit_bps;
+    bool copy; /* another one, whatever is there */
     bool existing;
+    bool updated; /* the existing one was done, and goes on with what is new at the host */
     int64_t id;
     hp_download_row_t row; /* read back */
 } order_t;
@@ -84,10 +87,28 @@ int hp_order_reserve_name(hp_db_t *db, const char *base, const char *to, const c
     return hp_err_set(err, HP_E_EXISTS, "No free name for %s", name);
 }
 
-/* The download that has this content already or will have it; a finished one only while its file is there. */
+/* Whether the file of a finished download stands there as it was fetched. */
+static int is_as_fetched(hp_db_t *db, const hp_download_row_t *download, bool *same, hp_err_t *err)
+{
+    hp_download_file_row_t file;
+    size_t count = 0;
+    int rc = hp_db_download_file_page(db, download->id, 0, &file, 1, &count, err);
+    *same = false;
+    if (rc == 0 && count > 0) {
+        int64_t mtime_ns;
+        rc = hp_order_look(download, &file, same, &mtime_ns, err);
+        hp_download_file_row_dispose(&file);
+    }
+    return rc;
+}
+
+/* The download that has this content already or will have it; a finished one only while its file is there,
+ * and has not been changed since. */
 static int find_existing(hp_db_t *db, order_t *self, const char *root, int64_t size, hp_err_t *err)
 {
     int64_t id = 0;
+    if (self->copy)
+        return 0;
     int rc = hp_db_download_find(db, root, size, self->host, self->folder != NULL ? self->folder : self->path,
                                  self->url, self->folder != NULL, &id, err);
     if (rc != 0)
@@ -96,13 +117,11 @@ static int find_existing(hp_db_t *db, order_t *self, const char *root, int64_t s
     rc = hp_db_download_get(db, id, &row, err);
     if (rc != 0)
         return rc == HP_E_NOT_FOUND ? 0 : rc;
-    bool gone = false;
+    bool there = true;
     if (strcmp(row.state, "done") == 0)
-        rc = hp_part_is_free(row.base, row.path, &gone, err);
-    if (rc == HP_E_NO_DISK) /* nobody knows; it is not fetched a second time */
-        rc = 0, gone = false;
+        rc = is_as_fetched(db, &row, &there, err);
     hp_download_row_dispose(&row);
-    if (rc == 0 && !gone) {
+    if (rc == 0 && there) {
         self->existing = true;
         self->id = id;
     }
@@ -133,8 +152,8 @@ static int insert_download(hp_db_t *db, order_t *self, char *path, hp_err_t *err
     return rc;
 }
 
-static int insert_file(hp_db_t *db, int64_t download, const char *path, const char *source_path, int64_t size,
-                       const char *root, hp_err_t *err)
+int hp_order_insert_file(hp_db_t *db, int64_t download, const char *path, const char *source_path,
+                         int64_t size, const char *root, int64_t mtime, hp_err_t *err)
 {
     hp_download_file_row_t row = {
         .download = download,
@@ -143,19 +162,20 @@ static int insert_file(hp_db_t *db, int64_t download, const char *path, const ch
         .state = (char *)"open",
         .size = size,
         .root = root != NULL && root[0] != '\0' ? (char *)root : NULL,
+        .mtime_ms = mtime != HP_REMOTE_NO_TIME ? mtime : 0,
     };
     return hp_db_download_file_insert(db, &row, err);
 }
 
 static int add_file(hp_db_t *db, order_t *self, const char *name, const char *source_path, int64_t size,
-                    const char *root, hp_err_t *err)
+                    const char *root, int64_t mtime, hp_err_t *err)
 {
     char *path = NULL;
     int rc = hp_order_reserve_name(db, self->base, self->to, name, &path, &self->note, err);
     if (rc == 0)
         rc = insert_download(db, self, path, err);
     if (rc == 0)
-        rc = insert_file(db, self->id, path, source_path, size, root, err);
+        rc = hp_order_insert_file(db, self->id, path, source_path, size, root, mtime, err);
     free(path);
     return rc;
 }
@@ -168,7 +188,8 @@ static int insert_page(hp_db_t *db, order_t *self, const char *path, size_t skip
         char *full = hp_sprintf("%s/%s", path, file->path + skip);
         int rc = hp_path_check(full, strlen(full), err);
         if (rc == 0)
-            rc = insert_file(db, self->id, full, file->path, file->size, file->root, err);
+            rc = hp_order_insert_file(db, self->id, full, file->path, file->size, file->root, file->mtime,
+                                      err);
         free(full);
         if (rc != 0)
             return rc;
@@ -214,7 +235,8 @@ static int add_root(hp_db_t *db, order_t *self, hp_err_t *err)
         rc = hp_err_set(err, HP_E_NOT_FOUND, "No known host has a file with this root%s",
                         self->size != HP_DB_SIZE_UNKNOWN ? " and size" : "");
     if (rc == 0)
-        rc = add_file(db, self, files.items[0].name, "", files.items[0].size, self->root, err);
+        rc = add_file(db, self, files.items[0].name, "", files.items[0].size, self->root,
+                      files.items[0].mtime, err);
     hp_remote_files_dispose(&files);
     return rc;
 }
@@ -229,7 +251,7 @@ static int add_path(hp_db_t *db, order_t *self, hp_err_t *err)
     rc = listed && file.root[0] != '\0' ? find_existing(db, self, file.root, file.size, err) : 0;
     if (rc == 0 && !self->existing)
         rc = add_file(db, self, hp_path_name(self->path), self->path, listed ? file.size : HP_DB_SIZE_UNKNOWN,
-                      listed ? file.root : NULL, err);
+                      listed ? file.root : NULL, listed ? file.mtime : HP_REMOTE_NO_TIME, err);
     if (listed)
         hp_remote_file_dispose(&file);
     return rc;
@@ -243,11 +265,17 @@ static int work_order(hp_db_t *db, void *arg, hp_err_t *err)
         rc = hp_remote_size_by_root(db, self->root, &self->size, err);
     if (rc == 0 || rc == HP_E_NOT_FOUND)
         rc = find_existing(db, self, self->root, self->size, err);
+    if (rc == 0 && !self->existing && self->folder != NULL && !self->copy) {
+        rc = hp_order_update(db, self->base, self->host, self->folder, self->to, &self->id, &self->updated,
+                             err);
+        self->existing = rc == 0;
+        rc = rc == HP_E_NOT_FOUND ? 0 : rc;
+    }
     if (rc == 0 && !self->existing) {
         char name[HP_NAME_MAX + 1];
         if (self->url != NULL) {
             hp_web_name_of_url(self->url, name);
-            rc = add_file(db, self, name, "", HP_DB_SIZE_UNKNOWN, NULL, err);
+            rc = add_file(db, self, name, "", HP_DB_SIZE_UNKNOWN, NULL, HP_REMOTE_NO_TIME, err);
         } else if (self->root != NULL) {
             rc = add_root(db, self, err);
         } else if (self->folder != NULL) {
@@ -343,6 +371,8 @@ static void on_ordered(void *arg, int status, const hp_err_t *err)
         post_order(self);
         return;
     }
+    if (status == 0 && self->updated)
+        hp_download_update(transfer, &self->row);
     if (status == 0 && hp_transfer_find(transfer, self->id) == NULL) {
         download_t *download = hp_download_from_row(transfer, &self->row);
         if (!self->existing)
@@ -520,6 +550,7 @@ void hp_transfer_add(hp_transfer_t *transfer, const hp_download_order_t *order, 
         .headers = order->headers != NULL && order->headers[0] != '\0' ? hp_strdup(order->headers) : NULL,
         .to = order->to != NULL && order->to[0] != '\0' ? hp_strdup(order->to) : NULL,
         .base = hp_strdup(transfer->folder),
+        .copy = order->copy,
         .priority = order->priority,
         .limit_bps = (int64_t)order->limit_bps,
         .size = order->size != 0 ? (int64_t)order->size : HP_DB_SIZE_UNKNOWN,

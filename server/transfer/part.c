@@ -1,4 +1,4 @@
-#include "transfer/part.h"
+#include "transfer/part_steps.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -17,13 +17,13 @@
 #include "base/file.h"
 #include "base/mem.h"
 
-#define CANDIDATES_MAX 10000 /* names tried before giving up */
-#define FILE_MODE      0644
-#define FOLDER_MODE    0755
-#define RESERVE_PART   8 /* a file that takes less than 1/8 of what is free is reserved at once */
-#define RESERVE_MIN    (64u * 1024 * 1024) /* bytes that are reserved on the word of a source alone */
+#define HP_PART_CANDIDATES 10000 /* names tried before giving up */
+#define HP_PART_MODE       0666  /* less the umask, as the next */
+#define FOLDER_MODE        0777
+#define RESERVE_PART       8 /* a file that takes less than 1/8 of what is free is reserved at once */
+#define RESERVE_MIN        (64u * 1024 * 1024) /* bytes that are reserved on the word of a source alone */
 
-static int fail(hp_err_t *err, int code, const char *verb, const char *path)
+int hp_part_fail(hp_err_t *err, int code, const char *verb, const char *path)
 {
     char shown[256];
     snprintf(shown, sizeof shown, "%.*s%s", 200, path, strlen(path) > 200 ? "..." : "");
@@ -36,11 +36,11 @@ static int open_base(const char *base, hp_err_t *err)
     int fd = hp_home_open(base, O_RDONLY, FOLDER_MODE);
     if (fd == HP_E_NO_DISK)
         return hp_err_set(err, fd, "%s", base);
-    return fd >= 0 ? fd : fail(err, fd, "opening the folder", base);
+    return fd >= 0 ? fd : hp_part_fail(err, fd, "opening the folder", base);
 }
 
 /* The folder of path below base; make: with all that is missing. */
-static int open_folder(const char *base, const char *path, bool make, hp_err_t *err)
+int hp_part_open_folder(const char *base, const char *path, bool make, hp_err_t *err)
 {
     int base_fd = open_base(base, err);
     if (base_fd < 0)
@@ -52,16 +52,16 @@ static int open_folder(const char *base, const char *path, bool make, hp_err_t *
     int fd = make ? hp_beneath_make_folders(base_fd, folder, FOLDER_MODE)
                   : hp_beneath_open(base_fd, folder, O_RDONLY | O_DIRECTORY, 0, HP_BENEATH_NO_LINKS);
     if (fd < 0)
-        fail(err, fd, make ? "making the folder" : "opening the folder", folder);
+        hp_part_fail(err, fd, make ? "making the folder" : "opening the folder", folder);
     free(folder);
     close(base_fd);
     return fd;
 }
 
-static int sync_folder(int fd, const char *path, hp_err_t *err)
+int hp_part_sync_folder(int fd, const char *path, hp_err_t *err)
 {
     int rc = hp_disk_sync_folder(fd);
-    return rc == 0 ? 0 : fail(err, rc, "syncing the folder of", path);
+    return rc == 0 ? 0 : hp_part_fail(err, rc, "syncing the folder of", path);
 }
 
 /* Names are cut at 200 bytes, so two files may want the same part: whoever writes one has it locked. */
@@ -107,11 +107,11 @@ static int open_abandoned(int folder, const char *name)
 int hp_part_create(const char *base, const char *path, int64_t download_id, char name[HP_NAME_MAX + 1],
                    hp_part_identity_t *identity, hp_err_t *err)
 {
-    int folder = open_folder(base, path, true, err);
+    int folder = hp_part_open_folder(base, path, true, err);
     if (folder < 0)
         return folder;
     int fd = -EEXIST;
-    for (unsigned n = 0; n < CANDIDATES_MAX && fd == -EEXIST; n++) {
+    for (unsigned n = 0; n < HP_PART_CANDIDATES && fd == -EEXIST; n++) {
         char stem[HP_NAME_MAX + 1];
         hp_path_candidate(hp_path_name(path), n, stem);
         if (n > 0) {
@@ -122,7 +122,7 @@ int hp_part_create(const char *base, const char *path, int64_t download_id, char
         } else {
             hp_path_part_name(stem, download_id, name);
         }
-        fd = hp_beneath_open(folder, name, O_RDWR | O_CREAT | O_EXCL, FILE_MODE, HP_BENEATH_NO_LINKS);
+        fd = hp_beneath_open(folder, name, O_RDWR | O_CREAT | O_EXCL, HP_PART_MODE, HP_BENEATH_NO_LINKS);
         if (fd == -EEXIST)
             fd = open_abandoned(folder, name);
         else if (fd >= 0 && !claim(fd)) {
@@ -133,11 +133,11 @@ int hp_part_create(const char *base, const char *path, int64_t download_id, char
     struct stat st;
     int rc = 0;
     if (fd < 0)
-        rc = fail(err, fd, "making the part file for", path);
+        rc = hp_part_fail(err, fd, "making the part file for", path);
     else if (fstat(fd, &st) != 0)
-        rc = fail(err, -errno, "looking at the part file of", path);
+        rc = hp_part_fail(err, -errno, "looking at the part file of", path);
     else
-        rc = sync_folder(folder, path, err);
+        rc = hp_part_sync_folder(folder, path, err);
     close(folder);
     if (rc != 0) {
         if (fd >= 0)
@@ -211,7 +211,7 @@ static int is_same(int folder, const char *name, const hp_part_identity_t *ident
 static int find_final(int folder, const char *path, const hp_part_identity_t *identity, uint64_t size,
                       char final_name[HP_NAME_MAX + 1])
 {
-    for (unsigned n = 0; n < CANDIDATES_MAX; n++) {
+    for (unsigned n = 0; n < HP_PART_CANDIDATES; n++) {
         struct stat st;
         hp_path_candidate(hp_path_name(path), n, final_name);
         int same = is_same(folder, final_name, identity, &st);
@@ -232,7 +232,7 @@ int hp_part_open(const char *base, const char *path, const char *name, const hp_
     *found = HP_PART_MISSING;
     *fd = -1;
     hp_err_t ignored = {0};
-    int folder = open_folder(base, path, false, &ignored);
+    int folder = hp_part_open_folder(base, path, false, &ignored);
     if (folder == -ENOENT || folder == -ENOTDIR || folder == -ELOOP)
         return 0;
     if (folder < 0) {
@@ -245,7 +245,7 @@ int hp_part_open(const char *base, const char *path, const char *name, const hp_
     if (same > 0) {
         int opened = hp_beneath_open(folder, name, O_RDWR | O_NOFOLLOW, 0, HP_BENEATH_NO_LINKS);
         if (opened < 0) {
-            rc = fail(err, opened, "opening the part file of", path);
+            rc = hp_part_fail(err, opened, "opening the part file of", path);
         } else if (!claim(opened) || (uint64_t)st.st_size > size ||
                    (has_chunks && (uint64_t)st.st_size < size)) {
             close(opened); /* somebody has or changed it: leave it alone, begin a new one */
@@ -257,11 +257,11 @@ int hp_part_open(const char *base, const char *path, const char *name, const hp_
         same = find_final(folder, path, identity, size, final_name);
         if (same > 0) {
             *found = HP_PART_FINAL;
-            rc = sync_folder(folder, path, err); /* the crash may have come before that */
+            rc = hp_part_sync_folder(folder, path, err); /* the crash may have come before that */
         }
     }
     if (same < 0)
-        rc = fail(err, same, "looking for the part file of", path);
+        rc = hp_part_fail(err, same, "looking for the part file of", path);
     close(folder);
     return rc;
 }
@@ -271,7 +271,7 @@ int hp_part_open_alike(const char *base, const char *path, const char *name, uin
 {
     struct stat st;
     hp_err_t ignored = {0};
-    int folder = open_folder(base, path, false, &ignored);
+    int folder = hp_part_open_folder(base, path, false, &ignored);
     if (folder < 0)
         return folder;
     int fd = hp_beneath_open(folder, name, O_RDWR | O_NOFOLLOW | O_NONBLOCK, 0, HP_BENEATH_NO_LINKS);
@@ -295,10 +295,10 @@ static bool is_refused(int rc)
 }
 
 /* Renames or links to the first free candidate; from is a name in folder, or NULL to link the unnamed fd. */
-static int take_name(int folder, int fd, const char *from, const char *path, char final_name[HP_NAME_MAX + 1],
-                     hp_err_t *err)
+int hp_part_take_name(int folder, int fd, const char *from, const char *path,
+                      char final_name[HP_NAME_MAX + 1], hp_err_t *err)
 {
-    for (unsigned n = 0; n < CANDIDATES_MAX; n++) {
+    for (unsigned n = 0; n < HP_PART_CANDIDATES; n++) {
         hp_path_candidate(hp_path_name(path), n, final_name);
         int rc = from != NULL ? hp_disk_rename_new(folder, from, final_name)
                               : hp_disk_link(fd, folder, final_name);
@@ -307,9 +307,9 @@ static int take_name(int folder, int fd, const char *from, const char *path, cha
         if (from == NULL && is_refused(rc))
             return -EOPNOTSUPP;
         if (rc != -EEXIST)
-            return fail(err, rc, "giving its name to", path);
+            return hp_part_fail(err, rc, "giving its name to", path);
     }
-    return fail(err, -EEXIST, "finding a free name for", path);
+    return hp_part_fail(err, -EEXIST, "finding a free name for", path);
 }
 
 /* Whether name in folder is the open file. size: that it must have by now; HP_PART_ANY_SIZE. 0 or
@@ -339,7 +339,7 @@ static int compare(int fd, int folder, const char *name, uint64_t size, hp_err_t
 int hp_part_compare(int fd, const char *base, const char *path, const char *name, hp_err_t *err)
 {
     hp_err_t ignored = {0};
-    int folder = open_folder(base, path, false, &ignored);
+    int folder = hp_part_open_folder(base, path, false, &ignored);
     if (folder == -ENOENT || folder == -ENOTDIR || folder == -ELOOP)
         return hp_err_set(err, HP_E_CONFLICT, "The folder of the part file was removed or renamed");
     if (folder == HP_E_NO_DISK)
@@ -351,179 +351,84 @@ int hp_part_compare(int fd, const char *base, const char *path, const char *name
     return rc == HP_E_CONFLICT ? rc : 0;
 }
 
-int hp_part_finish(int fd, const char *base, const char *path, const char *name, uint64_t size,
-                   char final_name[HP_NAME_MAX + 1], hp_err_t *err)
+static int64_t time_of(const struct stat *st)
+{
+    return (int64_t)st->st_mtim.tv_sec * 1000000000 + st->st_mtim.tv_nsec;
+}
+
+/* Takes the place of the file at path if it still is that one. Whether it did. */
+static bool take_place(int folder, const char *name, const char *path, int64_t replaces_ns,
+                       char final_name[HP_NAME_MAX + 1])
+{
+    struct stat st;
+    snprintf(final_name, HP_NAME_MAX + 1, "%s", hp_path_name(path));
+    return replaces_ns != 0 && fstatat(folder, final_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+           S_ISREG(st.st_mode) && time_of(&st) == replaces_ns &&
+           renameat(folder, name, folder, final_name) == 0;
+}
+
+int hp_part_replace(int fd, const char *base, const char *path, const char *name, uint64_t size,
+                    int64_t replaces_ns, char final_name[HP_NAME_MAX + 1], hp_err_t *err)
 {
     int rc = hp_disk_sync_data(fd);
     if (rc != 0)
-        return fail(err, rc, "writing to the disk", path);
-    int folder = open_folder(base, path, false, err);
+        return hp_part_fail(err, rc, "writing to the disk", path);
+    int folder = hp_part_open_folder(base, path, false, err);
     if (folder == -ENOENT)
         return hp_err_set(err, HP_E_CONFLICT, "The folder of the part file was removed or renamed");
     if (folder < 0)
         return folder;
     rc = compare(fd, folder, name, size, err);
+    if (rc == 0 && !take_place(folder, name, path, replaces_ns, final_name))
+        rc = hp_part_take_name(folder, fd, name, path, final_name, err);
     if (rc == 0)
-        rc = take_name(folder, fd, name, path, final_name, err);
-    if (rc == 0)
-        rc = sync_folder(folder, path, err);
+        rc = hp_part_sync_folder(folder, path, err);
     close(folder);
     return rc;
 }
 
-static bool holds(int fd, const void *data, size_t length)
+int hp_part_finish(int fd, const char *base, const char *path, const char *name, uint64_t size,
+                   char final_name[HP_NAME_MAX + 1], hp_err_t *err)
 {
-    struct stat st;
-    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || (uint64_t)st.st_size != length)
-        return false;
-    char block[16384];
-    for (size_t at = 0; at < length;) {
-        ssize_t n = pread(fd, block, HP_MIN(sizeof block, length - at), (off_t)at);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0 || memcmp(block, (const char *)data + at, (size_t)n) != 0)
-            return false;
-        at += (size_t)n;
-    }
-    return true;
+    return hp_part_replace(fd, base, path, name, size, 0, final_name, err);
 }
 
-/* A crash between the link and the commit leaves the file under its name, on no record: it is not written a
- * second time. Whether one of the names it can have holds these bytes. */
-static bool is_there(int folder, const char *path, const void *data, size_t length,
-                     char final_name[HP_NAME_MAX + 1])
+void hp_part_set_time(int fd, int64_t mtime_ms)
 {
-    for (unsigned n = 0; n < CANDIDATES_MAX; n++) {
-        hp_path_candidate(hp_path_name(path), n, final_name);
-        int fd =
-            hp_beneath_open(folder, final_name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0, HP_BENEATH_NO_LINKS);
-        if (fd == -ENOENT)
-            return false;
-        bool same = fd >= 0 && holds(fd, data, length);
-        if (fd >= 0)
-            close(fd);
-        if (same)
-            return true;
-    }
-    return false;
-}
-
-/* ---- files of one chunk, many at a time ---- */
-
-typedef struct open_folder {
-    const char *base, *path; /* of the first file in it */
-    size_t length;           /* of the folder in path */
-    int fd;
-} open_folder_t;
-
-typedef struct small_batch {
-    hp_part_small_t *files;
-    size_t count;
-    open_folder_t *folders; /* each is opened once */
-    size_t folder_count;
-} small_batch_t;
-
-static int folder_of(small_batch_t *batch, hp_part_small_t *file)
-{
-    size_t length = (size_t)(hp_path_name(file->path) - file->path);
-    for (size_t i = batch->folder_count; i-- > 0;) {
-        const open_folder_t *folder = &batch->folders[i];
-        if (folder->length == length && strncmp(folder->path, file->path, length) == 0 &&
-            strcmp(folder->base, file->base) == 0)
-            return (int)i;
-    }
-    int fd = open_folder(file->base, file->path, true, &file->err);
-    if (fd < 0)
-        return fd;
-    batch->folders[batch->folder_count] =
-        (open_folder_t){.base = file->base, .path = file->path, .length = length, .fd = fd};
-    return (int)batch->folder_count++;
-}
-
-static void write_unnamed(small_batch_t *batch, hp_part_small_t *file)
-{
-    file->fd = -1;
-    file->folder = folder_of(batch, file);
-    if (file->folder < 0) {
-        file->status = file->folder;
-        return;
-    }
-    int folder = batch->folders[file->folder].fd;
-    file->named = is_there(folder, file->path, file->data, file->length, file->name);
-    if (file->named)
-        return;
-    int fd = hp_disk_open_unnamed(folder, FILE_MODE);
-    if (fd == -EOPNOTSUPP) {
-        file->status = fd;
-        return;
-    }
-    int rc = fd < 0 ? fd : hp_write_all_at(fd, file->data, file->length, 0);
-    if (rc != 0) {
-        file->status = fail(&file->err, rc, "writing", file->path);
-        if (fd >= 0)
-            close(fd);
-        return;
-    }
-    file->fd = fd;
-    /* All begin before the first is waited for: one commit of the file system serves many. */
-    hp_disk_begin_sync(fd);
-}
-
-static void give_name(small_batch_t *batch, hp_part_small_t *file)
-{
-    int rc = hp_disk_sync_data(file->fd);
-    if (rc != 0)
-        file->status = fail(&file->err, rc, "writing", file->path);
-    else
-        file->status =
-            take_name(batch->folders[file->folder].fd, file->fd, NULL, file->path, file->name, &file->err);
-    file->named = file->status == 0;
-    close(file->fd);
-    file->fd = -1;
-}
-
-static void sync_names(small_batch_t *batch, int folder)
-{
-    hp_err_t err = {0};
-    int rc = 0;
-    bool synced = false;
-    for (size_t i = 0; i < batch->count; i++) {
-        hp_part_small_t *file = &batch->files[i];
-        if (file->status != 0 || file->folder != folder)
-            continue;
-        if (!synced)
-            rc = sync_folder(batch->folders[folder].fd, file->path, &err);
-        synced = true;
-        file->status = rc;
-        file->err = err;
-    }
-}
-
-void hp_part_write_small(hp_part_small_t *files, size_t count)
-{
-    small_batch_t batch = {.files = files, .count = count};
-    batch.folders = hp_alloc_array(count, sizeof *batch.folders);
-    for (size_t i = 0; i < count; i++)
-        if (files[i].status == 0)
-            write_unnamed(&batch, &files[i]);
-    for (size_t i = 0; i < count; i++)
-        if (files[i].status == 0 && !files[i].named)
-            give_name(&batch, &files[i]);
-    for (size_t i = 0; i < batch.folder_count; i++) {
-        sync_names(&batch, (int)i);
-        close(batch.folders[i].fd);
-    }
-    free(batch.folders);
+    const struct timespec mtime = {.tv_sec = mtime_ms / 1000 - (mtime_ms % 1000 < 0),
+                                   .tv_nsec = (mtime_ms % 1000 + 1000) % 1000 * 1000000};
+    const struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, mtime};
+    if (mtime_ms != 0)
+        (void)futimens(fd, times);
 }
 
 /* Like open_folder. That there is none (-ENOENT) is no error, and err stays as it is. */
 static int look_for_folder(const char *base, const char *path, hp_err_t *err)
 {
     hp_err_t failed = {0};
-    int folder = open_folder(base, path, false, &failed);
+    int folder = hp_part_open_folder(base, path, false, &failed);
     if (folder < 0 && folder != -ENOENT && err != NULL)
         *err = failed;
     return folder;
+}
+
+int hp_part_look(const char *base, const char *path, uint64_t *size, int64_t *mtime_ns, hp_err_t *err)
+{
+    int folder = look_for_folder(base, path, err);
+    if (folder == -ENOENT || folder == -ENOTDIR || folder == -ELOOP)
+        return HP_E_NOT_FOUND;
+    if (folder < 0)
+        return folder;
+    struct stat st;
+    int rc = fstatat(folder, hp_path_name(path), &st, AT_SYMLINK_NOFOLLOW) == 0 ? 0 : -errno;
+    close(folder);
+    if (rc == -ENOENT || (rc == 0 && !S_ISREG(st.st_mode)))
+        return HP_E_NOT_FOUND;
+    if (rc != 0)
+        return hp_part_fail(err, rc, "looking for", path);
+    *size = (uint64_t)st.st_size;
+    *mtime_ns = time_of(&st);
+    return 0;
 }
 
 int hp_part_is_free(const char *base, const char *path, bool *is_free, hp_err_t *err)
@@ -536,7 +441,7 @@ int hp_part_is_free(const char *base, const char *path, bool *is_free, hp_err_t 
     int rc = fstatat(folder, hp_path_name(path), &st, AT_SYMLINK_NOFOLLOW) == 0 ? 0 : -errno;
     close(folder);
     *is_free = rc == -ENOENT;
-    return rc == 0 || rc == -ENOENT ? 0 : fail(err, rc, "looking for", path);
+    return rc == 0 || rc == -ENOENT ? 0 : hp_part_fail(err, rc, "looking for", path);
 }
 
 int hp_part_remove(const char *base, const char *path, const char *name, const hp_part_identity_t *identity,
@@ -548,9 +453,9 @@ int hp_part_remove(const char *base, const char *path, const char *name, const h
     struct stat st;
     int rc = is_same(folder, name, identity, &st);
     if (rc > 0)
-        rc = unlinkat(folder, name, 0) == 0 ? sync_folder(folder, path, err) : -errno;
+        rc = unlinkat(folder, name, 0) == 0 ? hp_part_sync_folder(folder, path, err) : -errno;
     close(folder);
-    return rc < 0 ? fail(err, rc, "removing the part file of", path) : 0;
+    return rc < 0 ? hp_part_fail(err, rc, "removing the part file of", path) : 0;
 }
 
 int hp_part_open_final(const char *base, const char *path, hp_err_t *err)
@@ -560,7 +465,7 @@ int hp_part_open_final(const char *base, const char *path, hp_err_t *err)
         return folder;
     int fd = hp_beneath_open(folder, path, O_RDONLY, 0, HP_BENEATH_NO_LINKS);
     close(folder);
-    return fd >= 0 ? fd : fail(err, fd, "opening", path);
+    return fd >= 0 ? fd : hp_part_fail(err, fd, "opening", path);
 }
 
 int hp_part_free_bytes(const char *base, uint64_t *bytes, uint64_t *device)

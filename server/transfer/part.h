@@ -80,11 +80,21 @@ int hp_part_compare(int fd, const char *base, const char *path, const char *name
 int hp_part_finish(int fd, const char *base, const char *path, const char *name, uint64_t size,
                    char final_name[HP_NAME_MAX + 1], hp_err_t *err);
 
+/* The same, but the file at path gives way if it still is the one that was last changed at replaces_ns
+ * (st_mtim), as hp_part_look saw it. */
+int hp_part_replace(int fd, const char *base, const char *path, const char *name, uint64_t size,
+                    int64_t replaces_ns, char final_name[HP_NAME_MAX + 1], hp_err_t *err);
+
+/* Gives the file the time when it was changed at its source, ms since 1970; 0: unknown, does nothing. A disk
+ * that cannot keep it is no error. */
+void hp_part_set_time(int fd, int64_t mtime_ms);
+
 /* A file that is written in one step. */
 typedef struct hp_part_small {
     const char *base, *path;
     const void *data;
-    size_t length; /* 0 makes an empty file */
+    int64_t mtime_ms; /* as hp_part_set_time */
+    size_t length;    /* 0 makes an empty file */
     /* results */
     int status; /* one that is not 0 before the call is left alone */
     hp_err_t err;
@@ -99,6 +109,10 @@ typedef struct hp_part_small {
  * folders' syncs; each has its own status. -EOPNOTSUPP where the file system has no O_TMPFILE: use the steps
  * above. */
 void hp_part_write_small(hp_part_small_t *files, size_t count);
+
+/* Size and st_mtim of the file at path. 0; HP_E_NOT_FOUND when there is none, or something else; a system
+ * code. */
+int hp_part_look(const char *base, const char *path, uint64_t *size, int64_t *mtime_ns, hp_err_t *err);
 
 /* Whether nothing stands at path below base. Links count as something. */
 int hp_part_is_free(const char *base, const char *path, bool *is_free, hp_err_t *err);

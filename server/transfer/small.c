@@ -23,6 +23,7 @@ struct hp_small_file {
     char *base, *path;
     bool renamed; /* path is not the item's, which the disk does not take */
     uint64_t chunk_size, size;
+    int64_t mtime_ms, replaces_ns; /* of the item's row */
     bool has_expected;
     uint8_t expected[HP_SHA256_SIZE], digest[HP_SHA256_SIZE];
 };
@@ -57,7 +58,7 @@ static void find_landing(hp_small_file_t *file)
     file->path = hp_strdup(landing);
 }
 
-/* The file system has no unnamed files: the long way, in one go. */
+/* The file system has no unnamed files, or the file takes the place of another: the long way, in one go. */
 static int write_by_part(const hp_small_file_t *file, hp_part_small_t *part)
 {
     char name[HP_NAME_MAX + 1];
@@ -70,8 +71,10 @@ static int write_by_part(const hp_small_file_t *file, hp_part_small_t *part)
         rc = HP_E_NO_SPACE;
     if (rc != 0)
         hp_err_set(&part->err, rc, "writing %s: %s", part->path, hp_err_sentence(rc));
-    else
-        rc = hp_part_finish(fd, part->base, part->path, name, part->length, part->name, &part->err);
+    hp_part_set_time(fd, part->mtime_ms);
+    if (rc == 0)
+        rc = hp_part_replace(fd, part->base, part->path, name, part->length, file->replaces_ns, part->name,
+                             &part->err);
     close(fd);
     if (rc != 0)
         hp_part_remove(part->base, part->path, name, &identity, NULL); /* made a moment ago, on no record */
@@ -89,8 +92,11 @@ static void on_work(uv_work_t *work)
             .path = file->path,
             .data = file->buffer != NULL ? (const void *)file->buffer->data : "",
             .length = file->buffer != NULL ? file->buffer->length : 0,
+            .mtime_ms = file->mtime_ms,
             .status = check_digest(file),
         };
+        if (self->parts[i].status == 0 && file->replaces_ns != 0)
+            self->parts[i].status = -EOPNOTSUPP; /* a link takes nobody's place */
     }
     hp_part_write_small(self->parts, self->count);
     for (size_t i = 0; i < self->count; i++) {
@@ -198,6 +204,8 @@ void hp_item_finish_small(item_t *self, hp_chunk_buffer_t *buffer, source_t *sou
         .path = hp_strdup(self->row.path),
         .chunk_size = self->chunk_size,
         .size = self->size,
+        .mtime_ms = self->row.mtime_ms,
+        .replaces_ns = self->row.replaces_ns,
     };
     file->has_expected = buffer != NULL && self->row.root != NULL &&
                          hp_hex_decode(self->row.root, file->expected, sizeof file->expected) == 0;

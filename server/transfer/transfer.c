@@ -245,7 +245,7 @@ void hp_transfer_set_hooks(hp_transfer_t *self, const hp_transfer_hooks_t *hooks
 int hp_transfer_set(hp_transfer_t *self, const hp_transfer_settings_t *settings, hp_err_t *err)
 {
     bool other = self->folder == NULL || strcmp(self->folder, settings->downloads_folder) != 0;
-    int rc = other ? hp_home_prepare(settings->downloads_folder, 0755) : 0;
+    int rc = other ? hp_home_prepare(settings->downloads_folder, 0777) : 0;
     if (rc == HP_E_NO_DISK)
         hp_log(HP_LOG_WARN, "the disk of the downloads folder %s is not there; downloads wait for it",
                settings->downloads_folder);

@@ -56,6 +56,7 @@ typedef struct hp_download_order {
     const char *headers;     /* with url: "Name: value" lines to send, "\n" between them; or NULL */
     const char *certificate; /* with url: SHA-256 of the one that its server shows; NULL: as trusted */
     const char *to;          /* a folder below the downloads folder, or NULL */
+    bool copy;               /* a second copy, whatever is there */
     uint64_t size;           /* with root: of that content; 0: not said (a root alone may be two contents) */
     int priority;            /* -1, 0, 1 */
     uint64_t limit_bps;      /* 0: none */

@@ -126,7 +126,9 @@ static void an_order_for_what_is_just_being_removed_does_not_bring_it_back(void 
     start(f, 1);
     load(f, f->id);
     char *path = hp_transfer_final_path(f->transfer, f->id);
-    close(open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
+    int fd = open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+    assert_int_equal(write(fd, "x", 1), 1);
+    close(fd);
     free(path);
     hp_transfer_remove(f->transfer, f->id, false, NULL, NULL);
     hp_transfer_add(f->transfer, &(hp_download_order_t){.root = ROOT}, on_answer, f);

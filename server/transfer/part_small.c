@@ -1,0 +1,160 @@
+/* Files of one chunk: no part file, many at a time. */
+#include "transfer/part_steps.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "os/beneath.h"
+#include "os/disk.h"
+
+static bool holds(int fd, const void *data, size_t length)
+{
+    struct stat st;
+    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || (uint64_t)st.st_size != length)
+        return false;
+    char block[16384];
+    for (size_t at = 0; at < length;) {
+        ssize_t n = pread(fd, block, HP_MIN(sizeof block, length - at), (off_t)at);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0 || memcmp(block, (const char *)data + at, (size_t)n) != 0)
+            return false;
+        at += (size_t)n;
+    }
+    return true;
+}
+
+/* A crash between the link and the commit leaves the file under its name, on no record: it is not written a
+ * second time. Whether one of the names it can have holds these bytes. */
+static bool is_there(int folder, const char *path, const void *data, size_t length,
+                     char final_name[HP_NAME_MAX + 1])
+{
+    for (unsigned n = 0; n < HP_PART_CANDIDATES; n++) {
+        hp_path_candidate(hp_path_name(path), n, final_name);
+        int fd =
+            hp_beneath_open(folder, final_name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0, HP_BENEATH_NO_LINKS);
+        if (fd == -ENOENT)
+            return false;
+        bool same = fd >= 0 && holds(fd, data, length);
+        if (fd >= 0)
+            close(fd);
+        if (same)
+            return true;
+    }
+    return false;
+}
+
+/* ---- files of one chunk, many at a time ---- */
+
+typedef struct open_folder {
+    const char *base, *path; /* of the first file in it */
+    size_t length;           /* of the folder in path */
+    int fd;
+} open_folder_t;
+
+typedef struct small_batch {
+    hp_part_small_t *files;
+    size_t count;
+    open_folder_t *folders; /* each is opened once */
+    size_t folder_count;
+} small_batch_t;
+
+static int folder_of(small_batch_t *batch, hp_part_small_t *file)
+{
+    size_t length = (size_t)(hp_path_name(file->path) - file->path);
+    for (size_t i = batch->folder_count; i-- > 0;) {
+        const open_folder_t *folder = &batch->folders[i];
+        if (folder->length == length && strncmp(folder->path, file->path, length) == 0 &&
+            strcmp(folder->base, file->base) == 0)
+            return (int)i;
+    }
+    int fd = hp_part_open_folder(file->base, file->path, true, &file->err);
+    if (fd < 0)
+        return fd;
+    batch->folders[batch->folder_count] =
+        (open_folder_t){.base = file->base, .path = file->path, .length = length, .fd = fd};
+    return (int)batch->folder_count++;
+}
+
+static void write_unnamed(small_batch_t *batch, hp_part_small_t *file)
+{
+    file->fd = -1;
+    file->folder = folder_of(batch, file);
+    if (file->folder < 0) {
+        file->status = file->folder;
+        return;
+    }
+    int folder = batch->folders[file->folder].fd;
+    file->named = is_there(folder, file->path, file->data, file->length, file->name);
+    if (file->named)
+        return;
+    int fd = hp_disk_open_unnamed(folder, HP_PART_MODE);
+    if (fd == -EOPNOTSUPP) {
+        file->status = fd;
+        return;
+    }
+    int rc = fd < 0 ? fd : hp_write_all_at(fd, file->data, file->length, 0);
+    if (rc != 0) {
+        file->status = hp_part_fail(&file->err, rc, "writing", file->path);
+        if (fd >= 0)
+            close(fd);
+        return;
+    }
+    file->fd = fd;
+    hp_part_set_time(fd, file->mtime_ms);
+    /* All begin before the first is waited for: one commit of the file system serves many. */
+    hp_disk_begin_sync(fd);
+}
+
+static void give_name(small_batch_t *batch, hp_part_small_t *file)
+{
+    int rc = hp_disk_sync_data(file->fd);
+    if (rc != 0)
+        file->status = hp_part_fail(&file->err, rc, "writing", file->path);
+    else
+        file->status = hp_part_take_name(batch->folders[file->folder].fd, file->fd, NULL, file->path,
+                                         file->name, &file->err);
+    file->named = file->status == 0;
+    close(file->fd);
+    file->fd = -1;
+}
+
+static void sync_names(small_batch_t *batch, int folder)
+{
+    hp_err_t err = {0};
+    int rc = 0;
+    bool synced = false;
+    for (size_t i = 0; i < batch->count; i++) {
+        hp_part_small_t *file = &batch->files[i];
+        if (file->status != 0 || file->folder != folder)
+            continue;
+        if (!synced)
+            rc = hp_part_sync_folder(batch->folders[folder].fd, file->path, &err);
+        synced = true;
+        file->status = rc;
+        file->err = err;
+    }
+}
+
+void hp_part_write_small(hp_part_small_t *files, size_t count)
+{
+    small_batch_t batch = {.files = files, .count = count};
+    batch.folders = hp_alloc_array(count, sizeof *batch.folders);
+    for (size_t i = 0; i < count; i++)
+        if (files[i].status == 0)
+            write_unnamed(&batch, &files[i]);
+    for (size_t i = 0; i < count; i++)
+        if (files[i].status == 0 && !files[i].named)
+            give_name(&batch, &files[i]);
+    for (size_t i = 0; i < batch.folder_count; i++) {
+        sync_names(&batch, (int)i);
+        close(batch.folders[i].fd);
+    }
+    free(batch.folders);
+}

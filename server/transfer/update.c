@@ -1,0 +1,194 @@
+/* A folder that was fetched is ordered again: what is new or another version at the host is fetched, what is
+ * the same stays. A file that somebody changed here is not replaced: the host's comes beside it, under a free
+ * name. */
+#include "transfer/internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "db/remote_file.h"
+#include "transfer/update.h"
+
+#define PAGE     1000
+#define SLACK_MS 2000 /* FAT keeps times to 2 s, exFAT some to a second */
+
+int hp_order_look(const hp_download_row_t *download, const hp_download_file_row_t *file, bool *same,
+                  int64_t *mtime_ns, hp_err_t *err)
+{
+    uint64_t size;
+    *same = false;
+    *mtime_ns = 0;
+    int rc = hp_part_look(download->base, file->path, &size, mtime_ns, err);
+    if (rc == HP_E_NO_DISK) { /* nobody knows; it is not fetched a second time */
+        *same = true;
+        return 0;
+    }
+    if (rc != 0)
+        return rc == HP_E_NOT_FOUND ? 0 : rc;
+    int64_t mtime = *mtime_ns / 1000000;
+    bool coarse = *mtime_ns % 1000000000 == 0 && llabs(mtime - file->mtime_ms) <= SLACK_MS;
+    bool as_then = file->mtime_ms != 0         ? mtime == file->mtime_ms || coarse
+                   : download->finished_at > 0 ? mtime <= download->finished_at
+                                               : true;
+    *same = as_then && file->size == (int64_t)size;
+    return 0;
+}
+
+typedef struct update {
+    hp_db_t *db;
+    hp_download_row_t row;
+    HP_ARRAY(hp_download_file_row_t) files; /* by source_path */
+    int64_t fresh;                          /* files that are fetched */
+} update_t;
+
+static int compare_files(const void *a, const void *b)
+{
+    const hp_download_file_row_t *x = a, *y = b;
+    return strcmp(x->source_path, y->source_path);
+}
+
+static int read_files(update_t *self, hp_err_t *err)
+{
+    hp_download_file_row_t *page = hp_alloc_array(PAGE, sizeof *page);
+    size_t count = PAGE;
+    int rc = 0;
+    for (int64_t after = 0; rc == 0 && count == PAGE;) {
+        rc = hp_db_download_file_page(self->db, self->row.id, after, page, PAGE, &count, err);
+        for (size_t i = 0; rc == 0 && i < count; i++) {
+            after = page[i].id;
+            *hp_array_add(&self->files) = page[i];
+        }
+    }
+    free(page);
+    if (self->files.count > 0)
+        qsort(self->files.items, self->files.count, sizeof *self->files.items, compare_files);
+    return rc;
+}
+
+/* Whether the host still lists what was fetched. Where one of them is not hashed, its time tells. */
+static bool is_same_version(const update_t *self, const hp_download_file_row_t *file,
+                            const hp_remote_file_t *listed)
+{
+    if (file->root != NULL && listed->root[0] != '\0')
+        return strcmp(file->root, listed->root) == 0 && file->size == listed->size;
+    if (file->size != listed->size)
+        return false;
+    return file->mtime_ms != 0 ? file->mtime_ms == listed->mtime : listed->mtime <= self->row.finished_at;
+}
+
+static int reopen(update_t *self, hp_download_file_row_t *file, const hp_remote_file_t *listed,
+                  int64_t replaces_ns, hp_err_t *err)
+{
+    hp_download_file_row_t row = *file;
+    row.state = (char *)"open";
+    row.error = (char *)"";
+    row.size = listed->size;
+    row.root = listed->root[0] != '\0' ? (char *)listed->root : NULL;
+    row.chunk_size = 0;
+    row.verified = false;
+    row.part = row.boot_id = NULL;
+    row.mtime_ms = listed->mtime != HP_REMOTE_NO_TIME ? listed->mtime : 0;
+    row.replaces_ns = replaces_ns;
+    int rc = hp_db_chunk_clear(self->db, row.id, err);
+    if (rc == 0)
+        rc = hp_db_download_source_clear(self->db, row.id, err);
+    self->fresh++;
+    return rc == 0 ? hp_db_download_file_update(self->db, &row, err) : rc;
+}
+
+static int take(update_t *self, const hp_remote_file_t *listed, size_t skip, hp_err_t *err)
+{
+    hp_download_file_row_t key = {.source_path = listed->path};
+    hp_download_file_row_t *file =
+        self->files.count > 0 ? bsearch(&key, self->files.items, self->files.count, sizeof key, compare_files)
+                              : NULL;
+    if (file == NULL) {
+        char *path = hp_sprintf("%s/%s", self->row.path, listed->path + skip);
+        int rc = hp_path_check(path, strlen(path), err);
+        if (rc == 0)
+            rc = hp_order_insert_file(self->db, self->row.id, path, listed->path, listed->size, listed->root,
+                                      listed->mtime, err);
+        self->fresh++;
+        free(path);
+        return rc;
+    }
+    bool same;
+    int64_t mtime_ns;
+    int rc = hp_order_look(&self->row, file, &same, &mtime_ns, err);
+    if (rc != 0 || (same && is_same_version(self, file, listed)))
+        return rc;
+    return reopen(self, file, listed, same ? mtime_ns : 0, err);
+}
+
+static int take_list(update_t *self, const char *host, const char *folder, hp_err_t *err)
+{
+    size_t skip = folder[0] != '\0' ? strlen(folder) + 1 : 0;
+    char *after = NULL;
+    int rc;
+    size_t count;
+    do {
+        hp_remote_files_t files = {0};
+        rc = hp_remote_file_below(self->db, host, folder, after, PAGE, &files, err);
+        count = files.count;
+        for (size_t i = 0; rc == 0 && i < count; i++)
+            rc = take(self, &files.items[i], skip, err);
+        free(after);
+        after = rc == 0 && count > 0 ? hp_strdup(files.items[count - 1].path) : NULL;
+        hp_remote_files_dispose(&files);
+    } while (rc == 0 && count == PAGE);
+    free(after);
+    return rc;
+}
+
+/* Whether the folder landed where this order wants it, and is still there. */
+static bool is_wanted_there(const hp_download_row_t *row, const char *base, const char *to)
+{
+    size_t length = (size_t)(hp_path_name(row->path) - row->path);
+    bool is_free = true;
+    if (strcmp(row->base, base) != 0 || strlen(to) != (length > 0 ? length - 1 : 0) ||
+        strncmp(row->path, to, strlen(to)) != 0)
+        return false;
+    int rc = hp_part_is_free(base, row->path, &is_free, NULL);
+    return rc == 0 && !is_free;
+}
+
+int hp_order_update(hp_db_t *db, const char *base, const char *host, const char *folder, const char *to,
+                    int64_t *id, bool *updated, hp_err_t *err)
+{
+    update_t self = {.db = db};
+    int rc = hp_db_download_find_folder(db, host, folder, id, err);
+    if (rc == 0)
+        rc = hp_db_download_get(db, *id, &self.row, err);
+    if (rc != 0)
+        return rc;
+    rc = is_wanted_there(&self.row, base, to != NULL ? to : "") ? read_files(&self, err) : HP_E_NOT_FOUND;
+    if (rc == 0)
+        rc = take_list(&self, host, folder, err);
+    *updated = rc == 0 && self.fresh > 0;
+    if (*updated) {
+        free(self.row.state);
+        free(self.row.note);
+        self.row.state = hp_strdup("queued");
+        self.row.note =
+            hp_sprintf("Ordered again: %lld files were new or had changed", (long long)self.fresh);
+        self.row.finished_at = 0;
+        rc = hp_db_download_update(db, &self.row, err);
+    }
+    for (size_t i = 0; i < self.files.count; i++)
+        hp_download_file_row_dispose(&self.files.items[i]);
+    hp_array_dispose(&self.files);
+    hp_download_row_dispose(&self.row);
+    return rc;
+}
+
+void hp_download_update(hp_transfer_t *transfer, const hp_download_row_t *row)
+{
+    download_t *self = hp_transfer_find(transfer, row->id);
+    if (self == NULL) {
+        transfer->counts[HP_DOWNLOAD_DONE]--; /* it is counted anew as it is taken up */
+        return;
+    }
+    hp_download_row_dispose(&self->row);
+    hp_download_copy_row(row, &self->row);
+    hp_download_set_state(self, HP_DOWNLOAD_QUEUED, "", 0, "");
+}

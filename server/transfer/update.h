@@ -1,0 +1,23 @@
+/* A folder that was fetched is ordered again (update.c). */
+#ifndef HP_TRANSFER_UPDATE_H
+#define HP_TRANSFER_UPDATE_H
+
+#include "db/download.h"
+#include "transfer/transfer.h"
+
+/* Store thread. Whether a file that was fetched stands where it landed, as it was then; and its st_mtim, 0
+ * when it does not stand there. */
+int hp_order_look(const hp_download_row_t *download, const hp_download_file_row_t *file, bool *same,
+                  int64_t *mtime_ns, hp_err_t *err);
+/* A done download of this folder goes on with what is new or has changed at the host: 0 with its id; updated:
+ * there is something. HP_E_NOT_FOUND when there is none, or it lies elsewhere. */
+int hp_order_update(hp_db_t *db, const char *base, const char *host, const char *folder, const char *to,
+                    int64_t *id, bool *updated, hp_err_t *err);
+/* Loop. Such a one, as its row says now, is queued again. */
+void hp_download_update(hp_transfer_t *transfer, const hp_download_row_t *row);
+
+/* order.c: a row for a file that is to be fetched. mtime: as in hp_remote_file_t. */
+int hp_order_insert_file(hp_db_t *db, int64_t download, const char *path, const char *source_path,
+                         int64_t size, const char *root, int64_t mtime, hp_err_t *err);
+
+#endif

@@ -1,0 +1,147 @@
+// @ts-check
+// What was fetched and is ordered again: what differs is fetched, what is the same stays, and nothing that somebody
+// changed here is replaced.
+
+import assert from "node:assert/strict";
+import { existsSync, readFileSync, readdirSync, statSync, utimesSync, writeFileSync } from "node:fs";
+import { mkdir, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { test } from "node:test";
+
+import {
+    MiB,
+    addHost,
+    download,
+    makeFile,
+    pathOf,
+    sha256,
+    startHostpair,
+    waitFor,
+    waitState,
+} from "./harness.mjs";
+import { startLink } from "./link.mjs";
+
+/**
+ * Two hosts; the second one's list has so many files, all hashed.
+ * @param {import("node:test").TestContext} t
+ * @param {(share: string) => Promise<void>} fill
+ */
+async function pair(t, fill) {
+    const a = await startHostpair({ t, name: "a" });
+    await fill(a.shareDir);
+    const b = await startHostpair({ t, name: "b" });
+    const link = await startLink({ t, to: a.peerPort });
+    const host = await addHost(b, link.port);
+    const listed = async () => {
+        const { files } = (await a.api("/share/files?q=.")).json;
+        const refreshed = await b.api(`/hosts/${host.id}/files/refresh`, { method: "POST" });
+        const seen = (await b.api(`/hosts/${host.id}/files?q=.`)).json.files;
+        const key = (/** @type {any} */ f) => `${f.path} ${f.root} ${f.mtime}`;
+        return (
+            refreshed.status < 300 &&
+            files.every((/** @type {any} */ f) => f.root !== null) &&
+            files.map(key).sort().join() === seen.map(key).sort().join()
+        );
+    };
+    const sees = (/** @type {number} */ count) =>
+        waitFor(async () => (await a.api("/share/files?q=.")).json.total === count && (await listed()), {
+            timeout: 20_000,
+            what: `a list of ${count} files`,
+        });
+    return { a, b, link, host, sees };
+}
+
+test(
+    "a file that was changed here is fetched again, beside the changed one",
+    { timeout: 60_000 },
+    async (t) => {
+        const { b, host, sees } = await pair(t, async (share) =>
+            writeFileSync(join(share, "notes.txt"), "as shared"),
+        );
+        await sees(1);
+        const order = { host: host.id, path: "notes.txt" };
+        const first = await waitState(b, (await download(b, order)).id, "done");
+        const unchanged = await b.api("/downloads", { json: order });
+        assert.deepEqual(
+            [unchanged.status, unchanged.json.id, unchanged.json.state],
+            [200, first.id, "done"],
+        );
+        writeFileSync(pathOf(b, first), "as edited");
+        const reply = await b.api("/downloads", { json: order });
+        assert.equal(reply.status, 201, reply.text);
+        const second = await waitState(b, reply.json.id, "done");
+        assert.equal(second.path, "notes (1).txt");
+        assert.equal(readFileSync(pathOf(b, second), "utf8"), "as shared");
+        assert.equal(readFileSync(pathOf(b, first), "utf8"), "as edited");
+    },
+);
+
+test("a folder is brought up to date; a second copy comes when asked for", { timeout: 90_000 }, async (t) => {
+    const { a, b, link, host, sees } = await pair(t, async (share) => {
+        await mkdir(join(share, "photos/more"), { recursive: true });
+        await makeFile(join(share, "photos/large.bin"), 6 * MiB, 1);
+        writeFileSync(join(share, "photos/same.txt"), "same");
+        writeFileSync(join(share, "photos/newer.txt"), "old version");
+        writeFileSync(join(share, "photos/edited.txt"), "as shared");
+        writeFileSync(join(share, "photos/lost.txt"), "lost here");
+        await makeFile(join(share, "photos/more/grows.bin"), 3 * MiB, 2);
+    });
+    await sees(6);
+    const order = { host: host.id, folder: "photos" };
+    const first = await waitState(b, (await download(b, order)).id, "done");
+    const top = join(b.downloadsDir, "photos");
+    const read = (/** @type {string} */ name) => readFileSync(join(top, name), "utf8");
+
+    const nothing = await b.api("/downloads", { json: order });
+    assert.deepEqual([nothing.status, nothing.json.id, nothing.json.state], [200, first.id, "done"]);
+
+    const offered = join(a.shareDir, "photos");
+    writeFileSync(join(offered, "newer.txt"), "new version");
+    writeFileSync(join(offered, "added.txt"), "added");
+    const grown = await sha256(await makeFile(join(offered, "more/grows.bin"), 4 * MiB, 3));
+    writeFileSync(join(top, "edited.txt"), "as edited");
+    await rm(join(top, "lost.txt"));
+    await sees(7);
+    const same = statSync(join(top, "large.bin"));
+    const before = link.carried();
+    const reply = await b.api("/downloads", { json: order });
+    assert.deepEqual([reply.status, reply.json.id], [200, first.id], reply.text);
+    const d = await waitState(b, first.id, "done");
+    assert.deepEqual([d.files_total, d.files_done, d.verified], [7, 7, true]);
+    assert.match(d.note, /5 files were new or had changed/);
+    assert.ok(link.carried() - before < 5.5 * MiB, `${link.carried() - before} bytes for 4 MiB of news`);
+    assert.deepEqual(statSync(join(top, "large.bin")), same, "what is the same stays");
+    assert.equal(read("newer.txt"), "new version");
+    assert.equal(read("added.txt"), "added");
+    assert.equal(read("lost.txt"), "lost here");
+    assert.equal(await sha256(join(top, "more/grows.bin")), grown);
+    assert.equal(read("edited.txt"), "as edited", "what somebody changed here is not replaced");
+    assert.equal(read("edited (1).txt"), "as shared");
+    assert.deepEqual(readdirSync(b.downloadsDir), ["photos"]);
+
+    const copied = await download(b, { ...order, copy: true });
+    assert.equal((await waitState(b, copied.id, "done")).path, "photos (1)");
+    assert.equal(readFileSync(join(b.downloadsDir, "photos (1)/newer.txt"), "utf8"), "new version");
+    await b.restart();
+    assert.equal((await b.api(`/downloads/${first.id}`)).json.state, "done");
+});
+
+test("a download has the time of its file, and the umask's rights", { timeout: 60_000 }, async (t) => {
+    const then = new Date("2019-05-04T10:20:30.500Z");
+    const a = await startHostpair({ t, name: "a" });
+    await mkdir(join(a.shareDir, "in"));
+    writeFileSync(join(a.shareDir, "in/small.txt"), "small");
+    await makeFile(join(a.shareDir, "in/large.bin"), 3 * MiB, 1);
+    for (const name of ["in/small.txt", "in/large.bin"]) utimesSync(join(a.shareDir, name), then, then);
+    await waitFor(async () => (await a.api("/status")).json.share.files === 2);
+    const b = await startHostpair({ t, name: "b", wrap: ["sh", "-c", 'umask 002; exec "$0" "$@"'] });
+    const host = await addHost(b, a.peerPort);
+    await waitState(b, (await download(b, { host: host.id, folder: "in" })).id, "done");
+    for (const name of ["in/small.txt", "in/large.bin"]) {
+        const st = statSync(join(b.downloadsDir, name));
+        assert.equal(st.mtime.toISOString(), then.toISOString(), name);
+        assert.equal((st.mode & 0o777).toString(8), "664", name);
+    }
+    assert.equal((statSync(join(b.downloadsDir, "in")).mode & 0o777).toString(8), "775");
+    assert.ok(!existsSync(join(b.downloadsDir, "in (1)")));
+});
