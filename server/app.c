@@ -64,14 +64,129 @@ static void on_relist(void *arg, const char *host)
     hp_hosts_refresh(((hp_app_t *)arg)->hosts, host, true, NULL, NULL);
 }
 
+/* ---- what another host gives is fetched as downloads ---- */
+
+static void tell_inbox(hp_app_t *app, int64_t id)
+{
+    hp_download_info_t info;
+    if (hp_transfer_get(app->transfer, id, &info) != 0)
+        return;
+    bool over = info.state == HP_DOWNLOAD_FAILED || info.state == HP_DOWNLOAD_CANCELLED;
+    hp_inbox_download_t now = {.id = id,
+                               .state = info.state == HP_DOWNLOAD_DONE ? HP_FETCHED
+                                        : over                         ? HP_FETCH_FAILED
+                                                                       : HP_FETCHING,
+                               .size_known = info.size_known,
+                               .size = info.size,
+                               .done_bytes = info.done_bytes,
+                               .path = info.path,
+                               .reason = info.error_detail[0] != '\0' ? info.error_detail
+                                                                      : "the download was cancelled"};
+    hp_inbox_download(app->inbox, &now);
+}
+
+typedef struct {
+    hp_app_t *app;
+    char *host, *path, *to;
+    bool folder;
+    hp_inbox_ordered_fn done;
+    void *arg;
+} gift_t;
+
+static void on_gift_ordered(void *arg, int status, int64_t id, bool existing, const hp_err_t *err)
+{
+    gift_t *gift = arg;
+    (void)existing;
+    gift->done(gift->arg, status, id, err);
+    free(gift->host);
+    free(gift->path);
+    free(gift->to);
+    free(gift);
+}
+
+/* Also when the list could not be fetched: the one that is kept may do. */
+static void on_gift_listed(void *arg, int status, const hp_err_t *err)
+{
+    gift_t *gift = arg;
+    hp_download_order_t order = {.host = gift->host,
+                                 .path = gift->folder ? NULL : gift->path,
+                                 .folder = gift->folder ? gift->path : NULL,
+                                 .to = gift->to};
+    (void)err;
+    if (gift->app->transfer != NULL && status != UV_ECANCELED)
+        hp_transfer_add(gift->app->transfer, &order, on_gift_ordered, gift);
+    else
+        on_gift_ordered(gift, UV_ECANCELED, 0, false, &(hp_err_t){.code = UV_ECANCELED});
+}
+
+/* What is in a folder is known from the host's list, which may be older than the folder. */
+static void order_gift(void *arg, const char *host, const char *path, bool folder, const char *to,
+                       hp_inbox_ordered_fn done, void *done_arg)
+{
+    gift_t *gift = hp_alloc(sizeof *gift);
+    *gift = (gift_t){.app = arg,
+                     .host = hp_strdup(host),
+                     .path = hp_strdup(path),
+                     .to = hp_strdup(to),
+                     .folder = folder,
+                     .done = done,
+                     .arg = done_arg};
+    if (folder)
+        hp_hosts_refresh(gift->app->hosts, host, false, on_gift_listed, gift);
+    else
+        on_gift_listed(gift, 0, NULL);
+}
+
+static void on_gift_loaded(void *arg, int status, int64_t id, bool existing, const hp_err_t *err)
+{
+    hp_app_t *app = arg;
+    (void)existing;
+    (void)err;
+    if (app->inbox == NULL || app->transfer == NULL)
+        return;
+    if (status == 0)
+        tell_inbox(app, id);
+    else if (status == HP_E_NOT_FOUND)
+        hp_inbox_download(
+            app->inbox,
+            &(hp_inbox_download_t){.id = id, .state = HP_FETCH_FAILED, .reason = "the download was removed"});
+}
+
+static void look_at_gift(void *arg, int64_t download)
+{
+    hp_transfer_load(((hp_app_t *)arg)->transfer, download, on_gift_loaded, arg);
+}
+
+static void on_gift_dropped(void *arg, int status, int64_t id, bool existing, const hp_err_t *err)
+{
+    (void)arg, (void)status, (void)id, (void)existing, (void)err;
+}
+
+static void drop_gift(void *arg, int64_t download)
+{
+    hp_app_t *app = arg;
+    if (app->transfer != NULL)
+        hp_transfer_remove(app->transfer, download, false, on_gift_dropped, NULL);
+}
+
+/* ---- downloads ---- */
+
 static void on_changed(void *arg, int64_t id)
 {
-    hp_api_download_changed(((hp_app_t *)arg)->api, id);
+    hp_app_t *app = arg;
+    hp_api_download_changed(app->api, id);
+    if (app->inbox != NULL && hp_inbox_follows(app->inbox, id))
+        tell_inbox(app, id);
 }
 
 static void on_removed(void *arg, int64_t id)
 {
-    hp_api_download_removed(((hp_app_t *)arg)->api, id);
+    hp_app_t *app = arg;
+    hp_api_download_removed(app->api, id);
+    if (app->inbox != NULL)
+        hp_inbox_download(
+            app->inbox,
+            &(hp_inbox_download_t){.id = id, .state = HP_FETCH_FAILED, .reason = "the download was removed"});
 }
 
 static void on_group_changed(void *arg, int64_t id)
@@ -150,6 +265,7 @@ static void on_closed(void *arg)
     CLOSE(pairings, hp_pairings_destroy)
     CLOSE(messages, hp_messages_destroy)
     CLOSE(discovery, hp_discovery_destroy)
+    CLOSE(pushes, hp_pushes_destroy)
     CLOSE(inbox, hp_inbox_destroy)
     CLOSE(transfer, hp_transfer_destroy)
     CLOSE(hosts, hp_hosts_destroy)
@@ -304,6 +420,7 @@ static int listen_dashboard(hp_app_t *app, const char *address, uint16_t port, h
                           .rendezvous = hp_across_rendezvous(app->across),
                           .pairings = app->pairings,
                           .inbox = app->inbox,
+                          .pushes = app->pushes,
                           .traffic = app->traffic,
                           .peer = hp_peer_listener(app->peer),
                           .options = app->options,
@@ -384,6 +501,8 @@ int hp_app_build(hp_app_t *app, hp_err_t *err)
     }
     if (rc == 0)
         rc = create_inbox(app, err);
+    if (rc == 0)
+        app->pushes = hp_pushes_create(app->loop, app->fetcher, app->hosts, app->share);
     hp_discovery_options_t discovery = {.advertise = app->options->advertise,
                                         .everywhere = is_everywhere(app->options->peer_listen.address),
                                         .hosts = &app->options->hosts};
@@ -430,6 +549,8 @@ void hp_app_start(hp_app_t *app)
     on_share_change(app);
     hp_share_start(app->share);
     hp_transfer_start(app->transfer);
+    hp_inbox_start(app->inbox, &(hp_inbox_orders_t){
+                                   .order = order_gift, .look = look_at_gift, .drop = drop_gift, .arg = app});
     hp_messages_start(app->messages);
     hp_pairings_start(app->pairings);
     hp_hosts_start(app->hosts);

@@ -24,6 +24,7 @@ typedef struct hp_app {
     hp_hosts_t *hosts;
     hp_messages_t *messages;
     hp_inbox_t *inbox;
+    hp_pushes_t *pushes;
     hp_localsend_t *localsend;
     hp_pairings_t *pairings;
     hp_discovery_t *discovery;

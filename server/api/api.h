@@ -15,6 +15,7 @@
 #include "discovery/discovery.h"
 #include "http/http.h"
 #include "inbox/inbox.h"
+#include "push/push.h"
 #include "message/message.h"
 #include "pairing/pairing.h"
 #include "rendezvous/rendezvous.h"
@@ -36,6 +37,7 @@ typedef struct hp_api_deps {
     hp_messages_t *messages;
     hp_pairings_t *pairings;
     hp_inbox_t *inbox;
+    hp_pushes_t *pushes;
     hp_traffic_t *traffic;
     hp_rendezvous_t *rendezvous;
     hp_http_listener_t *peer; /* for connections and bytes sent */

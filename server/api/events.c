@@ -92,6 +92,10 @@ static char *render(void *arg, hp_topic_t topic, const char *key)
         return render_connection(self, key);
     case HP_TOPIC_PAIRING:
         return render_pairing(self, key);
+    case HP_TOPIC_PUSH: {
+        json_t *json = hp_api_push_json(self->api, strtoll(key, NULL, 10));
+        return json != NULL ? hp_json_dump(json) : NULL;
+    }
     case HP_TOPIC_INBOX: {
         json_t *json = hp_api_incoming_json(self->api, strtoll(key, NULL, 10));
         return json != NULL ? hp_json_dump(json) : NULL;
@@ -216,6 +220,19 @@ static void on_inbox(void *arg, int64_t id)
         hp_events_touch(api->events, HP_TOPIC_INBOX, number_key(id, key));
     else
         hp_events_removed(api->events, HP_TOPIC_INBOX, number_key(id, key), json_integer(id));
+}
+
+static void on_push(void *arg, int64_t id)
+{
+    hp_api_t *api = arg;
+    char key[24];
+    hp_push_info_t info;
+    if (hp_api_is_closing(api))
+        return;
+    if (hp_pushes_get(api->deps.pushes, id, &info))
+        hp_events_touch(api->events, HP_TOPIC_PUSH, number_key(id, key));
+    else
+        hp_events_removed(api->events, HP_TOPIC_PUSH, number_key(id, key), json_integer(id));
 }
 
 /* ---- the log ---- */
@@ -419,6 +436,7 @@ hp_events_t *hp_events_create(hp_api_t *api)
     hp_hosts_on_event(api->deps.hosts, on_host_event, api);
     hp_pairings_on_event(api->deps.pairings, on_pairing, api);
     hp_inbox_on_event(api->deps.inbox, on_inbox, api);
+    hp_pushes_on_event(api->deps.pushes, on_push, api);
     hp_log_set_listener(on_line, self);
     return self;
 }
@@ -452,6 +470,7 @@ void hp_events_destroy(hp_events_t *self, void (*closed)(void *arg), void *arg)
     hp_hosts_off_event(self->api->deps.hosts, on_host_event, self->api);
     hp_pairings_off_event(self->api->deps.pairings, on_pairing, self->api);
     hp_inbox_off_event(self->api->deps.inbox, on_inbox, self->api);
+    hp_pushes_off_event(self->api->deps.pushes, on_push, self->api);
     uv_handle_t *const handles[] = {(uv_handle_t *)&self->tick, (uv_handle_t *)&self->look,
                                     (uv_handle_t *)&self->comment, (uv_handle_t *)&self->logged};
     for (size_t i = 0; i < HP_COUNT(handles); i++) {

@@ -106,6 +106,7 @@ json_t *hp_api_share_json(hp_api_t *api);
 json_t *hp_api_settings_json(hp_api_t *api);
 json_t *hp_api_pairing_json(hp_api_t *api, const char *host); /* NULL: there is none */
 json_t *hp_api_incoming_json(hp_api_t *api, int64_t id);      /* NULL: there is none */
+json_t *hp_api_push_json(hp_api_t *api, int64_t id);          /* NULL: there is none */
 json_t *hp_api_group_json(hp_api_t *api, int64_t id);         /* NULL: there is none */
 void hp_api_settings_changed(void *api);                      /* tells every open page */
 /* The id of the host that a connection comes from: the one that it has proven, else the one at its address.
@@ -135,6 +136,9 @@ HP_HANDLER(get_pairings);
 HP_HANDLER(post_host_pair);
 HP_HANDLER(post_host_pair_confirm);
 HP_HANDLER(delete_host_pair);
+HP_HANDLER(post_host_push);
+HP_HANDLER(get_pushes);
+HP_HANDLER(delete_push);
 HP_HANDLER(get_inbox);
 HP_HANDLER(get_incoming);
 HP_HANDLER(get_incoming_content);

@@ -81,6 +81,18 @@ const hp_command_t hp_commands[] = {
      .max = 1,
      .takes = {HP_TAKES_EVERYONE, HP_TAKES_NOTHING},
      .run = hp_cli_messages},
+    {.name = "push",
+     .arguments = "HOST PATH...",
+     .sentence = "offer shared files and folders to a host, and wait until it has them",
+     .more = HOST_HELP
+     "A path is one of the shared folder, as \"hostpair share\" prints it. Somebody there accepts "
+     "the offer within a minute,\n"
+     "and the host fetches the files. Ctrl-C takes the offer back.\n",
+     .flags = "pin no-wait json",
+     .min = 2,
+     .max = SIZE_MAX,
+     .takes = {HP_TAKES_HOST, HP_TAKES_FILE},
+     .run = hp_cli_push},
     {.name = "inbox",
      .arguments = "[accept|decline|cancel ID...]",
      .sentence = "list the files that others want to send here, or answer them",
@@ -180,6 +192,7 @@ static const flag_t flags[] = {
     {"hub", "HOST[:PORT]", offsetof(hp_flags_t, hub), "the hub at which the group meets"},
     {"token", "TOKEN", offsetof(hp_flags_t, token),
      "the hub's token, where not everybody may make groups there"},
+    {"pin", "PIN", offsetof(hp_flags_t, pin), "the PIN that the other host asks for"},
     {"no-wait", NULL, offsetof(hp_flags_t, no_wait), "order it and do not wait"},
     {"keep", NULL, offsetof(hp_flags_t, keep), "keep what is there of an unfinished download"},
     {"replace", NULL, offsetof(hp_flags_t, replace), "replace files that are there already"},

@@ -50,7 +50,7 @@ typedef struct hp_command {
 /* The commands' own options. */
 typedef struct hp_flags {
     bool json, no_wait, replace, keep, follow, refresh, new_key, yes, help;
-    const char *to, *limit, *count, *hub, *token;
+    const char *to, *limit, *count, *hub, *token, *pin;
 } hp_flags_t;
 
 struct hp_cli {
@@ -117,6 +117,7 @@ int hp_cli_share(hp_cli_t *cli);
 int hp_cli_send(hp_cli_t *cli);
 int hp_cli_messages(hp_cli_t *cli);
 int hp_cli_inbox(hp_cli_t *cli);
+int hp_cli_push(hp_cli_t *cli);
 int hp_cli_pair(hp_cli_t *cli);
 int hp_cli_unpair(hp_cli_t *cli);
 int hp_cli_settings(hp_cli_t *cli);

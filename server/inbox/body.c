@@ -35,10 +35,13 @@ static int read_file(const json_t *object, hp_inbox_offer_file_t *file, hp_err_t
         return rc;
     if (file->id == NULL || file->name == NULL)
         return hp_err_set(err, HP_E_INVALID, "%s: is missing", file->id == NULL ? "id" : "name");
+    file->folder = json_is_true(json_object_get(object, "folder"));
+    file->size = HP_INBOX_ANY_SIZE;
+    if (file->folder)
+        return 0; /* nobody counts what is in it before it is fetched */
     if (!json_is_integer(size) || json_integer_value(size) < 0)
         return hp_err_set(err, HP_E_INVALID, "size: must be a number of bytes");
     file->size = (uint64_t)json_integer_value(size);
-    file->folder = json_is_true(json_object_get(object, "folder"));
     return 0;
 }
 

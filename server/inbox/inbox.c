@@ -123,6 +123,8 @@ void hp_inbox_set_state(hp_inbox_item_t *item, hp_incoming_state_t state, const 
             trim(item, HP_INBOX_KEPT_FILES);
         hp_inbox_store(item, !stored, NULL, NULL);
         hp_inbox_remove_parts(item);
+        if (state == HP_INCOMING_CANCELLED)
+            hp_inbox_drop_downloads(item);
     }
     hp_inbox_changed(item);
     hp_inbox_item_drop(item);
@@ -156,7 +158,7 @@ int hp_inbox_no_more(hp_inbox_t *self, int64_t id, hp_err_t *err)
 static bool is_broken_off(const hp_inbox_item_t *item)
 {
     for (size_t i = 0; i < item->files.count; i++)
-        if (item->files.items[i].size == HP_INBOX_ANY_SIZE)
+        if (item->files.items[i].size == HP_INBOX_ANY_SIZE && item->kind != HP_SENDER_HOSTPAIR)
             return true;
     return false;
 }
@@ -242,7 +244,8 @@ static void on_accepted(hp_inbox_item_t *item, void *arg, int status, const hp_e
     } else {
         item->moved_ms = hp_clock_ms();
         hp_inbox_set_state(item, HP_INCOMING_RECEIVING, "");
-        hp_inbox_check_done(item); /* nothing but what is here already */
+        if (item->kind == HP_SENDER_HOSTPAIR)
+            hp_inbox_fetch(item);
     }
     end_decision(decision, status, err);
 }
@@ -546,6 +549,7 @@ int hp_inbox_create(hp_inbox_t **inbox, const hp_inbox_deps_t *deps, const hp_in
     hp_inbox_t *self = hp_alloc(sizeof *self);
     self->deps = *deps;
     hp_list_init(&self->items);
+    hp_list_init(&self->ordering);
     hp_inbox_set(self, settings);
     int rc = hp_inbox_load(self, err);
     if (rc != 0) {
@@ -590,6 +594,7 @@ void hp_inbox_destroy(hp_inbox_t *self, void (*closed)(void *arg), void *arg)
     self->closing = true;
     self->closed = closed;
     self->closed_arg = arg;
+    hp_inbox_forget_orders(self);
     hp_pending_add(&self->pending);
     uv_close((uv_handle_t *)&self->timer, on_timer_closed);
     hp_pending_when_none(&self->pending, on_none, self);

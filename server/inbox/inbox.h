@@ -119,6 +119,33 @@ typedef struct hp_inbox_deps {
 } hp_inbox_deps_t;
 int hp_inbox_create(hp_inbox_t **inbox, const hp_inbox_deps_t *deps, const hp_inbox_settings_t *settings,
                     hp_err_t *err);
+/* How this host fetches what another host offers: the files of HP_SENDER_HOSTPAIR are not brought, their ids
+ * are paths of that host's share. */
+typedef void (*hp_inbox_ordered_fn)(void *arg, int status, int64_t download, const hp_err_t *err);
+typedef struct hp_inbox_orders {
+    /* Orders a download into the folder `to`; done runs once, later or inside the call. */
+    void (*order)(void *arg, const char *host, const char *path, bool folder, const char *to,
+                  hp_inbox_ordered_fn done, void *done_arg);
+    /* hp_inbox_download is to be told how it stands now, later or inside the call. */
+    void (*look)(void *arg, int64_t download);
+    void (*drop)(void *arg, int64_t download); /* nobody wants it any more */
+    void *arg;
+} hp_inbox_orders_t;
+/* Goes on with what was accepted earlier. Without it nothing of another host is fetched. */
+void hp_inbox_start(hp_inbox_t *self, const hp_inbox_orders_t *orders);
+
+typedef struct hp_inbox_download {
+    int64_t id;
+    enum { HP_FETCHING, HP_FETCHED, HP_FETCH_FAILED } state;
+    bool size_known;
+    uint64_t size, done_bytes;
+    const char *path;   /* where it landed, when fetched */
+    const char *reason; /* a sentence, when failed */
+} hp_inbox_download_t;
+/* Whether hp_inbox_download is interested in this one. */
+bool hp_inbox_follows(const hp_inbox_t *self, int64_t download);
+void hp_inbox_download(hp_inbox_t *self, const hp_inbox_download_t *now);
+
 /* Copies the texts. Takes effect for offers from now on. */
 void hp_inbox_set(hp_inbox_t *self, const hp_inbox_settings_t *settings);
 /* Whether offers are taken at all, and whether those who are not paired have to give a PIN. */

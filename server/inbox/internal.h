@@ -23,7 +23,8 @@ typedef struct hp_inbox_file {
     uint64_t synced;   /* of them, that are on record */
     uint64_t reserved; /* as hp_part_reserve says; 0: not asked since the start */
     bool wanted, done, folder;
-    bool busy; /* a write is under way */
+    bool busy;   /* a write or an order is under way */
+    bool failed; /* its download has */
     int64_t download;
 } hp_inbox_file_t;
 
@@ -48,6 +49,7 @@ struct hp_inbox_item {
 
 struct hp_inbox {
     hp_inbox_deps_t deps;
+    hp_inbox_orders_t orders;
     hp_receive_t receive;
     char *pin, *downloads_folder;
     hp_list_t items; /* newest first */
@@ -56,6 +58,7 @@ struct hp_inbox {
     hp_inbox_guesses_t guesses;
     uv_timer_t timer;
     HP_SIGNAL(hp_inbox_event_fn) event;
+    hp_list_t ordering;   /* fetched.c: orders that are not answered yet */
     hp_pending_t pending; /* jobs and the timer */
     bool closing;
     void (*closed)(void *arg);
@@ -81,7 +84,7 @@ void hp_inbox_file_dispose(hp_inbox_file_t *file);
 /* ---- offer.c ---- */
 
 /* 0, or the first thing that is wrong with an offer's file. */
-int hp_inbox_check_file(const hp_inbox_offer_file_t *file, hp_err_t *err);
+int hp_inbox_check_file(const hp_inbox_offer_file_t *file, hp_sender_kind_t kind, hp_err_t *err);
 void hp_inbox_copy_file(hp_inbox_file_t *copy, const hp_inbox_offer_file_t *file);
 /* The folder that a sender of this name gets: one segment that is allowed. Malloced. */
 char *hp_inbox_folder_of(const char *name);
@@ -95,6 +98,15 @@ void hp_inbox_store(hp_inbox_item_t *item, bool all, hp_inbox_stored_fn done, vo
 /* Stores one file as it is now. */
 void hp_inbox_store_file(hp_inbox_item_t *item, size_t index, hp_store_kind_t kind, hp_inbox_stored_fn done,
                          void *arg);
+
+/* ---- fetched.c ---- */
+
+/* Orders what is wanted of another host and not ordered yet. */
+void hp_inbox_fetch(hp_inbox_item_t *item);
+/* Nobody waits for the answers to orders any more. */
+void hp_inbox_forget_orders(hp_inbox_t *self);
+/* Gives up what is not done. */
+void hp_inbox_drop_downloads(hp_inbox_item_t *item);
 
 /* ---- write.c ---- */
 

@@ -34,7 +34,7 @@ static bool has_part_name(const char *path)
     }
 }
 
-int hp_inbox_check_file(const hp_inbox_offer_file_t *file, hp_err_t *err)
+int hp_inbox_check_file(const hp_inbox_offer_file_t *file, hp_sender_kind_t kind, hp_err_t *err)
 {
     char shown[128];
     uint8_t digest[32];
@@ -45,7 +45,9 @@ int hp_inbox_check_file(const hp_inbox_offer_file_t *file, hp_err_t *err)
         return hp_err_set(err, rc, "the file name \"%s\" is not allowed: %s", shown, hp_err_text(&why));
     if (has_part_name(file->name))
         return hp_err_set(err, HP_E_BAD_NAME, "the file name \"%s\" is reserved for unfinished files", shown);
-    if (file->id[0] == '\0' || !is_text(file->id))
+    if (kind == HP_SENDER_HOSTPAIR && hp_path_check(file->id, strlen(file->id), &why) != 0)
+        return hp_err_set(err, HP_E_BAD_NAME, "%s: its path is not allowed: %s", shown, hp_err_text(&why));
+    if (kind != HP_SENDER_HOSTPAIR && (file->id[0] == '\0' || !is_text(file->id)))
         return hp_err_set(err, HP_E_INVALID, "%s: the id must have 1 to %d bytes of text", shown,
                           HP_INBOX_TEXT_MAX);
     if (file->type != NULL && !is_text(file->type))
@@ -86,7 +88,7 @@ static int check_files(const hp_inbox_offer_t *offer, hp_err_t *err)
         return hp_err_set(err, HP_E_TOO_LARGE, "the offer has %zu files; at most %d are taken at once",
                           offer->count, HP_INBOX_FILES_MAX);
     for (size_t i = 0; i < offer->count && rc == 0; i++)
-        rc = hp_inbox_check_file(&offer->files[i], err);
+        rc = hp_inbox_check_file(&offer->files[i], offer->kind, err);
     if (rc != 0)
         return rc;
     const char **ids = hp_alloc_array(offer->count, sizeof *ids);
@@ -249,7 +251,7 @@ int hp_inbox_add_file(hp_inbox_t *self, int64_t id, const hp_inbox_offer_file_t 
         return hp_err_set(err, HP_E_CONFLICT, "the transfer is over");
     if (item->files.count >= HP_INBOX_FILES_MAX)
         return hp_err_set(err, HP_E_TOO_LARGE, "at most %d files are taken at once", HP_INBOX_FILES_MAX);
-    int rc = hp_inbox_check_file(file, err);
+    int rc = hp_inbox_check_file(file, item->kind, err);
     if (rc == 0 && hp_inbox_file_find(self, id, file->id) != SIZE_MAX)
         rc = hp_err_set(err, HP_E_INVALID, "two files of the offer have the id \"%s\"", file->id);
     if (rc != 0)

@@ -165,6 +165,7 @@ typedef struct {
     hp_peer_t *peer;
     hp_http_request_t *request;
     hp_buf_t body;
+    bool verifying, gone;
 } reading_t;
 
 static void end_reading(reading_t *self)
@@ -196,6 +197,42 @@ static void take_offer(reading_t *self)
     } else {
         hp_http_reply_problem(self->request, rc, &err);
     }
+    end_reading(self);
+}
+
+/* What another host offers is fetched from it, so it has to be found where it says that it listens. */
+static void on_verified(void *arg, int status)
+{
+    reading_t *self = arg;
+    hp_err_t err;
+    (void)status;
+    self->verifying = false;
+    if (self->gone) {
+        end_reading(self);
+    } else if (hp_hosts_find(self->peer->hosts, hp_http_who(self->request)->id) != NULL) {
+        take_offer(self);
+    } else {
+        hp_err_set(&err, HP_E_FORBIDDEN, "the host that offers this is not found at %s port %u",
+                   hp_http_who(self->request)->address, hp_peer_sender_port(self->request));
+        hp_http_reply_problem(self->request, HP_E_FORBIDDEN, &err);
+        end_reading(self);
+    }
+}
+
+static void find_sender(reading_t *self)
+{
+    const hp_who_t *who = hp_http_who(self->request);
+    hp_hosts_t *hosts = self->peer->hosts;
+    uint16_t port = hp_peer_sender_port(self->request);
+    hp_endpoint_t at;
+    if (who->id[0] == '\0' || hosts == NULL || hp_hosts_find(hosts, who->id) != NULL) {
+        take_offer(self);
+    } else if (port == 0 || hp_endpoint_make(&at, HP_SCHEME_TLS, who->address, port) != 0) {
+        on_verified(self, 0);
+    } else {
+        self->verifying = true;
+        hp_hosts_verify(hosts, &at, HP_FOUND_MESSAGE, on_verified, self);
+    }
 }
 
 static void on_offer_piece(void *arg, void *data, size_t length, bool last)
@@ -207,16 +244,20 @@ static void on_offer_piece(void *arg, void *data, size_t length, bool last)
         hp_http_body_next(self->request, on_offer_piece, self);
         return;
     }
-    if (rc == 0)
-        take_offer(self);
-    else
-        hp_http_reply_problem(self->request, rc, NULL);
+    if (rc == 0) {
+        find_sender(self);
+        return;
+    }
+    hp_http_reply_problem(self->request, rc, NULL);
     end_reading(self);
 }
 
 static void on_gone_reading(void *arg)
 {
-    end_reading(arg);
+    reading_t *self = arg;
+    self->gone = true;
+    if (!self->verifying)
+        end_reading(self);
 }
 
 static void post(hp_peer_t *peer, hp_http_request_t *request)

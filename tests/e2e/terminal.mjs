@@ -28,6 +28,7 @@ export const commands = [
     "share",
     "send",
     "messages",
+    "push",
     "inbox",
     "pair",
     "unpair",

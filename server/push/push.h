@@ -1,0 +1,80 @@
+/* Pushes: files of the share that a person here wants to give to another host. The host is made an offer
+ * (server/peer/PROTOCOL.md, "Giving files") that names paths; once somebody there accepts, it fetches them as
+ * any other download. What this side does is to offer, and to ask how it goes.
+ *
+ * Kept in memory: after a restart nothing is known of them here; what was accepted goes on there.
+ *
+ * Invariants
+ * 1. Loop thread only.
+ * 2. At most HP_PUSHES_OPEN are open, and HP_PUSHES_KEPT that are over are remembered.
+ * 3. Nothing is sent but to a host that proves its key. */
+#ifndef HP_PUSH_PUSH_H
+#define HP_PUSH_PUSH_H
+
+#include <uv.h>
+
+#include "base/err.h"
+#include "discovery/hosts.h"
+#include "fetch/fetch.h"
+#include "share/share.h"
+
+#define HP_PUSHES_OPEN     32
+#define HP_PUSHES_KEPT     100
+#define HP_PUSH_PATHS_MAX  1000
+#define HP_PUSH_TOKEN_SIZE 65
+
+/* state, its name in the API. The last four are its end. */
+#define HP_PUSH_STATES(X)                                                                                    \
+    X(CONNECTING, "connecting")                                                                              \
+    X(ASKING, "asking")                                                                                      \
+    X(SENDING, "sending")                                                                                    \
+    X(DONE, "done")                                                                                          \
+    X(DECLINED, "declined")                                                                                  \
+    X(FAILED, "failed")                                                                                      \
+    X(CANCELLED, "cancelled")
+typedef enum {
+#define X(name, text) HP_PUSH_##name,
+    HP_PUSH_STATES(X)
+#undef X
+} hp_push_state_t;
+const char *hp_push_state_name(hp_push_state_t state);
+
+typedef struct hp_pushes hp_pushes_t;
+
+/* Valid until the next return to the loop. */
+typedef struct hp_push_info {
+    int64_t id;
+    const char *host;
+    const char *const *paths;
+    size_t count;
+    hp_push_state_t state;
+    const char *reason;              /* why it ended so, a sentence; "" */
+    uint64_t size;                   /* of the files; folders do not count */
+    uint64_t done_bytes;             /* that the other host has */
+    int64_t created_at, finished_at; /* wall ms; 0: not over */
+} hp_push_info_t;
+
+/* The fetcher, the registry and the share outlive it. */
+hp_pushes_t *hp_pushes_create(uv_loop_t *loop, hp_fetcher_t *fetcher, hp_hosts_t *hosts, hp_share_t *share);
+void hp_pushes_destroy(hp_pushes_t *self, void (*closed)(void *arg), void *arg);
+
+/* Something of this one has changed; it is forgotten when hp_pushes_get does not find it. */
+typedef void hp_push_event_fn(void *arg, int64_t id);
+void hp_pushes_on_event(hp_pushes_t *self, hp_push_event_fn *fn, void *arg);
+void hp_pushes_off_event(hp_pushes_t *self, hp_push_event_fn *fn, void *arg);
+
+/* Files and folders by their paths in the share; pin: NULL, or what the other host asks for. 0 with the id;
+ * HP_E_NOT_FOUND: no such host; HP_E_CONFLICT: one that cannot be given files; HP_E_INVALID, HP_E_BAD_NAME:
+ * the paths; HP_E_TOO_MANY. A path that is not shared ends it as failed. */
+int hp_pushes_begin(hp_pushes_t *self, const char *host, const char *const *paths, size_t count,
+                    const char *pin, int64_t *id, hp_err_t *err);
+
+/* Takes the offer back, and tells the other host. 0, HP_E_NOT_FOUND, HP_E_CONFLICT: it is over. */
+int hp_pushes_cancel(hp_pushes_t *self, int64_t id, hp_err_t *err);
+
+/* Newest first. */
+size_t hp_pushes_count(const hp_pushes_t *self);
+void hp_pushes_at(const hp_pushes_t *self, size_t index, hp_push_info_t *info);
+bool hp_pushes_get(const hp_pushes_t *self, int64_t id, hp_push_info_t *info);
+
+#endif

@@ -1,0 +1,165 @@
+// @ts-check
+// Pushes: files of the share that another host is asked to take, and fetches.
+
+import assert from "node:assert/strict";
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, test } from "node:test";
+
+import { MiB, addHost, makeFile, request, startHostpair, waitFor } from "./harness.mjs";
+import { decide, inbox, newest } from "./inbox.mjs";
+import { asks, piped } from "./terminal.mjs";
+
+/** @typedef {import("./harness.mjs").Hostpair} Hostpair */
+/** @typedef {import("./harness.mjs").TestContext} TestContext */
+
+/** Two hosts; the first has files and knows the second. @param {TestContext} t */
+async function two(t) {
+    const a = await startHostpair({ t, name: "studio" });
+    const b = await startHostpair({ t, name: "attic" });
+    await makeFile(join(a.shareDir, "big.bin"), 20 * MiB, 1);
+    await makeFile(join(a.shareDir, "photos/1.jpg"), 5000, 2);
+    await makeFile(join(a.shareDir, "photos/deep/2.jpg"), 6000, 3);
+    const ofB = (await addHost(a, b.peerPort)).id;
+    return { a, b, ofB };
+}
+
+/** @param {Hostpair} h @param {string} host @param {string[]} paths @param {object} [more] */
+const push = (h, host, paths, more = {}) =>
+    h.api(`/hosts/${host}/push`, { method: "POST", json: { paths, ...more } });
+
+/** The push once it is in one of the states. @param {Hostpair} h @param {number} id @param {string[]} states */
+const reaches = (h, id, ...states) =>
+    waitFor(
+        async () => {
+            const list = (await h.api("/pushes")).json.pushes;
+            const one = list.find((/** @type {any} */ other) => other.id === id);
+            return states.includes(one?.state) && one;
+        },
+        {
+            timeout: 30_000,
+            what: `a push in the state ${states}`,
+            detail: async () => (await h.api("/pushes")).text,
+        },
+    );
+
+/** @param {Hostpair} from @param {string} path @param {Hostpair} to @param {string} landed */
+const assertSame = (from, path, to, landed) =>
+    assert.ok(
+        readFileSync(join(from.shareDir, path)).equals(readFileSync(join(to.downloadsDir, landed))),
+        landed,
+    );
+
+describe("pushes", () => {
+    test("a host accepts files and a folder, and fetches them", async (t) => {
+        const { a, b, ofB } = await two(t);
+        const begun = await push(a, ofB, ["big.bin", "photos"]);
+        assert.equal(begun.status, 202, begun.text);
+        const asking = await newest(b, "asking");
+        assert.equal(asking.from.name, "studio");
+        assert.equal(asking.from.kind, "hostpair");
+        assert.match(asking.from.host, /^[0-9a-f]{32}$/);
+        assert.deepEqual(
+            asking.files.map((/** @type {any} */ f) => [f.name, f.size]),
+            [
+                ["big.bin", 20 * MiB],
+                ["photos", null],
+            ],
+        );
+        await reaches(a, begun.json.id, "asking");
+        assert.equal((await decide(b, asking.id, "accept")).json.folder, "Received/studio");
+        const done = await newest(b, "done");
+        assert.deepEqual(
+            done.files.map((/** @type {any} */ f) => f.path),
+            ["Received/studio/big.bin", "Received/studio/photos"],
+        );
+        assertSame(a, "big.bin", b, "Received/studio/big.bin");
+        assertSame(a, "photos/deep/2.jpg", b, "Received/studio/photos/deep/2.jpg");
+        const told = await reaches(a, begun.json.id, "done");
+        assert.equal(told.size, 20 * MiB);
+        assert.equal(told.done_bytes, 20 * MiB + 11_000);
+        const downloads = (await b.api("/downloads")).json.downloads;
+        assert.equal(downloads.filter((/** @type {any} */ d) => d.verified).length, 2);
+    });
+
+    test("it is declined, needs a PIN, is taken back, or names what is not shared", async (t) => {
+        const { a, b, ofB } = await two(t);
+        const first = (await push(a, ofB, ["big.bin"])).json.id;
+        await decide(b, (await newest(b, "asking")).id, "decline");
+        await reaches(a, first, "declined");
+
+        await b.api("/settings", { method: "PATCH", json: { receive_pin: "4711" } });
+        const second = (await push(a, ofB, ["big.bin"])).json.id;
+        assert.match((await reaches(a, second, "failed")).reason, /asks for a PIN/);
+        const third = (await push(a, ofB, ["big.bin"], { pin: "4711" })).json.id;
+        await reaches(a, third, "asking");
+        assert.equal((await a.api(`/pushes/${third}`, { method: "DELETE" })).status, 204);
+        assert.match((await newest(b, "cancelled")).reason, /sender has cancelled/);
+        assert.equal((await a.api(`/pushes/${third}`, { method: "DELETE" })).status, 409);
+
+        const fourth = (await push(a, ofB, ["none.txt"])).json.id;
+        assert.match((await reaches(a, fourth, "failed")).reason, /none.txt is not shared/);
+        assert.equal((await push(a, ofB, ["../x"])).status, 422);
+        assert.equal((await push(a, ofB, [])).status, 422);
+        assert.equal((await push(a, "0".repeat(32), ["big.bin"])).status, 404);
+        await b.api("/settings", { method: "PATCH", json: { receive: "off", receive_pin: "" } });
+        const fifth = (await push(a, ofB, ["big.bin"])).json.id;
+        assert.match((await reaches(a, fifth, "failed")).reason, /takes no files/);
+    });
+
+    test("what was accepted goes on over a restart of either side", async (t) => {
+        const { a, b, ofB } = await two(t);
+        const { id } = (await push(a, ofB, ["big.bin", "photos"])).json;
+        const asking = await newest(b, "asking");
+        await reaches(a, id, "asking");
+        await a.api("/settings", { method: "PATCH", json: { up_limit_bps: 8 * MiB } });
+        await decide(b, asking.id, "accept");
+        await waitFor(async () => (await inbox(b))[0].done_bytes > MiB, { what: "bytes" });
+        await b.kill9();
+        await a.restart();
+        await a.api("/settings", { method: "PATCH", json: { up_limit_bps: 0 } });
+        await b.start();
+        const done = await newest(b, "done");
+        assertSame(a, "big.bin", b, done.files[0].path);
+        assertSame(a, "photos/1.jpg", b, `${done.files[1].path}/1.jpg`);
+        assert.deepEqual((await a.api("/pushes")).json.pushes, []);
+    });
+
+    test("cancelling at the receiver stops its download", async (t) => {
+        const { a, b, ofB } = await two(t);
+        await a.api("/settings", { method: "PATCH", json: { up_limit_bps: MiB } });
+        const { id } = (await push(a, ofB, ["big.bin"])).json;
+        const asking = await newest(b, "asking");
+        await decide(b, asking.id, "accept");
+        await waitFor(async () => (await b.api("/downloads")).json.downloads.length === 1);
+        await decide(b, asking.id, "cancel");
+        await waitFor(async () => (await b.api("/downloads")).json.downloads.length === 0);
+        assert.ok(!existsSync(join(b.downloadsDir, "Received/studio/big.bin")));
+        assert.equal((await reaches(a, id, "cancelled")).reason, "It was cancelled here");
+    });
+
+    test("nobody can name files of a host without its key", async (t) => {
+        const { a, b } = await two(t);
+        const reply = await request(`http://127.0.0.1:${b.peerPort}/hostpair/inbox`, {
+            json: { name: "studio", files: [{ id: "big.bin", name: "big.bin", size: 5, folder: false }] },
+        });
+        assert.equal(reply.status, 202);
+        assert.equal((await newest(b, "asking")).from.kind, "browser");
+        assert.ok(a);
+    });
+
+    test("at a terminal", async (t) => {
+        const { a, b } = await two(t);
+        await b.api("/settings", { method: "PATCH", json: { receive: "everyone" } });
+        const env = asks(a);
+        const sent = await piped(["push", "attic", join(a.shareDir, "big.bin"), "photos/"], { env });
+        assert.equal(sent.code, 0, sent.stderr);
+        assert.equal(sent.stdout, "attic has it.\n");
+        assertSame(a, "photos/1.jpg", b, "Received/studio/photos/1.jpg");
+        const none = await piped(["push", "attic", "none.txt"], { env });
+        assert.equal(none.code, 1);
+        assert.match(none.stderr, /failed: none.txt is not shared/);
+        const early = await piped(["push", "--no-wait", "--json", "attic", "big.bin"], { env });
+        assert.equal(JSON.parse(early.stdout).state, "connecting");
+    });
+});
