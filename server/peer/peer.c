@@ -8,7 +8,7 @@
 #include "base/mem.h"
 #include "url_path.h"
 
-#define BODY_MAX ((size_t)32 * 1024) /* bytes: a message */
+#define BODY_MAX ((size_t)32 * 1024) /* bytes: a message, a question for properties */
 
 /* First segments that never name a file: such a file is reached as /files/<path>. */
 static const char *const reserved[] = {"hostpair", "list",    "files",      "manifest",

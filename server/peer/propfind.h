@@ -30,7 +30,7 @@ typedef enum {
         HP_DAV_COUNT
 } hp_dav_property_t;
 
-#define HP_PROPFIND_BODY_MAX     ((size_t)64 * 1024) /* bytes */
+#define HP_PROPFIND_BODY_MAX     ((size_t)32 * 1024) /* bytes, as of all bodies that come whole */
 #define HP_PROPFIND_OTHERS_MAX   64                  /* properties that nothing has here */
 #define HP_PROPFIND_OTHERS_BYTES ((size_t)4096)      /* of all their names: each is written for every file */
 

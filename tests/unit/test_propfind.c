@@ -121,8 +121,8 @@ static void sizes_are_bounded(void **state)
     gives_many("<u:p", 1, "/>", 64, 0);
     gives_many("<u:p", 1, "/>", 65, HP_E_TOO_LARGE);
     gives_many("<u:p", 400, "/>", 11, HP_E_TOO_LARGE);
-    gives_many("<getetag><!--", 1, "--></getetag>", 2000, 0);
-    gives_many("<getetag><!--", 1, "--></getetag>", 3000, HP_E_TOO_LARGE);
+    gives_many("<getetag><!--", 1, "--></getetag>", 1000, 0);
+    gives_many("<getetag><!--", 1, "--></getetag>", 1500, HP_E_TOO_LARGE);
     gives_many("<getetag>", 1, "", 40, HP_E_TOO_LARGE);
 }
 
