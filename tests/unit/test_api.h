@@ -51,6 +51,7 @@ typedef struct {
     hp_hosts_t *hosts;
     hp_messages_t *messages;
     hp_inbox_t *inbox;
+    hp_pushes_t *pushes;
     hp_pairings_t *pairings;
     hp_traffic_t *traffic;
     hp_discovery_t *discovery;
@@ -85,6 +86,7 @@ static inline void on_closed(void *arg)
     CLOSE(traffic, hp_traffic_destroy)
     CLOSE(peer, hp_http_destroy)
     CLOSE(pairings, hp_pairings_destroy)
+    CLOSE(pushes, hp_pushes_destroy)
     CLOSE(inbox, hp_inbox_destroy)
     CLOSE(messages, hp_messages_destroy)
     CLOSE(discovery, hp_discovery_destroy)
@@ -182,6 +184,8 @@ static inline void start_server(char **more)
         rc = hp_inbox_create(&s->inbox, &inbox, &settings, &err);
     }
     if (rc == 0)
+        s->pushes = hp_pushes_create(&s->loop, s->fetcher, s->hosts, s->share);
+    if (rc == 0)
         s->pairings = hp_pairings_create(&s->loop, s->fetcher, s->hosts, &s->self);
     hp_transfer_settings_t transfer = {0};
     if (rc == 0)
@@ -203,6 +207,7 @@ static inline void start_server(char **more)
                           .transfer = s->transfer,
                           .messages = s->messages,
                           .inbox = s->inbox,
+                          .pushes = s->pushes,
                           .pairings = s->pairings,
                           .traffic = s->traffic,
                           .peer = s->peer,
