@@ -67,7 +67,8 @@ async function network(t, args = []) {
 const localsend = (lan, host, ...args) =>
     new Promise((done) => {
         const command = ["netns", "exec", lan.namespaceOf(host), process.execPath, String(device), ...args];
-        const child = spawn("ip", command, { stdio: ["ignore", "pipe", "pipe"], timeout: 60_000 });
+        const options = /** @type {const} */ ({ stdio: ["ignore", "pipe", "pipe"], timeout: 60_000 });
+        const child = spawn("ip", command, { ...options, cwd: tempDir() });
         let text = "";
         for (const stream of [child.stdout, child.stderr]) stream.on("data", (data) => (text += data));
         child.on("close", (code) => done({ code, text }));
@@ -371,17 +372,21 @@ describe("LocalSend", { skip }, () => {
         const refused = await localsend(lan, "phone", "send", HOST, file, "--pin=1");
         assert.notEqual(refused.code, 0);
         assert.match(refused.text, /Failed to prepare upload/);
-        const looking = spawn("ip", [
-            ...[
-                "netns",
-                "exec",
-                lan.namespaceOf("other"),
-                process.execPath,
-                String(device),
-                "discover",
-                "--verbose",
+        const looking = spawn(
+            "ip",
+            [
+                ...[
+                    "netns",
+                    "exec",
+                    lan.namespaceOf("other"),
+                    process.execPath,
+                    String(device),
+                    "discover",
+                    "--verbose",
+                ],
             ],
-        ]);
+            { cwd: tempDir(t) },
+        );
         t.after(() => looking.kill());
         let said = "";
         for (const stream of [looking.stdout, looking.stderr]) stream.on("data", (data) => (said += data));
