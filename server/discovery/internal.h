@@ -62,6 +62,7 @@ typedef struct hp_host_entry {
     bool name_looked_up; /* just now */
     bool waiting[2];     /* by hp_wait_kind_t */
     hp_way_t member_way; /* by which its group reaches it now */
+    uint64_t way_at;     /* ms, when a direct one was proven last */
     bool dirty;
     bool stored_blocked;   /* pub.blocked as the database has it */
     unsigned block_orders; /* of a person, to block it or not, that are not stored yet */

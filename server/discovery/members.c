@@ -76,6 +76,8 @@ void hp_hosts_set_way(hp_hosts_t *hosts, const char *id, hp_way_t way, const cha
     if (host == NULL || hosts->closing)
         return;
     host->member_way = way;
+    if (proven)
+        host->way_at = hp_clock_ms();
     if (proven && !host->pub.online) {
         hp_watch_round(hosts, host, false);
         hp_hosts_schedule(hosts);

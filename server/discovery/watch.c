@@ -78,6 +78,10 @@ static void round_end(hp_hosts_t *hosts, hp_host_entry_t *host)
         host->probe_at = HP_MAX(hp_watch_probe_at(hosts, host), now + hosts->times.again);
         return;
     }
+    if (host->way_at > host->round_at) { /* it was asked by a way that ended when the new one came */
+        host->probe_at = now;
+        return;
+    }
     if (host->failures++ == 0)
         host->failed_at = now;
     /* Two of them, and not in one breath: a switch that starts again takes a moment. */

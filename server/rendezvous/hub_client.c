@@ -21,10 +21,14 @@
 #define ALIVE_S 35
 /* What took the stream away took the connections that are kept for calls as well: until they are too old to
  * be used, calls take none of them. */
-#define KEPT_MS     60000
-#define REOPEN_MS   10000 /* between two times that a call makes the stream be opened anew */
-#define ADDRESSES   8     /* of one name that are tried */
-#define STREAM_BODY 0     /* an event stream has no end */
+#define KEPT_MS   60000
+#define REOPEN_MS 10000 /* between two times that a call makes the stream be opened anew */
+#define DOUBT_MS                                                                                             \
+    120000               /* and between two that something did not come by it, which may be another's fault  \
+                          */
+#define HEARD_MS    5000 /* what came so lately says that it stands */
+#define ADDRESSES   8    /* of one name that are tried */
+#define STREAM_BODY 0    /* an event stream has no end */
 
 static const hp_retry_policy_t policy = {.first_ms = 1000, .max_ms = 60000, .jitter = 100};
 
@@ -49,7 +53,7 @@ struct hp_hub_client {
     hp_fetch_t *stream; /* NULL: not open */
     bool reopening;     /* it was given up and is opened anew at once */
     char reopen_reason[400];
-    uint64_t reopened_at; /* hp_clock_ms */
+    uint64_t reopened_at, doubted_at, heard_at; /* hp_clock_ms; heard: on the stream */
     hp_sse_t sse;
     hp_list_t calls; /* under way */
     void (*closed)(void *arg);
@@ -135,6 +139,7 @@ static int on_stream_head(void *arg, const hp_fetch_head_t *head)
 static int on_stream_data(void *arg, const uint8_t *data, size_t length)
 {
     hp_hub_client_t *self = arg;
+    self->heard_at = hp_clock_ms();
     return hp_sse_feed(&self->sse, data, length);
 }
 
@@ -234,6 +239,8 @@ static void look_up(hp_hub_client_t *self)
 static void on_timer(uv_timer_t *timer)
 {
     hp_hub_client_t *self = timer->data;
+    if (self->stream != NULL)
+        return;
     set_state(self, HP_HUB_CONNECTING, self->reason);
     look_up(self);
 }
@@ -252,7 +259,8 @@ void hp_hub_client_network_changed(hp_hub_client_t *self)
     if (self->closing)
         return;
     hp_retry_reset(&self->retry);
-    if (self->stream != NULL && self->state == HP_HUB_CONNECTED) /* that it is gone would be noticed late */
+    if (self->stream != NULL &&
+        !self->reopening) /* that it is gone, or does not come, would be noticed late */
         reopen(self, "the network of this machine has changed");
     else
         uv_timer_start(&self->timer, on_timer, 100, 0);
@@ -279,6 +287,16 @@ static void doubt_stream(const call_t *call, int status, const hp_err_t *err)
         !speaks_of_loss(call, status) || (self->reopened_at != 0 && now - self->reopened_at < REOPEN_MS))
         return;
     reopen(self, hp_err_text(err));
+}
+
+void hp_hub_client_doubt(hp_hub_client_t *self, const char *reason)
+{
+    uint64_t now = hp_clock_ms();
+    if (self->closing || self->reopening || self->stream == NULL || self->state != HP_HUB_CONNECTED ||
+        now - self->heard_at < HEARD_MS || (self->doubted_at != 0 && now - self->doubted_at < DOUBT_MS))
+        return;
+    self->doubted_at = now;
+    reopen(self, reason);
 }
 
 /* ---- calls ---- */

@@ -59,6 +59,10 @@ const char *hp_hub_client_id(const hp_hub_client_t *client);
 /* The numeric address at which the hub answers, without a port; "" while it is not connected. */
 const char *hp_hub_client_address(const hp_hub_client_t *client);
 
+/* Something was to come by the stream, and did not: a router may have forgotten the connection. It is opened
+ * anew, unless that was done a moment ago. reason: a sentence for people. */
+void hp_hub_client_doubt(hp_hub_client_t *client, const char *reason);
+
 /* One call. path: below the hub's root, "/hub/v1/...". The answer's JSON (NULL where there is none) lives
  * during done. An answer that is no success gives HP_E_STATUS or the code that its problem names
  * (HP_E_FORBIDDEN, HP_E_NOT_FOUND, HP_E_TOO_MANY, HP_E_CONFLICT), with the hub's sentence. done may be NULL.

@@ -237,10 +237,21 @@ static int ask_relay(void *arg, const char *host, uint64_t request)
     return 0;
 }
 
+static void doubt_hub(void *arg, const char *host)
+{
+    const group_t *group = hp_group_to(arg, host);
+    if (group != NULL)
+        hp_hub_client_doubt(group->hub->client, "an answer through the hub did not come");
+}
+
 void hp_signals_init(hp_rendezvous_t *self)
 {
-    self->signalling = (hp_signalling_t){
-        .online = is_online, .stun = give_stun, .offer = send_offer, .relay = ask_relay, .arg = self};
+    self->signalling = (hp_signalling_t){.online = is_online,
+                                         .stun = give_stun,
+                                         .offer = send_offer,
+                                         .relay = ask_relay,
+                                         .doubt = doubt_hub,
+                                         .arg = self};
 }
 
 /* ---- events ---- */

@@ -43,7 +43,7 @@ typedef struct hp_quic_conn hp_quic_conn_t;
 
 typedef enum {
     HP_QUIC_CLOSED,    /* by hp_quic_close, or by the other side in good order */
-    HP_QUIC_LOST,      /* nothing is heard any more */
+    HP_QUIC_LOST,      /* nothing is heard any more, or it was closed while it had streams */
     HP_QUIC_WRONG_KEY, /* the other side showed another key, or refuses this host's */
     HP_QUIC_FAILED,    /* anything else */
 } hp_quic_end_t;

@@ -289,7 +289,8 @@ static hp_quic_end_t judge(hp_quic_conn_t *conn, hp_err_t *err)
             return HP_QUIC_WRONG_KEY;
         }
         hp_err_set(err, UV_ECONNRESET, "the other host closed the connection");
-        return HP_QUIC_CLOSED;
+        /* In the middle of its use it is not in good order: the other host has heard nothing any more. */
+        return conn->stream_count > 0 ? HP_QUIC_LOST : HP_QUIC_CLOSED;
     }
     if (conn->silent || failure == NGTCP2_ERR_IDLE_CLOSE || failure == NGTCP2_ERR_HANDSHAKE_TIMEOUT) {
         hp_err_set(err, UV_ETIMEDOUT, "nothing is heard from the other host");

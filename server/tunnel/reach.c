@@ -78,7 +78,7 @@ static void gather(hp_reach_t *self, bool initiator)
 static void begin_session(hp_reach_t *self)
 {
     uint8_t random[(HP_SESSION_SIZE - 1) / 2];
-    self->again = false;
+    self->again = self->missed = false;
     gnutls_rnd(GNUTLS_RND_NONCE, random, sizeof random);
     for (size_t i = 0; i < sizeof random; i++)
         snprintf(self->own.session + 2 * i, 3, "%02x", random[i]);
@@ -121,7 +121,7 @@ void hp_reach_leave(hp_reach_t *self)
 {
     if (self->state == HP_REACH_IDLE)
         return;
-    self->up = self->again = false;
+    self->up = self->again = self->missed = false;
     self->tries = 0;
     hp_retry_reset(&self->rests);
     set_reason(self, "");
@@ -147,6 +147,7 @@ static void send_offer(hp_reach_t *self, uint64_t now)
     int rc = self->ops.offer(self->ops.arg, &self->own);
     if (rc != 0) {
         set_reason(self, "the hub cannot be reached");
+        self->missed = true;
         give_up(self, now);
         return;
     }
@@ -300,6 +301,7 @@ void hp_reach_tick(hp_reach_t *self, uint64_t now)
     case HP_REACH_OFFER:
         set_reason(self, "the other host does not answer through the hub");
         give_up(self, now);
+        self->ops.unheard(self->ops.arg);
         break;
     case HP_REACH_PUNCH: /* the reason is what the networks are like */
         try_again(self, now);

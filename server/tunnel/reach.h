@@ -61,6 +61,8 @@ typedef struct hp_reach_ops {
     /* Open the routers after go->wait_ms, then shake hands: hp_reach_punched, hp_reach_confirmed or
      * hp_reach_failed follow. */
     void (*punch)(void *arg, const hp_go_t *go);
+    /* The hub was to bring an answer, and did not. */
+    void (*unheard)(void *arg);
     /* End gathering, punching and shaking hands; what stands stays. */
     void (*stop)(void *arg);
     /* End what stands as well. */
@@ -77,6 +79,7 @@ typedef struct hp_reach {
     bool up;           /* a direct way stands */
     bool initiator;    /* of the session: tries again */
     bool again;        /* begin anew when the try that is under way has failed */
+    bool missed;       /* the last try could not even begin, for want of the hub */
     bool hopeless;     /* what is known of both networks says that a direct way is unlikely */
     uint64_t due;      /* ms: the present state's end; UINT64_MAX: none */
     uint64_t begun_at; /* ms: when the last punching began */

@@ -79,6 +79,8 @@ static void on_up(void *arg, hp_quic_conn_t *conn)
     self->conn = conn;
     self->next = NULL;
     note_near(self, conn);
+    self->told_path = HP_PATH_NONE; /* it is another one, also if it is of the same kind */
+    hp_remote_tell_path(self);
     if (old != NULL)
         hp_quic_close(old);
     char address[HP_ADDRESS_TEXT];
@@ -219,6 +221,13 @@ static void op_punch(void *arg, const hp_go_t *go)
     hp_tunnel_arm(self->tunnel);
 }
 
+static void op_unheard(void *arg)
+{
+    hp_remote_t *self = arg;
+    if (self->signalling.doubt != NULL)
+        self->signalling.doubt(self->signalling.arg, self->id);
+}
+
 static void op_stop(void *arg)
 {
     hp_remote_t *self = arg;
@@ -333,6 +342,7 @@ hp_remote_t *hp_remote_create(hp_tunnel_t *tunnel, const uint8_t fingerprint[HP_
     hp_reach_ops_t ops = {.gather = op_gather,
                           .offer = op_offer,
                           .punch = op_punch,
+                          .unheard = op_unheard,
                           .stop = op_stop,
                           .rest = op_rest,
                           .changed = op_changed,

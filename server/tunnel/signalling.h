@@ -97,6 +97,9 @@ typedef struct hp_signalling {
     /* Asks for a relay to the host with this id. 0 or a negative code; later exactly one
      * hp_tunnel_relay_answer with the same request. */
     int (*relay)(void *arg, const char *id, uint64_t request);
+    /* An answer of the host with this id was to come through the hub, and did not: does what the hub sends
+     * still come here? NULL: nobody finds out. */
+    void (*doubt)(void *arg, const char *id);
     void *arg;
 } hp_signalling_t;
 

@@ -270,7 +270,8 @@ void hp_tunnel_network_changed(hp_tunnel_t *self)
 static void try_again(hp_remote_t *remote)
 {
     remote->relay_again_at = 0;
-    if (remote->reach.state == HP_REACH_RELAY && remote->signalling.online(remote->signalling.arg))
+    bool waits = remote->reach.state == HP_REACH_RELAY || remote->reach.missed;
+    if (waits && remote->signalling.online(remote->signalling.arg))
         hp_reach_again(&remote->reach);
 }
 

@@ -12,10 +12,11 @@
 
 #include "base/sockaddr.h"
 
-#define HP_UNPROVEN_PACKETS     150  /* a minute, of about 110 bytes, to one address (IPv6: one /64) */
-#define HP_UNPROVEN_ALL         5000 /* in 10 s, to all of them */
-#define HP_UNPROVEN_CONNECTIONS 20   /* a minute, to all relays that are not at their hub and never answered \
-                                      */
+#define HP_UNPROVEN_PACKETS 150  /* a minute, of about 110 bytes, to one address (IPv6: one /64) */
+#define HP_UNPROVEN_ALL     5000 /* in 10 s, to all of them */
+#define HP_UNPROVEN_CONNECTIONS                                                                              \
+    20 /* a minute, to all relays that are not at their hub and never answered                               \
+        */
 
 typedef struct hp_unproven hp_unproven_t;
 

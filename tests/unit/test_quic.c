@@ -443,12 +443,22 @@ static void both_sides_learn_that_one_closed(void **state)
 {
     (void)state;
     connect_both();
+    hp_quic_close(b.conn);
+    assert_true(wait_until(both_down, 5000));
+    assert_int_equal(a.end, HP_QUIC_CLOSED);
+    assert_int_equal(b.end, HP_QUIC_CLOSED);
+}
+
+static void a_connection_that_is_closed_while_it_is_used_is_lost(void **state)
+{
+    (void)state;
+    connect_both();
     int fd = open_stream();
     assert_int_equal(send(fd, "x", 1, 0), 1);
     assert_true(wait_until(b_has_stream, 5000));
     hp_quic_close(b.conn);
     assert_true(wait_until(both_down, 5000));
-    assert_int_equal(a.end, HP_QUIC_CLOSED);
+    assert_int_equal(a.end, HP_QUIC_LOST);
     assert_int_equal(b.end, HP_QUIC_CLOSED);
     close(fd);
 }
@@ -561,6 +571,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_stranger_makes_no_connection, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_network_that_goes_dead_is_noticed, set_up, tear_down),
         cmocka_unit_test_setup_teardown(both_sides_learn_that_one_closed, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_connection_that_is_closed_while_it_is_used_is_lost, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(more_streams_than_allowed_wait_for_their_turn, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_reader_that_stands_still_holds_the_writer, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_reader_gets_the_bytes_that_came_before_the_connection_ended, set_up,

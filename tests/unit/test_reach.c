@@ -20,7 +20,7 @@ typedef struct side {
     hp_reach_t reach;
     struct side *other;
     bool gathering, fresh, offers_lost, offline;
-    unsigned gathered, offered, punched, stopped, rested;
+    unsigned gathered, offered, punched, unheard, stopped, rested;
     hp_go_t go;
     hp_offer_t found; /* what gathering finds */
     hp_offer_t sent;
@@ -54,6 +54,11 @@ static void op_punch(void *arg, const hp_go_t *go)
     side->punched++;
 }
 
+static void op_unheard(void *arg)
+{
+    ((side_t *)arg)->unheard++;
+}
+
 static void op_stop(void *arg)
 {
     ((side_t *)arg)->gathering = false;
@@ -85,6 +90,7 @@ static void start_side(side_t *side, side_t *other, const char *id, const char *
     hp_reach_ops_t ops = {.gather = op_gather,
                           .offer = op_offer,
                           .punch = op_punch,
+                          .unheard = op_unheard,
                           .stop = op_stop,
                           .rest = op_rest,
                           .changed = op_changed,
@@ -295,8 +301,10 @@ static void a_host_that_does_not_answer_is_waited_for_five_seconds(void **state)
     finish_gathering(&a);
     tick(HP_REACH_OFFER_MS - 1);
     assert_int_equal(a.reach.state, HP_REACH_OFFER);
+    assert_int_equal(a.unheard, 0);
     tick(1);
     assert_int_equal(a.reach.state, HP_REACH_RELAY);
+    assert_int_equal(a.unheard, 1); /* the hub may be what is not heard */
     assert_string_equal(a.reach.reason, "the other host does not answer through the hub");
 }
 
@@ -308,6 +316,7 @@ static void without_a_hub_there_is_no_try(void **state)
     finish_gathering(&a);
     assert_int_equal(a.reach.state, HP_REACH_RELAY);
     assert_string_equal(a.reach.reason, "the hub cannot be reached");
+    assert_true(a.reach.missed);
     a.offline = false;
     hp_reach_again(&a.reach); /* it is back */
     assert_int_equal(a.reach.state, HP_REACH_GATHER);
