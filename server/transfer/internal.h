@@ -569,6 +569,7 @@ bool hp_kept_has(const item_t *item, uint64_t chunk);
 uint64_t hp_kept_bytes(const item_t *item);
 void hp_kept_drop(const item_t *item, uint64_t chunk); /* or HP_KEPT_ALL */
 void hp_kept_drop_old(hp_transfer_t *transfer);
+void hp_kept_drop_all(hp_transfer_t *transfer);
 
 /* ---- reader.c ---- */
 const hp_reader_t *hp_reader_next(const hp_reader_t *reader);

@@ -73,7 +73,6 @@ void hp_item_close(item_t *self)
 
 void hp_item_free(item_t *self)
 {
-    hp_kept_drop(self, HP_KEPT_ALL);
     hp_left_free(&self->left);
     hp_item_close(self);
     hp_file_writes_dispose(&self->writes);
@@ -210,13 +209,14 @@ void hp_item_stop(item_t *self)
 {
     if (self->phase == ITEM_STOPPED)
         return;
-    for (lease_t *lease = self->leases; lease != NULL; lease = lease->next)
+    for (lease_t *lease = self->leases; lease != NULL; lease = lease->next) {
+        hp_kept_put(lease);
         hp_lease_cancel(lease);
+    }
     hp_manifest_cancel(self);
     /* Its size goes into the sums now, and out of them again as the row says it that the next run reads. */
     if (self->phase < ITEM_DONE && self->size_known && self->row.part == NULL)
         hp_item_save(self, HP_STORE_WRITE);
-    hp_kept_drop(self, HP_KEPT_ALL);
     hp_item_set_phase(self, ITEM_STOPPED);
 }
 

@@ -4,18 +4,20 @@
  *
  * They are kept only where a strong ETag says that the rest will be of the same version, and only
  * HP_KEPT_BYTES of them in all, for HP_KEPT_MS: the oldest go. A chunk whose buffer is kept is free for
- * everybody; who asks another source for it fetches all of it. */
+ * everybody; who asks another source for it fetches all of it. They belong to a file and its place, not to
+ * the run that fetched them: a pause keeps them. */
 #include "transfer/internal.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #define HP_KEPT_BYTES (8u * 1024 * 1024) /* of buffers; one is kept whatever its size */
 #define HP_KEPT_MS    300000             /* then others need the memory more */
 
 struct kept {
-    kept_t *next; /* older */
-    const item_t *item;
-    const source_t *source;
+    kept_t *next;             /* older */
+    int64_t file;             /* id of its row */
+    char *host, *path, *etag; /* of the source */
     uint64_t chunk;
     uint64_t since; /* ms */
     hp_chunk_buffer_t *buffer;
@@ -26,6 +28,9 @@ static hp_chunk_buffer_t *take(kept_t **link)
     kept_t *kept = *link;
     hp_chunk_buffer_t *buffer = kept->buffer;
     *link = kept->next;
+    free(kept->host);
+    free(kept->path);
+    free(kept->etag);
     free(kept);
     return buffer;
 }
@@ -55,8 +60,10 @@ bool hp_kept_put(lease_t *lease)
         return false;
     kept_t *kept = hp_alloc(sizeof *kept);
     *kept = (kept_t){.next = transfer->kept,
-                     .item = item,
-                     .source = lease->source,
+                     .file = item->row.id,
+                     .host = hp_strdup(lease->source->host->id),
+                     .path = hp_strdup(lease->source->path),
+                     .etag = hp_strdup(lease->source->etag),
                      .chunk = lease->at,
                      .since = hp_clock_ms(),
                      .buffer = buffer};
@@ -66,12 +73,18 @@ bool hp_kept_put(lease_t *lease)
     return true;
 }
 
+static bool is_from(const kept_t *self, const source_t *source)
+{
+    return self->file == source->item->row.id && strcmp(self->etag, source->etag) == 0 &&
+           strcmp(self->path, source->path) == 0 && strcmp(self->host, source->host->id) == 0;
+}
+
 hp_chunk_buffer_t *hp_kept_take(const source_t *source, uint64_t chunk)
 {
     if (source->etag == NULL)
         return NULL;
     for (kept_t **link = &source->item->download->transfer->kept; *link != NULL; link = &(*link)->next)
-        if ((*link)->source == source && (*link)->chunk == chunk)
+        if (is_from(*link, source) && (*link)->chunk == chunk)
             return take(link);
     return NULL;
 }
@@ -79,7 +92,7 @@ hp_chunk_buffer_t *hp_kept_take(const source_t *source, uint64_t chunk)
 bool hp_kept_has(const item_t *item, uint64_t chunk)
 {
     for (const kept_t *kept = item->download->transfer->kept; kept != NULL; kept = kept->next)
-        if (kept->item == item && kept->chunk == chunk)
+        if (kept->file == item->row.id && kept->chunk == chunk)
             return true;
     return false;
 }
@@ -88,7 +101,8 @@ uint64_t hp_kept_bytes(const item_t *item)
 {
     uint64_t bytes = 0;
     for (const kept_t *kept = item->download->transfer->kept; kept != NULL; kept = kept->next)
-        if (kept->item == item && !hp_bitmap_get(&item->taken, (uint32_t)kept->chunk))
+        if (kept->file == item->row.id && kept->chunk < item->chunks &&
+            !hp_bitmap_get(&item->taken, (uint32_t)kept->chunk))
             bytes += kept->buffer->length;
     return bytes;
 }
@@ -97,8 +111,14 @@ void hp_kept_drop(const item_t *item, uint64_t chunk)
 {
     hp_transfer_t *transfer = item->download->transfer;
     for (kept_t **link = &transfer->kept; *link != NULL;)
-        if ((*link)->item == item && (chunk == HP_KEPT_ALL || (*link)->chunk == chunk))
+        if ((*link)->file == item->row.id && (chunk == HP_KEPT_ALL || (*link)->chunk == chunk))
             hp_writer_give_back(transfer->writer, take(link));
         else
             link = &(*link)->next;
+}
+
+void hp_kept_drop_all(hp_transfer_t *transfer)
+{
+    while (transfer->kept != NULL)
+        hp_writer_give_back(transfer->writer, take(&transfer->kept));
 }

@@ -124,6 +124,7 @@ static void finish(void *arg)
         hp_download_free(d);
     }
     hp_transfer_free_hosts(self);
+    hp_kept_drop_all(self);
     hp_writer_destroy(self->writer);
     free(self->folder);
     free(self);

@@ -75,6 +75,25 @@ describe("a bad link", { concurrency: 4 }, () => {
         await assertFile(h, await waitState(h, id, "done"), sha256Of(bytes));
     });
 
+    test("loses nothing of a chunk by a pause", { timeout: 60_000 }, async (t) => {
+        const bytes = makeBytes(3 * MiB, 69);
+        const link = await startLink({
+            t,
+            to: await listen(t, (req, res) => give(req, res, bytes)),
+            rate: 200_000,
+        });
+        const h = await startHostpair({ t });
+        const { id } = await download(h, { url: `http://127.0.0.1:${link.port}/f.bin` });
+        await waitState(h, id, (d) => d.done_bytes > 400_000 && d.chunks_done === 0);
+        await h.api(`/downloads/${id}`, { method: "PATCH", json: { state: "paused" } });
+        await waitFor(() => link.open() === 0, { what: "the connections to end" });
+        await h.api(`/downloads/${id}`, { method: "PATCH", json: { state: "queued" } });
+        link.rate = 0;
+        await assertFile(h, await waitState(h, id, "done"), sha256Of(bytes));
+        const { twice } = link.twice("/f.bin");
+        assert.ok(twice < 200_000, `${twice} bytes came twice`);
+    });
+
     test("with another file under the URL after a cut: no mix", { timeout: 60_000 }, async (t) => {
         const files = [makeBytes(3 * MiB, 62), makeBytes(3 * MiB, 63)];
         let now = 0;
