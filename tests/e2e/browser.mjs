@@ -63,7 +63,7 @@ export async function closeBrowser() {
  * Parts of the API that a server may lack: the page asks once and leaves their view out.
  * @type {RegExp}
  */
-const PROBES = /\/api\/v1\/(messages|share\/files|settings|traffic|pairings|groups|inbox)(\?|$)/;
+const PROBES = /\/api\/v1\/(messages|share\/files|settings|traffic|pairings|groups|inbox|pushes)(\?|$)/;
 
 /**
  * @typedef {object} PageOptions

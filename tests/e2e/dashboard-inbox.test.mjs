@@ -2,10 +2,11 @@
 // Files that others send, on the page: the dialog on every view, what becomes of it, the list, the settings, a notification.
 
 import assert from "node:assert/strict";
+import { join } from "node:path";
 import { after, before, beforeEach, describe, test } from "node:test";
 
 import { assertAccessible, closeBrowser, openDashboard, skip } from "./browser.mjs";
-import { startHostpair, waitFor } from "./harness.mjs";
+import { addHost, makeFile, startHostpair, waitFor } from "./harness.mjs";
 import { decide, inbox, newest, offered, put, state } from "./inbox.mjs";
 
 /** @typedef {import("./harness.mjs").Hostpair} Hostpair */
@@ -159,5 +160,39 @@ describe("dashboard inbox", { skip }, () => {
             told.some((/** @type {string} */ text) => /Anna 想向本机发送文件/.test(text)),
             JSON.stringify(told),
         );
+    });
+
+    test("a file is sent to a host from its menu, and from the share", async (t) => {
+        const other = await startHostpair({ t, name: "attic" });
+        await makeFile(join(h.shareDir, "gift.bin"), 50_000, 1);
+        await makeFile(join(h.shareDir, "second.bin"), 60_000, 2);
+        await waitFor(async () => (await h.api("/status")).json.share.files >= 2, { what: "the files" });
+        await addHost(h, other.peerPort);
+        const page = await openDashboard(t, h, "#/hosts");
+        const there = await openDashboard(t, other, "#/hosts");
+        await page.getByRole("button", { name: "More actions for attic" }).click();
+        await page.getByRole("menuitem", { name: "Offer to a host" }).click();
+        await page
+            .getByRole("dialog")
+            .getByRole("button", { name: /gift\.bin/ })
+            .click();
+        await page.getByText("Offered to attic").waitFor();
+        const dialog = there.getByRole("dialog", { name: "Somebody wants to send files" });
+        await dialog.getByText("a host · 127.0.0.1").waitFor();
+        await dialog.getByRole("button", { name: "Accept" }).click();
+        await page.getByText("attic: has the files").waitFor();
+        await there.getByText("1 file from studio has arrived").waitFor();
+        await page.goto(`${h.dashboardUrl}/#/share`);
+        const list = page.getByRole("region", { name: "Sent to hosts" });
+        await list.getByText(/gift\.bin/).waitFor();
+        await list.getByText(/attic · has the files/).waitFor();
+        await page.getByRole("button", { name: "More actions for second.bin" }).click();
+        await page.getByRole("menuitem", { name: "Offer to a host" }).click();
+        const which = page.getByRole("dialog", { name: "Send to which host?" });
+        await assertAccessible(page, "the choice of a host");
+        await which.getByRole("button", { name: "attic" }).click();
+        await dialog.getByRole("button", { name: "Decline" }).click();
+        await page.getByText("attic: declined").waitFor();
+        await assertAccessible(page, "the list of what was sent");
     });
 });

@@ -15,6 +15,7 @@ import type {
   Message,
   MessagePage,
   Pairing,
+  Push,
   Minute,
   NewDownload,
   SearchPage,
@@ -128,6 +129,9 @@ export const api = {
   /** The group's secret: asked for only when a person wants to see it. */
   invite: async (id: number) => (await get<Invite>(`/groups/${id}/invite`)).invite,
   renewGroup: (id: number) => change<Invite>("POST", `/groups/${id}/renew`),
+  push: (host: string, paths: string[]) => change<Push>("POST", `${hostPath(host)}/push`, { paths }),
+  pushes: async () => (await get<{ pushes: Push[] }>("/pushes")).pushes,
+  cancelPush: (id: number) => change<void>("DELETE", `/pushes/${id}`),
   inbox: async () => (await get<{ incoming: Incoming[] }>("/inbox")).incoming,
   incomingOne: (id: number) => get<Incoming>(`/inbox/${id}`),
   acceptIncoming: (id: number, choice: { files?: string[]; to?: string }) =>

@@ -151,6 +151,7 @@ function start(): void {
         })
         .catch(() => {});
       void want("inbox").catch(() => {});
+      void want("push").catch(() => {});
       void optional("traffic", () => api.traffic(new Date(Date.now() - 60_000).toISOString())).catch(
         () => {},
       );

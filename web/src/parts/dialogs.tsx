@@ -3,7 +3,7 @@
 import { useSignal } from "@preact/signals";
 import { api } from "../api";
 import { bytes } from "../format";
-import { type Key, t } from "../i18n";
+import { t } from "../i18n";
 import { downloads, hosts, status } from "../state/store";
 import { type Dialog, copy, dialog, go, notify, sentence } from "../state/ui";
 import { Button, Facts, Field, Modal } from "./bits";
@@ -23,7 +23,7 @@ export function Dialogs() {
     case "confirm":
       return <Confirm question={open} />;
     case "shortcuts":
-      return <Shortcuts />;
+      return <Lazy load={async () => (await import("./shortcuts")).Shortcuts} props={{ onClose: close }} />;
     case "identity":
       return <Identity />;
     case "host":
@@ -39,6 +39,14 @@ export function Dialogs() {
           key={open.host}
           load={async () => (await import("./pairing")).PairingDialog}
           props={{ id: open.host, onClose: close }}
+        />
+      );
+    case "push":
+      return (
+        <Lazy
+          key="push"
+          load={async () => (await import("./push")).PushDialog}
+          props={{ host: open.host, paths: open.paths, onClose: close }}
         />
       );
     case "incoming":
@@ -221,42 +229,6 @@ function Confirm({ question }: { question: Dialog & { kind: "confirm" } }) {
           />
         ))}
       </div>
-    </Modal>
-  );
-}
-
-const SHORTCUTS: [keys: string[], text: Key][] = [
-  [["g", "h"], "key.hosts"],
-  [["g", "d"], "key.downloads"],
-  [["g", "s"], "key.share"],
-  [["g", "m"], "key.messages"],
-  [["g", "a"], "key.activity"],
-  [["g", "p"], "key.settings"],
-  [["/"], "key.search"],
-  [["a"], "key.add"],
-  [["u"], "key.url"],
-  [["↑", "↓"], "key.rows"],
-  [["Space"], "key.select"],
-  [["Enter"], "key.open"],
-  [["Esc"], "key.close"],
-  [["?"], "key.help"],
-];
-
-function Shortcuts() {
-  return (
-    <Modal title={t("shortcuts")} onClose={close}>
-      <dl class="shortcuts">
-        {SHORTCUTS.map(([keys, text]) => (
-          <div key={text}>
-            <dt>
-              {keys.map((key) => (
-                <kbd key={key}>{key}</kbd>
-              ))}
-            </dt>
-            <dd>{t(text)}</dd>
-          </div>
-        ))}
-      </dl>
     </Modal>
   );
 }

@@ -5,7 +5,7 @@
 import { batch } from "@preact/signals";
 import { type ServerEvent, api } from "../api";
 import { explain, t } from "../i18n";
-import type { Download, Events, Incoming, LogLine, Message, Pairing, Removed } from "../types";
+import type { Download, Events, Incoming, LogLine, Message, Pairing, Push, Removed } from "../types";
 import { isBeforeLoaded, isWanted } from "./loading";
 import { hold, takeAll } from "./pending";
 import {
@@ -18,6 +18,7 @@ import {
   log,
   messages,
   pairings,
+  pushes,
   putPairing,
   senderName,
   settings,
@@ -27,6 +28,7 @@ import {
   unread,
   unreadBy,
 } from "./store";
+import { pushState } from "../parts/hostname";
 import type { Table } from "./table";
 import { background, dialog, go, notify, route } from "./ui";
 
@@ -101,6 +103,11 @@ const appliers: { [K in Exclude<keyof Events, "log" | "reset">]: (data: Events[K
     if ("removed" in data || before === data.state) return;
     if (before !== undefined) tellOfIncoming(data);
   },
+  push: (data) => {
+    const before = pushes.signalOf(data.id as number)?.peek().state;
+    putOrRemove(pushes, data);
+    if (!("removed" in data) && before !== undefined && before !== data.state) tellOfPush(data);
+  },
   message: (data) => {
     const { id } = data as { id: number };
     if (messages.signalOf(id) === undefined && isBeforeLoaded(id)) return;
@@ -155,6 +162,16 @@ function tellOfIncoming(one: Incoming): void {
   const show = (): void => go("downloads");
   if (done && background("hostpair", text, `inbox ${one.id}`, show)) return;
   notify(done ? "good" : "bad", text, { label: t("show"), run: show });
+}
+
+/** How the other host's person has answered, and the end. */
+function tellOfPush(one: Push): void {
+  if (one.finished_at === null || one.state === "cancelled") return;
+  notify(
+    one.state === "failed" ? "bad" : "good",
+    `${hostName(one.host)}: ${pushState(one)}${one.reason ? `. ${one.reason}` : ""}`,
+    { label: t("show"), run: () => go("share") },
+  );
 }
 
 /** Whether a download that was under way is over now; one that the list did not have began after it was loaded. */

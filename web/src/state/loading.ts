@@ -13,6 +13,7 @@ import {
   messages,
   moreMessages,
   pairings,
+  pushes,
   settings,
   shareRevision,
   status,
@@ -34,7 +35,8 @@ export type Feature =
   | "search"
   | "pairing"
   | "groups"
-  | "inbox";
+  | "inbox"
+  | "push";
 
 /** Loads a part that an older or smaller server may not have. */
 export async function optional<T>(feature: Feature, load: () => Promise<T>): Promise<T | undefined> {
@@ -106,6 +108,10 @@ const loaders = {
     const known = new Set(list.map((one) => one.id));
     const newer = incoming.all().filter((one) => !before.has(one.id) && !known.has(one.id));
     incoming.replace([...newer, ...list]);
+  },
+  push: async () => {
+    const list = await optional("push", api.pushes);
+    if (list) pushes.replace(list);
   },
   settings: async () => {
     const value = await optional("settings", api.settings);

@@ -10,6 +10,7 @@ import type {
   LogLine,
   Message,
   Pairing,
+  Push,
   Settings,
   Status,
   Unread,
@@ -25,6 +26,8 @@ export const messages = new Table<number, Message>("message");
 export const pairings = signal<Readonly<Record<string, Pairing>>>({});
 /** What others want to give to this host, and gave. */
 export const incoming = new Table<number, Incoming>("inbox");
+/** What was offered to other hosts. */
+export const pushes = new Table<number, Push>("push");
 /** The groups that this host is in. */
 export const groups = new Table<number, Group>("group");
 export const settings = signal<Settings | null>(null);

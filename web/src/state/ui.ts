@@ -147,6 +147,7 @@ export type Dialog =
   | { kind: "identity" }
   | { kind: "host"; host: string }
   | { kind: "incoming"; id: number }
+  | { kind: "push"; host: string | null; paths: string[] | null }
   | { kind: "pairing"; host: string }
   | { kind: "far" }
   | { kind: "invite"; group: number }

@@ -255,6 +255,14 @@ export function hostActions(host: Host): MenuItem[] {
     if (host.paired) items.push({ label: t("unpair"), icon: "shield", run: () => unpair(host.id, name) });
     else items.push({ label: t("pair.start"), icon: "shield", run: () => void startPairing(host.id) });
   }
+  if (!missing.value.has("push") && host.proven && !host.blocked) {
+    items.push({
+      label: t("push.start"),
+      icon: "up",
+      disabled: host.state !== "online",
+      run: () => (dialog.value = { kind: "push", host: host.id, paths: null }),
+    });
+  }
   if (host.blocked !== undefined) items.push(blocking(host.id, name, host.blocked));
   items.push({ label: t("hosts.remove"), icon: "trash", danger: true, run: () => removeHost(host.id, name) });
   return items;

@@ -12,11 +12,12 @@ import { offer } from "../parts/drop";
 import { FileTable, SelectionBar } from "../parts/filetable";
 import { HostName } from "../parts/hostname";
 import { Icon, kindOf } from "../parts/icons";
+import { Lazy } from "../parts/lazy";
 import { fileOf } from "../parts/requests";
 import { cancelUpload, clearUploads, retryUpload, uploads } from "../parts/upload";
 import { FileList, join } from "../state/filelist";
 import { missing, want } from "../state/loading";
-import { connections, hostName, messages, shareRevision, status } from "../state/store";
+import { connections, hostName, messages, pushes, shareRevision, status } from "../state/store";
 import { askToConfirm, attached, attempt, copy, dialog, go, href, notify } from "../state/ui";
 import type { FileEntry, Folder } from "../types";
 
@@ -81,6 +82,9 @@ export function ShareView({ folder }: { folder: string }) {
         </div>
       )}
       <Uploads />
+      {pushes.ids.value.length > 0 && (
+        <Lazy load={async () => (await import("../parts/push")).PushList} props={{}} />
+      )}
       <Readers />
       {some && (
         <SearchBox
@@ -121,6 +125,7 @@ export function ShareView({ folder }: { folder: string }) {
           <Menu
             label={t("more.of", { name: one.name })}
             items={[
+              ...pushing([join(folder, one.name)]),
               {
                 label: t("share.remove"),
                 icon: "trash",
@@ -141,6 +146,7 @@ export function ShareView({ folder }: { folder: string }) {
                 ...(missing.value.has("messages") || !messages.loaded.value
                   ? []
                   : [{ label: t("share.send"), icon: "messages" as const, run: () => send(file) }]),
+                ...pushing([file.path]),
                 { label: t("share.link"), icon: "link", run: () => void copy(fileUrl(file)) },
                 { label: t("digest"), icon: "shield", run: () => (digestOf.value = file.path) },
                 {
@@ -156,6 +162,16 @@ export function ShareView({ folder }: { folder: string }) {
       />
       {list.selected.value.size > 0 && (
         <SelectionBar list={list}>
+          {pushing([]).length > 0 && (
+            <Button
+              icon="up"
+              label={t("push.start")}
+              onClick={() => {
+                const paths = [...list.selected.value].map((path) => path.replace(/\/$/, ""));
+                dialog.value = { kind: "push", host: null, paths };
+              }}
+            />
+          )}
           <RemoveSelected list={list} />
         </SelectionBar>
       )}
@@ -166,6 +182,18 @@ export function ShareView({ folder }: { folder: string }) {
       )}
     </section>
   );
+}
+
+/** The menu item that gives files and folders of the share to another host. */
+function pushing(paths: string[]): { label: string; icon: "up"; run: () => void }[] {
+  if (missing.value.has("push")) return [];
+  return [
+    {
+      label: t("push.start"),
+      icon: "up",
+      run: () => (dialog.value = { kind: "push", host: null, paths }),
+    },
+  ];
 }
 
 function ShareCrumbs({ folder }: { folder: string }) {
