@@ -6,8 +6,18 @@ import assert from "node:assert/strict";
 import { after, describe, test } from "node:test";
 
 import { assertAccessible, closeBrowser, openDashboard, skip } from "./browser.mjs";
-import { MiB, download, startHostpair, waitFor, waitState } from "./harness.mjs";
+import {
+    MiB,
+    download,
+    freePort,
+    makeBytes,
+    sha256Of,
+    startHostpair,
+    waitFor,
+    waitState,
+} from "./harness.mjs";
 import { linked, sharing } from "./hosts.mjs";
+import { assertFile, give, listen } from "./web.mjs";
 
 /** @param {import("playwright-core").Page} page @param {number} id */
 const rowOf = (page, id) => page.locator(`[data-download="${id}"]`);
@@ -119,6 +129,33 @@ describe("dashboard: downloads", { skip }, () => {
         assert.equal(await page.locator("dialog").count(), 0);
         assert.equal(await page.getByRole("button", { name: "Pause all" }).count(), 0, "nothing to pause");
         assert.equal((await b.api(`/downloads/${id}`)).status, 404);
+    });
+
+    test("takes another address of a file whose link has expired", async (t) => {
+        const bytes = makeBytes(2 * MiB, 10);
+        const port = await listen(t, (req, res) => {
+            if (req.url?.endsWith("key=new")) give(req, res, bytes);
+            else res.writeHead(403, { "Content-Length": 0 }).end();
+        });
+        const b = await startHostpair({ t, name: "workbench" });
+        const { id } = await download(b, { url: `http://127.0.0.1:${port}/f.bin?key=old` });
+        await waitState(b, id, "failed");
+        const page = await openDashboard(t, b, `#/downloads/${id}`);
+        await page.getByText("HTTP 403").first().waitFor();
+        await page.getByLabel("Another address of the file").fill(` http://127.0.0.1:${port}/f.bin?key=new`);
+        await page.getByRole("button", { name: "Go on there" }).click();
+        await assertFile(b, await waitState(b, id, "done"), sha256Of(bytes));
+    });
+
+    test("says why a web server is waited for", async (t) => {
+        const b = await startHostpair({ t, name: "workbench" });
+        const port = await freePort();
+        await download(b, { url: `http://127.0.0.1:${port}/f.bin` });
+        const page = await openDashboard(t, b, "#/downloads");
+        await page
+            .getByText(/Waiting for http:\/\/127\.0\.0\.1:\d+: .*refused/)
+            .first()
+            .waitFor();
     });
 
     test("closes a dialog when the browser goes back", async (t) => {
