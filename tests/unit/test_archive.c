@@ -11,6 +11,7 @@
 #include <archive_entry.h>
 #include <cmocka.h>
 
+#include "archive/reader.h"
 #include "archive/writer.h"
 #include "base/mem.h"
 
@@ -153,6 +154,49 @@ static void more_bytes_than_announced_are_refused(void **state)
     }
 }
 
+static void a_lean_tar_is_read_as_it_was_written_and_a_part_of_it_up_to_there(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"a", name, "d/empty"};
+    static const char *const texts[] = {"hello", "two", ""};
+    hp_archive_writer_t *writer = writer_of(HP_ARCHIVE_LEAN_TAR);
+    hp_err_t err = {0};
+    for (size_t i = 0; i < HP_COUNT(names); i++)
+        put(writer, &(hp_archive_entry_t){.name = names[i], .size = strlen(texts[i]), .mtime_s = 1700000000},
+            texts[i]);
+    assert_int_equal(hp_archive_writer_end(writer, &err), 0);
+    size_t length;
+    char *data = hp_archive_writer_take(writer, &length);
+    hp_archive_writer_destroy(writer);
+    /* The type of the first headers: the second name needs an extended one. */
+    assert_int_equal(data[156], '0');
+    assert_int_equal(data[1024 + 156], 'x');
+    for (size_t part = 0; part <= length; part += 256) {
+        char *bytes = hp_alloc(part + 1);
+        memcpy(bytes, data, part);
+        hp_archive_reader_t *reader = NULL;
+        hp_archive_file_t file;
+        size_t whole = 0;
+        int rc = hp_archive_reader_create(&reader, bytes, part, &err);
+        while (rc == 0 && (rc = hp_archive_reader_next(reader, &file, &err)) > 0) {
+            const void *at = "";
+            assert_in_range(whole, 0, 2);
+            assert_string_equal(file.name, names[whole]);
+            assert_int_equal(file.size, strlen(texts[whole]));
+            rc = file.size > 0 ? hp_archive_reader_bytes(reader, &file, &at, &err) : 0;
+            if (rc == 0)
+                assert_memory_equal(at, texts[whole++], file.size);
+        }
+        if (part == length)
+            assert_int_equal(rc, 0);
+        assert_true(part < 512 ? whole == 0 : part < 1024 || whole >= 1);
+        assert_true(part < length || whole == 3);
+        hp_archive_reader_destroy(reader);
+        free(bytes);
+    }
+    free(data);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -160,6 +204,7 @@ int main(void)
         cmocka_unit_test(what_is_compressed_already_is_stored),
         cmocka_unit_test(names_times_and_rights_are_what_was_given),
         cmocka_unit_test(what_goes_in_is_out_at_once),
+        cmocka_unit_test(a_lean_tar_is_read_as_it_was_written_and_a_part_of_it_up_to_there),
         cmocka_unit_test(more_bytes_than_announced_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
