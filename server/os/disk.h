@@ -40,6 +40,10 @@ int hp_disk_sync_data(int fd);
 int hp_disk_sync_folder(int fd);
 int hp_disk_sync_all(int fd);
 
+/* Whether hp_disk_sync_all tells of every write that failed: not on older kernels, nor on every file system.
+ */
+bool hp_disk_syncs_all_well(int fd);
+
 /* Has the disk begin to write the file's bytes, without waiting. A hint. */
 void hp_disk_begin_sync(int fd);
 

@@ -13,6 +13,8 @@
 #include "os/beneath.h"
 #include "os/disk.h"
 
+#define TOGETHER_MIN 16 /* files of a batch that is synced by one call */
+
 static bool holds(int fd, const void *data, size_t length)
 {
     struct stat st;
@@ -56,6 +58,7 @@ typedef struct open_folder {
     const char *base, *path; /* of the first file in it */
     size_t length;           /* of the folder in path */
     int fd;
+    dev_t device;
 } open_folder_t;
 
 typedef struct small_batch {
@@ -63,6 +66,7 @@ typedef struct small_batch {
     size_t count;
     open_folder_t *folders; /* each is opened once */
     size_t folder_count;
+    bool together; /* synced by one call for the whole file system, not one for each file and folder */
 } small_batch_t;
 
 static int folder_of(small_batch_t *batch, hp_part_small_t *file)
@@ -77,14 +81,15 @@ static int folder_of(small_batch_t *batch, hp_part_small_t *file)
     int fd = hp_part_open_folder(file->base, file->path, true, &file->err);
     if (fd < 0)
         return fd;
-    batch->folders[batch->folder_count] =
-        (open_folder_t){.base = file->base, .path = file->path, .length = length, .fd = fd};
+    struct stat st = {0};
+    batch->together &= fstat(fd, &st) == 0 && hp_disk_syncs_all_well(fd);
+    batch->folders[batch->folder_count] = (open_folder_t){
+        .base = file->base, .path = file->path, .length = length, .fd = fd, .device = st.st_dev};
     return (int)batch->folder_count++;
 }
 
 static void write_unnamed(small_batch_t *batch, hp_part_small_t *file)
 {
-    file->fd = -1;
     file->folder = folder_of(batch, file);
     if (file->folder < 0) {
         file->status = file->folder;
@@ -109,12 +114,13 @@ static void write_unnamed(small_batch_t *batch, hp_part_small_t *file)
     file->fd = fd;
     hp_part_set_time(fd, file->mtime_ms);
     /* All begin before the first is waited for: one commit of the file system serves many. */
-    hp_disk_begin_sync(fd);
+    if (!batch->together)
+        hp_disk_begin_sync(fd);
 }
 
 static void give_name(small_batch_t *batch, hp_part_small_t *file)
 {
-    int rc = hp_disk_sync_data(file->fd);
+    int rc = batch->together ? 0 : hp_disk_sync_data(file->fd);
     if (rc != 0)
         file->status = hp_part_fail(&file->err, rc, "writing", file->path);
     else
@@ -142,18 +148,52 @@ static void sync_names(small_batch_t *batch, int folder)
     }
 }
 
+/* Everything of the file systems that the batch is on. A failure is one of every file there. */
+static void sync_all(small_batch_t *batch)
+{
+    for (size_t i = 0; i < batch->folder_count; i++) {
+        const open_folder_t *folder = &batch->folders[i];
+        size_t first = 0;
+        while (batch->folders[first].device != folder->device)
+            first++;
+        int rc = first == i ? hp_disk_sync_all(folder->fd) : 0;
+        for (size_t n = 0; n < batch->count && rc != 0; n++) {
+            hp_part_small_t *file = &batch->files[n];
+            if (file->status == 0 && batch->folders[file->folder].device == folder->device)
+                file->status = hp_part_fail(&file->err, rc, "writing", file->path);
+        }
+    }
+}
+
+static void drop(hp_part_small_t *file)
+{
+    if (file->fd >= 0)
+        close(file->fd);
+    file->fd = -1;
+}
+
 void hp_part_write_small(hp_part_small_t *files, size_t count)
 {
-    small_batch_t batch = {.files = files, .count = count};
+    small_batch_t batch = {.files = files, .count = count, .together = count >= TOGETHER_MIN};
     batch.folders = hp_alloc_array(count, sizeof *batch.folders);
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
+        files[i].fd = -1;
         if (files[i].status == 0)
             write_unnamed(&batch, &files[i]);
-    for (size_t i = 0; i < count; i++)
+    }
+    if (batch.together)
+        sync_all(&batch);
+    for (size_t i = 0; i < count; i++) {
         if (files[i].status == 0 && !files[i].named)
             give_name(&batch, &files[i]);
+        else
+            drop(&files[i]);
+    }
+    if (batch.together)
+        sync_all(&batch);
     for (size_t i = 0; i < batch.folder_count; i++) {
-        sync_names(&batch, (int)i);
+        if (!batch.together)
+            sync_names(&batch, (int)i);
         close(batch.folders[i].fd);
     }
     free(batch.folders);

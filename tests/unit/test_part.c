@@ -18,7 +18,20 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "os/disk.h"
 #include "transfer/part.h"
+
+static int sync_error, syncs;
+
+/* Stands in for the system's. */
+int syncfs(int fd)
+{
+    syncs++;
+    if (sync_error == 0)
+        return (int)syscall(SYS_syncfs, fd);
+    errno = sync_error;
+    return -1;
+}
 
 typedef struct fixture {
     char base[64];
@@ -452,6 +465,44 @@ static void small_files_are_written_together_and_each_has_its_own_end(void **sta
     assert_int_equal(access(at(f, "d/4"), F_OK), -1);
 }
 
+enum { MANY = 40 };
+
+static void many_files_are_synced_by_two_calls_and_fail_together(void **state)
+{
+    fixture_t *f = *state;
+    int folder = open(f->base, O_RDONLY | O_DIRECTORY);
+    bool together = hp_disk_syncs_all_well(folder);
+    close(folder);
+    if (!together)
+        skip();
+    char *paths[MANY];
+    hp_part_small_t files[MANY];
+    for (size_t i = 0; i < MANY; i++)
+        paths[i] = hp_sprintf("m%zu/%zu", i % 3, i);
+    for (int round = 0; round < 3; round++) {
+        for (size_t i = 0; i < MANY; i++) {
+            files[i] = (hp_part_small_t){.base = f->base, .path = paths[i], .data = "many", .length = 4};
+        }
+        files[7].status = HP_E_WRONG_DIGEST;
+        syncs = 0;
+        sync_error = round == 0 ? EIO : 0;
+        hp_part_write_small(files, MANY);
+        sync_error = 0;
+        assert_int_equal(syncs, 2);
+        for (size_t i = 0; i < MANY; i++) {
+            assert_int_equal(files[i].status, i == 7 ? HP_E_WRONG_DIGEST : round == 0 ? -EIO : 0);
+            if (round == 0) /* nothing has a name that may be lost */
+                assert_int_equal(access(at(f, paths[i]), F_OK), -1);
+            else if (i != 7)
+                assert_holds(f, paths[i], "many");
+            if (round > 0 && i != 7) /* what a crash has left is taken for its own */
+                assert_string_equal(files[i].name, hp_path_name(paths[i]));
+        }
+    }
+    for (size_t i = 0; i < MANY; i++)
+        free(paths[i]);
+}
+
 static void a_free_name_is_told_from_a_taken_one(void **state)
 {
     fixture_t *f = *state;
@@ -570,6 +621,7 @@ int main(void)
         T(a_file_is_reserved_as_its_bytes_arrive),
         T(a_free_name_is_told_from_a_taken_one),
         T(small_files_are_written_together_and_each_has_its_own_end),
+        T(many_files_are_synced_by_two_calls_and_fail_together),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

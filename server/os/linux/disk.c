@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/uio.h>
+#include <sys/utsname.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -125,19 +126,36 @@ int hp_disk_reserve(int fd, uint64_t size)
     return rc;
 }
 
-int hp_disk_open_direct(int fd)
+/* 1: the file system is one of the local ones that are known well; 0: another; or a negative errno. */
+static int is_known_well(int fd)
 {
     static const long good[] = {EXT4_SUPER_MAGIC, XFS_SUPER_MAGIC, BTRFS_SUPER_MAGIC, F2FS_SUPER_MAGIC};
     struct statfs fs;
-    char self[LINK_SIZE];
     if (fstatfs(fd, &fs) != 0)
         return -errno;
     for (size_t i = 0; i < HP_COUNT(good); i++)
-        if ((long)fs.f_type == good[i]) {
-            int direct = open(link_of(fd, self), O_WRONLY | O_DIRECT | O_CLOEXEC);
-            return direct >= 0 ? direct : -errno;
-        }
-    return -EOPNOTSUPP;
+        if ((long)fs.f_type == good[i])
+            return 1;
+    return 0;
+}
+
+int hp_disk_open_direct(int fd)
+{
+    char self[LINK_SIZE];
+    int rc = is_known_well(fd);
+    if (rc <= 0)
+        return rc < 0 ? rc : -EOPNOTSUPP;
+    int direct = open(link_of(fd, self), O_WRONLY | O_DIRECT | O_CLOEXEC);
+    return direct >= 0 ? direct : -errno;
+}
+
+/* syncfs(2), "since Linux 5.8": before, it reports no error of writing. */
+bool hp_disk_syncs_all_well(int fd)
+{
+    struct utsname kernel;
+    int major = 0, minor = 0;
+    return is_known_well(fd) > 0 && uname(&kernel) == 0 &&
+           sscanf(kernel.release, "%d.%d", &major, &minor) == 2 && (major > 5 || (major == 5 && minor >= 8));
 }
 
 bool hp_disk_counts_every_block(int fd)
