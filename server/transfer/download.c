@@ -225,8 +225,8 @@ static void on_sums(void *arg, int status, const hp_err_t *err)
 
 static void read_sums(download_t *self)
 {
-    if (!self->sums_stale || self->sums_loading || self->items != NULL || self->files_loading ||
-        self->removing || self->transfer->stopping || hp_clock_ms() < self->sums_at)
+    if (!self->sums_stale || self->sums_loading || self->items != NULL || !hp_bundle_is_idle(self) ||
+        self->files_loading || self->removing || self->transfer->stopping || hp_clock_ms() < self->sums_at)
         return;
     read_sums_t *job = hp_alloc(sizeof *job);
     *job = (read_sums_t){.download = self, .id = self->row.id};
@@ -252,6 +252,42 @@ static int work_files(hp_db_t *db, void *arg, hp_err_t *err)
     return hp_db_download_file_next(db, job->id, job->after, job->rows, job->max, &job->count, err);
 }
 
+item_t *hp_download_take_up(download_t *self, hp_download_file_row_t *row)
+{
+    sums_t sums = sums_of(row, row->chunks_done);
+    add_sums(&self->row, &sums, -1);
+    item_t *item = hp_item_create(self, row);
+    item_t **end = &self->items;
+    while (*end != NULL)
+        end = &(*end)->next;
+    *end = item;
+    self->item_count++;
+    hp_item_start(item);
+    return item;
+}
+
+void hp_download_row_changed(download_t *self, const hp_download_file_row_t *before,
+                             const hp_download_file_row_t *after)
+{
+    sums_t was = sums_of(before, before->chunks_done), is = sums_of(after, after->chunks_done);
+    add_sums(&self->row, &was, -1);
+    add_sums(&self->row, &is, 1);
+    if (after->chunk_size > self->row.chunk_size)
+        self->row.chunk_size = after->chunk_size;
+}
+
+void hp_download_count_bytes(download_t *self, source_host_t *host, uint64_t bytes)
+{
+    hp_transfer_t *transfer = self->transfer;
+    uint64_t now = uv_now(transfer->loop);
+    hp_bucket_take(&transfer->bucket, bytes);
+    hp_bucket_take(&self->bucket, bytes);
+    hp_meter_add(&transfer->meter, bytes, now);
+    hp_meter_add(&self->meter, bytes, now);
+    hp_meter_add(&host->meter, bytes, now);
+    transfer->received += bytes;
+}
+
 static void on_files(void *arg, int status, const hp_err_t *err)
 {
     load_files_t *job = arg;
@@ -266,16 +302,9 @@ static void on_files(void *arg, int status, const hp_err_t *err)
     for (size_t i = 0; i < job->count; i++) {
         hp_download_file_row_t *row = &job->rows[i];
         if (wanted) {
-            sums_t sums = sums_of(row, row->chunks_done);
-            add_sums(&self->row, &sums, -1);
             self->file_after = row->id;
-            item_t *item = hp_item_create(self, row);
-            item_t **end = &self->items;
-            while (*end != NULL)
-                end = &(*end)->next;
-            *end = item;
-            self->item_count++;
-            hp_item_start(item);
+            if (!hp_bundle_takes(self, row))
+                hp_download_take_up(self, row);
         }
         hp_download_file_row_dispose(row);
     }
@@ -338,9 +367,13 @@ void hp_download_schedule(download_t *self)
 {
     if (!hp_download_is_running(self) || self->removing)
         return;
-    if (!self->files_loading && !self->files_ended && self->item_count < ITEMS_MAX / 2 + 1)
+    bool works = hp_bundle_schedule(self);
+    if (!hp_download_is_running(self))
+        return;
+    if (!self->files_loading && !self->files_ended && self->item_count < ITEMS_MAX / 2 + 1 &&
+        self->line.rows.count - self->line.first < ITEMS_MAX / 2)
         load_files(self);
-    bool works = self->files_loading;
+    works |= self->files_loading;
     for (item_t *item = self->items; item != NULL && hp_download_is_running(self); item = item->next)
         works |= hp_item_schedule(item);
     if (!hp_download_is_running(self))
@@ -356,7 +389,7 @@ void hp_download_schedule(download_t *self)
                 break;
             }
     }
-    if (self->items == NULL && self->files_ended) {
+    if (self->items == NULL && self->files_ended && hp_bundle_is_idle(self)) {
         self->recheck = false;
         end_run(self);
         return;
@@ -398,6 +431,7 @@ void hp_download_stop(download_t *self, hp_download_state_t state, const char *r
 {
     for (item_t *item = self->items; item != NULL; item = item->next)
         hp_item_stop(item);
+    hp_bundle_stop(self);
     self->recheck = false;
     hp_download_set_state(self, state, reason, error_code, error_detail);
     hp_transfer_wake(self->transfer);
@@ -550,6 +584,7 @@ void hp_download_free(download_t *self)
         self->hosts = host->next;
         free(host);
     }
+    hp_bundle_stop(self);
     hp_download_row_dispose(&self->row);
     free(self->name);
     free(self->source_infos);

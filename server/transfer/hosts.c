@@ -55,6 +55,8 @@ void hp_transfer_host(hp_transfer_t *self, const char *id, const char *name, con
     snprintf(host->name, sizeof host->name, "%s", name);
     if (online && !host->online)
         forget_failures(self, id);
+    if (online && !host->online)
+        host->no_bundles = false; /* it may have been brought up to date */
     host->online = online;
     host->hostpair = hostpair;
     for (download_t *d = self->active; d != NULL; d = d->next_active)

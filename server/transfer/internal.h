@@ -6,6 +6,7 @@
  *   source_host_t          one host or web server that a download fetches from (source.c)
  *   source_t        where one file is at one host, with its validator (source.c)
  *   lease_t         one request for a run of chunks of an item from a source (lease.c)
+ *   bundle_t        one request for many small files of a folder, which are no items (bundle.c)
  *
  * Which way calls go: transfer -> download -> item -> lease. Upwards only through the few functions
  * named at the end, which never free what their caller stands on: disposal happens in
@@ -95,8 +96,9 @@ typedef struct known_host {
     hp_endpoint_t *endpoints; /* the best first */
     size_t endpoint_count;
     bool online;
-    bool hostpair; /* runs hostpair, not another HTTP server */
-    bool waited;   /* the hooks were told that something waits for it */
+    bool hostpair;   /* runs hostpair, not another HTTP server */
+    bool waited;     /* the hooks were told that something waits for it */
+    bool no_bundles; /* it does not know them; asked again when it was away */
 } known_host_t;
 
 typedef struct renamed_host {
@@ -126,9 +128,10 @@ struct source_host {
     char error[200];  /* of the last failure; "" after a chunk */
     bool banned;      /* sent wrong bytes of the one file that is wanted */
     hp_plain_state_t plain;
-    unsigned allowed;  /* connections that it takes at a time, as it showed; 0: it takes all */
-    unsigned unnamed;  /* look-ups of its name without an address, since the start or a person's retry */
-    unsigned patience; /* ms that its first byte is waited for; 0: as its kind says */
+    unsigned allowed;     /* connections that it takes at a time, as it showed; 0: it takes all */
+    unsigned unnamed;     /* look-ups of its name without an address, since the start or a person's retry */
+    unsigned patience;    /* ms that its first byte is waited for; 0: as its kind says */
+    bool spoiled_bundles; /* sent one that is none: not any more in this download */
     uint64_t bytes;
     hp_meter_t meter;
 };
@@ -202,6 +205,18 @@ typedef struct hp_small_line {
     hp_small_file_t *first, *last;
     unsigned batches; /* in the pool */
 } hp_small_line_t;
+
+/* ---- files that come several in one reply (bundle.c) ---- */
+
+typedef struct bundle bundle_t;
+
+/* Of a download. */
+typedef struct hp_bundle_line {
+    HP_ARRAY(hp_download_file_row_t) rows; /* wait to be asked for: those from `first` on */
+    size_t first;
+    bundle_t *bundles; /* under way, until they are on record */
+    bool unfit;        /* where it lands the disk wants its files one by one */
+} hp_bundle_line_t;
 
 /* ---- one file under way ---- */
 
@@ -279,6 +294,7 @@ struct download {
     source_host_t *hosts;
     item_t *items;
     size_t item_count;
+    hp_bundle_line_t line;
     int64_t file_after; /* id of the last file row that was taken up */
     bool files_loading; /* the next rows are being read */
     bool files_ended;   /* there are no more open ones */
@@ -308,7 +324,9 @@ struct hp_transfer {
     hp_fetcher_t *fetcher;
     hp_writer_t *writer;
     hp_small_line_t small;
-    kept_t *kept; /* newest first (kept.c) */
+    bundle_t *arrived;        /* bundles that wait to be written */
+    unsigned writing_bundles; /* batches of them in the pool */
+    kept_t *kept;             /* newest first (kept.c) */
     hp_transfer_hooks_t hooks;
     char *folder; /* downloads folder, absolute */
     unsigned running_max, connections;
@@ -440,6 +458,23 @@ void hp_download_disk_failed(download_t *self, int code, const hp_err_t *err);
 bool hp_download_trouble_passes(int code);
 /* The same of a write to the store: what was summed up here is read again. */
 void hp_download_write_failed(download_t *self, int code, const hp_err_t *err);
+
+/* A file of it is taken up by itself; takes the row's texts. */
+item_t *hp_download_take_up(download_t *self, hp_download_file_row_t *row);
+/* The row of a file that was not taken up by itself has become another one, on record. */
+void hp_download_row_changed(download_t *self, const hp_download_file_row_t *before,
+                             const hp_download_file_row_t *after);
+/* Bytes have come from the host: for limits and speeds. */
+void hp_download_count_bytes(download_t *self, source_host_t *host, uint64_t bytes);
+
+/* ---- bundle.c ---- */
+/* Whether the file is to come in a bundle: then its row is taken, with its texts. */
+bool hp_bundle_takes(download_t *download, hp_download_file_row_t *row);
+bool hp_bundle_is_idle(const download_t *download); /* nothing waits, nothing is under way */
+/* Asks for bundles; what cannot come so is taken up by itself. Whether there is work going. */
+bool hp_bundle_schedule(download_t *download);
+void hp_bundle_stop(download_t *download);
+void hp_bundle_resume_held(download_t *download);
 
 /* ---- item_rows.c, chunk.c ---- */
 /* Removes the chunk rows and the validators; left: a part file that is recorded as left behind, or NULL. */
@@ -583,6 +618,7 @@ uint64_t hp_item_lease_bytes(const item_t *item);
 /* Whether one more lease of the item finds a buffer: those of all leases together stay within LEASED_MAX,
  * whatever the number of sources; each running download has its share, and one lease always. */
 bool hp_item_has_budget(const item_t *item);
+bool hp_download_has_budget(const download_t *self, uint64_t bytes);
 /* Starts as many leases as sources, limits and free chunks allow. Whether the item has work going or can have
  * it at once. */
 bool hp_item_schedule(item_t *item);

@@ -291,18 +291,10 @@ static bool may_take(lease_t *self, size_t length)
 
 static void count_bytes(lease_t *self, uint64_t bytes)
 {
-    download_t *download = self->item->download;
-    hp_transfer_t *transfer = download->transfer;
-    uint64_t now = uv_now(transfer->loop);
-    hp_bucket_take(&transfer->bucket, bytes);
-    hp_bucket_take(&download->bucket, bytes);
-    hp_meter_add(&transfer->meter, bytes, now);
-    hp_meter_add(&download->meter, bytes, now);
-    hp_meter_add(&self->source->host->meter, bytes, now);
-    hp_meter_add(&self->meter, bytes, now);
+    hp_download_count_bytes(self->item->download, self->source->host, bytes);
+    hp_meter_add(&self->meter, bytes, uv_now(self->item->download->transfer->loop));
     self->got += bytes;
     self->source->host->bytes += bytes;
-    transfer->received += bytes;
 }
 
 /* The lease has all it is for: it was cut short, or the rest is done by another. */

@@ -150,6 +150,7 @@ void hp_download_remove(download_t *self, bool keep_data, hp_download_fn done, v
 
 void hp_download_continue_removal(download_t *self)
 {
-    if (self->removing && self->items == NULL && hp_pending_is_none(&self->pending))
+    if (self->removing && self->items == NULL && hp_bundle_is_idle(self) &&
+        hp_pending_is_none(&self->pending))
         begin_removal(self);
 }

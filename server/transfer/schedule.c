@@ -40,11 +40,14 @@ static uint64_t lease_budget(const hp_transfer_t *transfer)
     return LEASED_MAX / HP_MAX(transfer->running, 1u);
 }
 
+bool hp_download_has_budget(const download_t *self, uint64_t bytes)
+{
+    return self->leased == 0 || self->leased + bytes <= lease_budget(self->transfer);
+}
+
 bool hp_item_has_budget(const item_t *item)
 {
-    const download_t *download = item->download;
-    return download->leased == 0 ||
-           download->leased + hp_item_lease_bytes(item) <= lease_budget(download->transfer);
+    return hp_download_has_budget(item->download, hp_item_lease_bytes(item));
 }
 
 /* Chunks that a new lease may take from the first free one on. */

@@ -35,7 +35,8 @@ static void drop_inactive(hp_transfer_t *self)
     for (download_t **link = &self->active; *link != NULL;) {
         download_t *d = *link;
         bool rests = !hp_download_is_running(d) && d->state != HP_DOWNLOAD_QUEUED && d->items == NULL &&
-                     !d->files_loading && !d->removing && !d->sums_stale && !hp_download_waits_for_disk(d);
+                     hp_bundle_is_idle(d) && !d->files_loading && !d->removing && !d->sums_stale &&
+                     !hp_download_waits_for_disk(d);
         if (rests) {
             d->active = false;
             *link = d->next_active;
@@ -75,7 +76,7 @@ static bool wants_place(const download_t *d)
     if (d->removing)
         return false;
     if (d->state == HP_DOWNLOAD_QUEUED)
-        return d->items == NULL && !d->files_loading && !d->sums_stale;
+        return d->items == NULL && hp_bundle_is_idle(d) && !d->files_loading && !d->sums_stale;
     return hp_download_is_back(d);
 }
 
@@ -194,6 +195,8 @@ static size_t each_held(hp_transfer_t *self, size_t first, size_t end, void (*fn
 
 void hp_transfer_resume_held(hp_transfer_t *self)
 {
+    for (download_t *d = self->active; d != NULL; d = d->next_active)
+        hp_bundle_resume_held(d);
     size_t held = each_held(self, 0, 0, NULL);
     if (held == 0)
         return;
@@ -331,8 +334,10 @@ void hp_transfer_destroy(hp_transfer_t *self, void (*closed)(void *arg), void *a
     self->hooks = (hp_transfer_hooks_t){0};
     uv_timer_stop(&self->tick);
     uv_timer_stop(&self->throttle);
-    for (download_t *d = self->active; d != NULL; d = d->next_active)
+    for (download_t *d = self->active; d != NULL; d = d->next_active) {
         for (item_t *item = d->items; item != NULL; item = item->next)
             hp_item_stop(item);
+        hp_bundle_stop(d);
+    }
     hp_transfer_wake(self);
 }

@@ -13,7 +13,7 @@ import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 
 import { MiB, download, getDownload, pathOf, sleep, startHostpair, waitState } from "./harness.mjs";
-import { assertSameTree, fileBytes, linked, sharing } from "./hosts.mjs";
+import { assertSameTree, fileBytes, linked, sharing, wholeFiles } from "./hosts.mjs";
 
 /** @typedef {import("./harness.mjs").TestContext} TestContext */
 
@@ -89,8 +89,13 @@ export async function crash(t, { kills, seed, say = () => {} }) {
         await sleep(random() * (random() < 0.5 ? LONGEST_MS / 5 : LONGEST_MS));
         await b.kill9();
         await source?.start();
+        const whole = await wholeFiles(join(b.downloadsDir, "tree"), wanted);
         await b.start();
         const d = await getDownload(b, id);
+        assert.ok(
+            d.files_done <= whole || d.state === "done",
+            `${d.files_done} on record, ${whole} on the disk`,
+        );
         assert.ok(!["failed", "cancelled"].includes(d.state), `after kill ${kill}: ${JSON.stringify(d)}`);
         assert.ok(d.done_bytes <= total, `${d.done_bytes} of ${total} bytes`);
         say(`kill ${kill}: ${d.state}, ${d.files_done} files, ${(d.done_bytes / MiB).toFixed(1)} MiB`);

@@ -2,7 +2,7 @@
 // What tests with several hosts share: hosts with files on them, links to them, lists that are known, trees that are equal.
 
 import assert from "node:assert/strict";
-import { readdirSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import http from "node:http";
 import https from "node:https";
@@ -233,6 +233,22 @@ export async function assertSameTree(got, wanted) {
     assert.deepEqual(pathsBelow(got), pathsBelow(wanted));
     for (const path of pathsBelow(wanted))
         assert.equal(await sha256(join(got, path)), await sha256(join(wanted, path)), path);
+}
+
+/**
+ * How many files below a folder have their names; each has to be whole, under the name that it has in `wanted`. Part files
+ * do not count.
+ * @param {string} got @param {string} wanted
+ */
+export async function wholeFiles(got, wanted) {
+    if (!existsSync(got)) return 0;
+    const names = pathsBelow(got).filter((path) => !path.endsWith(".hostpair-part"));
+    const there = new Set(pathsBelow(wanted));
+    for (const path of names) {
+        assert.ok(there.has(path), `${path} is there twice`);
+        assert.equal(await sha256(join(got, path)), await sha256(join(wanted, path)), `${path} is half`);
+    }
+    return names.length;
 }
 
 /** A clean sentence for a person. @param {unknown} text */

@@ -12,7 +12,7 @@ import { test } from "node:test";
 
 import { randomOf } from "./crash.mjs";
 import { MiB, download, getDownload, pathOf, sleep, startHostpair, tempDir, waitState } from "./harness.mjs";
-import { assertSameTree, linked, sharing } from "./hosts.mjs";
+import { assertSameTree, linked, sharing, wholeFiles } from "./hosts.mjs";
 
 const cuts = Number(process.env.HP_E2E_CUTS || 6);
 const seed = Number(process.env.HP_E2E_SEED || Math.floor(Math.random() * 1e6));
@@ -68,15 +68,16 @@ function powerDisk(t, mib) {
     };
 }
 
-/** Small files, files of several chunks, and one that goes past the page cache. */
+/** Small files, which come and are written in batches, files of several chunks, and one that goes past the page cache. */
 function tree() {
     /** @type {import("./hosts.mjs").Files} */
     const files = {
         "tree/empty": { size: 0, seed: 0 },
         "tree/large.bin": { size: 80 * MiB + 77, seed: 900 },
     };
-    for (let i = 0; i < 400; i++) files[`tree/small/${i % 8}/${i}.dat`] = { size: 4096, seed: 100 + i };
-    for (let i = 0; i < 6; i++) files[`tree/middle ${i}.bin`] = { size: 3 * MiB + 4321 * i, seed: 600 + i };
+    for (let i = 0; i < 1500; i++)
+        files[`tree/small/${i % 8}/${i}.dat`] = { size: 1024 + (i % 7) * 1024, seed: 100 + i };
+    for (let i = 0; i < 6; i++) files[`tree/middle ${i}.bin`] = { size: 3 * MiB + 4321 * i, seed: 6000 + i };
     return files;
 }
 
@@ -122,8 +123,10 @@ test(
             await b.kill9();
             disk.restore();
             nextBoot();
+            const whole = await wholeFiles(join(b.downloadsDir, "tree"), wanted);
             await b.start();
             const d = await getDownload(b, id);
+            assert.ok(d.files_done <= whole, `${d.files_done} files on record, ${whole} on the disk`);
             assert.ok(!["failed", "cancelled"].includes(d.state), `after cut ${cut}: ${JSON.stringify(d)}`);
             t.diagnostic(
                 `cut ${cut}: ${d.state}, ${d.files_done} files, ${(d.done_bytes / MiB).toFixed(1)} MiB`,
