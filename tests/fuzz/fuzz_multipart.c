@@ -1,5 +1,6 @@
 // libs: peer base
 /* A form with files: the first byte says in which pieces it comes; the events are the same for any pieces. */
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
