@@ -20,7 +20,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (body.count > HP_INBOX_FILES_MAX)
         abort();
     for (size_t i = 0; i < body.count; i++)
-        if (body.files[i].id == NULL || body.files[i].name == NULL || (!body.files[i].folder && body.files[i].size > INT64_MAX))
+        if (body.files[i].id == NULL || body.files[i].name == NULL ||
+            (!body.files[i].folder && body.files[i].size > INT64_MAX))
             abort();
     hp_inbox_body_dispose(&body);
     return 0;
