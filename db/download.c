@@ -28,6 +28,11 @@ enum {
     FIND_PATH,
     FIND_URL,
     FIND_FOLDER,
+    CAN_KEEP,
+    KEEP,
+    UNKEEP,
+    KEPT,
+    FIND_KEPT,
     LOCAL_ROOT,
     LOCAL_PATH,
 };
@@ -82,13 +87,16 @@ static const hp_sql_t sql[] = {
                     " WHERE d.state IN ('queued', 'running', 'paused', 'verifying') ORDER BY d.id"},
     [PAGE_ENDED] = {"download.page_ended",
                     "SELECT " COLUMNS " FROM download d INDEXED BY download_ended LEFT JOIN download_sum s"
-                    " ON s.download = d.id WHERE d.state IN " ENDED " AND d.id < :before"
+                    " ON s.download = d.id WHERE d.state IN " ENDED " AND d.kept = 0 AND d.id < :before"
                     " ORDER BY d.id DESC LIMIT :limit"},
-    [PAGE_STATE] = {"download.page_state",
-                    "SELECT " COLUMNS " FROM " TABLES
-                    " WHERE d.state = :state AND d.id < :before ORDER BY d.id DESC LIMIT :limit"},
-    [COUNTS] = {"download.counts", "SELECT state, count(*) FROM download GROUP BY state"},
-    [GET] = {"download.get", "SELECT " COLUMNS " FROM " TABLES " WHERE d.id = :id"},
+    [PAGE_STATE] =
+        {"download.page_state",
+         "SELECT " COLUMNS " FROM " TABLES
+         " WHERE d.state = :state AND d.kept = 0 AND d.id < :before ORDER BY d.id DESC LIMIT :limit"},
+    [COUNTS] = {"download.counts",
+                "SELECT state, count(*) - CASE state WHEN 'cancelled' THEN (SELECT count(*) FROM download"
+                " INDEXED BY download_kept WHERE kept = 1) ELSE 0 END FROM download GROUP BY state"},
+    [GET] = {"download.get", "SELECT " COLUMNS " FROM " TABLES " WHERE d.id = :id AND d.kept = 0"},
     [SUM] = {"download.sum", "SELECT " SUM_COLUMNS " FROM " SUM_TABLES " WHERE d.id = :id GROUP BY d.id"},
     [SUM_KEEP] = {"download.sum_keep",
                   "INSERT INTO download_sum (download, path, root, files_total, files_done, files_failed,"
@@ -112,6 +120,21 @@ static const hp_sql_t sql[] = {
     [FIND_FOLDER] = {"download.find_folder",
                      "SELECT id FROM download WHERE order_host = :host AND order_path = :path AND folder = 1"
                      " AND state = 'done' ORDER BY id DESC LIMIT 1"},
+    [CAN_KEEP] = {"download.can_keep", "SELECT 1 FROM download_file WHERE download = :id AND state <> 'done'"
+                                       " AND part IS NOT NULL AND chunks_done > 0 LIMIT 1"},
+    [KEEP] = {"download.keep", "UPDATE download SET kept = 1, state = 'cancelled' WHERE id = :id"},
+    [UNKEEP] = {"download.unkeep", "UPDATE download SET kept = 0, state = :state, reason = '', note = :note,"
+                                   " error_code = 0, error_detail = '', disk_wait = 0, finished_at = 0"
+                                   " WHERE id = :id AND kept = 1"},
+    [KEPT] = {"download.kept", "SELECT " COLUMNS " FROM download d INDEXED BY download_kept"
+                               " LEFT JOIN download_sum s ON s.download = d.id WHERE d.kept = 1"
+                               " ORDER BY d.id DESC"},
+    [FIND_KEPT] =
+        {"download.find_kept",
+         "SELECT d.id FROM download d INDEXED BY download_kept WHERE d.kept = 1 AND d.base = :base"
+         " AND (d.order_url = :url OR (d.order_host = :host AND d.order_path = :path AND d.folder = :folder)"
+         " OR (d.folder = 0 AND :folder = 0 AND EXISTS (SELECT 1 FROM download_file f"
+         " WHERE f.download = d.id AND f.root = :root))) ORDER BY d.id DESC LIMIT 1"},
     [LOCAL_ROOT] = {"download.local_root",
                     "SELECT min(CASE WHEN f.state = 'done' THEN 0 ELSE 1 END) FROM download_file f"
                     " JOIN download d ON d.id = f.download WHERE f.root = :root AND f.state <> 'failed'"
@@ -402,6 +425,49 @@ int hp_db_download_find_folder(hp_db_t *db, const char *host, const char *path, 
     HP_QUERY(q, db, &sql[FIND_FOLDER]);
     hp_query_bind_text(&q, ":host", host);
     hp_query_bind_text(&q, ":path", path);
+    int rc = hp_query_one(&q, err);
+    if (rc == 0)
+        *id = hp_query_int(&q, 0);
+    return rc;
+}
+
+int hp_db_download_keep(hp_db_t *db, int64_t id, bool *kept, hp_err_t *err)
+{
+    HP_QUERY(can, db, &sql[CAN_KEEP]);
+    hp_query_bind_int(&can, ":id", id);
+    int rc = hp_query_one(&can, err);
+    *kept = rc == 0;
+    if (rc != 0)
+        return rc == HP_E_NOT_FOUND ? 0 : rc;
+    HP_QUERY(q, db, &sql[KEEP]);
+    hp_query_bind_int(&q, ":id", id);
+    return hp_query_run(&q, err);
+}
+
+int hp_db_download_unkeep(hp_db_t *db, int64_t id, const char *state, const char *note, hp_err_t *err)
+{
+    HP_QUERY(q, db, &sql[UNKEEP]);
+    hp_query_bind_int(&q, ":id", id);
+    hp_query_bind_text(&q, ":state", state);
+    hp_query_bind_text(&q, ":note", note);
+    return hp_query_run(&q, err);
+}
+
+int hp_db_download_kept(hp_db_t *db, hp_db_download_fn fn, void *arg, hp_err_t *err)
+{
+    HP_QUERY(q, db, &sql[KEPT]);
+    return each_download(db, &q, fn, arg, err);
+}
+
+int hp_db_download_find_kept(hp_db_t *db, const hp_download_row_t *order, int64_t *id, hp_err_t *err)
+{
+    HP_QUERY(q, db, &sql[FIND_KEPT]);
+    hp_query_bind_text(&q, ":base", order->base);
+    hp_query_bind_text(&q, ":url", order->order_url);
+    hp_query_bind_text(&q, ":host", order->order_host);
+    hp_query_bind_text(&q, ":path", order->order_path);
+    hp_query_bind_int(&q, ":folder", order->folder);
+    hp_query_bind_root(&q, ":root", order->order_root);
     int rc = hp_query_one(&q, err);
     if (rc == 0)
         *id = hp_query_int(&q, 0);

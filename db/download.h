@@ -94,6 +94,18 @@ int hp_db_download_find(hp_db_t *db, const char *root, int64_t size, const char 
                         const char *url, bool folder, int64_t *id, hp_err_t *err);
 /* The newest done download of this folder of this host: 0 with id, or HP_E_NOT_FOUND. */
 int hp_db_download_find_folder(hp_db_t *db, const char *host, const char *path, int64_t *id, hp_err_t *err);
+/* ---- what is kept of cancelled ones: in no list, and by their id not found ---- */
+
+/* kept: there is something to keep, a part file with chunks; else nothing is done. */
+int hp_db_download_keep(hp_db_t *db, int64_t id, bool *kept, hp_err_t *err);
+/* It is a download in this state again. */
+int hp_db_download_unkeep(hp_db_t *db, int64_t id, const char *state, const char *note, hp_err_t *err);
+/* Newest first. */
+int hp_db_download_kept(hp_db_t *db, hp_db_download_fn fn, void *arg, hp_err_t *err);
+/* The newest for an order's base, and its URL, place or root (NULL: not by that). 0 with id, or
+ * HP_E_NOT_FOUND. */
+int hp_db_download_find_kept(hp_db_t *db, const hp_download_row_t *order, int64_t *id, hp_err_t *err);
+
 /* What is known here of a remote file, by its root (NULL: not) and size or else its place, for file lists:
  * "done", "downloading" or NULL. Static text. */
 int hp_db_download_local(hp_db_t *db, const char *root, int64_t size, const char *host, const char *path,

@@ -22,12 +22,16 @@ CREATE TABLE download (
     priority INTEGER NOT NULL CHECK (priority BETWEEN -1 AND 1), -- 1 goes first
     limit_bps INTEGER NOT NULL, -- bytes a second; 0: no limit
     created_at INTEGER NOT NULL, -- wall clock, ms
-    finished_at INTEGER NOT NULL -- wall clock, ms; 0: not finished
+    finished_at INTEGER NOT NULL, -- wall clock, ms; 0: not finished
+    kept INTEGER NOT NULL DEFAULT 0 CHECK (kept IN (0, 1)) -- 1: in no list; its part files wait for the next order of the same
 ) STRICT;
 
 -- The downloads in one state, and those that have ended, newest or oldest first.
 CREATE INDEX download_state ON download (state);
 CREATE INDEX download_ended ON download (id) WHERE state IN ('done', 'failed', 'cancelled');
+
+-- What was kept of cancelled ones.
+CREATE INDEX download_kept ON download (id) WHERE kept = 1;
 
 -- Who holds a name, and what was ordered already.
 CREATE INDEX download_name ON download (base, path) WHERE state NOT IN ('cancelled', 'done');

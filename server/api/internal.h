@@ -157,6 +157,8 @@ HP_HANDLER(delete_group);
 HP_HANDLER(get_group_invite);
 HP_HANDLER(post_group_renew);
 HP_HANDLER(get_downloads);
+HP_HANDLER(get_kept);
+HP_HANDLER(delete_kept);
 HP_HANDLER(post_downloads);
 HP_HANDLER(post_downloads_pause);
 HP_HANDLER(post_downloads_resume);

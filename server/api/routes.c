@@ -35,6 +35,8 @@ const hp_route_t hp_api_routes[] = {
     {"DELETE", "/api/v1/downloads", hp_api_delete_downloads},
     {"POST", "/api/v1/downloads/pause", hp_api_post_downloads_pause},
     {"POST", "/api/v1/downloads/resume", hp_api_post_downloads_resume},
+    {"GET", "/api/v1/kept", hp_api_get_kept},
+    {"DELETE", "/api/v1/kept/{id}", hp_api_delete_kept},
     {"GET", "/api/v1/downloads/{id}", hp_api_get_download},
     {"PATCH", "/api/v1/downloads/{id}", hp_api_patch_download},
     {"DELETE", "/api/v1/downloads/{id}", hp_api_delete_download},

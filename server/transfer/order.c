@@ -33,6 +33,7 @@ typedef struct order {
     int64_t limit_bps;
     bool copy; /* another one, whatever is there */
     bool existing;
+    bool resumed; /* one that was cancelled and kept goes on */
     bool updated; /* the existing one was done, and goes on with what is new at the host */
     int64_t id;
     hp_download_row_t row; /* read back */
@@ -102,6 +103,24 @@ static int is_as_fetched(hp_db_t *db, const hp_download_row_t *download, bool *s
     return rc;
 }
 
+/* What was kept of a cancelled download of the same goes on. */
+static int find_kept(hp_db_t *db, order_t *self, const char *root, hp_err_t *err)
+{
+    const hp_download_row_t wanted = {.base = self->base,
+                                      .order_url = self->url,
+                                      .order_host = self->host,
+                                      .order_path = self->folder != NULL ? self->folder : self->path,
+                                      .order_root = (char *)root,
+                                      .folder = self->folder != NULL};
+    if (self->to != NULL) /* it is wanted at another place */
+        return 0;
+    int rc = hp_db_download_find_kept(db, &wanted, &self->id, err);
+    if (rc != 0)
+        return rc == HP_E_NOT_FOUND ? 0 : rc;
+    self->resumed = true;
+    return hp_db_download_unkeep(db, self->id, "queued", "Goes on with what was kept of it", err);
+}
+
 /* The download that has this content already or will have it; a finished one only while its file is there,
  * and has not been changed since. */
 static int find_existing(hp_db_t *db, order_t *self, const char *root, int64_t size, hp_err_t *err)
@@ -112,7 +131,7 @@ static int find_existing(hp_db_t *db, order_t *self, const char *root, int64_t s
     int rc = hp_db_download_find(db, root, size, self->host, self->folder != NULL ? self->folder : self->path,
                                  self->url, self->folder != NULL, &id, err);
     if (rc != 0)
-        return rc == HP_E_NOT_FOUND ? 0 : rc;
+        return rc == HP_E_NOT_FOUND ? find_kept(db, self, root, err) : rc;
     hp_download_row_t row;
     rc = hp_db_download_get(db, id, &row, err);
     if (rc != 0)
@@ -121,7 +140,9 @@ static int find_existing(hp_db_t *db, order_t *self, const char *root, int64_t s
     if (strcmp(row.state, "done") == 0)
         rc = is_as_fetched(db, &row, &there, err);
     hp_download_row_dispose(&row);
-    if (rc == 0 && there) {
+    if (rc == 0 && !there)
+        return find_kept(db, self, root, err);
+    if (rc == 0) {
         self->existing = true;
         self->id = id;
     }
@@ -249,7 +270,7 @@ static int add_path(hp_db_t *db, order_t *self, hp_err_t *err)
     if (rc != 0 && rc != HP_E_NOT_FOUND)
         return rc;
     rc = listed && file.root[0] != '\0' ? find_existing(db, self, file.root, file.size, err) : 0;
-    if (rc == 0 && !self->existing)
+    if (rc == 0 && !self->existing && !self->resumed)
         rc = add_file(db, self, hp_path_name(self->path), self->path, listed ? file.size : HP_DB_SIZE_UNKNOWN,
                       listed ? file.root : NULL, listed ? file.mtime : HP_REMOTE_NO_TIME, err);
     if (listed)
@@ -265,13 +286,13 @@ static int work_order(hp_db_t *db, void *arg, hp_err_t *err)
         rc = hp_remote_size_by_root(db, self->root, &self->size, err);
     if (rc == 0 || rc == HP_E_NOT_FOUND)
         rc = find_existing(db, self, self->root, self->size, err);
-    if (rc == 0 && !self->existing && self->folder != NULL && !self->copy) {
+    if (rc == 0 && !self->existing && !self->resumed && self->folder != NULL && !self->copy) {
         rc = hp_order_update(db, self->base, self->host, self->folder, self->to, &self->id, &self->updated,
                              err);
         self->existing = rc == 0;
         rc = rc == HP_E_NOT_FOUND ? 0 : rc;
     }
-    if (rc == 0 && !self->existing) {
+    if (rc == 0 && !self->existing && !self->resumed) {
         char name[HP_NAME_MAX + 1];
         if (self->url != NULL) {
             hp_web_name_of_url(self->url, name);

@@ -6,6 +6,7 @@
 typedef struct removal {
     download_t *download;
     int64_t id, after;
+    bool keep; /* what is there of an unfinished file, for the next order of the same */
     uv_work_t work;
     char *base;
     size_t count;
@@ -19,7 +20,10 @@ static void next_parts(removal_t *job);
 
 static int work_remove(hp_db_t *db, void *arg, hp_err_t *err)
 {
-    return hp_db_download_remove(db, ((removal_t *)arg)->id, err);
+    removal_t *job = arg;
+    bool kept = false;
+    int rc = job->keep ? hp_db_download_keep(db, job->id, &kept, err) : 0;
+    return rc == 0 && !kept ? hp_db_download_remove(db, job->id, err) : rc;
 }
 
 static void on_removed(void *arg, int status, const hp_err_t *err)
@@ -130,6 +134,7 @@ static void begin_removal(download_t *self)
 {
     removal_t *job = hp_alloc(sizeof *job);
     *job = (removal_t){.download = self, .id = self->row.id, .base = hp_strdup(self->row.base)};
+    job->keep = self->keep_data && self->state == HP_DOWNLOAD_CANCELLED;
     if (self->keep_data)
         remove_rows(job);
     else

@@ -145,3 +145,60 @@ test("a download has the time of its file, and the umask's rights", { timeout: 6
     assert.equal((statSync(join(b.downloadsDir, "in")).mode & 0o777).toString(8), "775");
     assert.ok(!existsSync(join(b.downloadsDir, "in (1)")));
 });
+
+test(
+    "what was kept of a cancelled download is shown, goes on, or is removed",
+    { timeout: 90_000 },
+    async (t) => {
+        const a = await startHostpair({ t, name: "a" });
+        const size = 24 * MiB;
+        const sum = await sha256(await makeFile(join(a.shareDir, "big.bin"), size, 5));
+        await waitFor(async () => (await a.api("/status")).json.share.hashed_bytes === size, {
+            timeout: 30_000,
+        });
+        const b = await startHostpair({ t, name: "b" });
+        const link = await startLink({ t, to: a.peerPort, rate: 8 * MiB });
+        const host = await addHost(b, link.port);
+        const order = { host: host.id, path: "big.bin" };
+        const kept = async () => (await b.api("/kept")).json.kept;
+        /** @param {number} id */
+        const cancel = async (id) => {
+            await waitState(b, id, (d) => d.done_bytes >= 6 * MiB);
+            assert.equal((await b.api(`/downloads/${id}?data=keep`, { method: "DELETE" })).status, 204);
+        };
+        assert.deepEqual(await kept(), []);
+        const { id } = await download(b, order);
+        await cancel(id);
+        assert.equal((await b.api(`/downloads/${id}`)).status, 404);
+        assert.deepEqual((await b.api("/downloads")).json.downloads, []);
+        const [one] = await kept();
+        assert.deepEqual([one.id, one.name, one.size], [id, "big.bin", size]);
+        assert.ok(one.done_bytes >= 3 * MiB, `${one.done_bytes} bytes`);
+
+        await b.restart();
+        const before = link.carried();
+        const again = await b.api("/downloads", { json: order });
+        assert.deepEqual([again.status, again.json.id], [201, id], again.text);
+        const d = await waitState(b, id, "done");
+        assert.match(d.note, /kept/);
+        assert.equal(await sha256(pathOf(b, d)), sum);
+        assert.ok(
+            link.carried() - before < size - 2 * MiB,
+            `${link.carried() - before} bytes were fetched again`,
+        );
+        assert.deepEqual(await kept(), []);
+
+        const other = await download(b, { ...order, copy: true });
+        await cancel(other.id);
+        assert.equal(
+            (await b.api(`/kept/${id}`, { method: "DELETE" })).status,
+            404,
+            "what is no longer kept",
+        );
+        assert.equal((await b.api(`/kept/${other.id}`, { method: "DELETE" })).status, 204);
+        assert.deepEqual(await kept(), []);
+        assert.deepEqual(readdirSync(b.downloadsDir), ["big.bin"]);
+        const { counts } = (await b.api("/downloads")).json;
+        assert.equal(counts?.cancelled ?? 0, 0);
+    },
+);
