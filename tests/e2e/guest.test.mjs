@@ -138,7 +138,7 @@ describe("the guest page sends files", { skip }, () => {
             ["Received/玛丽/big.bin", "Received/玛丽/b.txt", "Received/玛丽/e.txt"],
         );
         assert.ok(landed(h, "Received/玛丽/big.bin").equals(big));
-        await page.goBack();
+        await page.goto(h.peerUrl);
         await page.getByText("向这台主机发送文件").click();
         const refused = page.getByLabel(/选择文件/).setInputFiles(filesOf(t, { "x.txt": Buffer.from("x") }));
         await refused;
