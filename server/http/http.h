@@ -204,8 +204,8 @@ void hp_http_stream_set_limited(hp_http_stream_t *stream);
 #define HP_EVENTS_BACKLOG ((size_t)256 * 1024)
 typedef struct hp_http_events hp_http_events_t;
 /* on_close runs once when the client has gone or the listener goes; the handle is dead from then on. NULL
- * when there is nothing to push to: HEAD, or the client has gone already; on_close is not called then. The head
- * leaves with the first event or comment. */
+ * when there is nothing to push to: HEAD, or the client has gone already; on_close is not called then. The
+ * head leaves with the first event or comment. */
 hp_http_events_t *hp_http_reply_events(hp_http_request_t *request, void (*on_close)(void *arg), void *arg);
 void hp_http_events_send(hp_http_events_t *events, uint64_t id, const char *event, const char *data);
 void hp_http_events_comment(hp_http_events_t *events);

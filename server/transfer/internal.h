@@ -602,6 +602,8 @@ hp_chunk_buffer_t *hp_kept_take(const source_t *source, uint64_t chunk);
 bool hp_kept_has(const item_t *item, uint64_t chunk);
 /* Of chunks that nobody asks for now. */
 uint64_t hp_kept_bytes(const item_t *item);
+/* Of the files of a download that are not in memory, as while it is paused. */
+uint64_t hp_kept_bytes_unloaded(const download_t *download);
 void hp_kept_drop(const item_t *item, uint64_t chunk); /* or HP_KEPT_ALL */
 void hp_kept_drop_old(hp_transfer_t *transfer);
 void hp_kept_drop_all(hp_transfer_t *transfer);

@@ -16,7 +16,7 @@
 
 struct kept {
     kept_t *next;             /* older */
-    int64_t file;             /* id of its row */
+    int64_t download, file;   /* ids of their rows */
     char *host, *path, *etag; /* of the source */
     uint64_t chunk;
     uint64_t since; /* ms */
@@ -60,6 +60,7 @@ bool hp_kept_put(lease_t *lease)
         return false;
     kept_t *kept = hp_alloc(sizeof *kept);
     *kept = (kept_t){.next = transfer->kept,
+                     .download = item->download->row.id,
                      .file = item->row.id,
                      .host = hp_strdup(lease->source->host->id),
                      .path = hp_strdup(lease->source->path),
@@ -103,6 +104,23 @@ uint64_t hp_kept_bytes(const item_t *item)
     for (const kept_t *kept = item->download->transfer->kept; kept != NULL; kept = kept->next)
         if (kept->file == item->row.id && kept->chunk < item->chunks &&
             !hp_bitmap_get(&item->taken, (uint32_t)kept->chunk))
+            bytes += kept->buffer->length;
+    return bytes;
+}
+
+static bool is_loaded(const download_t *download, int64_t file)
+{
+    for (const item_t *item = download->items; item != NULL; item = item->next)
+        if (item->row.id == file)
+            return true;
+    return false;
+}
+
+uint64_t hp_kept_bytes_unloaded(const download_t *download)
+{
+    uint64_t bytes = 0;
+    for (const kept_t *kept = download->transfer->kept; kept != NULL; kept = kept->next)
+        if (kept->download == download->row.id && !is_loaded(download, kept->file))
             bytes += kept->buffer->length;
     return bytes;
 }

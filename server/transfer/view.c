@@ -130,6 +130,8 @@ void hp_download_fill(download_t *self, hp_download_info_t *info)
         if (!row->folder && item->row.root != NULL)
             info->root = item->row.root;
     }
+    if (self->state < HP_DOWNLOAD_DONE)
+        info->done_bytes += hp_kept_bytes_unloaded(self);
     info->size_known = unknown == 0;
     info->verified = self->state == HP_DOWNLOAD_DONE && verified == row->files_total;
     if (hp_download_is_running(self))

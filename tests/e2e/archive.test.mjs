@@ -495,8 +495,8 @@ with zipfile.ZipFile(sys.argv[1]) as z:
     test("3,000 files, and more than 65,535 entries", async (t) => {
         // In memory: a file system that files were deleted from a moment ago takes a minute to make so many.
         const inMemory = existsSync("/dev/shm") ? mkdtempSync("/dev/shm/hostpair-e2e-") : tempDir(t);
-        t.after(() => rmSync(inMemory, { recursive: true, force: true }));
         const h = await startHostpair({ t, name: "many", bin: plainBin, share: inMemory });
+        t.after(() => rmSync(inMemory, { recursive: true, force: true })); // once nothing writes there any more
         const to = join(h.downloadsDir, "many.zip");
         for (let i = 0; i < 67; i++) {
             mkdirSync(join(h.shareDir, `all/${i}`), { recursive: true });

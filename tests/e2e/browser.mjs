@@ -152,6 +152,15 @@ export async function openDashboard(t, host, hash = "#/hosts", options = {}) {
  * @param {string} what the view's name, for the message
  */
 export async function assertAccessible(page, what) {
+    // What fades in has its contrast when it has come.
+    await page.evaluate(() =>
+        Promise.allSettled(
+            document
+                .getAnimations()
+                .filter((one) => Number.isFinite(one.effect?.getComputedTiming().endTime))
+                .map((one) => one.finished),
+        ),
+    );
     await page.evaluate(require("axe-core").source);
     const violations = await page.evaluate(async () => {
         // @ts-expect-error axe is what the line above brought in

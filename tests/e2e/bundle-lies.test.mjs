@@ -61,7 +61,8 @@ async function prepare(t, lie) {
     /** @type {Map<string, Buffer>} */
     const files = new Map();
     for (let i = 0; i < COUNT; i++) files.set(`small/d${i % 3}/f${i}`, makeBytes(100 + i * 37, i));
-    const asked = { /** @type {string[][]} */ bundles: [], /** @type {string[]} */ single: [] };
+    /** @type {{ bundles: string[][], single: string[] }} */
+    const asked = { bundles: [], single: [] };
     const host = await fakeHost(t, {
         name: "giver",
         handler: (req, res) => {

@@ -116,8 +116,8 @@ describe("dashboard inbox", { skip }, () => {
         const page = await openDashboard(t, h, "#/settings", { expected: /settings/ });
         await page.getByText("When others send files").waitFor();
         await page
-            .getByRole("radio", { name: "accept everything" })
-            .or(page.getByRole("button", { name: "accept everything" }))
+            .getByRole("radio", { name: "Accept all" })
+            .or(page.getByRole("button", { name: "Accept all" }))
             .first()
             .click();
         await waitFor(async () => (await h.api("/settings")).json.receive === "everyone");

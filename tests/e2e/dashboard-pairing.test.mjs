@@ -287,7 +287,7 @@ describe("dashboard pairing", { skip }, () => {
         t.after(() => b.api("/settings", { method: "PATCH", json: { access: "everyone" } }));
         const page = await openDashboard(t, b, "#/settings");
         await page.getByText("Every host, and guests with a browser.").waitFor();
-        await page.getByRole("button", { name: "Paired hosts" }).click();
+        await page.getByRole("button", { name: "Paired hosts", exact: true }).click();
         await page.getByText("Paired hosts and members of your groups alone.").waitFor();
         await waitFor(async () => (await b.api("/settings")).json.access === "paired", {
             what: "the choice to be kept",

@@ -317,8 +317,10 @@ describe("dashboard views", { skip }, () => {
         await page.getByRole("button", { name: "5 min" }).click();
         await page.locator(".uplot canvas").waitFor();
         await page.setViewportSize({ width: 390, height: 800 });
-        const wide = await page.evaluate(() => document.documentElement.scrollWidth);
-        assert.equal(wide, 390, "the table scrolls in itself, the page does not");
+        // The graph takes its new width a moment later.
+        await waitFor(async () => (await page.evaluate(() => document.documentElement.scrollWidth)) === 390, {
+            what: "a table that scrolls in itself, not the page",
+        });
         await page.setViewportSize({ width: 1280, height: 800 });
         await page.getByRole("navigation").getByRole("link", { name: "Share" }).click();
         await page.getByRole("heading", { name: "Being downloaded from here" }).waitFor();

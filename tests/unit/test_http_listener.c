@@ -328,14 +328,11 @@ static void a_relayed_connection_without_a_request_ends_sooner(void **state)
     (void)state;
     const hp_way_t ways[2] = {HP_WAY_RELAYED, HP_WAY_DIRECT};
     client_t *both[2];
+    if (with_tls)
+        skip(); /* that way come only hosts with a key, which these clients have not */
     listen_with(options(5000, 1200));
     for (size_t i = 0; i < 2; i++) {
-        int pair[2];
-        assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair), 0);
-        hp_http_serve_fd(listener, pair[0], &(hp_who_t){.way = ways[i]});
-        both[i] = hp_alloc(sizeof *both[i]);
-        *both[i] = (client_t){.fd = pair[1], .reads = true, .data = hp_strdup(""), .next = clients};
-        clients = both[i];
+        both[i] = serve_pair(&(hp_who_t){.way = ways[i]}, 0);
         client_send(both[i], GET("/a"));
         assert_int_equal(status_of(client_reply(both[i], NULL)), 200);
     }

@@ -12,7 +12,6 @@ import { DropZone } from "./parts/drop";
 import { Icon, type IconName } from "./parts/icons";
 import { startKeys } from "./parts/keys";
 import { Lazy } from "./parts/lazy";
-import { SignIn } from "./parts/signin";
 import { link, reconnect, run } from "./state/connection";
 import { missing, optional, want } from "./state/loading";
 import { downloads, firstVersion, incoming, pairings, settings, speeds, status, unread } from "./state/store";
@@ -20,7 +19,6 @@ import { askToPair, askToReceive } from "./state/events";
 import { startScroll } from "./state/scroll";
 import { dialog, dismiss, notices, remember, route, sentence, setTheme } from "./state/ui";
 import { DownloadsView, isOpen } from "./views/downloads";
-import { FilesView } from "./views/files";
 import { HostsView } from "./views/hosts";
 
 interface Place {
@@ -68,7 +66,8 @@ const PLACES: Place[] = [
 
 export function App() {
   useEffect(start, []);
-  if (link.value === "locked") return <SignIn />;
+  if (link.value === "locked")
+    return <Lazy load={async () => (await import("./parts/signin")).SignIn} props={{}} />;
   const [first = "hosts"] = route.value.path;
   const current = first === "search" ? "hosts" : first;
   return (
@@ -200,7 +199,11 @@ function View() {
       return rest.length === 0 ? (
         <HostsView query="" />
       ) : (
-        <FilesView key={rest[0]} host={rest[0]!} folder={rest.slice(1).join("/")} />
+        <Lazy
+          key={rest[0]}
+          load={async () => (await import("./views/files")).FilesView}
+          props={{ host: rest[0]!, folder: rest.slice(1).join("/") }}
+        />
       );
     case "downloads":
       return <DownloadsView selected={/^\d+$/.test(rest[0] ?? "") ? Number(rest[0]) : null} />;
