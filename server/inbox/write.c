@@ -218,10 +218,17 @@ static int work_write(void *arg, hp_err_t *err)
 
 /* ---- on the loop ---- */
 
-static void destroy(write_t *self)
+/* Lets go of the part file, so that the next piece, which done may bring, finds it free. */
+static void let_go(write_t *self)
 {
     if (self->fd >= 0)
         close(self->fd);
+    self->fd = -1;
+}
+
+static void destroy(write_t *self)
+{
+    let_go(self);
     free(self->piece.data);
     free(self->base);
     free(self->path);
@@ -234,6 +241,7 @@ static void end(write_t *self)
     hp_inbox_file_t *file = file_of(self);
     hp_incoming_file_t info;
     file->busy = false;
+    let_go(self);
     if (self->status == 0 && item->reason[0] != '\0' && item->state == HP_INCOMING_RECEIVING)
         hp_inbox_set_reason(item, "");
     else if (self->status != 0 && self->status != HP_E_CONFLICT && item->state == HP_INCOMING_RECEIVING)

@@ -14,7 +14,7 @@ import {
     writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
-import { before, describe, test } from "node:test";
+import { after, before, describe, test } from "node:test";
 
 import { MiB, makeBytes, startHostpair, tempDir, waitFor } from "./harness.mjs";
 import { oddNames } from "./hosts.mjs";
@@ -41,6 +41,7 @@ describe("a bundle", () => {
     let h;
     /** @type {string[]} */
     let paths;
+    after(() => h?.dispose());
     before(async () => {
         h = await startHostpair({ name: "giver" });
         mkdirSync(join(h.shareDir, "odd/deep"), { recursive: true });

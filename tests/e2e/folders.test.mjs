@@ -159,7 +159,7 @@ describe("a folder", () => {
             await b.restart();
             const still = await getDownload(b, id);
             assert.equal(still.state, "paused");
-            assert.equal(still.done_bytes, rested.done_bytes, "a pause and an orderly end lose nothing");
+            assert.equal(still.chunks_done, rested.chunks_done, "a pause and an orderly end lose no chunk");
             assert.deepEqual([still.files_total, still.files_done], [count, rested.files_done]);
 
             await b.api(`/downloads/${id}`, { method: "PATCH", json: { state: "queued" } });

@@ -127,7 +127,7 @@ describe("content in plain", { concurrency: 2 }, () => {
             assert.equal(r.headers["hostpair-content"], "plain");
             assert.ok(r.headers.range);
         }
-        for (const path of ["/hostpair", "/list", "/message", "/manifest", "/small/19.txt", "/mib.bin"])
+        for (const path of ["/hostpair", "/list", "/message", "/manifest", "/hostpair/bundle", "/mib.bin"])
             assert.ok(
                 link.requests.some((r) => r.path.startsWith(path) && r.encrypted),
                 `${path} over TLS`,

@@ -2,6 +2,7 @@
 // The peer protocol over a raw socket: every endpoint, every name, every way that a path could be made to lead out of the folder.
 
 import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
 import { mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
@@ -481,7 +482,11 @@ describe("the peer protocol", () => {
             assert.equal(reply.headers["content-type"], "text/html; charset=utf-8");
             assert.match(reply.headers["content-security-policy"], /default-src 'none'/);
             assert.match(reply.text, /<h1>Files of Büro 1\/2<\/h1>/);
-            assert.ok(!reply.text.includes("<script"), "no script");
+            // The page's own script, and none that a name has brought.
+            const scripts = [...reply.text.matchAll(/<script[^>]*>([\s\S]*?)<\/script>/g)];
+            assert.equal(scripts.length, 1);
+            const digest = createHash("sha256").update(scripts[0][1]).digest("base64");
+            assert.ok(reply.headers["content-security-policy"].includes(`script-src 'sha256-${digest}'`));
             assert.ok(!reply.text.includes("<b>.html"), "escaped names");
             for (const name of Object.keys(NAMES).filter((n) => !n.includes("/"))) {
                 const link = all.find(

@@ -20,6 +20,9 @@ async function two(t) {
     await makeFile(join(a.shareDir, "big.bin"), 20 * MiB, 1);
     await makeFile(join(a.shareDir, "photos/1.jpg"), 5000, 2);
     await makeFile(join(a.shareDir, "photos/deep/2.jpg"), 6000, 3);
+    await waitFor(async () => (await a.api("/share/files?q=jpg")).json.files.length === 2, {
+        what: "the files in the share's list",
+    });
     const ofB = (await addHost(a, b.peerPort)).id;
     return { a, b, ofB };
 }

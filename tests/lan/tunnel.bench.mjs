@@ -1,7 +1,11 @@
 // Figures of the tunnel: how soon it is up, what a fast, a far and a bad line give, and what it costs. Wants a program
 // without sanitizers and a machine with nothing else to do.
 //
-//   HP_LAB_BIN=build/lab node tests/lan/tunnel.bench.mjs [fast|far|lossy]...
+//   HP_LAB_BIN=build/lab HOSTPAIR_BIN=build/hostpair node tests/lan/tunnel.bench.mjs [fast|far|files|lossy]...
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { waitFor } from "../e2e/harness.mjs";
+import { Homes, offer, reaches } from "./homes.mjs";
 import { ip } from "./lan.mjs";
 import { NatLab, whyNoNat } from "./nat.mjs";
 
@@ -84,6 +88,36 @@ await bench("far", async (t) => {
         );
         console.log(`70 ms, 200 Mbit/s: ${await measure(both, 100 * 2 ** 20)}`);
         await lab.stopHosts();
+    }
+});
+
+await bench("files", async (t) => {
+    const lab = new Homes(t, {
+        a: { delay: 15, rate: 200, queue: 600 },
+        b: { delay: 20, rate: 200, queue: 600 },
+    });
+    await lab.up({ a: "preserving", b: "preserving" });
+    const { a, b } = await lab.pair();
+    for (let run = 1; run <= 5; run++) {
+        const folder = `many ${run}`;
+        mkdirSync(join(a.folder, "share", folder));
+        for (let i = 0; i < 300; i++) offer(a, `${folder}/${i}.bin`, 4096);
+        const host = `/hosts/${a.id}/files?folder=${encodeURIComponent(folder)}`;
+        await waitFor(() => b.api(host).files?.filter((/** @type {any} */ file) => file.root).length >= 100, {
+            timeout: 60_000,
+            what: "the list with its roots",
+        });
+        await reaches(b, a, "direct");
+        const begun = Date.now();
+        const { id } = b.api("/downloads", { host: a.id, folder });
+        const d = await waitFor(
+            () => {
+                const now = b.api(`/downloads/${id}`);
+                return ["done", "failed"].includes(now.state) ? now : undefined;
+            },
+            { timeout: 60_000, interval: 10, what: "the folder" },
+        );
+        console.log(`70 ms: 300 files of 4 KiB ${d.state} after ${Date.now() - begun} ms`);
     }
 });
 
