@@ -1,9 +1,10 @@
 // Starts a pairing; the dialog itself is fetched when it is wanted.
 
 import { api } from "../api";
-import { putPairing } from "../state/store";
+import { putPairingAnswer } from "../state/store";
 import { attempt, dialog } from "../state/ui";
 
 export async function startPairing(id: string): Promise<void> {
-  if (await attempt(async () => putPairing(await api.pair(id)))) dialog.value = { kind: "pairing", host: id };
+  if (await attempt(async () => putPairingAnswer(await api.pair(id))))
+    dialog.value = { kind: "pairing", host: id };
 }

@@ -4,7 +4,7 @@ import { useSignal } from "@preact/signals";
 import { api } from "../api";
 import { ago, duration } from "../format";
 import { type Key, t } from "../i18n";
-import { hostName, hosts, isOpenPairing, pairings, putPairing } from "../state/store";
+import { hostName, hosts, isOpenPairing, pairings, putPairing, putPairingAnswer } from "../state/store";
 import { copy, notify, sentence } from "../state/ui";
 import type { Host, Pairing } from "../types";
 import { Button, Empty, Facts, Modal } from "./bits";
@@ -121,7 +121,7 @@ export function PairingDialog({ id, onClose }: { id: string; onClose: () => void
   const confirm = (): Promise<void> =>
     run(async () => {
       const answer = await api.confirmPair(id);
-      if (answer) putPairing(answer);
+      if (answer) putPairingAnswer(answer);
     });
   return (
     <Modal title={t("pair.title", { name })} onClose={onClose}>
@@ -145,7 +145,7 @@ export function PairingDialog({ id, onClose }: { id: string; onClose: () => void
               <Button
                 label={t("retry")}
                 busy={busy.value}
-                onClick={() => void run(async () => putPairing(await api.pair(id)))}
+                onClick={() => void run(async () => putPairingAnswer(await api.pair(id)))}
               />
             )}
             <Button label={t("close")} kind="primary" onClick={onClose} />

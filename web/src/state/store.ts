@@ -72,6 +72,19 @@ export function putPairing(pairing: Pairing): void {
   pairings.value = { ...pairings.peek(), [pairing.host]: pairing };
 }
 
+const STEPS = ["waiting", "confirm", "confirmed"]; // and then it is over
+const stepOf = (one: Pairing): number => {
+  const at = STEPS.indexOf(one.state);
+  return at < 0 ? STEPS.length : at;
+};
+
+/** The answer to a call, unless an event that overtook it has told more of the same pairing. */
+export function putPairingAnswer(answer: Pairing): void {
+  const now = pairings.peek()[answer.host];
+  if (now?.expires_at === answer.expires_at && stepOf(now) > stepOf(answer)) return;
+  putPairing(answer);
+}
+
 /** What a message's sender is called: as it is known here, else as it called itself. */
 export const senderName = (message: Message): string =>
   hosts.get(message.from)?.name || message.from_name || message.from;
