@@ -524,35 +524,15 @@ void hp_item_commit_finishing(item_t *item, const char *root, bool verified)
     commit_row(item, HP_STORE_WRITE_SYNCED, after_finishing_commit, NULL);
 }
 
-/* The root stood in the list of the only source, whose replies named none: the list was older than the file,
- * which the source had not hashed. All of it came under one validator. */
-static bool is_root_of_old_list(const item_t *item)
-{
-    const source_t *only = NULL;
-    for (const source_t *s = item->sources; s != NULL; s = s->next) {
-        if (only != NULL || s->names_root || s->etag == NULL || !s->host->kind->hashes_later)
-            return false;
-        only = s;
-    }
-    return only != NULL && item->manifest == NULL && item->download->row.order_root == NULL;
-}
-
 static void after_root(item_t *item, step_t *step)
 {
     if (item->phase != ITEM_FINISHING || failed(item, step))
         return;
     char root[65];
     hp_hex_encode(step->digest, sizeof step->digest, root);
-    bool other = item->row.root != NULL && strcmp(item->row.root, root) != 0;
-    if (other && !is_root_of_old_list(item)) {
+    if (item->row.root != NULL && strcmp(item->row.root, root) != 0) {
         hp_item_fail_other_content(item);
         return;
-    }
-    if (other) {
-        hp_log(HP_LOG_INFO, "download %lld: %s is not the file any more that its host listed",
-               (long long)item->row.download, item->row.path);
-        free(item->row.root);
-        item->row.root = NULL;
     }
     if (item->row.root != NULL || !hp_item_ask_late_root(item, root))
         hp_item_commit_finishing(item, root, item->row.root != NULL);

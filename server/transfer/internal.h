@@ -148,7 +148,6 @@ struct source {
     char *path;             /* there; a URL for a web server */
     char *etag;             /* strong; NULL none seen */
     bool asked;             /* a reply to a request for this file was accepted */
-    bool names_root;        /* which named the root that is wanted: its list is not all that does */
     char *set_aside;        /* why it is not used for this file any more; NULL */
     int code;               /* why, HP_E_* */
     bool manifest_failed;   /* it has no manifest for this root */

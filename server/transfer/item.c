@@ -286,7 +286,7 @@ void hp_item_restart(item_t *self)
     self->row.chunk_size = 0;
     self->chunks = 0;
     for (source_t *s = self->sources; s != NULL; s = s->next) {
-        s->asked = s->manifest_failed = s->names_root = false;
+        s->asked = s->manifest_failed = false;
         s->manifest_lost = s->digest_errors = 0;
         if (s->code == HP_E_OTHER_VERSION || s->code == HP_E_BAD_RANGE) {
             free(s->set_aside); /* for the version that was; it may have the one that is */

@@ -112,7 +112,6 @@ static int learn(lease_t *self, const hp_fetch_head_t *head, uint64_t total)
         item->manifest_wanted = true;
         hp_item_find_sources(item);
     }
-    source->names_root = item->row.root != NULL && strcmp(item->row.root, head->hostpair_root) == 0;
     if (first && item->download->row.order_url != NULL) {
         int rc = hp_item_take_web_name(item, head, &self->refused);
         if (rc != 0)

@@ -427,11 +427,12 @@ describe("a file that is another one than its host listed", { concurrency: 3 }, 
             assert.ok(fileBytes(link) < 1.5 * now.length, `${fileBytes(link)} bytes for ${now.length}`);
         });
 
-    test("by its bytes alone: so as well", { timeout: 60_000 }, async (t) => {
-        const now = makeBytes(size, 42);
-        const { b, link, d } = await changedSinceListed(t, now);
-        await assertContent(b, d, sha256Of(now));
-        assert.ok(fileBytes(link) < 2 * size, `${fileBytes(link)} bytes for ${size}`);
+    test("by its bytes alone: never done under the root that was listed", { timeout: 60_000 }, async (t) => {
+        const { b, link, d } = await changedSinceListed(t, makeBytes(size, 42));
+        assert.equal(d.state, "failed");
+        assert.match(d.reason, /other|wrong|agree/i);
+        assert.ok(!existsSync(join(b.downloadsDir, "f.bin")), "it has no name");
+        assert.ok(fileBytes(link) < 3 * size, `${fileBytes(link)} bytes for ${size}`);
     });
 
     test("a log that grows all the time comes as it is at a moment", { timeout: 60_000 }, async (t) => {
