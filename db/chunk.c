@@ -165,8 +165,9 @@ int hp_db_chunk_each(hp_db_t *db, int64_t file, void (*fn)(void *arg, const hp_c
             .file = hp_query_int(&q, 0), .number = hp_query_int(&q, 1), .source = hp_query_int(&q, 3)};
         size_t length = 0;
         const void *digest = hp_query_blob(&q, 2, &length);
-        if (digest == NULL || length != sizeof row.digest) {
-            hp_log(HP_LOG_ERROR, "the database is damaged: chunk %lld of file %lld: its digest is none",
+        if (row.number < 0 || digest == NULL || length != sizeof row.digest) {
+            hp_log(HP_LOG_ERROR,
+                   "the database is damaged: chunk %lld of file %lld: its number or digest is none",
                    (long long)row.number, (long long)row.file);
             continue; /* it is fetched again */
         }
@@ -190,7 +191,7 @@ int hp_db_download_given(hp_db_t *db, int64_t download, hp_download_given_t *at,
         at->file = hp_query_int(&q, 0);
         at->number = is_chunk ? hp_query_int(&q, 1) : INT64_MAX;
         if (is_chunk)
-            fn(arg, hp_query_text(&q, 2), hp_query_int(&q, 3));
+            fn(arg, hp_query_text(&q, 2), hp_query_count(&q, 3));
     }
     *more = rows == limit;
     return hp_query_end(&q, err);

@@ -15,6 +15,7 @@ enum {
     INSERT,
     UPDATE,
     SET_URL,
+    SET_CERTIFICATE,
     REMOVE,
     UNFINISHED,
     PAGE_ENDED,
@@ -81,6 +82,8 @@ static const hp_sql_t sql[] = {
                 ":limit_bps,"
                 " finished_at = :finished_at WHERE id = :id"},
     [SET_URL] = {"download.set_url", "UPDATE download SET order_url = :url WHERE id = :id"},
+    [SET_CERTIFICATE] = {"download.set_certificate",
+                         "UPDATE download SET order_certificate = :certificate WHERE id = :id"},
     [REMOVE] = {"download.remove", "DELETE FROM download WHERE id = :id"},
     [UNFINISHED] = {"download.unfinished",
                     "SELECT " COLUMNS " FROM " TABLES
@@ -226,11 +229,29 @@ int hp_db_download_set_url(hp_db_t *db, int64_t id, const char *url, hp_err_t *e
     return hp_query_run(&q, err);
 }
 
+int hp_db_download_set_certificate(hp_db_t *db, int64_t id, const char *certificate, hp_err_t *err)
+{
+    HP_QUERY(q, db, &sql[SET_CERTIFICATE]);
+    hp_query_bind_int(&q, ":id", id);
+    hp_query_bind_text(&q, ":certificate", certificate);
+    return hp_query_run(&q, err);
+}
+
 int hp_db_download_remove(hp_db_t *db, int64_t id, hp_err_t *err)
 {
     HP_QUERY(q, db, &sql[REMOVE]);
     hp_query_bind_int(&q, ":id", id);
     return hp_query_run(&q, err);
+}
+
+static bool is_state(const char *text)
+{
+    static const char *const states[] = {"queued", "running", "paused",   "verifying",
+                                         "done",   "failed",  "cancelled"};
+    for (size_t i = 0; i < HP_COUNT(states); i++)
+        if (strcmp(text, states[i]) == 0)
+            return true;
+    return false;
 }
 
 /* A value that hostpair never writes, and that would lead a download somewhere else. Before and after the
@@ -244,6 +265,8 @@ static int check_download(const hp_download_row_t *row, hp_err_t *err)
         wrong = "its path leads out of the folder, or is missing";
     else if (row->state == NULL || row->reason == NULL || row->error_detail == NULL || row->note == NULL)
         wrong = "a text is missing";
+    else if (!is_state(row->state))
+        wrong = "its state is none";
     else if (row->limit_bps < 0)
         wrong = "its limit is negative";
     if (wrong == NULL)
@@ -260,16 +283,16 @@ static void read_sums(hp_query_t *q, int first, hp_download_row_t *row)
         row->path = hp_strdup(path);
     }
     row->root = hp_query_root(q, first + 1);
-    row->files_total = hp_query_int(q, first + 2);
-    row->files_done = hp_query_int(q, first + 3);
-    row->files_failed = hp_query_int(q, first + 4);
-    row->files_verified = hp_query_int(q, first + 5);
-    row->sizes_unknown = hp_query_int(q, first + 6);
-    row->size = hp_query_int(q, first + 7);
-    row->done_bytes = hp_query_int(q, first + 8);
-    row->chunks_total = hp_query_int(q, first + 9);
-    row->chunks_done = hp_query_int(q, first + 10);
-    row->chunk_size = hp_query_int(q, first + 11);
+    row->files_total = hp_query_count(q, first + 2);
+    row->files_done = hp_query_count(q, first + 3);
+    row->files_failed = hp_query_count(q, first + 4);
+    row->files_verified = hp_query_count(q, first + 5);
+    row->sizes_unknown = hp_query_count(q, first + 6);
+    row->size = hp_query_count(q, first + 7);
+    row->done_bytes = hp_query_count(q, first + 8);
+    row->chunks_total = hp_query_count(q, first + 9);
+    row->chunks_done = hp_query_count(q, first + 10);
+    row->chunk_size = hp_query_count(q, first + 11);
 }
 
 static int sum_up(hp_db_t *db, hp_download_row_t *row, hp_err_t *err)
@@ -357,7 +380,7 @@ int hp_db_download_counts(hp_db_t *db, void (*fn)(void *arg, const char *state, 
 {
     HP_QUERY(q, db, &sql[COUNTS]);
     while (hp_query_row(&q))
-        fn(arg, hp_query_string(&q, 0), hp_query_int(&q, 1));
+        fn(arg, hp_query_string(&q, 0), hp_query_count(&q, 1));
     return hp_query_end(&q, err);
 }
 

@@ -55,6 +55,8 @@ typedef struct hp_download_file_row {
     char *boot_id;       /* NULL while there is no part */
     int64_t mtime_ms;    /* at the source; 0 unknown */
     int64_t replaces_ns; /* of the older version at path whose place it takes; 0 none */
+    bool executable;     /* at the source */
+    int64_t born_ns;     /* when the part file was made; 0 unknown */
 } hp_download_file_row_t;
 void hp_download_file_row_dispose(hp_download_file_row_t *row);
 
@@ -68,6 +70,7 @@ int hp_db_download_file_insert(hp_db_t *db, hp_download_file_row_t *row, hp_err_
  * limit, finished_at. */
 int hp_db_download_update(hp_db_t *db, const hp_download_row_t *row, hp_err_t *err);
 int hp_db_download_set_url(hp_db_t *db, int64_t id, const char *url, hp_err_t *err);
+int hp_db_download_set_certificate(hp_db_t *db, int64_t id, const char *certificate, hp_err_t *err);
 /* With its files, sources and chunks. */
 int hp_db_download_remove(hp_db_t *db, int64_t id, hp_err_t *err);
 
@@ -125,6 +128,11 @@ int hp_db_download_file_page(hp_db_t *db, int64_t download, int64_t after, hp_do
                              size_t max, size_t *count, hp_err_t *err);
 /* Everything of the row that can change, but not chunks_done. */
 int hp_db_download_file_update(hp_db_t *db, const hp_download_file_row_t *row, hp_err_t *err);
+/* The download's files with ids from first to last have come whole and agree with their roots, under the
+ * names in their rows, in chunks of chunk_size bytes, without part files: they are done. One statement, which
+ * leaves the index of roots alone. */
+int hp_db_download_files_done(hp_db_t *db, int64_t download, int64_t first, int64_t last, int64_t chunk_size,
+                              hp_err_t *err);
 /* Failed files are open again. */
 int hp_db_download_file_reopen(hp_db_t *db, int64_t download, hp_err_t *err);
 

@@ -11,24 +11,39 @@
 #define CHUNK_SIZE_MIN 16384     /* a leaf of the hash tree */
 #define CHUNKS_MAX     (1 << 20) /* of one file; with more of them the chunk size is wrong */
 
-enum { FILE_INSERT, FILE_UPDATE, FILE_NEXT, FILE_UNFINISHED, FILE_PAGE, FILE_REOPEN, LEFT_ADD, LEFT_EACH };
+enum {
+    FILE_INSERT,
+    FILE_UPDATE,
+    FILES_DONE,
+    FILE_NEXT,
+    FILE_UNFINISHED,
+    FILE_PAGE,
+    FILE_REOPEN,
+    LEFT_ADD,
+    LEFT_EACH
+};
 
 #define FILE_COLUMNS                                                                                         \
     "id, download, path, source_path, state, error, size, root, chunk_size, chunks_done, verified, part, "   \
-    "device, inode, boot_id, mtime_ms, replaces_ns"
+    "device, inode, boot_id, mtime_ms, replaces_ns, executable, born_ns"
 
 static const hp_sql_t sql[] = {
     [FILE_INSERT] = {"download_file.insert",
                      "INSERT INTO download_file (download, path, source_path, state, "
                      "error, size, root, verified, chunk_size,"
-                     " chunks_done, mtime_ms) VALUES (:download, :path, :source_path, :state, "
-                     "'', :size, :root, 0, :chunk_size, 0, :mtime_ms)"},
+                     " chunks_done, mtime_ms, executable) VALUES (:download, :path, :source_path, :state, "
+                     "'', :size, :root, 0, :chunk_size, 0, :mtime_ms, :executable)"},
     [FILE_UPDATE] =
         {"download_file.update",
          "UPDATE download_file SET path = :path, state = :state, error = :error, size = :size, root = :root,"
          " chunk_size = :chunk_size, verified = :verified, part = :part, device = :device, inode = :inode, "
-         "boot_id = :boot_id, mtime_ms = :mtime_ms, replaces_ns = :replaces_ns"
+         "boot_id = :boot_id, mtime_ms = :mtime_ms, replaces_ns = :replaces_ns, executable = :executable, "
+         "born_ns = :born_ns"
          " WHERE id = :id"},
+    [FILES_DONE] =
+        {"download_file.files_done",
+         "UPDATE download_file SET state = 'done', error = '', chunk_size = :chunk_size, verified = 1"
+         " WHERE id BETWEEN :first AND :last AND download = :download"},
     [FILE_NEXT] = {"download_file.next",
                    "SELECT " FILE_COLUMNS " FROM download_file WHERE download = :download"
                    " AND id > :after AND state IN ('open', 'finishing') ORDER BY id LIMIT :max"},
@@ -81,6 +96,7 @@ int hp_db_download_file_insert(hp_db_t *db, hp_download_file_row_t *row, hp_err_
     hp_query_bind_root(&q, ":root", row->root);
     hp_query_bind_int(&q, ":chunk_size", row->chunk_size);
     hp_query_bind_int(&q, ":mtime_ms", row->mtime_ms);
+    hp_query_bind_int(&q, ":executable", row->executable);
     int rc = hp_query_run(&q, err);
     if (rc == 0)
         row->id = hp_db_last_id(db);
@@ -109,7 +125,26 @@ int hp_db_download_file_update(hp_db_t *db, const hp_download_file_row_t *row, h
     hp_query_bind_text(&q, ":boot_id", row->boot_id);
     hp_query_bind_int(&q, ":mtime_ms", row->mtime_ms);
     hp_query_bind_int(&q, ":replaces_ns", row->replaces_ns);
+    hp_query_bind_int(&q, ":executable", row->executable);
+    hp_query_bind_int(&q, ":born_ns", row->born_ns);
     return hp_query_run(&q, err);
+}
+
+int hp_db_download_files_done(hp_db_t *db, int64_t download, int64_t first, int64_t last, int64_t chunk_size,
+                              hp_err_t *err)
+{
+    HP_QUERY(q, db, &sql[FILES_DONE]);
+    hp_query_bind_int(&q, ":download", download);
+    hp_query_bind_int(&q, ":first", first);
+    hp_query_bind_int(&q, ":last", last);
+    hp_query_bind_int(&q, ":chunk_size", chunk_size);
+    return hp_query_run(&q, err);
+}
+
+static bool is_state(const char *text)
+{
+    return strcmp(text, "open") == 0 || strcmp(text, "finishing") == 0 || strcmp(text, "done") == 0 ||
+           strcmp(text, "failed") == 0;
 }
 
 /* A value that hostpair never writes: a name that leads elsewhere, sizes that nothing can be computed with.
@@ -122,6 +157,8 @@ static int check_file(const hp_download_file_row_t *row, hp_err_t *err)
         wrong = "its path leads out of the folder, or is missing";
     else if (row->source_path == NULL || row->state == NULL || row->error == NULL)
         wrong = "a text is missing";
+    else if (!is_state(row->state))
+        wrong = "its state is none";
     else if (row->part != NULL && (strchr(row->part, '/') != NULL || !hp_path_is_part(row->part)))
         wrong = "the name of its part file is none";
     else if (row->size < HP_DB_SIZE_UNKNOWN)
@@ -157,6 +194,8 @@ static int read_file(hp_query_t *q, hp_download_file_row_t *row, hp_err_t *err)
         .boot_id = copy(hp_query_text(q, 14)),
         .mtime_ms = hp_query_int(q, 15),
         .replaces_ns = hp_query_int(q, 16),
+        .executable = hp_query_int(q, 17) != 0,
+        .born_ns = hp_query_int(q, 18),
     };
     int rc = check_file(row, err);
     if (rc != 0)

@@ -172,13 +172,14 @@ static int read_group(hp_query_t *q, hp_db_group_t *group, hp_err_t *err)
         .id = hp_query_int(q, 0),
         .publish = hp_query_int(q, 6) != 0,
         .leaving = strcmp(hp_query_string(q, 7), "leaving") == 0,
-        .list_revision = hp_query_int(q, 8),
+        .list_revision = hp_query_count(q, 8),
         .created_at = hp_query_int(q, 9),
     };
     snprintf(group->name, sizeof group->name, "%s", hp_query_string(q, 2));
     snprintf(group->hub, sizeof group->hub, "%s", hp_query_string(q, 3));
     if (!read_bytes(q, 1, group->gid, sizeof group->gid, sizeof group->gid, &length) ||
         !read_bytes(q, 4, group->hub_pin, 16, sizeof group->hub_pin, &group->hub_pin_length) ||
+        (group->hub_pin_length != 16 && group->hub_pin_length != sizeof group->hub_pin) ||
         !read_bytes(q, 5, group->secret, sizeof group->secret, sizeof group->secret, &length))
         return hp_err_set(err, HP_E_DB, "the database is damaged: group %lld: a key is missing",
                           (long long)group->id);
@@ -259,16 +260,19 @@ static int each_member(hp_query_t *q, void (*fn)(void *arg, const hp_db_group_me
 {
     while (hp_query_row(q)) {
         size_t length;
-        hp_db_group_member_t member = {
-            .group = hp_query_int(q, 0), .list_revision = hp_query_int(q, 5), .seen_at = hp_query_int(q, 7)};
-        snprintf(member.host, sizeof member.host, "%s", hp_query_string(q, 2));
+        hp_db_group_member_t member = {.group = hp_query_int(q, 0),
+                                       .list_revision = hp_query_count(q, 5),
+                                       .seen_at = hp_query_int(q, 7)};
+        const char *host = hp_query_string(q, 2);
+        snprintf(member.host, sizeof member.host, "%s", host);
         snprintf(member.name, sizeof member.name, "%s", hp_query_string(q, 4));
         snprintf(member.list_etag, sizeof member.list_etag, "%s", hp_query_string(q, 6));
-        if (read_bytes(q, 1, member.fingerprint, 32, 32, &length) &&
+        if (strlen(host) == sizeof member.host - 1 && read_bytes(q, 1, member.fingerprint, 32, 32, &length) &&
             read_bytes(q, 3, member.proof, 32, 32, &length))
             fn(arg, &member);
         else
-            hp_log(HP_LOG_ERROR, "the database is damaged: a member of group %lld: a key is missing",
+            hp_log(HP_LOG_ERROR,
+                   "the database is damaged: a member of group %lld: its id or a key is missing",
                    (long long)member.group);
     }
     return hp_query_end(q, err);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "base/mem.h"
 #include "db/statement.h"
 
@@ -46,7 +47,7 @@ static void copy_text(char *out, size_t size, const char *text)
 
 static int64_t number_or_unknown(hp_query_t *q, int column)
 {
-    return hp_query_is_null(q, column) ? -1 : hp_query_int(q, column);
+    return hp_query_is_null(q, column) ? -1 : HP_MAX(hp_query_int(q, column), (int64_t)-1);
 }
 
 static int load_addresses(hp_db_t *db, hp_host_row_t *row, hp_err_t *err)
@@ -54,9 +55,13 @@ static int load_addresses(hp_db_t *db, hp_host_row_t *row, hp_err_t *err)
     HP_QUERY(q, db, &sql[ADDRESSES]);
     hp_query_bind_text(&q, ":host", row->id);
     while (row->address_count < HP_HOST_ROW_ADDRESSES && hp_query_row(&q)) {
+        int64_t port = hp_query_int(&q, 1);
+        const char *text = hp_query_string(&q, 0);
+        if (port < 1 || port > UINT16_MAX || text[0] == '\0') /* the database is damaged */
+            continue;
         hp_host_row_address_t *address = &row->addresses[row->address_count++];
-        copy_text(address->address, sizeof address->address, hp_query_text(&q, 0));
-        address->port = (uint16_t)hp_query_int(&q, 1);
+        copy_text(address->address, sizeof address->address, text);
+        address->port = (uint16_t)port;
         address->answered_at = hp_query_int(&q, 2);
     }
     return hp_query_end(&q, err);
@@ -71,8 +76,10 @@ static void read_key(hp_query_t *q, hp_host_row_t *row)
         return;
     memcpy(row->fingerprint, fingerprint, length);
     row->proven = hp_query_int(q, 11) != 0;
-    row->paired_at = hp_query_int(q, 12);
-    row->unpaired_at = hp_query_int(q, 13);
+    if (row->proven)
+        row->paired_at = hp_query_int(q, 12);
+    if (row->paired_at == 0)
+        row->unpaired_at = hp_query_int(q, 13);
 }
 
 int hp_host_load(hp_db_t *db, hp_host_row_t **rows, size_t *count, hp_err_t *err)
@@ -85,6 +92,11 @@ int hp_host_load(hp_db_t *db, hp_host_row_t **rows, size_t *count, hp_err_t *err
             room *= 2;
             all = hp_realloc(all, room * sizeof *all);
         }
+        const char *id = hp_query_string(&q, 0);
+        if (id[0] == '\0' || strlen(id) >= sizeof all->id) {
+            hp_log(HP_LOG_ERROR, "the database is damaged: the id of a host is none");
+            continue;
+        }
         hp_host_row_t *row = &all[used++];
         *row = (hp_host_row_t){.protocol = (int)hp_query_int(&q, 4),
                                .files = number_or_unknown(&q, 5),
@@ -93,7 +105,7 @@ int hp_host_load(hp_db_t *db, hp_host_row_t **rows, size_t *count, hp_err_t *err
                                .last_seen = hp_query_int(&q, 8),
                                .blocked = hp_query_int(&q, 9) != 0};
         read_key(&q, row);
-        copy_text(row->id, sizeof row->id, hp_query_text(&q, 0));
+        copy_text(row->id, sizeof row->id, id);
         copy_text(row->name, sizeof row->name, hp_query_text(&q, 1));
         copy_text(row->instance, sizeof row->instance, hp_query_text(&q, 2));
         copy_text(row->found_by, sizeof row->found_by, hp_query_text(&q, 3));

@@ -37,7 +37,7 @@ typedef struct hp_host_row {
     size_t address_count;
 } hp_host_row_t;
 
-/* All hosts, for the caller to free(). */
+/* All hosts, for the caller to free(). A row without an id is named in the log and passed over. */
 int hp_host_load(hp_db_t *db, hp_host_row_t **rows, size_t *count, hp_err_t *err);
 
 /* Writes a host and exactly these addresses. Of a known host first_seen, its fingerprint and that it has

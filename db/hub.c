@@ -149,10 +149,11 @@ int hp_db_hub_members(hp_db_t *db, const uint8_t gid[16],
     HP_QUERY(q, db, &sql[MEMBER_EACH]);
     hp_query_bind_blob(&q, ":gid", gid, 16);
     while (hp_query_row(&q)) {
-        hp_db_hub_member_t row = {.seen_at = hp_query_int(&q, 4), .list_size = (uint64_t)hp_query_int(&q, 6)};
-        snprintf(row.host, sizeof row.host, "%s", hp_query_text(&q, 0));
-        snprintf(row.name, sizeof row.name, "%s", hp_query_text(&q, 2));
-        snprintf(row.list_etag, sizeof row.list_etag, "%s", hp_query_text(&q, 5));
+        hp_db_hub_member_t row = {.seen_at = hp_query_int(&q, 4),
+                                  .list_size = (uint64_t)hp_query_count(&q, 6)};
+        snprintf(row.host, sizeof row.host, "%s", hp_query_string(&q, 0));
+        snprintf(row.name, sizeof row.name, "%s", hp_query_string(&q, 2));
+        snprintf(row.list_etag, sizeof row.list_etag, "%s", hp_query_string(&q, 5));
         if (copy_blob(&q, 1, row.fingerprint, 32) != 0 || copy_blob(&q, 3, row.proof, 32) != 0)
             return hp_err_set(err, HP_E_DB, "hub_member: the row of %s is damaged", row.host);
         fn(arg, &row);

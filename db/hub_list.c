@@ -62,8 +62,8 @@ static int get_list(hp_db_t *db, const uint8_t gid[16], const char *host, char e
     int rc = hp_query_one(&q, err);
     if (rc != 0)
         return rc == HP_E_NOT_FOUND ? hp_err_set(err, rc, "this hub has no such member of that group") : rc;
-    snprintf(etag, HP_DB_HUB_ETAG_SIZE, "%s", hp_query_text(&q, 0));
-    *size = (uint64_t)hp_query_int(&q, 1);
+    snprintf(etag, HP_DB_HUB_ETAG_SIZE, "%s", hp_query_string(&q, 0));
+    *size = (uint64_t)hp_query_count(&q, 1);
     return 0;
 }
 
@@ -156,6 +156,10 @@ int hp_db_hub_list_piece(hp_db_t *db, const uint8_t gid[16], const char *host, c
     if (rc != 0)
         return rc;
     const void *blob = hp_query_blob(&q, 0, length);
+    if (blob == NULL || *length > *total || offset > *total - *length)
+        return hp_err_set(err, HP_E_DB,
+                          "the database is damaged: the list of %s has a wrong piece at byte %llu", host,
+                          (unsigned long long)offset);
     *data = memcpy(hp_alloc(*length), blob, *length);
     return 0;
 }
@@ -211,6 +215,6 @@ int hp_db_hub_have(hp_db_t *db, const uint8_t gid[16], const uint8_t tag[16], un
     hp_query_bind_blob(&q, ":tag", tag, 16);
     hp_query_bind_int(&q, ":limit", limit);
     while (hp_query_row(&q))
-        fn(arg, hp_query_text(&q, 0));
+        fn(arg, hp_query_string(&q, 0));
     return hp_query_end(&q, err);
 }

@@ -1,10 +1,13 @@
 #include "db/incoming.h"
 
 #include <stdlib.h>
+#include <string.h>
 
+#include "base/log.h"
+#include "base/path.h"
 #include "db/statement.h"
 
-enum { SET, EACH, PRUNE, LAST, FILE_SET, FILE_EACH };
+enum { SET, EACH, PRUNE, LAST, FILE_SET, FILE_EACH, FILE_SUMS };
 
 static const hp_sql_t sql[] = {
     [SET] = {"incoming.set",
@@ -34,6 +37,10 @@ static const hp_sql_t sql[] = {
                    "SELECT number, name, key, type, size, sha256, wanted, done, path, received, part, inode,"
                    " folder, download"
                    " FROM incoming_file WHERE incoming = :incoming ORDER BY number LIMIT :limit"},
+    /* total() and not sum(), which fails where sizes that a sender made up are too large. */
+    [FILE_SUMS] = {"incoming_file.sums",
+                   "SELECT sum(wanted), sum(done), total(CASE WHEN wanted = 1 THEN size END), total(received)"
+                   " FROM incoming_file WHERE incoming = :incoming AND number >= :skip"},
 };
 HP_SQL_LIST(incoming, sql);
 
@@ -80,6 +87,28 @@ int hp_db_incoming_file_set(hp_db_t *db, int64_t incoming, const hp_db_incoming_
     return hp_query_run(&q, err);
 }
 
+static bool is_below(const char *path)
+{
+    return hp_path_check(path, strlen(path), NULL) == 0;
+}
+
+/* Whether hostpair can have written the row: a folder that leads elsewhere, a transfer that lands nowhere and
+ * a token that everybody knows are not its own. */
+static bool is_row(const hp_db_incoming_t *row)
+{
+    bool lands = row->base[0] == '/' && is_below(row->folder);
+    bool nowhere = row->base[0] == '\0' && row->folder[0] == '\0' && hp_incoming_is_over(row->state);
+    return (lands || nowhere) && row->state != HP_INCOMING_ASKING && row->files >= 0 &&
+           strlen(row->token) == 32 && strspn(row->token, "0123456789abcdef") == 32;
+}
+
+static bool is_file_row(const hp_db_incoming_file_t *row)
+{
+    return row->number >= 0 && row->size >= -1 && row->received >= 0 && row->download >= 0 &&
+           is_below(row->name) && (row->path[0] == '\0' || is_below(row->path)) &&
+           (row->part[0] == '\0' || (strchr(row->part, '/') == NULL && hp_path_is_part(row->part)));
+}
+
 int hp_db_incoming_each(hp_db_t *db, hp_db_incoming_fn fn, void *arg, hp_err_t *err)
 {
     HP_QUERY(q, db, &sql[EACH]);
@@ -99,7 +128,11 @@ int hp_db_incoming_each(hp_db_t *db, hp_db_incoming_fn fn, void *arg, hp_err_t *
             .created_at = hp_query_int(&q, 11),
             .finished_at = hp_query_int(&q, 12),
         };
-        fn(arg, &row);
+        if (is_row(&row))
+            fn(arg, &row);
+        else
+            hp_log(HP_LOG_ERROR, "the database is damaged: transfer %lld: a value is none of hostpair's",
+                   (long long)row.id);
     }
     return hp_query_end(&q, err);
 }
@@ -128,9 +161,29 @@ int hp_db_incoming_file_each(hp_db_t *db, int64_t incoming, size_t limit, hp_db_
             .folder = hp_query_int(&q, 12) != 0,
             .download = hp_query_int(&q, 13),
         };
-        fn(arg, &row);
+        if (is_file_row(&row))
+            fn(arg, &row);
+        else
+            hp_log(HP_LOG_ERROR,
+                   "the database is damaged: file %lld of transfer %lld: a value is none of "
+                   "hostpair's",
+                   (long long)row.number, (long long)incoming);
         free(sha256);
     }
+    return hp_query_end(&q, err);
+}
+
+int hp_db_incoming_file_sums(hp_db_t *db, int64_t incoming, size_t skip, hp_db_incoming_sums_t *sums,
+                             hp_err_t *err)
+{
+    HP_QUERY(q, db, &sql[FILE_SUMS]);
+    hp_query_bind_int(&q, ":incoming", incoming);
+    hp_query_bind_int(&q, ":skip", (int64_t)skip);
+    if (hp_query_row(&q))
+        *sums = (hp_db_incoming_sums_t){.wanted = (uint64_t)hp_query_count(&q, 0),
+                                        .done = (uint64_t)hp_query_count(&q, 1),
+                                        .size = (uint64_t)hp_query_count(&q, 2),
+                                        .received = (uint64_t)hp_query_count(&q, 3)};
     return hp_query_end(&q, err);
 }
 

@@ -33,6 +33,13 @@ typedef struct hp_db_incoming_file {
     int64_t download; /* 0 none */
 } hp_db_incoming_file_t;
 
+/* Of several files. */
+typedef struct hp_db_incoming_sums {
+    uint64_t wanted, done; /* how many */
+    uint64_t size;         /* of the wanted ones whose size is known */
+    uint64_t received;
+} hp_db_incoming_sums_t;
+
 /* Text in rows is valid during the call of fn. */
 typedef void (*hp_db_incoming_fn)(void *arg, const hp_db_incoming_t *incoming);
 typedef void (*hp_db_incoming_file_fn)(void *arg, const hp_db_incoming_file_t *file);
@@ -41,11 +48,15 @@ typedef void (*hp_db_incoming_file_fn)(void *arg, const hp_db_incoming_file_t *f
 int hp_db_incoming_set(hp_db_t *db, const hp_db_incoming_t *incoming, hp_err_t *err);
 /* Adds a file, or changes the one with this number. */
 int hp_db_incoming_file_set(hp_db_t *db, int64_t incoming, const hp_db_incoming_file_t *file, hp_err_t *err);
-/* All that are on record, oldest first. */
+/* All that are on record, oldest first. A row that no hostpair has written (a folder that leads elsewhere) is
+ * named in the log and passed over, here and below. */
 int hp_db_incoming_each(hp_db_t *db, hp_db_incoming_fn fn, void *arg, hp_err_t *err);
 /* The first `limit` files of one. */
 int hp_db_incoming_file_each(hp_db_t *db, int64_t incoming, size_t limit, hp_db_incoming_file_fn fn,
                              void *arg, hp_err_t *err);
+/* Over all files of one but the first `skip`. */
+int hp_db_incoming_file_sums(hp_db_t *db, int64_t incoming, size_t skip, hp_db_incoming_sums_t *sums,
+                             hp_err_t *err);
 /* Forgets all but the newest `keep` of those that are over. */
 int hp_db_incoming_prune(hp_db_t *db, size_t keep, hp_err_t *err);
 /* The highest id; 0: none is on record. */

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/path.h"
 #include "db/statement.h"
 
 #define MESSAGE_COLUMNS                                                                                      \
@@ -140,7 +141,10 @@ int hp_db_message_add(hp_db_t *db, hp_db_message_t *message, bool *existing, hp_
 /* The row as the caller sees it. offer_root is made for it. */
 static void give_message(hp_query_t *q, hp_db_message_fn fn, void *arg)
 {
-    char *root = hp_query_root(q, 12);
+    const char *offer = hp_query_text(q, 10);
+    if (offer != NULL && hp_path_check(offer, strlen(offer), NULL) != 0)
+        offer = NULL; /* the database is damaged */
+    char *root = offer != NULL ? hp_query_root(q, 12) : NULL;
     hp_db_message_t message = {
         .id = hp_query_int(q, 0),
         .uid = hp_query_string(q, 1),
@@ -152,8 +156,8 @@ static void give_message(hp_query_t *q, hp_db_message_fn fn, void *arg)
         .sent_at = hp_query_int(q, 7),
         .received_at = hp_query_int(q, 8),
         .unread = hp_query_int(q, 9) != 0,
-        .offer_path = hp_query_text(q, 10),
-        .offer_size = hp_query_int(q, 11),
+        .offer_path = offer,
+        .offer_size = hp_query_count(q, 11),
         .offer_root = root,
     };
     fn(arg, &message);

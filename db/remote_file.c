@@ -11,8 +11,8 @@
 /* Rows that one sweep removes: a few milliseconds. */
 #define SWEEP_ROWS 2000
 
-/* host, folder path, name, size, mtime, root */
-#define FILE_COLUMNS "l.host, d.path, f.name, f.size, f.mtime, f.root"
+/* host, folder path, name, size, mtime, root, executable */
+#define FILE_COLUMNS "l.host, d.path, f.name, f.size, f.mtime, f.root, f.executable"
 
 enum {
     LIST_ID,
@@ -26,6 +26,7 @@ enum {
     FOLDER_AT,
     FOLDERS_BELOW,
     FILES_AFTER,
+    EMPTY_BELOW,
     DROPPED
 };
 
@@ -67,6 +68,11 @@ static const hp_sql_t sql[] = {
          "SELECT " FILE_COLUMNS " FROM remote_file f CROSS JOIN remote_folder d CROSS JOIN remote_list l "
          "WHERE f.folder = :folder AND (f.name, f.id) > (:name, :id) AND d.id = f.folder AND l.id = d.list "
          "ORDER BY f.name, f.id LIMIT :limit"},
+    [EMPTY_BELOW] =
+        {"remote_file.empty_below",
+         "SELECT path FROM remote_folder WHERE list = :list AND path > :after AND path >= :folder "
+         "AND path < :end AND (path = :folder OR path >= :from) AND path <> '' AND own_files = 0 "
+         "AND own_folders = 0 ORDER BY path LIMIT :limit"},
     [DROPPED] = {"remote_file.dropped", "SELECT id FROM remote_list WHERE state = 'dropped' LIMIT 1"},
 };
 HP_SQL_LIST(remote_file, sql);
@@ -134,7 +140,7 @@ static int find_with_id(hp_db_t *db, const char *host, const char *path, hp_remo
     if (rc != 0)
         return rc;
     hp_remote_file_from_row(&q, 0, file);
-    *id = hp_query_int(&q, 6);
+    *id = hp_query_int(&q, 7);
     return hp_query_end(&q, err);
 }
 
@@ -289,6 +295,41 @@ int hp_remote_file_below(hp_db_t *db, const char *host, const char *folder, cons
     return rc;
 }
 
+int hp_remote_empty_below(hp_db_t *db, const char *host, const char *folder, const char *after, size_t limit,
+                          hp_remote_files_t *folders, hp_err_t *err)
+{
+    *folders = (hp_remote_files_t){0};
+    int64_t list;
+    int rc = hp_remote_list_id(db, host, &list, err);
+    if (rc != 0)
+        return rc == HP_E_NOT_FOUND ? 0 : rc;
+    char *from = folder[0] != '\0' ? hp_sprintf("%s/", folder) : hp_strdup("");
+    char *end = folder[0] != '\0' ? hp_sprintf("%s0", folder) : hp_strdup("\xff");
+    folders->items = hp_alloc_array(limit, sizeof *folders->items);
+    {
+        HP_QUERY(q, db, &sql[EMPTY_BELOW]);
+        hp_query_bind_int(&q, ":list", list);
+        hp_query_bind_text(&q, ":after", after != NULL ? after : "");
+        hp_query_bind_text(&q, ":folder", folder);
+        hp_query_bind_text(&q, ":from", from);
+        hp_query_bind_text(&q, ":end", end);
+        hp_query_bind_int(&q, ":limit", (int64_t)limit);
+        while (folders->count < limit && hp_query_row(&q)) {
+            hp_remote_file_t *row = &folders->items[folders->count++];
+            *row = (hp_remote_file_t){.path = hp_strdup(hp_query_string(&q, 0)),
+                                      .size = HP_REMOTE_NO_SIZE,
+                                      .mtime = HP_REMOTE_NO_TIME};
+            row->name = hp_path_name(row->path);
+        }
+        rc = hp_query_end(&q, err);
+    }
+    free(from);
+    free(end);
+    if (rc != 0)
+        hp_remote_files_dispose(folders);
+    return rc;
+}
+
 int hp_remote_list_get(hp_db_t *db, const char *host, hp_remote_list_t *list, hp_err_t *err)
 {
     HP_QUERY(q, db, &sql[LIST_GET]);
@@ -298,7 +339,7 @@ int hp_remote_list_get(hp_db_t *db, const char *host, hp_remote_list_t *list, hp
         return rc;
     const char *etag = hp_query_text(&q, 0);
     *list = (hp_remote_list_t){
-        .files = hp_query_int(&q, 1), .bytes = hp_query_int(&q, 2), .fetched_at = hp_query_int(&q, 3)};
+        .files = hp_query_count(&q, 1), .bytes = hp_query_count(&q, 2), .fetched_at = hp_query_int(&q, 3)};
     if (etag != NULL && strlen(etag) < sizeof list->etag)
         memcpy(list->etag, etag, strlen(etag) + 1);
     return hp_query_end(&q, err);

@@ -38,6 +38,7 @@ typedef struct hp_remote_file {
     int64_t size;     /* HP_REMOTE_NO_SIZE unknown */
     int64_t mtime;    /* wall ms; HP_REMOTE_NO_TIME unknown */
     char root[65];    /* hex; "" unknown */
+    bool executable;
 } hp_remote_file_t;
 
 typedef struct hp_remote_files {
@@ -68,6 +69,11 @@ int hp_remote_size_by_root(hp_db_t *db, const char *root, int64_t *size, hp_err_
  * folder gives none. */
 int hp_remote_file_below(hp_db_t *db, const char *host, const char *folder, const char *after, size_t limit,
                          hp_remote_files_t *files, hp_err_t *err);
+
+/* The folders below one, or it itself, that have nothing in them, by path; as hp_remote_file_below. Of a row
+ * path and name count. */
+int hp_remote_empty_below(hp_db_t *db, const char *host, const char *folder, const char *after, size_t limit,
+                          hp_remote_files_t *folders, hp_err_t *err);
 
 /* ---- pages and search (what people see) ---- */
 
@@ -151,7 +157,9 @@ int hp_remote_list_touch(hp_db_t *db, const char *host, int64_t fetched_at, hp_e
 
 typedef struct hp_remote_entry {
     const char *path; /* passed hp_path_check */
+    bool is_folder;   /* an empty one: it has a path alone */
     int64_t size, mtime;
+    bool executable;
     bool rooted;
     uint8_t root[32];
 } hp_remote_entry_t;
@@ -159,6 +167,7 @@ typedef struct hp_remote_entry {
 #define HP_REMOTE_BATCH        1000 /* entries of one add: a few milliseconds */
 #define HP_REMOTE_FOLDERS_KEPT 256
 
+#define HP_REMOTE_EMPTY_MAX 10000   /* empty folders of one list; others are left out */
 #define HP_REMOTE_FILES_MAX 2000000 /* of one list, whatever the host says */
 
 /* A list that is being built; lives in memory from begin to publish or abandon. It takes at most `most`

@@ -51,8 +51,9 @@ struct hp_remote_import {
     int64_t list;
     uint32_t next; /* number of the next entry */
     int64_t files, bytes;
-    int64_t most;      /* files */
-    int64_t text_left; /* bytes of names that may still come */
+    int64_t most;          /* files */
+    int64_t text_left;     /* bytes of names that may still come */
+    unsigned folders_left; /* empty folders that may still come */
     uint64_t tick;
     kept_folder_t kept[HP_REMOTE_FOLDERS_KEPT];
     int kept_count, last; /* last: the folder of the last file */
@@ -90,8 +91,9 @@ static const hp_sql_t sql[] = {
          "own_files = own_files + :own_files, own_folders = own_folders + :own_folders WHERE id = :id"},
     [FOLDER_AT] = {"remote_import.folder_at",
                    "SELECT id FROM remote_folder WHERE list = :list AND path = :path"},
-    [ADD_FILE] = {"remote_import.add_file", "INSERT INTO remote_file (id, folder, name, size, mtime, root) "
-                                            "VALUES (:id, :folder, :name, :size, :mtime, :root)"},
+    [ADD_FILE] = {"remote_import.add_file",
+                  "INSERT INTO remote_file (id, folder, name, size, mtime, root, executable) "
+                  "VALUES (:id, :folder, :name, :size, :mtime, :root, :executable)"},
     [HAS_FILE] = {"remote_import.has_file",
                   "SELECT 1 FROM remote_file WHERE folder = :folder AND name = :name "
                   "AND name = :name COLLATE BINARY LIMIT 1"},
@@ -155,6 +157,7 @@ int hp_remote_import_begin(hp_db_t *db, const char *host, int64_t most, hp_remot
     hp_remote_import_t *import = hp_alloc(sizeof *import);
     import->list = list;
     import->most = HP_MIN(most, (int64_t)HP_REMOTE_FILES_MAX);
+    import->folders_left = HP_REMOTE_EMPTY_MAX;
     import->text_left = TEXT_LEAST + import->most * TEXT_A_FILE;
     hp_buf_init(&import->highest, HP_PATH_MAX);
     hp_buf_init(&import->names, BLOCK_MAX);
@@ -340,6 +343,7 @@ static int insert_file(hp_db_t *db, int64_t id, int64_t folder, const hp_remote_
     else
         hp_query_bind_int(&q, ":mtime", entry->mtime);
     hp_query_bind_blob(&q, ":root", entry->rooted ? entry->root : NULL, entry->rooted ? 32 : 0);
+    hp_query_bind_int(&q, ":executable", entry->executable);
     return hp_query_run(&q, err);
 }
 
@@ -348,13 +352,9 @@ static void collect_root(root_run_t *run, const uint8_t root[32], uint32_t numbe
     *hp_array_add(run) = (root_entry_t){.prefix = hp_remote_root_prefix(root), .number = number};
 }
 
-static int add_file(hp_db_t *db, hp_remote_import_t *import, const hp_remote_entry_t *entry, hp_err_t *err)
+static int add_file(hp_db_t *db, hp_remote_import_t *import, const hp_remote_entry_t *entry, size_t length,
+                    hp_err_t *err)
 {
-    size_t length = strlen(entry->path), depth = 0;
-    for (const char *p = entry->path; *p != '\0'; p++)
-        depth += *p == '/';
-    if (depth > DEPTH_MAX || length > HP_PATH_MAX)
-        return 0;
     size_t above = parent_length(entry->path, length);
     kept_folder_t *last = &import->kept[import->last];
     if (last->length != above || memcmp(last->path, entry->path, above) != 0) {
@@ -394,6 +394,25 @@ static int add_file(hp_db_t *db, hp_remote_import_t *import, const hp_remote_ent
     if (entry->rooted)
         collect_root(&import->filling, entry->root, number);
     return insert_file(db, HP_REMOTE_ID(import->list, number), last->id, entry, size, err);
+}
+
+static int add_empty(hp_db_t *db, hp_remote_import_t *import, const char *path, size_t length, hp_err_t *err)
+{
+    if (import->folders_left == 0)
+        return 0;
+    import->folders_left--;
+    return keep_folder(db, import, path, length, &import->last, err);
+}
+
+static int add_entry(hp_db_t *db, hp_remote_import_t *import, const hp_remote_entry_t *entry, hp_err_t *err)
+{
+    size_t length = strlen(entry->path), depth = 0;
+    for (const char *p = entry->path; *p != '\0'; p++)
+        depth += *p == '/';
+    if (depth > DEPTH_MAX || length > HP_PATH_MAX)
+        return 0;
+    return entry->is_folder ? add_empty(db, import, entry->path, length, err)
+                            : add_file(db, import, entry, length, err);
 }
 
 static int write_block(hp_db_t *db, hp_remote_import_t *import, hp_err_t *err)
@@ -457,7 +476,7 @@ int hp_remote_import_add(hp_db_t *db, hp_remote_import_t *import, const hp_remot
 {
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < count; i++)
-        rc = add_file(db, import, &entries[i], err);
+        rc = add_entry(db, import, &entries[i], err);
     for (int i = 0; rc == 0 && i < import->kept_count; i++)
         rc = write_sums(db, &import->kept[i], err);
     if (rc == 0)

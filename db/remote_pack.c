@@ -92,19 +92,20 @@ void hp_remote_file_from_row(hp_query_t *q, int first, hp_remote_file_t *file)
     file->path = join_path(text_or_empty(q, first + 1), text_or_empty(q, first + 2));
     file->name = hp_path_name(file->path);
     if (!hp_query_is_null(q, first + 3))
-        file->size = hp_query_int(q, first + 3);
+        file->size = HP_MAX(hp_query_int(q, first + 3), (int64_t)HP_REMOTE_NO_SIZE);
     if (!hp_query_is_null(q, first + 4))
         file->mtime = hp_query_int(q, first + 4);
     size_t length = 0;
     const uint8_t *root = hp_query_blob(q, first + 5, &length);
     if (root != NULL && length == 32)
         hp_hex_encode(root, 32, file->root);
+    file->executable = hp_query_int(q, first + 6) != 0;
 }
 
 void hp_remote_folder_from_row(hp_query_t *q, int first, hp_remote_folder_t *folder)
 {
     folder->path = hp_strdup(text_or_empty(q, first));
     folder->name = hp_path_name(folder->path);
-    folder->files = hp_query_int(q, first + 1);
-    folder->bytes = hp_query_int(q, first + 2);
+    folder->files = hp_query_count(q, first + 1);
+    folder->bytes = hp_query_count(q, first + 2);
 }

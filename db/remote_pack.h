@@ -30,7 +30,7 @@ void hp_remote_fold(const char *text, size_t length, char *out);
 /* The key of remote_root. */
 int64_t hp_remote_root_prefix(const uint8_t root[32]);
 
-/* Columns from `first` on: host, folder path, name, size, mtime, root. */
+/* Columns from `first` on: host, folder path, name, size, mtime, root, executable. */
 void hp_remote_file_from_row(hp_query_t *q, int first, hp_remote_file_t *file);
 /* Columns from `first` on: path, files, bytes. */
 void hp_remote_folder_from_row(hp_query_t *q, int first, hp_remote_folder_t *folder);

@@ -35,7 +35,7 @@ enum {
 #define FILE_TABLES                                                                                          \
     "remote_file f CROSS JOIN remote_folder d ON d.id = f.folder CROSS JOIN remote_list l ON l.id = d.list "
 #define BLOCKS_OF_LIST "id >= :list << 32 AND id < (:list + 1) << 32 "
-#define FILE_COLUMNS   "l.host, d.path, f.name, f.size, f.mtime, f.root"
+#define FILE_COLUMNS   "l.host, d.path, f.name, f.size, f.mtime, f.root, f.executable"
 
 static const hp_sql_t sql[] = {
     [FOLDER_AT] =
@@ -142,7 +142,7 @@ static int read_by_name(hp_db_t *db, const hp_sql_t *statement, bool files, bool
             break;
         }
         last.item.id = hp_query_int(&q, 0);
-        snprintf(last.name, sizeof last.name, "%s", hp_query_text(&q, 1));
+        snprintf(last.name, sizeof last.name, "%s", hp_query_string(&q, 1));
         if (files)
             add_file(page, &q, 2);
         else

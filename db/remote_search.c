@@ -22,7 +22,7 @@ enum { FILE_BY_ID, FOLDER_BY_ID, FOLDER_PATH, LISTS };
 
 static const hp_sql_t sql[] = {
     [FILE_BY_ID] = {"remote_search.file_by_id",
-                    "SELECT l.host, d.path, f.name, f.size, f.mtime, f.root FROM remote_file f"
+                    "SELECT l.host, d.path, f.name, f.size, f.mtime, f.root, f.executable FROM remote_file f"
                     " CROSS JOIN remote_folder d ON d.id = f.folder CROSS JOIN remote_list l ON l.id = d.list"
                     " WHERE f.id = :id"},
     [FOLDER_BY_ID] = {"remote_search.folder_by_id",
@@ -219,8 +219,8 @@ static int add_folder(all_search_t *search, int64_t id, hp_err_t *err)
         return rc;
     hp_remote_result_t *result = &results->items[results->count++];
     *result = (hp_remote_result_t){
-        .is_folder = true, .name = hp_strdup(hp_query_text(&q, 2)), .size = hp_query_int(&q, 3)};
-    add_copy(result, hp_query_text(&q, 0), hp_query_text(&q, 1));
+        .is_folder = true, .name = hp_strdup(hp_query_string(&q, 2)), .size = hp_query_count(&q, 3)};
+    add_copy(result, hp_query_string(&q, 0), hp_query_string(&q, 1));
     return hp_query_end(&q, err);
 }
 

@@ -1,7 +1,9 @@
 #include "db/self.h"
 
 #include <stdio.h>
+#include <string.h>
 
+#include "base/log.h"
 #include "db/statement.h"
 
 enum { ADD, GET };
@@ -12,6 +14,11 @@ static const hp_sql_t sql[] = {
     [GET] = {"self.get", "SELECT id, created_at, former_id FROM self WHERE one = 1"},
 };
 HP_SQL_LIST(self, sql);
+
+static bool is_id(const char *text)
+{
+    return strlen(text) == 32 && strspn(text, "0123456789abcdef") == 32;
+}
 
 int hp_db_self_load(hp_db_t *db, const hp_db_self_t *first, hp_db_self_t *self, hp_err_t *err)
 {
@@ -26,8 +33,11 @@ int hp_db_self_load(hp_db_t *db, const hp_db_self_t *first, hp_db_self_t *self, 
     rc = hp_query_one(&get, err);
     if (rc != 0)
         return rc;
-    snprintf(self->id, sizeof self->id, "%s", hp_query_string(&get, 0));
+    const char *id = hp_query_string(&get, 0), *former = hp_query_string(&get, 2);
+    if (!is_id(id))
+        hp_log(HP_LOG_ERROR, "the database is damaged: the id of this host is none");
+    snprintf(self->id, sizeof self->id, "%s", is_id(id) ? id : first->id);
     self->created_at = hp_query_int(&get, 1);
-    snprintf(self->former_id, sizeof self->former_id, "%s", hp_query_string(&get, 2));
+    snprintf(self->former_id, sizeof self->former_id, "%s", is_id(former) ? former : "");
     return 0;
 }

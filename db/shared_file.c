@@ -39,18 +39,20 @@ static const hp_sql_t sql[] = {
                     " complete = excluded.complete, revision = revision + 1"},
     [COMMIT] = {"share.commit", "UPDATE share SET files = files + :files, bytes = bytes + :bytes,"
                                 " hashed_bytes = hashed_bytes + :hashed, revision = revision + :step"},
-    [GET] = {"shared_file.get", "SELECT id, device, inode, size, mtime_ns, ctime_ns, root FROM shared_file"
-                                " WHERE path = :path"},
-    [TWIN] = {"shared_file.twin", "SELECT id, device, inode, size, mtime_ns, ctime_ns, root FROM shared_file"
-                                  " WHERE inode = :inode AND device = :device"
-                                  " AND (size <> :size OR mtime_ns <> :mtime OR ctime_ns <> :ctime) LIMIT 1"},
+    [GET] = {"shared_file.get",
+             "SELECT id, device, inode, size, mtime_ns, ctime_ns, root, executable FROM shared_file"
+             " WHERE path = :path"},
+    [TWIN] = {"shared_file.twin",
+              "SELECT id, device, inode, size, mtime_ns, ctime_ns, root, executable FROM shared_file"
+              " WHERE inode = :inode AND device = :device"
+              " AND (size <> :size OR mtime_ns <> :mtime OR ctime_ns <> :ctime) LIMIT 1"},
     [ADD] = {"shared_file.add",
-             "INSERT INTO shared_file (path, device, inode, size, mtime_ns, ctime_ns, root)"
-             " VALUES (:path, :device, :inode, :size, :mtime, :ctime, :root)"},
+             "INSERT INTO shared_file (path, device, inode, size, mtime_ns, ctime_ns, root, executable)"
+             " VALUES (:path, :device, :inode, :size, :mtime, :ctime, :root, :executable)"},
     /* Another file under this name does not wait for what became of the one before it. */
     [CHANGE] = {"shared_file.change",
                 "UPDATE shared_file SET device = :device, inode = :inode, size = :size,"
-                " mtime_ns = :mtime, ctime_ns = :ctime, root = :root,"
+                " mtime_ns = :mtime, ctime_ns = :ctime, root = :root, executable = :executable,"
                 " hash_after = iif(device = :device AND inode = :inode, hash_after, 0) WHERE id = :id"},
     [REMOVE] = {"shared_file.remove", "DELETE FROM shared_file WHERE path = :path RETURNING size, root"},
     [SCAN] =
@@ -91,9 +93,9 @@ int hp_shared_state_load(hp_db_t *db, hp_shared_state_t *state, hp_err_t *err)
     state->device = (uint64_t)hp_query_int(&q, 1);
     state->complete = hp_query_int(&q, 2) != 0;
     state->revision = (uint64_t)hp_query_int(&q, 3);
-    state->files = (uint64_t)hp_query_int(&q, 4);
-    state->bytes = (uint64_t)hp_query_int(&q, 5);
-    state->hashed_bytes = (uint64_t)hp_query_int(&q, 6);
+    state->files = (uint64_t)hp_query_count(&q, 4);
+    state->bytes = (uint64_t)hp_query_count(&q, 5);
+    state->hashed_bytes = (uint64_t)hp_query_count(&q, 6);
     return 0;
 }
 
@@ -151,7 +153,7 @@ int hp_shared_root_of(hp_db_t *db, const hp_shared_identity_t *identity, uint8_t
 typedef struct hp_old_row {
     int64_t id; /* 0: none */
     hp_shared_identity_t identity;
-    bool rooted;
+    bool executable, rooted;
     uint8_t root[HP_SHARED_ROOT_SIZE];
 } hp_old_row_t;
 
@@ -165,6 +167,7 @@ static int read_old_row(hp_query_t *q, hp_old_row_t *old, hp_err_t *err)
     old->id = hp_query_int(q, 0);
     hp_shared_read_identity(q, 1, &old->identity);
     old->rooted = hp_shared_read_root(q, 6, old->root);
+    old->executable = hp_query_int(q, 7) != 0;
     return 0;
 }
 
@@ -184,7 +187,7 @@ static int get_twin(hp_db_t *db, const hp_shared_identity_t *identity, hp_old_ro
 }
 
 static int write_row(hp_db_t *db, const char *path, int64_t id, const hp_shared_identity_t *identity,
-                     const uint8_t *root, hp_err_t *err)
+                     bool executable, const uint8_t *root, hp_err_t *err)
 {
     HP_QUERY(q, db, &sql[id != 0 ? CHANGE : ADD]);
     if (id != 0)
@@ -192,16 +195,17 @@ static int write_row(hp_db_t *db, const char *path, int64_t id, const hp_shared_
     else
         hp_query_bind_text(&q, ":path", path);
     hp_shared_bind_identity(&q, identity);
+    hp_query_bind_int(&q, ":executable", executable);
     hp_shared_bind_root(&q, root);
     return hp_query_run(&q, err);
 }
 
 /* Puts the file into the row, which is a new one when old has no id; root: when it is known. */
 static int put_row(hp_db_t *db, const char *path, const hp_old_row_t *old,
-                   const hp_shared_identity_t *identity, const uint8_t *root, hp_shared_change_t *change,
-                   hp_err_t *err)
+                   const hp_shared_identity_t *identity, bool executable, const uint8_t *root,
+                   hp_shared_change_t *change, hp_err_t *err)
 {
-    int rc = write_row(db, path, old->id, identity, root, err);
+    int rc = write_row(db, path, old->id, identity, executable, root, err);
     if (rc != 0)
         return rc;
     change->rows++;
@@ -230,8 +234,8 @@ static int find_root(hp_db_t *db, const hp_shared_identity_t *identity, uint8_t 
     return rc == HP_E_NOT_FOUND ? 0 : rc;
 }
 
-int hp_shared_put(hp_db_t *db, const char *path, const hp_shared_identity_t *identity, int64_t *id,
-                  hp_shared_change_t *change, hp_err_t *err)
+int hp_shared_put(hp_db_t *db, const char *path, const hp_shared_identity_t *identity, bool executable,
+                  int64_t *id, hp_shared_change_t *change, hp_err_t *err)
 {
     hp_old_row_t old;
     uint8_t known[HP_SHARED_ROOT_SIZE];
@@ -240,18 +244,18 @@ int hp_shared_put(hp_db_t *db, const char *path, const hp_shared_identity_t *ide
     if (rc != 0)
         return rc;
     *id = old.id;
-    if (old.id != 0 && memcmp(&old.identity, identity, sizeof *identity) == 0)
+    if (old.id != 0 && memcmp(&old.identity, identity, sizeof *identity) == 0 && old.executable == executable)
         return 0;
     rc = find_root(db, identity, known, &root, err);
     if (rc == 0)
-        rc = put_row(db, path, &old, identity, root, change, err);
+        rc = put_row(db, path, &old, identity, executable, root, change, err);
     if (old.id == 0)
         *id = hp_db_last_id(db);
     return rc;
 }
 
-int hp_shared_put_twins(hp_db_t *db, const hp_shared_identity_t *identity, hp_shared_change_t *change,
-                        hp_err_t *err)
+int hp_shared_put_twins(hp_db_t *db, const hp_shared_identity_t *identity, bool executable,
+                        hp_shared_change_t *change, hp_err_t *err)
 {
     hp_old_row_t twin;
     uint8_t known[HP_SHARED_ROOT_SIZE];
@@ -261,7 +265,7 @@ int hp_shared_put_twins(hp_db_t *db, const hp_shared_identity_t *identity, hp_sh
         return rc;
     rc = find_root(db, identity, known, &root, err);
     while (rc == 0 && twin.id != 0) {
-        rc = put_row(db, NULL, &twin, identity, root, change, err);
+        rc = put_row(db, NULL, &twin, identity, executable, root, change, err);
         if (rc == 0)
             rc = get_twin(db, identity, &twin, err);
     }
@@ -275,7 +279,7 @@ static int run_remove(hp_db_t *db, hp_query_t *q, hp_shared_change_t *change, hp
     int rc = hp_query_one(q, err);
     if (rc != 0)
         return rc == HP_E_NOT_FOUND ? 0 : rc;
-    uint64_t size = (uint64_t)hp_query_int(q, 0);
+    uint64_t size = (uint64_t)hp_query_count(q, 0);
     bool rooted = hp_shared_read_root(q, 1, root);
     rc = hp_query_run(q, err); /* to the end: only then is the row gone for certain */
     if (rc != 0)

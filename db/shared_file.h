@@ -57,13 +57,13 @@ char *hp_shared_database(hp_db_t *db);
 /* ---- rows ---- */
 
 /* The file at path is this. *id is the row's number. */
-int hp_shared_put(hp_db_t *db, const char *path, const hp_shared_identity_t *identity, int64_t *id,
-                  hp_shared_change_t *change, hp_err_t *err);
+int hp_shared_put(hp_db_t *db, const char *path, const hp_shared_identity_t *identity, bool executable,
+                  int64_t *id, hp_shared_change_t *change, hp_err_t *err);
 
 /* This is a file with several names (hard links): the rows of the others, of which nobody tells when it is
  * written to under one, become this, too. */
-int hp_shared_put_twins(hp_db_t *db, const hp_shared_identity_t *identity, hp_shared_change_t *change,
-                        hp_err_t *err);
+int hp_shared_put_twins(hp_db_t *db, const hp_shared_identity_t *identity, bool executable,
+                        hp_shared_change_t *change, hp_err_t *err);
 
 /* There is no file at path. */
 int hp_shared_remove(hp_db_t *db, const char *path, hp_shared_change_t *change, hp_err_t *err);
@@ -75,10 +75,27 @@ typedef bool (*hp_shared_keep_fn)(void *arg, int64_t id, const char *path);
 int hp_shared_sweep(hp_db_t *db, const char *below, hp_shared_keep_fn keep, void *arg, char **after,
                     hp_shared_change_t *change, hp_err_t *err);
 
+/* ---- empty folders (shared_folder.c) ---- */
+
+#define HP_SHARED_FOLDERS_MAX 10000 /* of them are kept after a walk of everything; others are left out */
+
+/* The folder at path has nothing to list in it. */
+int hp_shared_folder_put(hp_db_t *db, const char *path, hp_shared_change_t *change, hp_err_t *err);
+
+/* There is something at path: the folders above it are not empty. */
+int hp_shared_folder_filled(hp_db_t *db, const char *path, hp_shared_change_t *change, hp_err_t *err);
+
+/* Removes the folder and those below it ("" all) for which keep says false. */
+typedef bool (*hp_shared_keep_folder_fn)(void *arg, const char *path);
+int hp_shared_folder_sweep(hp_db_t *db, const char *below, hp_shared_keep_folder_fn keep, void *arg,
+                           hp_shared_change_t *change, hp_err_t *err);
+
+/* ---- reading ---- */
+
 typedef struct hp_shared_row {
     char *path;
     hp_shared_identity_t identity;
-    bool rooted;
+    bool executable, rooted;
     uint8_t root[HP_SHARED_ROOT_SIZE];
 } hp_shared_row_t;
 
@@ -90,6 +107,10 @@ void hp_shared_rows_dispose(hp_shared_rows_t *rows);
 
 /* At most limit rows after a path (NULL: from the start) in byte order of the paths. */
 int hp_shared_page(hp_db_t *db, const char *after, size_t limit, hp_shared_rows_t *rows, hp_err_t *err);
+
+/* The same of the empty folders: rows with a path alone. */
+int hp_shared_folder_page(hp_db_t *db, const char *after, size_t limit, hp_shared_rows_t *rows,
+                          hp_err_t *err);
 
 /* The rows with a root among those numbered *before - span to *before - 1 (INT64_MAX: the last ones), latest
  * first; *before becomes where the next call goes on, 0 at the end. */

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "base/mem.h"
 #include "db/shared_row.h"
 
@@ -11,8 +12,9 @@
 /* A ctime so far ahead comes from a clock that was set back: it moves no more. */
 #define FUTURE_NS 2000000000
 /* A ctime that is a multiple of this may come from a coarse clock. */
-#define COARSE_NS 10000000
-#define NS_PER_MS 1000000
+#define COARSE_NS      10000000
+#define NS_PER_MS      1000000
+#define CHUNK_SIZE_MIN 16384 /* a leaf of the hash tree */
 
 enum {
     SET_ROOT,
@@ -196,8 +198,16 @@ static int read_layer(hp_db_t *db, hp_shared_content_t *content, hp_err_t *err)
     int rc = hp_query_one(&q, err);
     if (rc != 0)
         return rc == HP_E_NOT_FOUND ? 0 : rc;
-    content->chunk_size = (uint64_t)hp_query_int(&q, 0);
-    content->count = (uint64_t)hp_query_int(&q, 1) / HP_SHARED_ROOT_SIZE;
+    uint64_t chunk = (uint64_t)hp_query_int(&q, 0), size = content->file.identity.size;
+    uint64_t length = (uint64_t)hp_query_int(&q, 1);
+    if (chunk < CHUNK_SIZE_MIN || (chunk & (chunk - 1)) != 0 ||
+        length != (size / chunk + (size % chunk != 0)) * HP_SHARED_ROOT_SIZE) {
+        hp_log(HP_LOG_ERROR, "the database is damaged: a layer of %s does not fit it; it is not used",
+               content->file.path);
+        return 0;
+    }
+    content->chunk_size = chunk;
+    content->count = length / HP_SHARED_ROOT_SIZE;
     return 0;
 }
 

@@ -18,7 +18,7 @@ void hp_shared_read_identity(hp_query_t *q, int column, hp_shared_identity_t *id
 {
     identity->device = (uint64_t)hp_query_int(q, column);
     identity->inode = (uint64_t)hp_query_int(q, column + 1);
-    identity->size = (uint64_t)hp_query_int(q, column + 2);
+    identity->size = (uint64_t)hp_query_count(q, column + 2);
     identity->mtime_ns = hp_query_int(q, column + 3);
     identity->ctime_ns = hp_query_int(q, column + 4);
 }
@@ -51,6 +51,7 @@ void hp_shared_read_row(hp_query_t *q, hp_shared_row_t *row)
     row->path = hp_strdup(hp_query_string(q, 0));
     hp_shared_read_identity(q, 1, &row->identity);
     row->rooted = hp_shared_read_root(q, 6, row->root);
+    row->executable = hp_query_int(q, 7) != 0;
 }
 
 int hp_shared_read_rows(hp_query_t *q, hp_shared_rows_t *rows, size_t room, hp_err_t *err)

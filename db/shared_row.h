@@ -8,7 +8,7 @@
 #define HP_SHARED_LAYER_OVER 1048576 /* contents up to this size have no layer but their root */
 
 /* What hp_shared_read_row reads. */
-#define HP_SHARED_COLUMNS "path, device, inode, size, mtime_ns, ctime_ns, root"
+#define HP_SHARED_COLUMNS "path, device, inode, size, mtime_ns, ctime_ns, root, executable"
 /* Condition on what hp_shared_bind_identity binds. */
 #define HP_SHARED_SAME_BYTES                                                                                 \
     "inode = :inode AND device = :device AND size = :size AND mtime_ns = :mtime AND ctime_ns = :ctime"

@@ -230,6 +230,11 @@ int64_t hp_query_int(hp_query_t *self, int column)
     return sqlite3_column_int64(column_of(self, column), column);
 }
 
+int64_t hp_query_count(hp_query_t *self, int column)
+{
+    return HP_MAX(hp_query_int(self, column), (int64_t)0);
+}
+
 const char *hp_query_text(hp_query_t *self, int column)
 {
     return (const char *)sqlite3_column_text(column_of(self, column), column);

@@ -57,8 +57,10 @@
     X(remote_search)                                                                                         \
     X(remote_page)                                                                                           \
     X(shared_file)                                                                                           \
+    X(shared_folder)                                                                                         \
     X(hub)                                                                                                   \
     X(hub_list)                                                                                              \
+    X(shared_place)                                                                                          \
     X(shared_hash)
 
 typedef struct hp_sql {
@@ -136,6 +138,8 @@ int hp_query_one(hp_query_t *self, hp_err_t *err);
 int64_t hp_query_int(hp_query_t *self, int column);
 const char *hp_query_text(hp_query_t *self, int column);
 const void *hp_query_blob(hp_query_t *self, int column, size_t *length);
+/* A number, but 0 for a negative one: for sizes and counts, which are negative in a damaged file alone. */
+int64_t hp_query_count(hp_query_t *self, int column);
 /* The same, but "" for NULL: for columns that are NOT NULL unless the file is damaged. */
 const char *hp_query_string(hp_query_t *self, int column);
 /* 32 bytes as 64 hex digits, for the caller to free; NULL for anything else. */

@@ -32,8 +32,8 @@ int hp_db_traffic_each(hp_db_t *db, int64_t since, void (*fn)(void *arg, const h
     while (hp_query_row(&q)) {
         hp_db_traffic_t row = {
             .minute = hp_query_int(&q, 0),
-            .down_bytes = (uint64_t)hp_query_int(&q, 1),
-            .up_bytes = (uint64_t)hp_query_int(&q, 2),
+            .down_bytes = (uint64_t)hp_query_count(&q, 1),
+            .up_bytes = (uint64_t)hp_query_count(&q, 2),
         };
         fn(arg, &row);
     }

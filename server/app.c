@@ -14,16 +14,16 @@
 #include "cli/running.h"
 #include "db/rename.h"
 #include "db/self.h"
+#include "gifts.h"
 #include "secure/secure.h"
 #include "settings/hooks.h"
+#include "share/folders.h"
 
 /* What the listeners have of the descriptors for connections. Others can crowd the one, and a person has to
  * reach the other all the same. */
 #define PEER_PERCENT      70
 #define DASHBOARD_PERCENT 25
 #define LOCALSEND_PERCENT 5
-
-#define PORT_TRIES 10 /* a default port that is taken: the next free one of so many in all */
 
 /* ---- what one part tells another ---- */
 
@@ -64,129 +64,20 @@ static void on_relist(void *arg, const char *host)
     hp_hosts_refresh(((hp_app_t *)arg)->hosts, host, true, NULL, NULL);
 }
 
-/* ---- what another host gives is fetched as downloads ---- */
-
-static void tell_inbox(hp_app_t *app, int64_t id)
-{
-    hp_download_info_t info;
-    if (hp_transfer_get(app->transfer, id, &info) != 0)
-        return;
-    bool over = info.state == HP_DOWNLOAD_FAILED || info.state == HP_DOWNLOAD_CANCELLED;
-    hp_inbox_download_t now = {.id = id,
-                               .state = info.state == HP_DOWNLOAD_DONE ? HP_FETCHED
-                                        : over                         ? HP_FETCH_FAILED
-                                                                       : HP_FETCHING,
-                               .size_known = info.size_known,
-                               .size = info.size,
-                               .done_bytes = info.done_bytes,
-                               .path = info.path,
-                               .reason = info.error_detail[0] != '\0' ? info.error_detail
-                                                                      : "the download was cancelled"};
-    hp_inbox_download(app->inbox, &now);
-}
-
-typedef struct {
-    hp_app_t *app;
-    char *host, *path, *to;
-    bool folder;
-    hp_inbox_ordered_fn done;
-    void *arg;
-} gift_t;
-
-static void on_gift_ordered(void *arg, int status, int64_t id, bool existing, const hp_err_t *err)
-{
-    gift_t *gift = arg;
-    (void)existing;
-    gift->done(gift->arg, status, id, err);
-    free(gift->host);
-    free(gift->path);
-    free(gift->to);
-    free(gift);
-}
-
-/* Also when the list could not be fetched: the one that is kept may do. */
-static void on_gift_listed(void *arg, int status, const hp_err_t *err)
-{
-    gift_t *gift = arg;
-    hp_download_order_t order = {.host = gift->host,
-                                 .path = gift->folder ? NULL : gift->path,
-                                 .folder = gift->folder ? gift->path : NULL,
-                                 .to = gift->to};
-    (void)err;
-    if (gift->app->transfer != NULL && status != UV_ECANCELED)
-        hp_transfer_add(gift->app->transfer, &order, on_gift_ordered, gift);
-    else
-        on_gift_ordered(gift, UV_ECANCELED, 0, false, &(hp_err_t){.code = UV_ECANCELED});
-}
-
-/* What is in a folder is known from the host's list, which may be older than the folder. */
-static void order_gift(void *arg, const char *host, const char *path, bool folder, const char *to,
-                       hp_inbox_ordered_fn done, void *done_arg)
-{
-    gift_t *gift = hp_alloc(sizeof *gift);
-    *gift = (gift_t){.app = arg,
-                     .host = hp_strdup(host),
-                     .path = hp_strdup(path),
-                     .to = hp_strdup(to),
-                     .folder = folder,
-                     .done = done,
-                     .arg = done_arg};
-    if (folder)
-        hp_hosts_refresh(gift->app->hosts, host, false, on_gift_listed, gift);
-    else
-        on_gift_listed(gift, 0, NULL);
-}
-
-static void on_gift_loaded(void *arg, int status, int64_t id, bool existing, const hp_err_t *err)
-{
-    hp_app_t *app = arg;
-    (void)existing;
-    (void)err;
-    if (app->inbox == NULL || app->transfer == NULL)
-        return;
-    if (status == 0)
-        tell_inbox(app, id);
-    else if (status == HP_E_NOT_FOUND)
-        hp_inbox_download(
-            app->inbox,
-            &(hp_inbox_download_t){.id = id, .state = HP_FETCH_FAILED, .reason = "the download was removed"});
-}
-
-static void look_at_gift(void *arg, int64_t download)
-{
-    hp_transfer_load(((hp_app_t *)arg)->transfer, download, on_gift_loaded, arg);
-}
-
-static void on_gift_dropped(void *arg, int status, int64_t id, bool existing, const hp_err_t *err)
-{
-    (void)arg, (void)status, (void)id, (void)existing, (void)err;
-}
-
-static void drop_gift(void *arg, int64_t download)
-{
-    hp_app_t *app = arg;
-    if (app->transfer != NULL)
-        hp_transfer_remove(app->transfer, download, false, on_gift_dropped, NULL);
-}
-
 /* ---- downloads ---- */
 
 static void on_changed(void *arg, int64_t id)
 {
     hp_app_t *app = arg;
     hp_api_download_changed(app->api, id);
-    if (app->inbox != NULL && hp_inbox_follows(app->inbox, id))
-        tell_inbox(app, id);
+    hp_gift_changed(app, id);
 }
 
 static void on_removed(void *arg, int64_t id)
 {
     hp_app_t *app = arg;
     hp_api_download_removed(app->api, id);
-    if (app->inbox != NULL)
-        hp_inbox_download(
-            app->inbox,
-            &(hp_inbox_download_t){.id = id, .state = HP_FETCH_FAILED, .reason = "the download was removed"});
+    hp_gift_removed(app, id);
 }
 
 static void on_group_changed(void *arg, int64_t id)
@@ -215,7 +106,10 @@ static void on_member_gone(void *arg)
 
 static void on_network_changed(void *arg)
 {
-    hp_across_network_changed(((hp_app_t *)arg)->across);
+    hp_app_t *app = arg;
+    hp_across_network_changed(app->across);
+    if (app->doctor != NULL) /* at the end it goes before the networks */
+        hp_doctor_network_changed(app->doctor);
 }
 
 static void on_share_change(void *arg)
@@ -239,7 +133,8 @@ static uint64_t count_received(void *arg)
 
 static uint64_t count_sent(void *arg)
 {
-    return hp_http_bytes_sent(hp_peer_listener(((hp_app_t *)arg)->peer));
+    const hp_app_t *app = arg;
+    return hp_http_bytes_sent(hp_peer_listener(app->peer)) + hp_pushes_bytes_sent(app->pushes);
 }
 
 /* ---- the end: each part when the one above it is closed ---- */
@@ -264,8 +159,10 @@ static void on_closed(void *arg)
     CLOSE(across, hp_across_destroy)
     CLOSE(pairings, hp_pairings_destroy)
     CLOSE(messages, hp_messages_destroy)
+    CLOSE(doctor, hp_doctor_destroy)
     CLOSE(discovery, hp_discovery_destroy)
     CLOSE(pushes, hp_pushes_destroy)
+    CLOSE(devices, hp_devices_destroy)
     CLOSE(inbox, hp_inbox_destroy)
     CLOSE(transfer, hp_transfer_destroy)
     CLOSE(hosts, hp_hosts_destroy)
@@ -337,7 +234,7 @@ static int listen_near(hp_app_t *app, const hp_listen_t *where,
                        int (*listen)(hp_app_t *, const char *, uint16_t, hp_err_t *), hp_err_t *err)
 {
     int rc = UV_EADDRINUSE;
-    for (unsigned i = 0; i < PORT_TRIES && rc == UV_EADDRINUSE; i++) {
+    for (unsigned i = 0; i < HP_APP_PORT_TRIES && rc == UV_EADDRINUSE; i++) {
         uint16_t port = (uint16_t)(where->port + i);
         rc = listen(app, where->address, port, err);
         if (rc == UV_EADDRINUSE)
@@ -378,19 +275,71 @@ static bool is_everywhere(const char *address)
     return strcmp(address, "::") == 0 || strcmp(address, "0.0.0.0") == 0;
 }
 
+static void create_pushes(hp_app_t *app)
+{
+    size_t length;
+    const uint8_t *certificate = hp_identity_certificate(app->identity, &length);
+    app->devices = hp_devices_create(app->loop, app->fetcher, &app->self, certificate, length);
+    app->pushes =
+        hp_pushes_create(app->loop, app->fetcher, app->hosts, app->devices, app->share, &app->send_limit);
+}
+
+static bool on_device_cancelled(void *arg, const char *session, const char *address)
+{
+    return hp_pushes_cancelled_there(((hp_app_t *)arg)->pushes, session, address);
+}
+
+static bool is_open(void *arg)
+{
+    return strcmp(hp_settings_text(((hp_app_t *)arg)->settings, "access"), "everyone") == 0;
+}
+
+static bool looks_for_devices(void *arg)
+{
+    const hp_app_t *app = arg;
+    return app->localsend != NULL && hp_localsend_looks(app->localsend);
+}
+
+static void on_device_port(void *arg, const char *address)
+{
+    const hp_app_t *app = arg;
+    if (app->localsend != NULL)
+        hp_localsend_try(app->localsend, address);
+}
+
 static void create_localsend(hp_app_t *app)
 {
     const char *address = app->options->peer_listen.address;
     hp_localsend_deps_t deps = {.loop = app->loop,
                                 .hosts = app->hosts,
                                 .inbox = app->inbox,
-                                .self = &app->self,
-                                .identity = app->identity,
+                                .devices = app->devices,
+                                .fetcher = app->fetcher,
+                                .share = app->share,
                                 .secure = app->secure,
+                                .limit = &app->send_limit,
                                 .address = address,
                                 .announces = is_everywhere(address),
-                                .descriptor_percent = LOCALSEND_PERCENT};
+                                .descriptor_percent = LOCALSEND_PERCENT,
+                                .cancelled = on_device_cancelled,
+                                .is_open = is_open,
+                                .arg = app};
     app->localsend = hp_localsend_create(&deps);
+    hp_discovery_scan_also(app->discovery, &(hp_discovery_also_t){.port = HP_LOCALSEND_PORT,
+                                                                  .wanted = looks_for_devices,
+                                                                  .opened = on_device_port,
+                                                                  .arg = app});
+}
+
+static void create_doctor(hp_app_t *app)
+{
+    hp_doctor_deps_t deps = {.loop = app->loop,
+                             .fetcher = app->fetcher,
+                             .hosts = app->hosts,
+                             .discovery = app->discovery,
+                             .self = &app->self,
+                             .address = app->options->peer_listen.address};
+    app->doctor = hp_doctor_create(&deps);
 }
 
 static int listen_peer(hp_app_t *app, const char *address, uint16_t port, hp_err_t *err)
@@ -399,10 +348,12 @@ static int listen_peer(hp_app_t *app, const char *address, uint16_t port, hp_err
                                  .port = port,
                                  .descriptor_percent = PEER_PERCENT,
                                  .secure = app->secure,
+                                 .limit = &app->send_limit,
                                  .hosts = app->hosts,
                                  .messages = app->messages,
                                  .pairings = app->pairings,
                                  .inbox = app->inbox,
+                                 .doctor = app->doctor,
                                  .is_trusted = is_trusted,
                                  .is_trusted_arg = app};
     return hp_peer_create(&app->peer, app->loop, &options, app->share, &app->self, err);
@@ -421,6 +372,9 @@ static int listen_dashboard(hp_app_t *app, const char *address, uint16_t port, h
                           .pairings = app->pairings,
                           .inbox = app->inbox,
                           .pushes = app->pushes,
+                          .devices = app->devices,
+                          .localsend = app->localsend,
+                          .doctor = app->doctor,
                           .traffic = app->traffic,
                           .peer = hp_peer_listener(app->peer),
                           .options = app->options,
@@ -447,6 +401,7 @@ static int start_settings(hp_app_t *app, hp_err_t *err)
                                  .share = app->share,
                                  .transfer = app->transfer,
                                  .discovery = app->discovery,
+                                 .send_limit = &app->send_limit,
                                  .peer = app->peer,
                                  .inbox = app->inbox,
                                  .localsend = app->localsend,
@@ -472,8 +427,25 @@ static int create_across(hp_app_t *app, hp_err_t *err)
     return hp_across_create(&app->across, &deps, err);
 }
 
+/* The folders of --share-folder. */
+static int lend_folders(const hp_app_t *app, hp_err_t *err)
+{
+    const hp_strings_t *folders = &app->options->folders;
+    int rc = 0;
+    for (size_t i = 0; i < folders->count && rc == 0; i++) {
+        const char *path = strchr(folders->items[i], '/');
+        char *name = hp_strndup(folders->items[i], (size_t)(path - folders->items[i]) - 1);
+        rc = hp_share_lend_folder(app->share, name, path, err);
+        if (rc != 0)
+            hp_err_prefix(err, "--share-folder: ");
+        free(name);
+    }
+    return rc;
+}
+
 int hp_app_build(hp_app_t *app, hp_err_t *err)
 {
+    hp_send_limit_init(&app->send_limit);
     int rc = hp_store_create(&app->store, app->loop, app->options->data, err);
     if (rc == 0)
         hp_home_init(app->options->data);
@@ -489,6 +461,8 @@ int hp_app_build(hp_app_t *app, hp_err_t *err)
         rc = hp_share_create(&app->share, app->loop, app->store,
                              hp_settings_text(app->settings, "share_folder"), err);
     if (rc == 0)
+        rc = lend_folders(app, err);
+    if (rc == 0)
         rc = hp_hosts_create(&app->hosts, app->loop, app->store, app->fetcher, &app->self, err);
     if (rc == 0)
         rc = hp_messages_create(&app->messages, app->loop, app->store, app->fetcher, app->hosts, &app->self,
@@ -502,12 +476,14 @@ int hp_app_build(hp_app_t *app, hp_err_t *err)
     if (rc == 0)
         rc = create_inbox(app, err);
     if (rc == 0)
-        app->pushes = hp_pushes_create(app->loop, app->fetcher, app->hosts, app->share);
+        create_pushes(app);
     hp_discovery_options_t discovery = {.advertise = app->options->advertise,
                                         .everywhere = is_everywhere(app->options->peer_listen.address),
                                         .hosts = &app->options->hosts};
     if (rc == 0)
         rc = hp_discovery_create(&app->discovery, app->loop, app->hosts, &app->self, &discovery, err);
+    if (rc == 0)
+        create_doctor(app);
     if (rc == 0)
         rc = create_across(app, err);
     if (rc == 0)
@@ -522,16 +498,15 @@ int hp_app_build(hp_app_t *app, hp_err_t *err)
         app->traffic = hp_traffic_create(app->loop, app->store, &counters);
         rc = listen_near(app, &app->options->dashboard_listen, listen_dashboard, err);
     }
-    if (rc == 0)
-        rc = write_port_file(app, err);
     if (rc != 0)
         return rc;
-    /* Commands that do not find it ask at the default address. */
+    /* Before the port file: who has waited for that may run commands. Those that do not find the note ask at
+     * the default address. */
     app->noted = hp_running_write(app->options->data, app->options->dashboard_listen.address,
                                   app->self.peer_port, hp_api_port(app->api), err) == 0;
     if (!app->noted)
         hp_log(HP_LOG_WARN, "the note for commands cannot be written: %s", hp_err_text(err));
-    return 0;
+    return write_port_file(app, err);
 }
 
 void hp_app_start(hp_app_t *app)
@@ -549,13 +524,13 @@ void hp_app_start(hp_app_t *app)
     on_share_change(app);
     hp_share_start(app->share);
     hp_transfer_start(app->transfer);
-    hp_inbox_start(app->inbox, &(hp_inbox_orders_t){
-                                   .order = order_gift, .look = look_at_gift, .drop = drop_gift, .arg = app});
+    hp_gifts_start(app);
     hp_messages_start(app->messages);
     hp_pairings_start(app->pairings);
     hp_hosts_start(app->hosts);
     hp_discovery_on_network(app->discovery, on_network_changed, app);
     hp_discovery_start(app->discovery);
+    hp_doctor_start(app->doctor);
     hp_across_start(app->across, hp_peer_listener(app->peer));
     hp_log(HP_LOG_INFO, "hostpair %s: %s shares %s on port %u; dashboard at http://localhost:%u", HP_VERSION,
            app->self.name, hp_share_folder(app->share), app->self.peer_port, hp_api_port(app->api));

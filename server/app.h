@@ -10,6 +10,8 @@
 #include "localsend/localsend.h"
 #include "peer/peer.h"
 
+#define HP_APP_PORT_TRIES 10 /* a default port that is taken: the next free one of so many in all */
+
 typedef struct hp_app {
     uv_loop_t *loop;
     const hp_options_t *options;
@@ -19,15 +21,18 @@ typedef struct hp_app {
     hp_secure_t *secure;
     hp_settings_t *settings;
     hp_fetcher_t *fetcher;
+    hp_send_limit_t send_limit;
     hp_share_t *share;
     hp_transfer_t *transfer;
     hp_hosts_t *hosts;
     hp_messages_t *messages;
     hp_inbox_t *inbox;
+    hp_devices_t *devices;
     hp_pushes_t *pushes;
     hp_localsend_t *localsend;
     hp_pairings_t *pairings;
     hp_discovery_t *discovery;
+    hp_doctor_t *doctor;
     hp_across_t *across;
     hp_peer_t *peer;
     hp_traffic_t *traffic;

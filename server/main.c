@@ -12,6 +12,8 @@
 #include "check.h"
 #include "cli/cli.h"
 #include "hub/hub.h"
+#include "os/port_owner.h"
+#include "os/sandbox.h"
 #include "os/thread.h"
 
 #define POOL_MIN      4u
@@ -78,6 +80,25 @@ static int size_pool(hp_err_t *err)
     return rc;
 }
 
+static void enter_sandbox(const hp_options_t *options)
+{
+    const char *const own[] = {options->share, options->downloads, options->data, options->port_file};
+    const hp_strings_t *others = &options->folders;
+    hp_sandbox_t sandbox;
+    if (options->no_sandbox)
+        return;
+    const char **folders = hp_alloc_array(others->count + HP_COUNT(own) + 1, sizeof *folders);
+    for (size_t i = 0; i < others->count; i++)
+        folders[i] = strchr(others->items[i], '/');
+    for (size_t i = 0, n = others->count; i < HP_COUNT(own); i++)
+        if (own[i] != NULL)
+            folders[n++] = own[i];
+    hp_port_owner_note(options->peer_listen.port, HP_APP_PORT_TRIES);
+    hp_port_owner_note(options->dashboard_listen.port, HP_APP_PORT_TRIES);
+    hp_sandbox_enter(folders, &sandbox);
+    free(folders);
+}
+
 int main(int argc, char **argv)
 {
     static process_t self;
@@ -121,6 +142,7 @@ int main(int argc, char **argv)
             self.options.left[i], self.options.share, self.options.downloads);
     if (geteuid() == 0)
         hp_log(HP_LOG_WARN, "running as root; hostpair needs no rights but its user's own");
+    enter_sandbox(&self.options);
     if (size_pool(&err) != 0) {
         fprintf(stderr, "hostpair: %s\n", hp_err_text(&err));
         hp_options_dispose(&self.options);

@@ -56,7 +56,9 @@ CREATE TABLE download_file (
     inode INTEGER, -- st_ino of the part file
     boot_id TEXT, -- of the kernel while the rows in chunk were written: another one now means that they must be re-hashed
     mtime_ms INTEGER NOT NULL DEFAULT 0, -- when it was changed at the source, ms since 1970, which the file gets; 0 unknown
-    replaces_ns INTEGER NOT NULL DEFAULT 0 -- st_mtim of an older version at path that it takes the place of; 0 none
+    replaces_ns INTEGER NOT NULL DEFAULT 0, -- st_mtim of an older version at path that it takes the place of; 0 none
+    executable INTEGER NOT NULL DEFAULT 0 CHECK (executable IN (0, 1)), -- 1: it may be run at its source, and is to be here
+    born_ns INTEGER NOT NULL DEFAULT 0 -- stx_btime of the part file, ns since 1970: another one with its inode has another; 0 unknown
 ) STRICT;
 
 CREATE INDEX download_file_download ON download_file (download, id);

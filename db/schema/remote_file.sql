@@ -36,7 +36,8 @@ CREATE TABLE remote_file (
     name TEXT NOT NULL COLLATE NOCASE, -- last segment of its path
     size INTEGER,            -- NULL unknown
     mtime INTEGER,           -- ms; NULL unknown
-    root BLOB CHECK (length(root) = 32) -- NULL unhashed or empty
+    root BLOB CHECK (length(root) = 32), -- NULL unhashed or empty
+    executable INTEGER NOT NULL DEFAULT 0 CHECK (executable IN (0, 1)) -- 1: it may be run there
 ) STRICT;
 CREATE INDEX remote_file_name ON remote_file (folder, name);
 

@@ -10,18 +10,31 @@ CREATE TABLE share (
     hashed_bytes INTEGER NOT NULL -- sum of the sizes of those with a root
 ) STRICT;
 
--- The index of the shared folder: every file that other hosts may see, with the hash of its content once it is known.
+-- The folders that are shared besides that one: in place, each below its name in what others see.
+CREATE TABLE shared_place (
+    name TEXT NOT NULL PRIMARY KEY, -- first segment of the paths of its files in shared_file
+    path TEXT NOT NULL, -- absolute
+    device INTEGER NOT NULL DEFAULT 0 -- st_dev of the folder when it was last walked and not empty; 0 never
+) STRICT, WITHOUT ROWID;
+
+-- The index of the shared folders: every file that other hosts may see, with the hash of its content once it is known.
 CREATE TABLE shared_file (
     id INTEGER PRIMARY KEY, -- a walk ticks off the rows that it meets by this number
-    path TEXT NOT NULL UNIQUE, -- from the top of the shared folder, '/' between segments; lists go by its bytes
+    path TEXT NOT NULL UNIQUE, -- from the top of the shared folder, or a shared_place's name and on from there; '/' between segments; lists go by its bytes
     device INTEGER NOT NULL, -- st_dev; it and the next four say which bytes root belongs to
     inode INTEGER NOT NULL, -- st_ino
     size INTEGER NOT NULL, -- st_size
     mtime_ns INTEGER NOT NULL, -- st_mtim, ns since 1970
     ctime_ns INTEGER NOT NULL, -- st_ctim, ns since 1970
     root BLOB CHECK (length(root) = 32), -- pieces root of these bytes (BEP 52); NULL unhashed or empty
-    hash_after INTEGER NOT NULL DEFAULT 0 -- not to be hashed before this time, ms since 1970; 0 whenever there is time
+    hash_after INTEGER NOT NULL DEFAULT 0, -- not to be hashed before this time, ms since 1970; 0 whenever there is time
+    executable INTEGER NOT NULL DEFAULT 0 CHECK (executable IN (0, 1)) -- 1: its owner may run it
 ) STRICT;
+
+-- The folders that have nothing to list in them.
+CREATE TABLE shared_folder (
+    path TEXT NOT NULL PRIMARY KEY -- as in shared_file
+) STRICT, WITHOUT ROWID;
 
 -- Files that were moved, and other names of the same file, keep their root.
 CREATE INDEX shared_file_inode ON shared_file (inode, device);

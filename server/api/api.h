@@ -13,8 +13,10 @@
 
 #include "base/options.h"
 #include "discovery/discovery.h"
+#include "doctor/doctor.h"
 #include "http/http.h"
 #include "inbox/inbox.h"
+#include "localsend/localsend.h"
 #include "push/push.h"
 #include "message/message.h"
 #include "pairing/pairing.h"
@@ -38,6 +40,9 @@ typedef struct hp_api_deps {
     hp_pairings_t *pairings;
     hp_inbox_t *inbox;
     hp_pushes_t *pushes;
+    hp_devices_t *devices;
+    hp_localsend_t *localsend; /* NULL: there is none */
+    hp_doctor_t *doctor;
     hp_traffic_t *traffic;
     hp_rendezvous_t *rendezvous;
     hp_http_listener_t *peer; /* for connections and bytes sent */

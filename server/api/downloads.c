@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "api/internal.h"
-#include "base/mem.h"
+#include "api/orders.h"
 #include "transfer/given.h"
 
 static void reply_download(hp_api_t *api, hp_http_request_t *request, int status, int64_t id)
@@ -36,16 +36,15 @@ void hp_api_get_download(hp_api_t *api, hp_http_request_t *request, const char *
 
 typedef struct {
     hp_api_op_t op;
-    json_t *body;  /* what order's texts point into */
-    char *headers; /* and its header fields */
-    hp_download_order_t order;
+    json_t *body; /* what the order's texts point into */
+    hp_api_download_t download;
     bool refreshed;
 } order_op_t;
 
 static void order_destroy(order_op_t *op)
 {
+    hp_api_download_dispose(&op->download);
     json_decref(op->body);
-    free(op->headers);
     hp_api_op_destroy(op);
 }
 
@@ -60,16 +59,16 @@ static void on_refreshed(void *arg, int status, const hp_err_t *err)
         order_destroy(op);
         return;
     }
-    hp_transfer_add(op->op.api->deps.transfer, &op->order, on_ordered, op);
+    hp_transfer_add(op->op.api->deps.transfer, &op->download.order, on_ordered, op);
 }
 
 /* A folder that is not in the stored list may be new: the list is fetched again, once. */
 static bool wants_new_list(const order_op_t *op, int status)
 {
-    if (status != HP_E_NOT_FOUND || op->refreshed || op->order.folder == NULL ||
+    if (status != HP_E_NOT_FOUND || op->refreshed || op->download.order.folder == NULL ||
         hp_api_is_closing(op->op.api))
         return false;
-    const hp_host_t *host = hp_hosts_find(op->op.api->deps.hosts, op->order.host);
+    const hp_host_t *host = hp_hosts_find(op->op.api->deps.hosts, op->download.order.host);
     return host != NULL && host->online;
 }
 
@@ -78,7 +77,7 @@ static void on_ordered(void *arg, int status, int64_t id, bool existing, const h
     order_op_t *op = arg;
     if (wants_new_list(op, status)) {
         op->refreshed = true;
-        hp_hosts_refresh(op->op.api->deps.hosts, op->order.host, false, on_refreshed, op);
+        hp_hosts_refresh(op->op.api->deps.hosts, op->download.order.host, false, on_refreshed, op);
         return;
     }
     if (status != 0 || hp_api_is_closing(op->op.api)) {
@@ -93,114 +92,24 @@ static void on_ordered(void *arg, int status, int64_t id, bool existing, const h
     order_destroy(op);
 }
 
-/* Which of the four kinds of order it is, and that it is only one of them. */
-static int check_kind(const hp_download_order_t *order, hp_err_t *err)
-{
-    bool of_host = order->path != NULL || order->folder != NULL;
-    int kinds =
-        (order->path != NULL) + (order->folder != NULL) + (order->root != NULL) + (order->url != NULL);
-    if (kinds != 1)
-        return hp_err_set(err, HP_E_INVALID, "give one of host and path, host and folder, root, or url");
-    if (of_host && order->host == NULL)
-        return hp_err_set(err, HP_E_INVALID, "host: is missing");
-    if (!of_host && order->host != NULL)
-        return hp_err_set(err, HP_E_INVALID, "host: is allowed only with path or folder");
-    if (order->size != 0 && order->root == NULL)
-        return hp_err_set(err, HP_E_INVALID, "size: is allowed only with root");
-    if (order->root != NULL) {
-        uint8_t digest[32];
-        if (hp_hex_decode(order->root, digest, sizeof digest) != 0)
-            return hp_err_set(err, HP_E_INVALID, "root: must be 64 hex digits");
-    }
-    return 0;
-}
-
-/* {"Name": "value"} as lines, malloced; NULL where there is none. */
-static int read_headers(json_t *body, char **lines, hp_err_t *err)
-{
-    json_t *fields = json_object_get(body, "headers"), *value;
-    const char *name;
-    if (fields == NULL || json_is_null(fields))
-        return 0;
-    if (!json_is_object(fields))
-        return hp_err_set(err, HP_E_INVALID, "headers: must be an object of names and texts");
-    *lines = hp_strdup("");
-    json_object_foreach(fields, name, value)
-    {
-        const char *text = json_string_value(value);
-        if (text == NULL || strlen(text) != json_string_length(value) || strpbrk(text, "\r\n") != NULL ||
-            strpbrk(name, "\r\n:") != NULL)
-            return hp_err_set(err, HP_E_INVALID, "headers: %.80s must be text of one line", name);
-        char *longer = hp_sprintf("%s%s%s: %s", *lines, (*lines)[0] != '\0' ? "\n" : "", name, text);
-        free(*lines);
-        *lines = longer;
-    }
-    return 0;
-}
-
-static int read_order(json_t *body, hp_download_order_t *order, hp_err_t *err)
-{
-    const struct {
-        const char *name;
-        const char **value;
-    } texts[] = {{"host", &order->host},
-                 {"path", &order->path},
-                 {"folder", &order->folder},
-                 {"root", &order->root},
-                 {"url", &order->url},
-                 {"to", &order->to},
-                 {"certificate", &order->certificate}};
-    int64_t priority = 0, limit = 0, size = 0;
-    int rc = 0;
-    for (size_t i = 0; rc == 0 && i < HP_COUNT(texts); i++)
-        rc = hp_json_get_text(body, texts[i].name, texts[i].value, err);
-    if (rc == 0)
-        rc = hp_json_get_int(body, "priority", -1, 1, &priority, NULL, err);
-    if (rc == 0)
-        rc = hp_json_get_int(body, "limit_bps", 0, INT64_MAX, &limit, NULL, err);
-    if (rc == 0)
-        rc = hp_json_get_int(body, "size", 1, INT64_MAX, &size, NULL, err);
-    if (rc == 0)
-        rc = hp_json_get_bool(body, "copy", &order->copy, NULL, err);
-    order->size = (uint64_t)size;
-    if (rc == 0)
-        rc = check_kind(order, err);
-    if (order->to != NULL && order->to[0] == '\0')
-        order->to = NULL;
-    if (rc == 0 && order->to != NULL && (rc = hp_path_check(order->to, strlen(order->to), err)) != 0)
-        hp_err_prefix(err, "to: ");
-    order->priority = (int)priority;
-    order->limit_bps = (uint64_t)limit;
-    return rc;
-}
-
 void hp_api_post_downloads(hp_api_t *api, hp_http_request_t *request, const char *arg)
 {
     (void)arg;
-    static const char *const known[] = {"host",        "path", "folder",   "root",      "size",
-                                        "url",         "to",   "priority", "limit_bps", "headers",
-                                        "certificate", "copy", NULL};
     hp_err_t err = {0};
-    hp_download_order_t order = {0};
+    hp_api_download_t download = {0};
     json_t *body = NULL;
-    int rc = hp_json_read_body(request, known, &body, &err);
-    char *headers = NULL;
+    int rc = hp_json_read_body(request, NULL, &body, &err);
     if (rc == 0)
-        rc = read_headers(body, &headers, &err);
-    if (rc == 0)
-        rc = read_order(body, &order, &err);
+        rc = hp_api_read_download(body, &download, &err);
     if (rc != 0) {
         hp_http_reply_problem(request, rc, &err);
         json_decref(body);
-        free(headers);
         return;
     }
-    order.headers = headers;
     order_op_t *op = hp_api_op_create(sizeof *op, api, request);
     op->body = body;
-    op->headers = headers;
-    op->order = order;
-    hp_transfer_add(api->deps.transfer, &op->order, on_ordered, op);
+    op->download = download;
+    hp_transfer_add(api->deps.transfer, &op->download.order, on_ordered, op);
 }
 
 /* ---- changes ---- */
@@ -208,109 +117,98 @@ void hp_api_post_downloads(hp_api_t *api, hp_http_request_t *request, const char
 typedef struct {
     hp_api_op_t op;
     int64_t id;
-    int status; /* of the reply: 200, or 202 for started work */
-    enum { STATE_AS_IT_IS, STATE_PAUSED, STATE_QUEUED } state;
-    char *url; /* NULL: the same */
-    bool change_priority, change_limit;
-    int priority;
-    uint64_t limit_bps;
+    int status;   /* of the reply: 200, or 202 for started work */
+    json_t *body; /* what the change's texts point into; NULL */
+    hp_api_download_change_t change;
 } change_op_t;
+
+static void free_change(change_op_t *op)
+{
+    json_decref(op->body);
+    hp_api_op_destroy(op);
+}
 
 static void on_changed(void *arg, int status, int64_t id, bool existing, const hp_err_t *err)
 {
     (void)id, (void)existing;
-    change_op_t *change = arg;
-    status = hp_api_op_status(change, status);
+    change_op_t *op = arg;
+    status = hp_api_op_status(op, status);
     if (status != 0)
-        hp_http_reply_problem(change->op.request, status, err);
+        hp_http_reply_problem(op->op.request, status, err);
     else
-        reply_download(change->op.api, change->op.request, change->status, change->id);
-    free(change->url);
-    hp_api_op_destroy(change);
+        reply_download(op->op.api, op->op.request, op->status, op->id);
+    free_change(op);
 }
 
 /* The state comes last: a download is paused or goes on with its new priority and limit. */
 static void on_numbers_changed(void *arg, int status, int64_t id, bool existing, const hp_err_t *err)
 {
-    change_op_t *change = arg;
-    hp_transfer_t *transfer = change->op.api->deps.transfer;
-    if (status != 0 || hp_api_is_closing(change->op.api) || change->state == STATE_AS_IT_IS)
-        on_changed(change, status, id, existing, err);
-    else if (change->state == STATE_PAUSED)
-        hp_transfer_pause(transfer, change->id, on_changed, change);
+    change_op_t *op = arg;
+    hp_transfer_t *transfer = op->op.api->deps.transfer;
+    if (status != 0 || hp_api_is_closing(op->op.api) || op->change.state == HP_API_STATE_AS_IT_IS)
+        on_changed(op, status, id, existing, err);
+    else if (op->change.state == HP_API_STATE_PAUSED)
+        hp_transfer_pause(transfer, op->id, on_changed, op);
     else
-        hp_transfer_resume(transfer, change->id, on_changed, change);
+        hp_transfer_resume(transfer, op->id, on_changed, op);
 }
 
-static void change_numbers(change_op_t *change)
+static void change_numbers(change_op_t *op)
 {
-    if (change->change_priority || change->change_limit)
-        hp_transfer_change(change->op.api->deps.transfer, change->id,
-                           change->change_priority ? &change->priority : NULL,
-                           change->change_limit ? &change->limit_bps : NULL, on_numbers_changed, change);
+    const hp_api_download_change_t *change = &op->change;
+    if (change->has_priority || change->has_limit)
+        hp_transfer_change(op->op.api->deps.transfer, op->id, change->has_priority ? &change->priority : NULL,
+                           change->has_limit ? &change->limit_bps : NULL, on_numbers_changed, op);
     else
-        on_numbers_changed(change, 0, change->id, true, NULL);
+        on_numbers_changed(op, 0, op->id, true, NULL);
+}
+
+static void on_certificate_changed(void *arg, int status, int64_t id, bool existing, const hp_err_t *err)
+{
+    change_op_t *op = arg;
+    if (status != 0 || hp_api_is_closing(op->op.api))
+        on_changed(op, status, id, existing, err);
+    else
+        change_numbers(op);
+}
+
+static void change_certificate(change_op_t *op)
+{
+    if (op->change.certificate != NULL)
+        hp_transfer_set_certificate(op->op.api->deps.transfer, op->id, op->change.certificate,
+                                    on_certificate_changed, op);
+    else
+        change_numbers(op);
 }
 
 static void on_url_changed(void *arg, int status, int64_t id, bool existing, const hp_err_t *err)
 {
-    change_op_t *change = arg;
-    if (status != 0 || hp_api_is_closing(change->op.api))
-        on_changed(change, status, id, existing, err);
+    change_op_t *op = arg;
+    if (status != 0 || hp_api_is_closing(op->op.api))
+        on_changed(op, status, id, existing, err);
     else
-        change_numbers(change);
-}
-
-static int read_change(json_t *body, change_op_t *change, hp_err_t *err)
-{
-    const char *state = NULL, *url = NULL;
-    int64_t priority = 0, limit = 0;
-    int rc = hp_json_get_text(body, "state", &state, err);
-    if (rc == 0)
-        rc = hp_json_get_text(body, "url", &url, err);
-    if (rc == 0)
-        rc = hp_json_get_int(body, "priority", -1, 1, &priority, &change->change_priority, err);
-    if (rc == 0)
-        rc = hp_json_get_int(body, "limit_bps", 0, INT64_MAX, &limit, &change->change_limit, err);
-    if (rc != 0)
-        return rc;
-    change->url = url != NULL ? hp_strdup(url) : NULL;
-    change->priority = (int)priority;
-    change->limit_bps = (uint64_t)limit;
-    if (state == NULL)
-        return 0;
-    if (strcmp(state, "paused") == 0)
-        change->state = STATE_PAUSED;
-    else if (strcmp(state, "queued") == 0)
-        change->state = STATE_QUEUED;
-    else
-        return hp_err_set(err, HP_E_INVALID, "state: must be paused or queued");
-    return 0;
+        change_certificate(op);
 }
 
 static void patch_download(hp_api_t *api, hp_http_request_t *request, const char *arg)
 {
-    static const char *const known[] = {"state", "priority", "limit_bps", "url", NULL};
     hp_err_t err = {0};
-    json_t *body = NULL;
     int64_t id;
     if (!hp_api_read_number(request, arg, &id))
         return;
-    change_op_t *change = hp_api_op_create(sizeof *change, api, request);
-    change->id = id;
-    change->status = 200;
-    int rc = hp_json_read_body(request, known, &body, &err);
+    change_op_t *op = hp_api_op_create(sizeof *op, api, request);
+    op->id = id;
+    op->status = 200;
+    int rc = hp_json_read_body(request, NULL, &op->body, &err);
     if (rc == 0)
-        rc = read_change(body, change, &err);
-    json_decref(body);
+        rc = hp_api_read_download_change(op->body, &op->change, &err);
     if (rc != 0) {
         hp_http_reply_problem(request, rc, &err);
-        free(change->url);
-        hp_api_op_destroy(change);
-    } else if (change->url != NULL) {
-        hp_transfer_set_url(api->deps.transfer, id, change->url, on_url_changed, change);
+        free_change(op);
+    } else if (op->change.url != NULL) {
+        hp_transfer_set_url(api->deps.transfer, id, op->change.url, on_url_changed, op);
     } else {
-        change_numbers(change);
+        change_certificate(op);
     }
 }
 
@@ -326,10 +224,10 @@ static void start_work(hp_api_t *api, hp_http_request_t *request, const char *ar
     int64_t id;
     if (!hp_api_read_number(request, arg, &id))
         return;
-    change_op_t *change = hp_api_op_create(sizeof *change, api, request);
-    change->id = id;
-    change->status = 202;
-    call(api->deps.transfer, id, on_changed, change);
+    change_op_t *op = hp_api_op_create(sizeof *op, api, request);
+    op->id = id;
+    op->status = 202;
+    call(api->deps.transfer, id, on_changed, op);
 }
 
 static void retry(hp_api_t *api, hp_http_request_t *request, const char *arg)

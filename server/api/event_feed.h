@@ -38,6 +38,7 @@
     X(CONNECTION, "connection")                                                                              \
     X(PAIRING, "pairing")                                                                                    \
     X(INBOX, "inbox")                                                                                        \
+    X(DOCTOR, "doctor")                                                                                      \
     X(PUSH, "push")                                                                                          \
     X(MESSAGE, "message")                                                                                    \
     X(SETTINGS, "settings")                                                                                  \

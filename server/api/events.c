@@ -41,8 +41,8 @@ struct hp_events {
 
 static char *render_host(hp_events_t *self, const char *id)
 {
-    const hp_host_t *host = hp_hosts_find(self->api->deps.hosts, id);
-    return host != NULL ? hp_json_dump(hp_json_host(host)) : NULL;
+    json_t *json = hp_api_host_json(self->api, id);
+    return json != NULL ? hp_json_dump(json) : NULL;
 }
 
 static char *render_download(hp_events_t *self, const char *id)
@@ -94,6 +94,10 @@ static char *render(void *arg, hp_topic_t topic, const char *key)
         return render_pairing(self, key);
     case HP_TOPIC_PUSH: {
         json_t *json = hp_api_push_json(self->api, strtoll(key, NULL, 10));
+        return json != NULL ? hp_json_dump(json) : NULL;
+    }
+    case HP_TOPIC_DOCTOR: {
+        json_t *json = hp_api_doctor_json(self->api, strtoll(key, NULL, 10));
         return json != NULL ? hp_json_dump(json) : NULL;
     }
     case HP_TOPIC_INBOX: {
@@ -160,6 +164,17 @@ static void on_host_event(void *arg, hp_host_event_t event, const hp_host_t *hos
         hp_events_removed(api->events, HP_TOPIC_HOST, host->id, hp_json_text(host->id));
     else
         hp_events_touch(api->events, HP_TOPIC_HOST, host->id);
+}
+
+static void on_device(void *arg, const char *id)
+{
+    hp_api_t *api = arg;
+    if (hp_api_is_closing(api))
+        return;
+    if (hp_devices_find(api->deps.devices, id) != NULL)
+        hp_events_touch(api->events, HP_TOPIC_HOST, id);
+    else
+        hp_events_removed(api->events, HP_TOPIC_HOST, id, hp_json_text(id));
 }
 
 static void on_pairing(void *arg, const char *host)
@@ -233,6 +248,19 @@ static void on_push(void *arg, int64_t id)
         hp_events_touch(api->events, HP_TOPIC_PUSH, number_key(id, key));
     else
         hp_events_removed(api->events, HP_TOPIC_PUSH, number_key(id, key), json_integer(id));
+}
+
+/* 0: whether others can connect here, which is part of the status. */
+static void on_doctor(void *arg, int64_t id)
+{
+    hp_api_t *api = arg;
+    char key[24];
+    if (hp_api_is_closing(api))
+        return;
+    if (id == 0)
+        hp_events_touch(api->events, HP_TOPIC_STATUS, "");
+    else
+        hp_events_touch(api->events, HP_TOPIC_DOCTOR, number_key(id, key));
 }
 
 /* ---- the log ---- */
@@ -434,9 +462,11 @@ hp_events_t *hp_events_create(hp_api_t *api)
     if (uv_async_init(loop, &self->logged, on_logged) != 0)
         abort(); /* no descriptors left at start-up */
     hp_hosts_on_event(api->deps.hosts, on_host_event, api);
+    hp_devices_on_event(api->deps.devices, on_device, api);
     hp_pairings_on_event(api->deps.pairings, on_pairing, api);
     hp_inbox_on_event(api->deps.inbox, on_inbox, api);
     hp_pushes_on_event(api->deps.pushes, on_push, api);
+    hp_doctor_on_event(api->deps.doctor, on_doctor, api);
     hp_log_set_listener(on_line, self);
     return self;
 }
@@ -471,6 +501,8 @@ void hp_events_destroy(hp_events_t *self, void (*closed)(void *arg), void *arg)
     hp_pairings_off_event(self->api->deps.pairings, on_pairing, self->api);
     hp_inbox_off_event(self->api->deps.inbox, on_inbox, self->api);
     hp_pushes_off_event(self->api->deps.pushes, on_push, self->api);
+    hp_devices_off_event(self->api->deps.devices, on_device, self->api);
+    hp_doctor_on_event(self->api->deps.doctor, NULL, NULL);
     uv_handle_t *const handles[] = {(uv_handle_t *)&self->tick, (uv_handle_t *)&self->look,
                                     (uv_handle_t *)&self->comment, (uv_handle_t *)&self->logged};
     for (size_t i = 0; i < HP_COUNT(handles); i++) {

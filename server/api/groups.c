@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "api/internal.h"
+#include "api/orders.h"
 #include "base/mem.h"
 #include "rendezvous/rendezvous.h"
 
@@ -115,37 +116,22 @@ static order_t *create_order(hp_api_t *api, hp_http_request_t *request,
     return order;
 }
 
-static int read_order(const json_t *body, const char *texts[4], hp_err_t *err)
-{
-    static const char *const fields[] = {"hub", "name", "invite", "token"};
-    int rc = 0;
-    for (size_t i = 0; rc == 0 && i < HP_COUNT(fields); i++)
-        rc = hp_json_get_text(body, fields[i], &texts[i], err);
-    if (rc == 0 && (texts[0] != NULL) == (texts[2] != NULL))
-        rc = hp_err_set(err, HP_E_INVALID,
-                        "hub: give either hub and name, to make a group, or invite, to join one");
-    if (rc == 0 && texts[0] != NULL && texts[1] == NULL)
-        rc = hp_err_set(err, HP_E_INVALID, "name: is missing");
-    return rc;
-}
-
 void hp_api_post_groups(hp_api_t *api, hp_http_request_t *request, const char *arg)
 {
     (void)arg;
-    static const char *const known[] = {"hub", "name", "invite", "token", NULL};
-    const char *texts[4] = {NULL};
+    hp_api_group_t group;
     hp_err_t err = {0};
     json_t *body = NULL;
-    int rc = hp_json_read_body(request, known, &body, &err);
+    int rc = hp_json_read_body(request, NULL, &body, &err);
     if (rc == 0)
-        rc = read_order(body, texts, &err);
+        rc = hp_api_read_group(body, &group, &err);
     if (rc != 0)
         hp_http_reply_problem(request, rc, &err);
-    else if (texts[2] != NULL)
-        hp_rendezvous_join(api->deps.rendezvous, texts[2], texts[1], on_done,
+    else if (group.invite != NULL)
+        hp_rendezvous_join(api->deps.rendezvous, group.invite, group.name, on_done,
                            create_order(api, request, reply_created));
     else
-        hp_rendezvous_create_group(api->deps.rendezvous, texts[0], texts[1], texts[3], on_done,
+        hp_rendezvous_create_group(api->deps.rendezvous, group.hub, group.name, group.token, on_done,
                                    create_order(api, request, reply_created));
     json_decref(body);
 }

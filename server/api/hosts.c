@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "api/internal.h"
+#include "api/orders.h"
 #include "base/mem.h"
 
 static bool has_address(const hp_host_t *host, const char *address)
@@ -45,8 +46,19 @@ void hp_api_get_hosts(hp_api_t *api, hp_http_request_t *request, const char *arg
     json_t *list = json_array(), *json = json_object();
     for (size_t i = 0; i < hp_hosts_count(api->deps.hosts); i++)
         json_array_append_new(list, hp_json_host(hp_hosts_at(api->deps.hosts, i)));
+    for (size_t i = 0; i < hp_devices_count(api->deps.devices); i++)
+        json_array_append_new(list, hp_json_device(hp_devices_at(api->deps.devices, i)));
     json_object_set_new(json, "hosts", list);
     hp_http_reply_json(request, 200, json);
+}
+
+json_t *hp_api_host_json(hp_api_t *api, const char *id)
+{
+    const hp_host_t *host = hp_hosts_find(api->deps.hosts, id);
+    const hp_device_t *device = hp_devices_find(api->deps.devices, id);
+    if (host != NULL)
+        return hp_json_host(host);
+    return device != NULL ? hp_json_device(device) : NULL;
 }
 
 static void reply_unknown(hp_http_request_t *request, const char *id)
@@ -58,17 +70,19 @@ static void reply_unknown(hp_http_request_t *request, const char *id)
 
 void hp_api_get_host(hp_api_t *api, hp_http_request_t *request, const char *arg)
 {
-    const hp_host_t *host = hp_hosts_find(api->deps.hosts, arg);
-    if (host == NULL)
+    json_t *json = hp_api_host_json(api, arg);
+    if (json == NULL)
         reply_unknown(request, arg);
     else
-        hp_http_reply_json(request, 200, hp_json_host(host));
+        hp_http_reply_json(request, 200, json);
 }
 
 void hp_api_delete_host(hp_api_t *api, hp_http_request_t *request, const char *arg)
 {
     hp_err_t err;
     int rc = hp_hosts_remove(api->deps.hosts, arg);
+    if (rc == HP_E_NOT_FOUND)
+        rc = hp_devices_forget(api->deps.devices, arg);
     if (rc == 0) {
         hp_http_reply_empty(request, 204);
     } else if (rc == HP_E_CONFLICT) {
@@ -146,18 +160,12 @@ static void on_added(void *arg, int status, const hp_host_t *host, bool is_new, 
 void hp_api_post_hosts(hp_api_t *api, hp_http_request_t *request, const char *arg)
 {
     (void)arg;
-    static const char *const known[] = {"address", NULL};
     hp_err_t err = {0};
     json_t *body = NULL;
-    const char *text = NULL;
     hp_host_name_t at;
-    int rc = hp_json_read_body(request, known, &body, &err);
+    int rc = hp_json_read_body(request, NULL, &body, &err);
     if (rc == 0)
-        rc = hp_json_get_text(body, "address", &text, &err);
-    if (rc == 0 && text == NULL)
-        rc = hp_err_set(&err, HP_E_INVALID, "address: is missing");
-    else if (rc == 0 && (rc = hp_host_name_parse(text, HP_DEFAULT_PEER_PORT, &at, &err)) != 0)
-        hp_err_prefix(&err, "address: ");
+        rc = hp_api_read_host(body, &at, &err);
     if (rc == 0)
         hp_hosts_add_name(api->deps.hosts, &at, on_added,
                           hp_api_op_create(sizeof(hp_api_op_t), api, request));
@@ -182,5 +190,7 @@ void hp_api_post_scan(hp_api_t *api, hp_http_request_t *request, const char *arg
 {
     (void)arg;
     hp_discovery_scan(api->deps.discovery);
+    if (api->deps.localsend != NULL)
+        hp_localsend_look(api->deps.localsend);
     hp_http_reply_json(request, 202, hp_api_scan_json(api));
 }

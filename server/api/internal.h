@@ -103,10 +103,13 @@ int hp_api_read_algorithm(hp_http_request_t *request, int *algorithm, hp_err_t *
 json_t *hp_api_status_json(hp_api_t *api);
 json_t *hp_api_scan_json(hp_api_t *api);
 json_t *hp_api_share_json(hp_api_t *api);
+json_t *hp_api_shared_folders_json(hp_api_t *api);
 json_t *hp_api_settings_json(hp_api_t *api);
+json_t *hp_api_host_json(hp_api_t *api, const char *id);      /* a device's as well; NULL: there is none */
 json_t *hp_api_pairing_json(hp_api_t *api, const char *host); /* NULL: there is none */
 json_t *hp_api_incoming_json(hp_api_t *api, int64_t id);      /* NULL: there is none */
 json_t *hp_api_push_json(hp_api_t *api, int64_t id);          /* NULL: there is none */
+json_t *hp_api_doctor_json(hp_api_t *api, int64_t id);        /* NULL: there is no such look */
 json_t *hp_api_group_json(hp_api_t *api, int64_t id);         /* NULL: there is none */
 void hp_api_settings_changed(void *api);                      /* tells every open page */
 /* The id of the host that a connection comes from: the one that it has proven, else the one at its address.
@@ -139,6 +142,9 @@ HP_HANDLER(delete_host_pair);
 HP_HANDLER(post_host_push);
 HP_HANDLER(get_pushes);
 HP_HANDLER(delete_push);
+HP_HANDLER(get_doctor);
+HP_HANDLER(post_doctor);
+HP_HANDLER(get_look);
 HP_HANDLER(get_inbox);
 HP_HANDLER(get_incoming);
 HP_HANDLER(get_incoming_content);
@@ -175,6 +181,9 @@ HP_HANDLER(get_download_digest);
 HP_HANDLER(get_share_files);
 HP_HANDLER(put_share_file);
 HP_HANDLER(delete_share_file);
+HP_HANDLER(get_share_folders);
+HP_HANDLER(post_share_folders);
+HP_HANDLER(delete_share_folder);
 HP_HANDLER(get_share_content);
 HP_HANDLER(get_share_digest);
 HP_HANDLER(get_messages);

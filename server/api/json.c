@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "base/options.h"
 #include "base/utf8.h"
+#include "transfer/url_order.h"
 
 #define BODY_MAX ((size_t)256 * 1024) /* bytes of a JSON body; the listener takes more for uploads */
 
@@ -91,11 +92,35 @@ json_t *hp_json_host(const hp_host_t *host)
     json_object_set_new(json, "problem", hp_json_text_or_null(host->problem));
     json_object_set_new(json, "blocked", json_boolean(host->blocked));
     json_object_set_new(json, "kind", json_string(host->protocol > 0 ? "hostpair" : "plain"));
+    json_object_set_new(json, "device_type", json_null());
     json_object_set_new(json, "proven", json_boolean(host->proven));
     json_object_set_new(json, "paired", json_boolean(host->paired));
     json_object_set_new(json, "fingerprint", fingerprint_json(host));
     json_object_set_new(json, "path", host->online ? json_string(hp_way_name(host->way)) : json_null());
     json_object_set_new(json, "path_reason", hp_json_text_or_null(host->way_reason));
+    return json;
+}
+
+json_t *hp_json_device(const hp_device_t *device)
+{
+    /* What a host has, and a device of LocalSend has not, is as of a host of which it is not known. */
+    hp_host_t host = {.online = device->online,
+                      .rtt_ms = -1,
+                      .clock_uncertainty_ms = -1,
+                      .files = -1,
+                      .bytes = -1,
+                      .last_seen = device->last_seen,
+                      .address_count = 1};
+    hp_host_address_t address = {.endpoint = device->at};
+    host.addresses = &address;
+    snprintf(host.id, sizeof host.id, "%s", device->id);
+    snprintf(host.name, sizeof host.name, "%s", device->about.alias);
+    json_t *json = hp_json_host(&host);
+    json_object_set_new(json, "kind", json_string("localsend"));
+    json_object_set_new(json, "found_by", json_string("localsend"));
+    json_object_set_new(json, "path", json_null());
+    json_object_set_new(json, "device_type",
+                        json_string(device->about.type[0] != '\0' ? device->about.type : "desktop"));
     return json;
 }
 
@@ -121,6 +146,9 @@ static json_t *error_json(const hp_download_info_t *info)
     json_object_set_new(
         json, "detail",
         hp_json_text(detail != NULL && detail[0] != '\0' ? detail : hp_err_sentence(info->error_code)));
+    const char *certificate = detail != NULL ? hp_url_shown_certificate(info->error_code, detail) : NULL;
+    if (certificate != NULL)
+        json_object_set_new(json, "certificate", json_string(certificate));
     return json;
 }
 
@@ -243,11 +271,11 @@ int hp_json_refuse_field(const char *field, hp_err_t *err)
     return hp_err_set(err, HP_E_INVALID, "%s: there is no such field", shown);
 }
 
-static int refuse_unknown(json_t *body, const char *const *known, hp_err_t *err)
+int hp_json_check_fields(const json_t *body, const char *const *known, hp_err_t *err)
 {
     const char *field;
     json_t *value;
-    json_object_foreach(body, field, value)
+    json_object_foreach((json_t *)body, field, value)
     {
         bool found = false;
         for (const char *const *name = known; *name != NULL && !found; name++)
@@ -270,7 +298,7 @@ int hp_json_read_body(hp_http_request_t *request, const char *const *known, json
     if (!json_is_object(*body))
         rc = hp_err_set(err, HP_E_INVALID, "the body is not a JSON object");
     else if (known != NULL)
-        rc = refuse_unknown(*body, known, err);
+        rc = hp_json_check_fields(*body, known, err);
     if (rc != 0) {
         json_decref(*body);
         *body = NULL;

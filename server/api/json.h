@@ -11,6 +11,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "discovery/hosts.h"
+#include "localsend/devices.h"
 #include "http/http.h"
 #include "message/message.h"
 #include "transfer/transfer.h"
@@ -25,6 +26,7 @@ json_t *hp_json_time(int64_t wall_ms);         /* RFC 3339 */
 json_t *hp_json_time_or_null(int64_t wall_ms); /* 0 or below is null */
 
 json_t *hp_json_host(const hp_host_t *host);
+json_t *hp_json_device(const hp_device_t *device); /* as a host of the kind localsend */
 json_t *hp_json_download(const hp_download_info_t *info);
 json_t *hp_json_connection(const hp_http_connection_t *connection, const char *host);
 json_t *hp_json_message(const hp_message_t *message);
@@ -40,7 +42,8 @@ char *hp_json_dump(json_t *json);
  * HP_E_INVALID naming the field, HP_E_TOO_LARGE. */
 int hp_json_read_body(hp_http_request_t *request, const char *const *known, json_t **body, hp_err_t *err);
 
-/* HP_E_INVALID: the body has a field that is not known. */
+/* HP_E_INVALID where the body has a field that is not known, and the same of one field. */
+int hp_json_check_fields(const json_t *body, const char *const *known, hp_err_t *err);
 int hp_json_refuse_field(const char *field, hp_err_t *err);
 
 /* Each reads a field that may be missing or null: *out is then left as it is, and false is what *given says

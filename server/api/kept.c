@@ -15,6 +15,10 @@ static void add(void *arg, const hp_download_info_t *info)
     json_object_set_new(json, "id", json_integer(info->id));
     json_object_set_new(json, "name", hp_json_text(info->name));
     json_object_set_new(json, "path", hp_json_text(info->path));
+    json_object_set_new(json, "folder", json_boolean(info->folder));
+    json_object_set_new(json, "created_at", hp_json_time(info->created_at));
+    json_object_set_new(json, "kept_at",
+                        info->finished_at > 0 ? hp_json_time(info->finished_at) : json_null());
     json_object_set_new(json, "size", info->size_known ? hp_json_count(info->size) : json_null());
     json_object_set_new(json, "done_bytes", hp_json_count(info->done_bytes));
     json_array_append_new(kept->list, json);

@@ -53,8 +53,9 @@ void hp_api_get_metrics(hp_api_t *api, hp_http_request_t *request, const char *a
            "Time since the start.");
     metric(&out, "received_bytes_total", "counter", hp_transfer_bytes(api->deps.transfer),
            "Bytes of file contents received.");
-    metric(&out, "sent_bytes_total", "counter", hp_http_bytes_sent(api->deps.peer),
-           "Bytes of replies sent to other hosts.");
+    metric(&out, "sent_bytes_total", "counter",
+           hp_http_bytes_sent(api->deps.peer) + hp_pushes_bytes_sent(api->deps.pushes),
+           "Bytes of replies and uploads sent to other hosts.");
     metric(&out, "receive_bytes_per_second", "gauge", hp_transfer_speed_bps(api->deps.transfer),
            "Speed of downloads over the last seconds.");
     metric(&out, "send_bytes_per_second", "gauge", hp_traffic_sent_bps(api->deps.traffic),

@@ -20,6 +20,9 @@ const hp_route_t hp_api_routes[] = {
     {"POST", "/api/v1/hosts/{id}/push", hp_api_post_host_push},
     {"GET", "/api/v1/pairings", hp_api_get_pairings},
     {"POST", "/api/v1/scan", hp_api_post_scan},
+    {"GET", "/api/v1/doctor", hp_api_get_doctor},
+    {"POST", "/api/v1/doctor", hp_api_post_doctor},
+    {"GET", "/api/v1/doctor/{id}", hp_api_get_look},
     {"GET", "/api/v1/search", hp_api_get_search},
 
     {"GET", "/api/v1/groups", hp_api_get_groups},
@@ -50,6 +53,9 @@ const hp_route_t hp_api_routes[] = {
     {"GET", "/api/v1/share/files", hp_api_get_share_files},
     {"PUT", "/api/v1/share/files/{path...}", hp_api_put_share_file},
     {"DELETE", "/api/v1/share/files/{path...}", hp_api_delete_share_file},
+    {"GET", "/api/v1/share/folders", hp_api_get_share_folders},
+    {"POST", "/api/v1/share/folders", hp_api_post_share_folders},
+    {"DELETE", "/api/v1/share/folders/{name}", hp_api_delete_share_folder},
     {"GET", "/api/v1/share/content/{path...}", hp_api_get_share_content},
     {"GET", "/api/v1/share/digest", hp_api_get_share_digest},
 

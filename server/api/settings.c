@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "api/internal.h"
+#include "api/orders.h"
 
 json_t *hp_api_settings_json(hp_api_t *api)
 {
@@ -58,11 +59,11 @@ static int read_value(hp_settings_change_t *change, const hp_setting_t *row, con
     return hp_settings_change_number(change, row, json_integer_value(value), err);
 }
 
-static int read_body(hp_http_request_t *request, hp_settings_change_t *change, hp_err_t *err)
+int hp_api_read_settings(json_t *body, hp_settings_change_t *change, hp_err_t *err)
 {
-    json_t *body = NULL, *value;
+    json_t *value;
     const char *name;
-    int rc = hp_json_read_body(request, NULL, &body, err);
+    int rc = 0;
     json_object_foreach(body, name, value)
     {
         const hp_setting_t *row = hp_setting_find(name);
@@ -70,7 +71,6 @@ static int read_body(hp_http_request_t *request, hp_settings_change_t *change, h
             break;
         rc = row != NULL ? read_value(change, row, value, err) : hp_json_refuse_field(name, err);
     }
-    json_decref(body);
     return rc;
 }
 
@@ -90,7 +90,11 @@ void hp_api_patch_settings(hp_api_t *api, hp_http_request_t *request, const char
     (void)arg;
     hp_err_t err = {0};
     hp_settings_change_t *change = hp_settings_change_create(api->deps.settings);
-    int rc = read_body(request, change, &err);
+    json_t *body = NULL;
+    int rc = hp_json_read_body(request, NULL, &body, &err);
+    if (rc == 0)
+        rc = hp_api_read_settings(body, change, &err);
+    json_decref(body);
     if (rc == 0) {
         hp_settings_change_commit(change, on_changed, hp_api_op_create(sizeof(hp_api_op_t), api, request));
         return;

@@ -1,10 +1,12 @@
 /* GET /api/v1/status, and the parts of it that are events of their own. */
 #include <netinet/in.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "api/internal.h"
 #include "base/clock.h"
 #include "base/mem.h"
+#include "share/folders.h"
 
 /* Addresses that others cannot use: loopback, and link-local ones, which mean another thing on every host. */
 static bool is_useful(const uv_interface_address_t *interface)
@@ -59,6 +61,26 @@ static json_t *addresses_json(hp_api_t *api)
     return list;
 }
 
+/* What is not offered, a row for each reason. */
+static json_t *left_out_json(const hp_left_out_t *left)
+{
+    json_t *list = json_array();
+    for (size_t reason = 0; reason < HP_LEFT_COUNT; reason++) {
+        char names[HP_LEFT_FIRST][HP_LEFT_NAME_SIZE];
+        if (left->counts[reason] == 0)
+            continue;
+        size_t count = hp_left_out_first(left, (hp_left_reason_t)reason, names);
+        json_t *row = json_object(), *first = json_array();
+        for (size_t i = 0; i < count; i++)
+            json_array_append_new(first, hp_json_text(names[i]));
+        json_object_set_new(row, "reason", json_string(hp_left_out_slug((hp_left_reason_t)reason)));
+        json_object_set_new(row, "count", hp_json_count(left->counts[reason]));
+        json_object_set_new(row, "first", first);
+        json_array_append_new(list, row);
+    }
+    return list;
+}
+
 json_t *hp_api_share_json(hp_api_t *api)
 {
     hp_share_stats_t stats;
@@ -69,6 +91,9 @@ json_t *hp_api_share_json(hp_api_t *api)
     json_object_set_new(json, "bytes", hp_json_count(stats.bytes));
     json_object_set_new(json, "hashed_bytes", hp_json_count(stats.hashed_bytes));
     json_object_set_new(json, "scanning", json_boolean(stats.scanning));
+    json_object_set_new(json, "missing", json_boolean(stats.missing));
+    json_object_set_new(json, "folders", hp_api_shared_folders_json(api));
+    json_object_set_new(json, "left_out", left_out_json(hp_share_left_out(api->deps.share)));
     return json;
 }
 
@@ -80,6 +105,17 @@ static void add_notice(json_t *list, const char *code, const char *text)
     json_array_append_new(list, notice);
 }
 
+static void add_missing(void *list, const hp_share_folder_t *folder)
+{
+    if (!folder->missing)
+        return;
+    char *text = hp_sprintf("The shared folder %s (%s) is not there (is its disk mounted?). Nothing in it is "
+                            "offered until it is back.",
+                            folder->name, folder->path);
+    add_notice(list, "share_folder_missing", text);
+    free(text);
+}
+
 /* What a person should know about this host's set-up. */
 static json_t *notices_json(hp_api_t *api)
 {
@@ -89,10 +125,19 @@ static json_t *notices_json(hp_api_t *api)
     const char *unreachable = hp_discovery_unreachable(api->deps.discovery);
     if (unreachable[0] != '\0')
         add_notice(list, "unreachable_address", unreachable);
+    if (hp_doctor_blocked(api->deps.doctor)[0] != '\0') {
+        char *text =
+            hp_sprintf("%s answers this host, but cannot connect to it: others do not see what is shared "
+                       "here. \"hostpair doctor\" tells what to do.",
+                       hp_doctor_blocked(api->deps.doctor));
+        add_notice(list, "not_reached", text);
+        free(text);
+    }
     if (stats.missing)
-        add_notice(
-            list, "share_missing",
-            "The shared folder is not there (is its disk mounted?). Nothing is offered until it is back.");
+        add_notice(list, "share_missing",
+                   "The shared folder is not there (is its disk mounted?). Nothing in it is offered until it "
+                   "is back.");
+    hp_share_list_folders(api->deps.share, add_missing, list);
     if (hp_transfer_disk_is_away(api->deps.transfer))
         add_notice(
             list, "downloads_disk_missing",

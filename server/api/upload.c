@@ -57,26 +57,17 @@ static void on_put(void *arg, int status, const hp_share_stored_t *stored, const
 /* Which piece of what the request holds. */
 static int read_piece(hp_http_request_t *request, hp_share_piece_t *piece, hp_err_t *err)
 {
-    const char *field = hp_http_header(request, "Content-Range");
     const char *match = hp_http_header(request, "If-None-Match");
-    hp_range_t range;
+    hp_body_range_t range;
     piece->is_new = match != NULL && strcmp(match, "*") == 0;
     piece->data = hp_http_body(request, &piece->length);
-    if (field == NULL) {
-        piece->total = piece->length;
-        return 0;
-    }
-    if (hp_range_parse_content(field, strlen(field), &range, &piece->total) != 0 ||
-        piece->total > HP_SHARE_PUT_MAX)
-        return hp_err_set(err, HP_E_BAD_REQUEST, "Content-Range: must be \"bytes FIRST-LAST/TOTAL\"");
-    bool asks = range.first == HP_RANGE_UNKNOWN;
-    uint64_t expected = asks ? 0 : range.end - range.first;
-    if (piece->length != expected)
-        return hp_err_set(err, HP_E_BAD_REQUEST, "Content-Range: promises %llu bytes, the body has %zu",
-                          (unsigned long long)expected, piece->length);
-    piece->first = asks ? 0 : range.first;
-    piece->ask = asks && piece->total > 0;
-    return 0;
+    int rc = hp_range_of_body(hp_http_header(request, "Content-Range"), piece->length, &range, err);
+    if (rc == 0 && range.total > HP_SHARE_PUT_MAX)
+        rc = hp_err_set(err, HP_E_BAD_REQUEST, "Content-Range: no file is that large");
+    piece->first = range.first;
+    piece->total = range.total;
+    piece->ask = range.asks && range.total > 0;
+    return rc;
 }
 
 void hp_api_put_share_file(hp_api_t *api, hp_http_request_t *request, const char *arg)

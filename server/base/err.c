@@ -16,6 +16,8 @@ static const struct {
 #undef X
 };
 
+static const char *no_access; /* NULL: strerror's words */
+
 static int find(int code)
 {
     for (size_t i = 0; i < sizeof errors / sizeof *errors; i++)
@@ -78,6 +80,13 @@ const char *hp_err_sentence(int code)
     int i = find(code);
     if (i >= 0)
         return errors[i].sentence;
+    if (code == -EACCES && no_access != NULL)
+        return no_access;
     const char *name = code < 0 && code > -4000 ? strerrordesc_np(-code) : NULL;
     return name != NULL ? name : "Unknown error";
+}
+
+void hp_err_explain_no_access(const char *sentence)
+{
+    no_access = sentence;
 }

@@ -56,7 +56,8 @@
     X(NO_NAME, 41, "no-such-name", 502, "No host of that name is found")                                     \
     X(WEB_PAGE, 42, "web-page", 502, "The address leads to a web page, not to a file")                       \
     X(NO_DISK, 43, "no-disk", 503, "The disk of this folder is not there")                                   \
-    X(PIN, 50, "pin", 401, "A PIN is needed")
+    X(PIN, 50, "pin", 401, "A PIN is needed")                                                                \
+    X(CERTIFICATE, 52, "certificate", 502, "The server's certificate is not trusted")
 
 enum {
 #define X(name, n, slug, status, text) HP_E_##name = HP_E_BASE - (n),
@@ -85,7 +86,12 @@ const char *hp_err_text(const hp_err_t *err);
 const char *hp_err_slug(int code);
 int hp_err_status(int code);
 
-/* The sentence of a code; strerror's words for kernel codes. Static or thread-local storage. */
+/* The sentence of a code; strerror's words for kernel codes, unless hp_err_explain_no_access gave others.
+ * Static or thread-local storage. */
 const char *hp_err_sentence(int code);
+
+/* Before the first thread: what -EACCES means for this process, where that is more than the permissions of a
+ * file. sentence: static. */
+void hp_err_explain_no_access(const char *sentence);
 
 #endif

@@ -296,6 +296,37 @@ static int add_items(hp_strings_t *list, const char *text, bool several,
     return 0;
 }
 
+/* A "=" that stands behind a "/" belongs to the path. */
+static int add_folder(hp_strings_t *list, const char *text, hp_err_t *err)
+{
+    size_t length = strcspn(text, "=/");
+    bool named = text[length] == '=';
+    char *path = absolute(named ? text + length + 1 : text, err);
+    if (path == NULL)
+        return HP_E_INVALID;
+    const char *name = hp_path_name(path);
+    char *one = named ? hp_sprintf("%.*s=%s", (int)length, text, path) : hp_sprintf("%s=%s", name, path);
+    int rc = one[0] != '=' ? 0 : hp_err_set(err, HP_E_INVALID, "%s: give it a name: NAME=%s", text, path);
+    if (rc == 0)
+        add_string(list, one, strlen(one));
+    free(one);
+    free(path);
+    return rc;
+}
+
+static int add_folders(hp_strings_t *list, const char *text, bool several, hp_err_t *err)
+{
+    int rc = 0;
+    for (const char *p = text; rc == 0 && *p != '\0';) {
+        size_t n = several ? strcspn(p, ",") : strlen(p);
+        char *one = hp_strndup(p, n);
+        rc = n > 0 ? add_folder(list, one, err) : 0;
+        free(one);
+        p += n + (p[n] == ',');
+    }
+    return rc;
+}
+
 static int set_checked(char **field, const char *text, int (*check)(const char *, hp_err_t *), hp_err_t *err)
 {
     int rc = check(text, err);
@@ -337,6 +368,8 @@ int hp_option_set(hp_option_kind_t kind, void *field, const char *text, bool sev
     case HP_OPTION_FILE_PATH:
     case HP_OPTION_TOKEN_FILE:
         return set_folder(field, text, false, err);
+    case HP_OPTION_NAMED_FOLDERS:
+        return add_folders(field, text, several, err);
     case HP_OPTION_EXISTING_FOLDER:
         return set_folder(field, text, true, err);
     case HP_OPTION_TEXT:

@@ -10,6 +10,7 @@ typedef enum {
     HP_OPTION_ADDRESSES,
     HP_OPTION_NAMES, /* host names, repeatable */
     HP_OPTION_FOLDER,
+    HP_OPTION_NAMED_FOLDERS, /* [NAME=]PATH, repeatable; kept as NAME=PATH with the absolute path */
     HP_OPTION_EXISTING_FOLDER,
     HP_OPTION_FILE_PATH,
     HP_OPTION_TEXT,  /* a name for people */

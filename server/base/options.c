@@ -49,6 +49,12 @@ static const option_t options[] = {
      .fallback = "$XDG_PUBLICSHARE_DIR/hostpair",
      .before = "~/hostpair/shared",
      .help = "the folder offered to other hosts, made if missing"},
+    {.name = "share-folder",
+     .value = "[NAME=]PATH",
+     .kind = HP_OPTION_NAMED_FOLDERS,
+     .field = FIELD(folders),
+     .given = NOWHERE,
+     .help = "another folder, offered where it is for as long as this one runs; repeatable"},
     {.name = "downloads",
      .value = "DIR",
      .kind = HP_OPTION_FOLDER,
@@ -143,6 +149,11 @@ static const option_t options[] = {
      .field = FIELD(web_root),
      .given = NOWHERE,
      .help = "serve the dashboard's files from this folder instead of the built-in ones"},
+    {.name = "no-sandbox",
+     .kind = HP_OPTION_FLAG,
+     .field = FIELD(no_sandbox),
+     .given = NOWHERE,
+     .help = "do not give up the system calls and rights to files that are never needed"},
     {.name = "check",
      .kind = HP_OPTION_COMMAND,
      .field = FIELD(check),
@@ -270,7 +281,8 @@ static const option_t *find(const char *name, size_t length)
 
 static bool is_list(const option_t *option)
 {
-    return option->kind == HP_OPTION_ADDRESSES || option->kind == HP_OPTION_NAMES;
+    return option->kind == HP_OPTION_ADDRESSES || option->kind == HP_OPTION_NAMES ||
+           option->kind == HP_OPTION_NAMED_FOLDERS;
 }
 
 /* Reads the argument at *index and, where it takes one, its value. */
@@ -381,6 +393,7 @@ void hp_options_dispose(hp_options_t *self)
     free(self->port_file);
     free(self->web_root);
     hp_option_clear_strings(&self->hosts);
+    hp_option_clear_strings(&self->folders);
     hp_option_clear_strings(&self->allow_hosts);
     *self = (hp_options_t){0};
 }

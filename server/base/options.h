@@ -28,11 +28,12 @@ typedef struct hp_options {
     hp_listen_t peer_listen, dashboard_listen;
     char *share, *downloads, *data; /* absolute paths */
     bool share_given, downloads_given, data_given, name_given;
-    const char *left[2]; /* folders that were defaults, have files in them and are not used: a checkout's */
-    char *name;          /* NULL: what the database says, else the machine's name */
-    hp_strings_t hosts;  /* --host, "ADDR[:PORT]" as given */
-    char *advertise;     /* NULL or "ADDR[:PORT]" */
-    bool no_scan, no_beacon, no_localsend, no_port_mapping;
+    const char *left[2];  /* folders that were defaults, have files in them and are not used: a checkout's */
+    char *name;           /* NULL: what the database says, else the machine's name */
+    hp_strings_t hosts;   /* --host, "ADDR[:PORT]" as given */
+    hp_strings_t folders; /* --share-folder, "NAME=PATH": PATH begins with the first "/" */
+    char *advertise;      /* NULL or "ADDR[:PORT]" */
+    bool no_scan, no_beacon, no_localsend, no_port_mapping, no_sandbox;
     char *dashboard_token; /* NULL: none */
     char *token_file;      /* where it was read from; NULL: it was not read from a file */
     bool token_file_open;  /* others than its owner may read that file */

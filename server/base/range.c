@@ -87,6 +87,7 @@ hp_range_result_t hp_range_parse(const char *value, size_t length, uint64_t size
 {
     reader_t in = {value, value + length};
     size_t asked = 0;
+    uint64_t bytes = 0;
     bool empty_whole = false;
     *count = 0;
     skip_space(&in);
@@ -102,13 +103,17 @@ hp_range_result_t hp_range_parse(const char *value, size_t length, uint64_t size
         spec_t spec = read_spec(&in, size, &ranges[*count]);
         if (spec == SPEC_BAD)
             return HP_RANGE_IGNORE;
-        *count += spec == SPEC_OK;
+        if (spec == SPEC_OK) {
+            const hp_range_t *range = &ranges[(*count)++];
+            if (__builtin_add_overflow(bytes, range->end - range->first, &bytes))
+                bytes = UINT64_MAX;
+        }
         empty_whole |= spec == SPEC_EMPTY_WHOLE;
         skip_space(&in);
         if (in.p < in.end && !skip_char(&in, ','))
             return HP_RANGE_IGNORE;
     }
-    if (asked == 0 || empty_whole)
+    if (asked == 0 || empty_whole || (*count > 1 && bytes > HP_RANGES_BYTES_MAX))
         return HP_RANGE_IGNORE;
     return *count > 0 ? HP_RANGE_OK : HP_RANGE_UNSATISFIABLE;
 }
@@ -142,6 +147,21 @@ int hp_range_parse_content(const char *value, size_t length, hp_range_t *range, 
     if (last < first || last >= HP_RANGE_UNKNOWN - 1 || last >= *total)
         return HP_E_PROTOCOL;
     *range = (hp_range_t){first, last + 1};
+    return 0;
+}
+
+int hp_range_of_body(const char *field, uint64_t length, hp_body_range_t *out, hp_err_t *err)
+{
+    hp_range_t range = {0, length};
+    *out = (hp_body_range_t){.total = length};
+    if (field != NULL && hp_range_parse_content(field, strlen(field), &range, &out->total) != 0)
+        return hp_err_set(err, HP_E_BAD_REQUEST, "Content-Range: must be \"bytes FIRST-LAST/TOTAL\"");
+    out->asks = range.first == HP_RANGE_UNKNOWN;
+    out->first = out->asks ? 0 : range.first;
+    uint64_t promised = out->asks ? 0 : range.end - range.first;
+    if (promised != length)
+        return hp_err_set(err, HP_E_BAD_REQUEST, "Content-Range: promises %llu bytes, the body has %llu",
+                          (unsigned long long)promised, (unsigned long long)length);
     return 0;
 }
 

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "cli/text.h"
+#include "cli/words.h"
 
 #define LINE_EVERY_MS 3000 /* where there is no terminal */
 #define PLAIN_WIDTH   120  /* columns of such a line */
@@ -98,12 +99,13 @@ char *hp_bar_text(const hp_progress_t *p, int columns, bool glyphs)
     if (layout.speed > 0)
         add_cell(&out, hp_text_speed(p->speed_bps, text), layout.speed, true);
     if (layout.sources > 0) {
-        snprintf(text, sizeof text, "%d source%s", p->sources, p->sources == 1 ? "" : "s");
+        snprintf(text, sizeof text, p->sources == 1 ? hp_word("%d source") : hp_word("%d sources"),
+                 p->sources);
         add_cell(&out, text, layout.sources, false);
     }
     if (layout.eta > 0) {
         char time[HP_TEXT_SIZE];
-        snprintf(text, sizeof text, "%.40s left", hp_text_duration(p->eta_s, time));
+        snprintf(text, sizeof text, hp_word("%.40s left"), hp_text_duration(p->eta_s, time));
         add_cell(&out, p->eta_s >= 0 && p->done < p->total ? text : "", layout.eta, false);
     }
     if (layout.note > 0)

@@ -33,11 +33,12 @@ const hp_command_t hp_commands[] = {
      .sentence = "download files and folders, and wait for them",
      .more =
          HOST_HELP "A path is as ls shows it; / is everything. Instead of HOST PATH, http:// and https:// "
-                   "addresses may stand.\n"
+                   "addresses may stand;\n"
+                   "-H, --user and --certificate are for those.\n"
                    "It prints where each file or folder landed. Ctrl-C pauses the downloads; the same "
                    "command goes on where they were.\n"
                    "When the terminal is closed, or with --no-wait, they go on by themselves.\n",
-     .flags = "to limit no-wait json",
+     .flags = "to limit copy header user certificate no-wait json",
      .min = 1,
      .max = SIZE_MAX,
      .takes = {HP_TAKES_HOST, HP_TAKES_PATH},
@@ -53,17 +54,40 @@ const hp_command_t hp_commands[] = {
      .takes = {HP_TAKES_ACTION, HP_TAKES_ID},
      .actions = "pause resume retry remove",
      .run = hp_cli_downloads},
+    {.name = "kept",
+     .arguments = "[remove ID...|remove --all]",
+     .sentence = "list what was kept of cancelled downloads, or remove it",
+     .more = "ID is the number in the list. The next order of the same file or folder goes on with what is "
+             "kept.\n",
+     .flags = "all json",
+     .max = SIZE_MAX,
+     .takes = {HP_TAKES_ACTION, HP_TAKES_ID},
+     .actions = "remove",
+     .run = hp_cli_kept},
     {.name = "share",
      .arguments = "PATH...",
      .sentence = "offer files and folders to the other hosts",
      .more =
          "They are copied into the shared folder. Ctrl-C leaves what was copied; the same command goes on "
-         "there.\n",
+         "there.\n"
+         "\"hostpair folders add\" shares a folder where it is, without a copy.\n",
      .flags = "to replace json",
      .min = 1,
      .max = SIZE_MAX,
      .takes = {HP_TAKES_FILE},
      .run = hp_cli_share},
+    {.name = "folders",
+     .arguments = "[add PATH [NAME]|remove NAME]",
+     .sentence = "list the folders that are shared in place, add or remove one",
+     .more = "Other hosts see the files of PATH below NAME, which is the folder's own name if left out. "
+             "Nothing is "
+             "copied, and remove\n"
+             "removes no file.\n",
+     .flags = "json",
+     .max = 3,
+     .takes = {HP_TAKES_ACTION, HP_TAKES_FILE, HP_TAKES_NOTHING},
+     .actions = "add remove",
+     .run = hp_cli_folders},
     {.name = "send",
      .arguments = "HOST|everyone TEXT...",
      .sentence = "send a message",
@@ -83,15 +107,16 @@ const hp_command_t hp_commands[] = {
      .run = hp_cli_messages},
     {.name = "push",
      .arguments = "HOST PATH...",
-     .sentence = "offer shared files and folders to a host, and wait until it has them",
+     .sentence = "offer shared files and folders to a host or a device, and wait until it has them",
      .more = HOST_HELP
      "A path is one of the shared folder, as \"hostpair share\" prints it. Somebody there accepts "
      "the offer within a minute,\n"
-     "and the host fetches the files. Ctrl-C takes the offer back.\n",
+     "and the host fetches the files; a device with LocalSend is sent them. Ctrl-C takes the offer "
+     "back.\n",
      .flags = "pin no-wait json",
      .min = 2,
      .max = SIZE_MAX,
-     .takes = {HP_TAKES_HOST, HP_TAKES_FILE},
+     .takes = {HP_TAKES_HOST, HP_TAKES_SHARED},
      .run = hp_cli_push},
     {.name = "inbox",
      .arguments = "[accept|decline|cancel ID...]",
@@ -161,6 +186,35 @@ const hp_command_t hp_commands[] = {
      .takes = {HP_TAKES_ACTION, HP_TAKES_NOTHING},
      .actions = "list create join invite renew leave",
      .run = hp_cli_group},
+    {.name = "menu",
+     .sentence = "all of this in numbered menus, for people who do not know commands",
+     .more =
+         "It asks for a number in one line, and works on any terminal, over ssh, and with a pipe at either "
+         "end.\n"
+         "0 goes back, Enter alone looks again. Ctrl-D and Ctrl-C leave it; downloads go on.\n"
+         "It speaks Chinese where LC_ALL, LC_MESSAGES or LANG says so, and English elsewhere.\n"
+         "Without a hostpair that runs it ends with code 1.\n",
+     .flags = "",
+     .takes = {HP_TAKES_NOTHING},
+     .run = hp_cli_menu,
+     .offline = true},
+    {.name = "doctor",
+     .arguments = "[HOST]",
+     .sentence = "find out why hosts are missing",
+     .more = "It looks at this machine's networks and packet filter, and with HOST at all that lies between "
+             "the two, both "
+             "ways.\n"
+             "HOST is a name or an id as \"hostpair hosts\" shows it, or any address or name of a machine. "
+             "Nothing is "
+             "changed.\n"
+             "It works without a hostpair that runs, as far as that goes; as root it can read the packet "
+             "filter.\n"
+             "Exit codes of this command: 0 nothing is wrong; 1 something was found; 2 it could not look.\n",
+     .flags = "json",
+     .max = 1,
+     .takes = {HP_TAKES_HOST, HP_TAKES_NOTHING},
+     .run = hp_cli_doctor,
+     .offline = true},
     {.name = "help",
      .arguments = "[COMMAND]",
      .sentence = "print this list, or what one command does",
@@ -189,12 +243,20 @@ typedef struct {
 static const flag_t flags[] = {
     {"to", "FOLDER", offsetof(hp_flags_t, to), "put it into this folder, below the usual one"},
     {"limit", "RATE", offsetof(hp_flags_t, limit), "at most so many bytes a second: 500k, 2M"},
+    {"copy", NULL, offsetof(hp_flags_t, copy), "fetch it once more where it is here already"},
+    {"header", "'NAME: VALUE'", offsetof(hp_flags_t, headers),
+     "send this with each request, also -H; several may be given"},
+    {"user", "NAME[:PASSWORD]", offsetof(hp_flags_t, user),
+     "log in at the web server; a password that is not given is asked for"},
+    {"certificate", "SHA256", offsetof(hp_flags_t, certificate),
+     "the fingerprint of the certificate that the web server shows, whoever signed it"},
     {"hub", "HOST[:PORT]", offsetof(hp_flags_t, hub), "the hub at which the group meets"},
     {"token", "TOKEN", offsetof(hp_flags_t, token),
      "the hub's token, where not everybody may make groups there"},
     {"pin", "PIN", offsetof(hp_flags_t, pin), "the PIN that the other host asks for"},
     {"no-wait", NULL, offsetof(hp_flags_t, no_wait), "order it and do not wait"},
     {"keep", NULL, offsetof(hp_flags_t, keep), "keep what is there of an unfinished download"},
+    {"all", NULL, offsetof(hp_flags_t, all), "everything in the list"},
     {"replace", NULL, offsetof(hp_flags_t, replace), "replace files that are there already"},
     {"count", "N", offsetof(hp_flags_t, count), "print so many, 20 if not given"},
     {"follow", NULL, offsetof(hp_flags_t, follow), "go on printing those that come"},
@@ -335,10 +397,47 @@ char *hp_cli_command_line(const hp_cli_t *self)
     return line;
 }
 
+/* The one that has a letter, and may be given several times. */
+static bool is_header(const flag_t *flag)
+{
+    return flag->field == offsetof(hp_flags_t, headers);
+}
+
+static void add_header(hp_flags_t *to, const char *line)
+{
+    size_t count = 0;
+    while (to->headers != NULL && to->headers[count] != NULL)
+        count++;
+    to->headers = hp_realloc(to->headers, (count + 2) * sizeof *to->headers);
+    to->headers[count] = line;
+    to->headers[count + 1] = NULL;
+}
+
+/* value: what stands behind "=", NULL none. */
+static int take_flag(hp_cli_t *self, const flag_t *flag, const char *value, int *index, hp_err_t *err)
+{
+    void *field = (char *)&self->flags + flag->field;
+    if (flag->value == NULL && value != NULL)
+        return hp_err_set(err, HP_E_INVALID, "--%s takes no value", flag->name);
+    if (flag->value == NULL) {
+        *(bool *)field = true;
+        return 0;
+    }
+    if (value == NULL && *index + 1 >= self->argc)
+        return hp_err_set(err, HP_E_INVALID, "--%s needs a value: %s", flag->name, flag->value);
+    if (value == NULL)
+        value = self->argv[++*index];
+    if (is_header(flag))
+        add_header(&self->flags, value);
+    else
+        *(const char **)field = value;
+    return 0;
+}
+
 /* Reads the option at argv[*index], which may be one of the command or one that tells where hostpair is. */
 static int read_option(hp_cli_t *self, int *index, hp_err_t *err)
 {
-    const char *word = self->argv[*index], *name = word + 2, *equals = strchr(name, '=');
+    const char *word = self->argv[*index], *name = word + 2, *equals = strchr(word, '=');
     size_t length = equals != NULL ? (size_t)(equals - name) : strlen(name);
     if (strcmp(word, "-h") == 0 || strcmp(word, "--help") == 0) {
         self->flags.help = true;
@@ -346,27 +445,27 @@ static int read_option(hp_cli_t *self, int *index, hp_err_t *err)
     }
     for (size_t i = 0; i < HP_COUNT(flags); i++) {
         const flag_t *flag = &flags[i];
-        if (strlen(flag->name) != length || strncmp(flag->name, name, length) != 0 ||
-            !takes_flag(self->command, flag))
+        if (!takes_flag(self->command, flag))
             continue;
-        void *field = (char *)&self->flags + flag->field;
-        if (flag->value == NULL && equals != NULL)
-            return hp_err_set(err, HP_E_INVALID, "--%s takes no value", flag->name);
-        if (flag->value == NULL)
-            *(bool *)field = true;
-        else if (equals != NULL)
-            *(const char **)field = equals + 1;
-        else if (*index + 1 < self->argc)
-            *(const char **)field = self->argv[++*index];
-        else
-            return hp_err_set(err, HP_E_INVALID, "--%s needs a value: %s", flag->name, flag->value);
-        return 0;
+        if (word[1] == 'H' && is_header(flag))
+            return take_flag(self, flag, word[2] != '\0' ? word + 2 : NULL, index, err);
+        if (word[1] == '-' && strlen(flag->name) == length && strncmp(flag->name, name, length) == 0)
+            return take_flag(self, flag, equals != NULL ? equals + 1 : NULL, index, err);
     }
     int rc = hp_options_read_client(self->options, self->argc, self->argv, index, err);
     if (rc == HP_E_NOT_FOUND)
         return hp_err_set(err, HP_E_INVALID, "%s is not an option of this command; see hostpair %s --help",
                           word, self->command->name);
     return rc;
+}
+
+/* Whether the word is an option of one letter that the command has. */
+static bool is_letter(const hp_cli_t *self, const char *word)
+{
+    for (size_t i = 0; i < HP_COUNT(flags); i++)
+        if (is_header(&flags[i]) && strncmp(word, "-H", 2) == 0 && takes_flag(self->command, &flags[i]))
+            return true;
+    return strcmp(word, "-h") == 0;
 }
 
 int hp_cli_parse(hp_cli_t *self, hp_err_t *err)
@@ -377,7 +476,7 @@ int hp_cli_parse(hp_cli_t *self, hp_err_t *err)
         char *word = self->argv[i];
         if (options && strcmp(word, "--") == 0) {
             options = false;
-        } else if (options && (strncmp(word, "--", 2) == 0 || strcmp(word, "-h") == 0)) {
+        } else if (options && (strncmp(word, "--", 2) == 0 || is_letter(self, word))) {
             int rc = read_option(self, &i, err);
             if (rc != 0)
                 return rc;
@@ -453,6 +552,7 @@ int hp_cli_run(hp_options_t *options, int argc, char **argv)
     if (self.client != NULL)
         hp_client_destroy(self.client);
     free(self.args);
+    free(self.flags.headers);
     /* A full disk or a closed pipe behind standard output is a failure as well. */
     if ((fflush(stdout) != 0 || ferror(stdout)) && code == 0) {
         hp_say(stderr, "hostpair: standard output cannot be written");

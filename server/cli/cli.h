@@ -14,6 +14,10 @@
 #define HP_EXIT_NOT_RUNNING 3
 #define HP_EXIT_INTERRUPTED 130
 
+/* Of "hostpair doctor", besides 0: nothing is wrong. */
+#define HP_DOCTOR_EXIT_FOUND     1
+#define HP_DOCTOR_EXIT_COULD_NOT 2
+
 /* Runs the command argv[options->command]; options are those that stood before it, and those behind it are
  * added to them. The exit code. */
 int hp_cli_run(hp_options_t *options, int argc, char **argv);

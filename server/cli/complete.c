@@ -77,32 +77,37 @@ static void offer_things(const complete_t *self, const char *typed, const char *
     }
 }
 
-/* The folders, and the files if wanted. A large folder is asked only for names that contain what was typed.
- */
-static void offer_paths(hp_cli_t *cli, const complete_t *self, const char *host_word, bool files)
+/* The folders, and the files if wanted, of a host or of the share (NULL). A large folder is asked only for
+ * names that contain what was typed. */
+static void offer_paths(hp_cli_t *cli, const complete_t *self, const char *host, bool files)
 {
-    json_t *page = NULL, *answer = NULL;
-    size_t index;
+    json_t *page = NULL;
     const char *slash = strrchr(self->word, '/'), *part = slash != NULL ? slash + 1 : self->word;
     char *typed = hp_strndup(self->word, (size_t)(part - self->word));
     char *folder = hp_cli_tidy_path(typed);
-    if (hp_client_call(cli->client, "GET", "/hosts", NULL, &answer, NULL) == 0 &&
-        hp_host_match(json_object_get(answer, "hosts"), host_word, &index, NULL) == 0) {
-        const char *id = hp_client_text(json_array_get(json_object_get(answer, "hosts"), index), "id");
-        int rc = hp_cli_list(cli, id, folder, NULL, 1, &page, NULL);
-        if (rc == 0 && part[0] != '\0' && json_is_string(json_object_get(page, "next"))) {
-            json_decref(page);
-            rc = hp_cli_list(cli, id, folder, part, PAGES_MAX, &page, NULL);
-        }
-        if (rc == 0)
-            offer_things(self, typed, folder, json_object_get(page, "folders"), "/");
-        if (rc == 0 && files)
-            offer_things(self, typed, folder, json_object_get(page, "files"), "");
+    int rc = hp_cli_list(cli, host, folder, NULL, 1, &page, NULL);
+    if (rc == 0 && part[0] != '\0' && json_is_string(json_object_get(page, "next"))) {
+        json_decref(page);
+        rc = hp_cli_list(cli, host, folder, part, PAGES_MAX, &page, NULL);
     }
+    if (rc == 0)
+        offer_things(self, typed, folder, json_object_get(page, "folders"), "/");
+    if (rc == 0 && files)
+        offer_things(self, typed, folder, json_object_get(page, "files"), "");
     json_decref(page);
-    json_decref(answer);
     free(folder);
     free(typed);
+}
+
+static void offer_paths_of(hp_cli_t *cli, const complete_t *self, const char *host_word, bool files)
+{
+    json_t *answer = NULL;
+    size_t index;
+    if (hp_client_call(cli->client, "GET", "/hosts", NULL, &answer, NULL) == 0 &&
+        hp_host_match(json_object_get(answer, "hosts"), host_word, &index, NULL) == 0)
+        offer_paths(cli, self, hp_client_text(json_array_get(json_object_get(answer, "hosts"), index), "id"),
+                    files);
+    json_decref(answer);
 }
 
 /* The ids of what the API lists at path in the array of this name; open: only what is not over. */
@@ -156,7 +161,11 @@ static void offer_argument(hp_cli_t *cli, complete_t *self)
         break;
     case HP_TAKES_FOLDER:
     case HP_TAKES_PATH:
-        offer_paths(cli, self, cli->args[0], takes[place] == HP_TAKES_PATH);
+        offer_paths_of(cli, self, cli->args[0], takes[place] == HP_TAKES_PATH);
+        break;
+    case HP_TAKES_SHARED:
+        offer_paths(cli, self, NULL, true);
+        self->files = self->word[0] == '/'; /* a path of this machine, below the shared folder */
         break;
     case HP_TAKES_COMMAND:
         offer_commands(self);
@@ -174,6 +183,8 @@ static void offer_argument(hp_cli_t *cli, complete_t *self)
     case HP_TAKES_ID:
         if (strcmp(cli->command->name, "inbox") == 0)
             offer_ids(self, cli->client, "/inbox", "incoming", true);
+        else if (strcmp(cli->command->name, "kept") == 0)
+            offer_ids(self, cli->client, "/kept", "kept", false);
         else
             offer_ids(self, cli->client, "/downloads", "downloads", false);
         break;
@@ -221,6 +232,7 @@ int hp_cli_complete(hp_cli_t *cli)
         else if (options.command == 0 && self.word[0] != '-')
             offer_commands(&self);
         free(inner.args);
+        free(inner.flags.headers);
     } else {
         self.files = true;
     }

@@ -4,6 +4,45 @@
 
 #include "base/mem.h"
 #include "cli/internal.h"
+#include "cli/words.h"
+
+/* ---- how far one is ---- */
+
+/* What keeps it from going on, or what it does besides downloading; NULL: nothing. */
+static const char *note_of(const json_t *download)
+{
+    const char *state = hp_client_text(download, "state"), *reason = hp_client_text(download, "reason");
+    if (strcmp(state, "verifying") == 0)
+        return hp_word("being checked");
+    if (reason[0] != '\0' && hp_client_number(download, "speed_bps", 0) == 0)
+        return reason;
+    return strcmp(state, "queued") == 0 ? hp_word("queued") : NULL;
+}
+
+/* Sources that send something. */
+static int active_sources(const json_t *download)
+{
+    const json_t *sources = json_object_get(download, "sources");
+    int count = 0;
+    for (size_t i = 0; i < json_array_size(sources); i++)
+        count += strcmp(hp_client_text(json_array_get(sources, i), "state"), "active") == 0;
+    return count;
+}
+
+hp_progress_t hp_cli_progress(const json_t *download)
+{
+    return (hp_progress_t){
+        .name = hp_client_text(download, "name"),
+        .done = hp_client_number(download, "done_bytes", 0),
+        .total = hp_client_number(download, "size", -1),
+        .speed_bps = hp_client_number(download, "speed_bps", 0),
+        .eta_s = hp_client_number(download, "eta_s", -1),
+        .sources = active_sources(download),
+        .note = note_of(download),
+    };
+}
+
+/* ---- the list ---- */
 
 static const hp_column_t columns[] = {
     {.title = "ID", .right = true},

@@ -28,6 +28,7 @@ typedef struct {
     item_t *items;
     size_t count;
     uint64_t limit;
+    json_t *web; /* fields of an order by URL besides it; NULL none */
     bool interrupted;
     hp_bar_t bar;
     char note[160];
@@ -66,6 +67,10 @@ static json_t *make_order(const get_t *self, const char *host, const char *key, 
     }
     if (self->limit > 0)
         json_object_set_new(body, "limit_bps", json_integer((json_int_t)self->limit));
+    if (self->cli->flags.copy)
+        json_object_set_new(body, "copy", json_true());
+    if (self->web != NULL && host == NULL)
+        json_object_update(body, self->web);
     return body;
 }
 
@@ -74,7 +79,11 @@ static int take_up(get_t *self, item_t *item, hp_err_t *err)
 {
     const char *state = hp_client_text(item->now, "state");
     bool paused = strcmp(state, "paused") == 0, failed = strcmp(state, "failed") == 0;
+    const json_t *certificate = json_object_get(self->web, "certificate");
+    bool trusts = certificate != NULL && (paused || failed);
     json_t *change = json_object(), *answer = NULL;
+    if (trusts)
+        json_object_set(change, "certificate", (json_t *)certificate);
     if (self->limit > 0 && strcmp(state, "done") != 0)
         json_object_set_new(change, "limit_bps", json_integer((json_int_t)self->limit));
     if (paused)
@@ -83,7 +92,7 @@ static int take_up(get_t *self, item_t *item, hp_err_t *err)
     char *path = path_of(item, ""), *retry = path_of(item, "/retry");
     if (json_object_size(change) > 0)
         rc = hp_client_call(self->cli->client, "PATCH", path, json_incref(change), &answer, err);
-    if (rc == 0 && failed) {
+    if (rc == 0 && failed && !trusts) {
         json_decref(answer);
         rc = hp_client_call(self->cli->client, "POST", retry, NULL, &answer, err);
     }
@@ -131,38 +140,11 @@ static const char *name_of(const item_t *item)
     return name[0] != '\0' ? name : item->what[0] != '\0' ? item->what : "/";
 }
 
-/* What keeps it from going on, or what it does besides downloading; NULL: nothing. */
-static const char *note_of(const item_t *item)
-{
-    const char *state = hp_client_text(item->now, "state"), *reason = hp_client_text(item->now, "reason");
-    if (strcmp(state, "verifying") == 0)
-        return "being checked";
-    if (reason[0] != '\0' && hp_client_number(item->now, "speed_bps", 0) == 0)
-        return reason;
-    return strcmp(state, "queued") == 0 ? "queued" : NULL;
-}
-
-/* Sources that send something. */
-static int active_sources(const item_t *item)
-{
-    const json_t *sources = json_object_get(item->now, "sources");
-    int count = 0;
-    for (size_t i = 0; i < json_array_size(sources); i++)
-        count += strcmp(hp_client_text(json_array_get(sources, i), "state"), "active") == 0;
-    return count;
-}
-
 static hp_progress_t progress_of_one(const item_t *item)
 {
-    return (hp_progress_t){
-        .name = name_of(item),
-        .done = hp_client_number(item->now, "done_bytes", 0),
-        .total = hp_client_number(item->now, "size", -1),
-        .speed_bps = hp_client_number(item->now, "speed_bps", 0),
-        .eta_s = hp_client_number(item->now, "eta_s", -1),
-        .sources = active_sources(item),
-        .note = note_of(item),
-    };
+    hp_progress_t progress = hp_cli_progress(item->now);
+    progress.name = name_of(item);
+    return progress;
 }
 
 static hp_progress_t progress_of_all(get_t *self)
@@ -242,6 +224,12 @@ static void end_failed(get_t *self, item_t *item, const char *why)
     else
         hp_bar_clear(&self->bar);
     hp_say(stderr, "hostpair: %s: %s", name_of(item), why);
+    const json_t *error = json_object_get(item->now, "error");
+    const char *certificate = hp_client_text(error, "certificate");
+    if (certificate[0] != '\0')
+        hp_say(stderr,
+               "If the server's own fingerprint is this one, the download works with --certificate %s.",
+               certificate);
 }
 
 /* A download that this command made and that brought nothing (a name written wrong) does not stay in the
@@ -318,7 +306,9 @@ static void pause_all(get_t *self)
             hp_say(stderr, "%s was under way before, and goes on.", name_of(item));
         }
     }
-    if (paused > 0) {
+    if (paused > 0 && self->web != NULL) { /* its secrets are not printed */
+        hp_say(stderr, "The same command goes on.");
+    } else if (paused > 0) {
         char *line = hp_cli_command_line(self->cli);
         hp_say(stderr, "To go on: %s", line);
         free(line);
@@ -413,8 +403,12 @@ int hp_cli_get(hp_cli_t *cli)
         return hp_cli_usage(cli, "say which path");
     if (cli->flags.limit != NULL && hp_text_parse_rate(cli->flags.limit, &self.limit) != 0)
         return hp_cli_usage(cli, "--limit is bytes a second, such as 500k or 2M");
+    int rc = hp_cli_web_fields(cli, url, &self.web, &err);
+    if (rc != 0)
+        return hp_cli_usage(cli, hp_err_text(&err));
     hp_bar_init(&self.bar, stderr, cli->utf8);
-    int code = 0, rc = order_all(&self, &err);
+    int code = 0;
+    rc = order_all(&self, &err);
     if (rc == 0 && !cli->flags.no_wait)
         rc = watch(&self, &err);
     for (size_t i = 0; i < self.count; i++)
@@ -432,5 +426,6 @@ int hp_cli_get(hp_cli_t *cli)
     for (size_t i = 0; i < self.count; i++)
         json_decref(self.items[i].now);
     free(self.items);
+    json_decref(self.web);
     return self.interrupted ? HP_EXIT_INTERRUPTED : code;
 }

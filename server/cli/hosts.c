@@ -155,6 +155,7 @@ static const hp_column_t columns[] = {
     {.title = "ID", .drop = 4},
     {.title = "PATH", .drop = 5},
     {.title = "PAIRED", .drop = 2},
+    {.title = "KIND", .drop = 3},
 };
 
 /* By which way it is reached; a host that has not proven who it is is reached in plain HTTP. */
@@ -168,7 +169,8 @@ static void add_row(hp_table_t *table, const json_t *host)
 {
     bool online = strcmp(hp_client_text(host, "state"), "online") == 0;
     bool blocked = json_is_true(json_object_get(host, "blocked"));
-    const char *id = hp_client_text(host, "id"), *seen = hp_client_text(host, "last_seen");
+    const char *id = hp_client_text(host, "id"), *seen = hp_client_text(host, "last_seen"),
+               *kind = hp_client_text(host, "kind");
     char short_id[ID_SHOWN + 1], ago[HP_TEXT_SIZE];
     snprintf(short_id, sizeof short_id, "%.*s", ID_SHOWN, id);
     hp_table_text(table, hp_client_text(host, "name"));
@@ -180,9 +182,11 @@ static void add_row(hp_table_t *table, const json_t *host)
     hp_table_count(table, hp_client_number(host, "files", -1));
     hp_table_bytes(table, hp_client_number(host, "bytes", -1));
     hp_table_either(table, hp_text_ago(seen, hp_clock_wall_ms(), ago), seen);
-    hp_table_either(table, strncmp(id, "addr-", 5) == 0 ? "" : short_id, id);
+    bool named = strncmp(id, "addr-", 5) != 0 && strncmp(id, "localsend-", 10) != 0; /* by digits */
+    hp_table_either(table, named ? short_id : "", id);
     hp_table_text(table, path_text(host));
     hp_table_coloured(table, json_is_true(json_object_get(host, "paired")) ? "yes" : "", HP_GREEN);
+    hp_table_text(table, strcmp(kind, "hostpair") != 0 ? kind : "");
 }
 
 int hp_cli_hosts(hp_cli_t *cli)

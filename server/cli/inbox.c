@@ -22,6 +22,13 @@ static hp_colour_t colour_of(const char *state)
                                              : HP_DIM;
 }
 
+/* Before it is answered: the text that comes, for a person; "" */
+static const char *preview_of(const json_t *incoming)
+{
+    const json_t *first = json_array_get(json_object_get(incoming, "files"), 0);
+    return strcmp(hp_client_text(incoming, "state"), "asking") == 0 ? hp_client_text(first, "preview") : "";
+}
+
 /* Where it landed, or the name of the first file. */
 static const char *what_of(const json_t *incoming)
 {
@@ -41,7 +48,8 @@ static void add_row(hp_table_t *table, const json_t *incoming)
     hp_table_coloured(table, state, colour_of(state));
     hp_table_count(table, hp_client_number(incoming, "files_total", -1));
     hp_table_bytes(table, hp_client_number(incoming, "size", -1));
-    hp_table_text(table, what_of(incoming));
+    const char *preview = preview_of(incoming);
+    hp_table_either(table, preview[0] != '\0' ? preview : what_of(incoming), what_of(incoming));
     hp_table_text(table, hp_client_text(from, "address"));
 }
 

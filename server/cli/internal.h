@@ -27,7 +27,8 @@ typedef enum {
     HP_TAKES_EVERYONE, /* a host, or all of them */
     HP_TAKES_FOLDER,   /* of the host that the first argument names */
     HP_TAKES_PATH,
-    HP_TAKES_FILE, /* of this machine */
+    HP_TAKES_SHARED, /* of what this host shares */
+    HP_TAKES_FILE,   /* of this machine */
     HP_TAKES_COMMAND,
     HP_TAKES_SETTING,
     HP_TAKES_VALUE, /* of the setting that the first argument names */
@@ -49,8 +50,9 @@ typedef struct hp_command {
 
 /* The commands' own options. */
 typedef struct hp_flags {
-    bool json, no_wait, replace, keep, follow, refresh, new_key, yes, help;
-    const char *to, *limit, *count, *hub, *token, *pin;
+    bool json, no_wait, replace, keep, follow, refresh, new_key, yes, help, all, copy;
+    const char *to, *limit, *count, *hub, *token, *pin, *user, *certificate;
+    const char **headers; /* NULL-terminated; NULL none. Owned */
 } hp_flags_t;
 
 struct hp_cli {
@@ -94,8 +96,8 @@ int hp_cli_find_host(hp_cli_t *self, const char *text, json_t **host, hp_err_t *
 
 /* ---- files of a host ---- */
 
-/* "/hosts/ID/files" with the query; cursor and part, which names must contain, may be NULL. The caller frees.
- */
+/* "/hosts/ID/files" with the query, "/share/files" without a host; cursor and part, which names must contain,
+ * may be NULL. The caller frees. */
 char *hp_cli_files_path(const char *host, const char *folder, const char *part, int limit,
                         const char *cursor);
 
@@ -107,22 +109,39 @@ int hp_cli_list(hp_cli_t *self, const char *host, const char *folder, const char
  * top. The caller frees. */
 char *hp_cli_tidy_path(const char *path);
 
+/* ---- downloads and messages ---- */
+
+/* How far a download is, for the bar: strings live as long as the download's JSON. */
+hp_progress_t hp_cli_progress(const json_t *download);
+
+/* Sends a text to a host's id or "everyone", gives hosts that are there the time to take it, and prints for
+ * each what became of it. failed: a host did not take it, or there was none. */
+int hp_cli_send_text(hp_cli_t *self, const char *to, const char *text, bool *failed, hp_err_t *err);
+
+/* The fields of an order by URL that the options name: NULL when there are none; HP_E_INVALID. May ask for a
+ * password. */
+int hp_cli_web_fields(hp_cli_t *self, bool url, json_t **fields, hp_err_t *err);
+
 /* ---- the commands ---- */
 
 int hp_cli_hosts(hp_cli_t *cli);
 int hp_cli_ls(hp_cli_t *cli);
 int hp_cli_get(hp_cli_t *cli);
 int hp_cli_downloads(hp_cli_t *cli);
+int hp_cli_kept(hp_cli_t *cli);
 int hp_cli_share(hp_cli_t *cli);
+int hp_cli_folders(hp_cli_t *cli);
 int hp_cli_send(hp_cli_t *cli);
 int hp_cli_messages(hp_cli_t *cli);
 int hp_cli_inbox(hp_cli_t *cli);
 int hp_cli_push(hp_cli_t *cli);
+int hp_cli_doctor(hp_cli_t *cli);
 int hp_cli_pair(hp_cli_t *cli);
 int hp_cli_unpair(hp_cli_t *cli);
 int hp_cli_settings(hp_cli_t *cli);
 int hp_cli_identity(hp_cli_t *cli);
 int hp_cli_group(hp_cli_t *cli);
+int hp_cli_menu(hp_cli_t *cli);
 int hp_cli_help(hp_cli_t *cli);
 int hp_cli_complete(hp_cli_t *cli);
 

@@ -36,9 +36,11 @@ static char *parameter(const char *name, const char *value)
 
 char *hp_cli_files_path(const char *host, const char *folder, const char *part, int limit, const char *cursor)
 {
-    char *id = hp_path_encode(host, strlen(host), false);
+    char *id = host != NULL ? hp_path_encode(host, strlen(host), false) : NULL;
+    char *of = id != NULL ? hp_sprintf("/hosts/%s/files", id) : hp_strdup("/share/files");
     char *in = parameter("folder", folder), *q = parameter("q", part), *at = parameter("cursor", cursor);
-    char *path = hp_sprintf("/hosts/%s/files?limit=%d%s%s%s", id, limit, in, q, at);
+    char *path = hp_sprintf("%s?limit=%d%s%s%s", of, limit, in, q, at);
+    free(of);
     free(at);
     free(q);
     free(in);

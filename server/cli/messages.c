@@ -7,6 +7,7 @@
 #include "base/path.h"
 #include "base/utf8.h"
 #include "cli/internal.h"
+#include "cli/words.h"
 
 #define COUNT_DEFAULT 20
 #define COUNT_MAX     1000
@@ -114,11 +115,12 @@ static bool tell_deliveries(const json_t *message, const json_t *hosts)
         bool bad = strcmp(state, "failed") == 0;
         failed |= bad;
         if (strcmp(state, "delivered") == 0)
-            hp_say(stdout, "%s: delivered", name);
+            hp_say(stdout, hp_word("%s: delivered"), name);
         else if (bad)
-            hp_say(stderr, "hostpair: %s: not delivered%s%s", name, reason[0] != '\0' ? ": " : "", reason);
+            hp_say(stderr, hp_word("hostpair: %s: not delivered%s%s"), name, reason[0] != '\0' ? ": " : "",
+                   reason);
         else
-            hp_say(stdout, "%s: queued%s%s; it is delivered when the host is there", name,
+            hp_say(stdout, hp_word("%s: queued%s%s; it is delivered when the host is there"), name,
                    reason[0] != '\0' ? ": " : "", reason);
     }
     return failed;
@@ -130,6 +132,36 @@ static int load_hosts(hp_cli_t *cli, json_t **hosts, hp_err_t *err)
     int rc = hp_client_call(cli->client, "GET", "/hosts", NULL, &answer, err);
     *hosts = json_incref(json_object_get(answer, "hosts"));
     json_decref(answer);
+    return rc;
+}
+
+/* Sends it and gives hosts that are there the time to take it. */
+static int post(hp_cli_t *cli, const json_t *hosts, const char *to, const char *text, json_t **message,
+                hp_err_t *err)
+{
+    int rc = hp_client_call(cli->client, "POST", "/messages", json_pack("{s:s, s:s}", "to", to, "text", text),
+                            message, err);
+    return rc == 0 ? wait_for_delivery(cli, hosts, message, err) : rc;
+}
+
+static int check_receivers(const json_t *message, hp_err_t *err)
+{
+    return json_array_size(json_object_get(message, "deliveries")) > 0
+               ? 0
+               : hp_err_set(err, HP_E_NOT_FOUND, "no host is known that it could go to");
+}
+
+int hp_cli_send_text(hp_cli_t *self, const char *to, const char *text, bool *failed, hp_err_t *err)
+{
+    json_t *hosts = NULL, *message = NULL;
+    int rc = load_hosts(self, &hosts, err);
+    if (rc == 0)
+        rc = post(self, hosts, to, text, &message, err);
+    *failed = rc != 0 || tell_deliveries(message, hosts);
+    if (rc == 0)
+        rc = check_receivers(message, err);
+    json_decref(message);
+    json_decref(hosts);
     return rc;
 }
 
@@ -147,19 +179,17 @@ int hp_cli_send(hp_cli_t *cli)
     }
     if (rc == 0)
         rc = read_text(cli, &text, &err);
-    if (rc == 0)
+    if (rc == 0 && !cli->flags.json) {
+        rc = hp_cli_send_text(cli, to, text, &failed, &err);
+    } else if (rc == 0) {
         rc = load_hosts(cli, &hosts, &err);
-    if (rc == 0)
-        rc = hp_client_call(cli->client, "POST", "/messages", json_pack("{s:s, s:s}", "to", to, "text", text),
-                            &message, &err);
-    if (rc == 0)
-        rc = wait_for_delivery(cli, hosts, &message, &err);
-    if (rc == 0 && cli->flags.json)
-        hp_say_json(stdout, message);
-    else if (rc == 0)
-        failed = tell_deliveries(message, hosts);
-    if (rc == 0 && json_array_size(json_object_get(message, "deliveries")) == 0)
-        rc = hp_err_set(&err, HP_E_NOT_FOUND, "no host is known that it could go to");
+        if (rc == 0)
+            rc = post(cli, hosts, to, text, &message, &err);
+        if (rc == 0)
+            hp_say_json(stdout, message);
+        if (rc == 0)
+            rc = check_receivers(message, &err);
+    }
     free(text);
     json_decref(host);
     json_decref(hosts);

@@ -38,12 +38,15 @@ static bool is_over(const json_t *push)
     return hp_client_text(push, "finished_at")[0] != '\0';
 }
 
-static void tell(const char *state, const char *host)
+static void tell(const json_t *push, const char *host)
 {
+    const char *state = hp_client_text(push, "state"), *reason = hp_client_text(push, "reason");
     if (strcmp(state, "asking") == 0)
         hp_say(stderr, "Asking at %s.", host);
     else if (strcmp(state, "sending") == 0)
-        hp_say(stderr, "Accepted; %s fetches.", host);
+        hp_say(stderr, "Accepted; %s gets the files.", host);
+    else if (reason[0] != '\0')
+        hp_say(stderr, "%s; it is tried again.", reason);
 }
 
 static int finish(hp_cli_t *cli, const json_t *push, const char *host)
@@ -68,7 +71,7 @@ static int follow(hp_cli_t *cli, json_t *push, const char *host)
     hp_term_catch();
     while (push != NULL && !is_over(push) && !hp_term_interrupted()) {
         if (strcmp(told, hp_client_text(push, "state")) != 0)
-            tell(hp_client_text(push, "state"), host);
+            tell(push, host);
         snprintf(told, sizeof told, "%s", hp_client_text(push, "state"));
         hp_term_wait(POLL_MS);
         json_decref(push);

@@ -14,6 +14,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "base/utf8.h"
+#include "cli/words.h"
 
 #define LINE_MAX_BYTES ((size_t)16 * 1024 * 1024)
 
@@ -160,15 +161,15 @@ char *hp_text_duration(int64_t seconds, char out[HP_TEXT_SIZE])
 {
     long long s = HP_MAX(seconds, (int64_t)0), m = (s + 30) / 60;
     if (s < 60)
-        snprintf(out, HP_TEXT_SIZE, "%lld s", s);
+        snprintf(out, HP_TEXT_SIZE, hp_word("%lld s"), s);
     else if (s < 600)
-        snprintf(out, HP_TEXT_SIZE, "%lld min %lld s", s / 60, s % 60);
+        snprintf(out, HP_TEXT_SIZE, hp_word("%lld min %lld s"), s / 60, s % 60);
     else if (m < 60)
-        snprintf(out, HP_TEXT_SIZE, "%lld min", m);
+        snprintf(out, HP_TEXT_SIZE, hp_word("%lld min"), m);
     else if (m < 48 * 60LL)
-        snprintf(out, HP_TEXT_SIZE, "%lld h %lld min", m / 60, m % 60);
+        snprintf(out, HP_TEXT_SIZE, hp_word("%lld h %lld min"), m / 60, m % 60);
     else
-        snprintf(out, HP_TEXT_SIZE, "%lld days", (m + 12 * 60LL) / (24 * 60LL));
+        snprintf(out, HP_TEXT_SIZE, hp_word("%lld days"), (m + 12 * 60LL) / (24 * 60LL));
     return out;
 }
 
@@ -201,15 +202,15 @@ char *hp_text_ago(const char *rfc3339, int64_t now_ms, char out[HP_TEXT_SIZE])
         return out;
     long long seconds = (now_ms - ms) / 1000;
     if (seconds < 45)
-        snprintf(out, HP_TEXT_SIZE, "now");
+        snprintf(out, HP_TEXT_SIZE, hp_word("now"));
     else if (seconds < 3570)
-        snprintf(out, HP_TEXT_SIZE, "%lld min ago", (seconds + 30) / 60);
+        snprintf(out, HP_TEXT_SIZE, hp_word("%lld min ago"), (seconds + 30) / 60);
     else if (seconds < 23 * 3600 + 1800)
-        snprintf(out, HP_TEXT_SIZE, "%lld h ago", (seconds + 1800) / 3600);
+        snprintf(out, HP_TEXT_SIZE, hp_word("%lld h ago"), (seconds + 1800) / 3600);
     else if (seconds < 36 * 3600LL)
-        snprintf(out, HP_TEXT_SIZE, "1 day ago");
+        snprintf(out, HP_TEXT_SIZE, hp_word("1 day ago"));
     else
-        snprintf(out, HP_TEXT_SIZE, "%lld days ago", (seconds + 43200) / 86400);
+        snprintf(out, HP_TEXT_SIZE, hp_word("%lld days ago"), (seconds + 43200) / 86400);
     return out;
 }
 

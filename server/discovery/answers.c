@@ -189,6 +189,8 @@ static void take_answer(hp_hosts_t *hosts, hp_host_entry_t *host, size_t index,
     pub->proven |= answer->proven;
     hp_member_note_way(host, index);
     host->tls_hangs = answer->tls_hangs;
+    if (hp_endpoint_same_place(&host->broke_off, &host->addresses[index].endpoint))
+        host->broke_off.port = 0;
     hp_problem_settle(host, &host->addresses[index].endpoint);
     add_sample(host, answer);
     pub->last_seen = hp_clock_wall_ms();
@@ -244,6 +246,16 @@ hp_probe_mode_t hp_answer_mode(hp_hosts_t *hosts, const hp_endpoint_t *at)
                                                                                       : HP_PROBE_ANY;
 }
 
+/* What speaks plain HTTP hangs up on a handshake, and so does a line that breaks: it is the second one in a
+ * row that tells. */
+static bool is_first_break(hp_host_entry_t *host, const hp_endpoint_t *at)
+{
+    if (host->broke_off.port != 0 && hp_endpoint_same_place(&host->broke_off, at))
+        return false;
+    host->broke_off = *at;
+    return true;
+}
+
 void hp_answer_refused(hp_hosts_t *hosts, const hp_endpoint_t *at, int status,
                        const hp_probe_answer_t *answer)
 {
@@ -262,7 +274,8 @@ void hp_answer_refused(hp_hosts_t *hosts, const hp_endpoint_t *at, int status,
     else
         return;
     for (size_t i = 0; i < hosts->count; i++)
-        if (hosts->items[i]->pub.pinned && has_place(hosts->items[i], at, &elsewhere))
+        if (hosts->items[i]->pub.pinned && has_place(hosts->items[i], at, &elsewhere) &&
+            (status != HP_E_NOT_TLS || !is_first_break(hosts->items[i], at)))
             hp_problem_set(hosts, hosts->items[i], HP_PROBLEM_ANSWER, at, text);
     hp_host_entry_t *claimed =
         status == HP_E_WRONG_KEY && answer != NULL ? hp_hosts_entry(hosts, answer->claimed_id) : NULL;

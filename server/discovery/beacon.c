@@ -56,6 +56,7 @@ struct hp_beacon {
     uint64_t news_at;    /* when any were last told */
     uint64_t news_paid;  /* with one in EVERY_MS, as many would have been told by then */
     hp_beacon_limit_t *limit;
+    hp_tally_t *tally;
     known_t known[KNOWN];
 };
 
@@ -109,6 +110,8 @@ static void announce(hp_beacon_t *self)
         hp_sockaddr_t to = {0};
         if (socket->poll == NULL)
             continue;
+        if (interface->v6 || interface->multicast || interface->broadcast != 0)
+            hp_tally_add(self->tally, interface->index, HP_TALLY_SENT);
         if (interface->v6) {
             hp_address_to_sockaddr(HP_BEACON_GROUP6, HP_BEACON_PORT, &to);
             to.v6.sin6_scope_id = interface->index;
@@ -190,6 +193,7 @@ static void take(hp_beacon_t *self, const beacon_socket_t *socket, const hp_sock
     if (strcmp(message.id, self->self->id) == 0 && strcmp(message.instance, self->self->instance) == 0)
         return;
     bool is_new = note(self, &message, hp_clock_ms(), &first);
+    hp_tally_add_from(self->tally, from, HP_TALLY_HEARD);
     if (is_new && !message.reply) {
         char reply[HP_BEACON_MAX + 1];
         size_t reply_length = write_datagram(self, true, reply);
@@ -374,7 +378,7 @@ void hp_beacon_stop(hp_beacon_t *self)
 }
 
 hp_beacon_t *hp_beacon_create(uv_loop_t *loop, hp_hosts_t *hosts, const hp_self_t *self,
-                              const char *advertise_address, uint16_t advertise_port)
+                              const char *advertise_address, uint16_t advertise_port, hp_tally_t *tally)
 {
     hp_beacon_t *beacon = hp_alloc(sizeof *beacon);
     beacon->loop = loop;
@@ -383,6 +387,7 @@ hp_beacon_t *hp_beacon_create(uv_loop_t *loop, hp_hosts_t *hosts, const hp_self_
     snprintf(beacon->advertise_address, sizeof beacon->advertise_address, "%s", advertise_address);
     beacon->advertise_port = advertise_port;
     beacon->limit = hp_beacon_limit_create();
+    beacon->tally = tally;
     hp_pending_add(&beacon->pending);
     uv_timer_init(loop, &beacon->timer);
     beacon->timer.data = beacon;

@@ -20,6 +20,7 @@
 
 #include "discovery/hosts.h"
 #include "discovery/interfaces.h"
+#include "discovery/tally.h"
 
 #define HP_BEACON_MAX        1200 /* bytes of a datagram */
 #define HP_BEACON_PORT       9000
@@ -54,9 +55,10 @@ bool hp_beacon_limit_allow(hp_beacon_limit_t *limit, const uint8_t address[16], 
 
 typedef struct hp_beacon hp_beacon_t;
 
-/* advertise_address "" and advertise_port 0 where there is nothing to override. */
+/* advertise_address "" and advertise_port 0 where there is nothing to override. What is sent and heard is
+ * counted in tally, which outlives the beacon. */
 hp_beacon_t *hp_beacon_create(uv_loop_t *loop, hp_hosts_t *hosts, const hp_self_t *self,
-                              const char *advertise_address, uint16_t advertise_port);
+                              const char *advertise_address, uint16_t advertise_port, hp_tally_t *tally);
 void hp_beacon_destroy(hp_beacon_t *beacon, void (*closed)(void *arg), void *arg);
 
 /* Opens the sockets if need be, joins the groups on these interfaces and announces from the start. What does

@@ -31,12 +31,16 @@ struct hp_discovery {
     uint16_t advertise_port; /* 0: our own */
     bool scan_on, beacon_on, started, closing;
     uint64_t offered_files, offered_bytes;
+    bool everywhere, advertised;
+    hp_tally_t tally;
     bool own_address; /* others are told an address of this machine, whichever they see */
     char unreachable[400], said_unreachable[64]; /* the words; the address that was logged */
     bool scan_wanted, scan_person;               /* when the present one has ended */
     uint64_t networks;                           /* what there was to scan when interfaces changed last */
     hp_interfaces_t *interfaces;
     hp_scan_t *scan;
+    hp_scan_t *other_scan; /* for also; NULL */
+    hp_discovery_also_t also;
     hp_beacon_t *beacon;
     uv_timer_t scan_timer, wanted_timer;
     wanted_t **wanted;
@@ -60,10 +64,36 @@ static void scan_now(hp_discovery_t *self, bool person)
     hp_scan_begin(self->scan, interfaces, count, person);
 }
 
+/* Of what the scan has found to be there. */
+static void scan_other(hp_discovery_t *self)
+{
+    size_t count;
+    const hp_interface_t *interfaces = hp_interfaces_list(self->interfaces, &count);
+    if (self->other_scan != NULL && !hp_scan_running(self->other_scan) && self->also.wanted(self->also.arg))
+        hp_scan_begin(self->other_scan, interfaces, count, false);
+}
+
+static void on_opened(void *arg, const hp_sockaddr_t *address)
+{
+    hp_discovery_t *self = arg;
+    hp_endpoint_t at;
+    char text[HP_ENDPOINT_ADDRESS_SIZE];
+    if (hp_endpoint_from_sockaddr(&at, address) == 0)
+        self->also.opened(self->also.arg, hp_endpoint_address(&at, text));
+}
+
+void hp_discovery_scan_also(hp_discovery_t *discovery, const hp_discovery_also_t *also)
+{
+    discovery->also = *also;
+    discovery->other_scan = hp_scan_create_for(discovery->loop, also->port, on_opened, discovery);
+}
+
 static void on_scan_finished(void *arg)
 {
     hp_discovery_t *self = arg;
     bool person = self->scan_person;
+    if (!self->closing)
+        scan_other(self);
     if (!self->scan_wanted || self->closing)
         return;
     self->scan_wanted = self->scan_person = false;
@@ -144,6 +174,23 @@ static void check_address(hp_discovery_t *self)
 const char *hp_discovery_unreachable(const hp_discovery_t *discovery)
 {
     return discovery->unreachable;
+}
+
+void hp_discovery_was_reached(hp_discovery_t *discovery)
+{
+    discovery->unreachable[0] = '\0';
+}
+
+hp_discovery_view_t hp_discovery_view(const hp_discovery_t *self)
+{
+    hp_discovery_view_t view = {.tally = &self->tally,
+                                .scan = self->scan_on,
+                                .beacon = self->beacon_on,
+                                .everywhere = self->everywhere,
+                                .advertised = self->advertised,
+                                .own_copy = hp_hosts_own_copy(self->hosts)};
+    view.interfaces = hp_interfaces_list(self->interfaces, &view.count);
+    return view;
 }
 
 /* ---- the network changes ---- */
@@ -274,10 +321,14 @@ int hp_discovery_create(hp_discovery_t **out, uv_loop_t *loop, hp_hosts_t *hosts
     discovery->hosts = hosts;
     discovery->self = self;
     discovery->advertise_port = port;
+    discovery->everywhere = options->everywhere;
+    discovery->advertised = options->advertise != NULL;
+    discovery->tally.interfaces = discovery->interfaces;
     discovery->own_address = options->advertise == NULL && options->everywhere;
     hp_hosts_set_port(hosts, port);
-    discovery->scan = hp_scan_create(loop, hosts, HP_DEFAULT_PEER_PORT, on_scan_finished, discovery);
-    discovery->beacon = hp_beacon_create(loop, hosts, self, address, port);
+    discovery->scan =
+        hp_scan_create(loop, hosts, HP_DEFAULT_PEER_PORT, &discovery->tally, on_scan_finished, discovery);
+    discovery->beacon = hp_beacon_create(loop, hosts, self, address, port, &discovery->tally);
     uv_timer_init(loop, &discovery->scan_timer);
     uv_timer_init(loop, &discovery->wanted_timer);
     discovery->scan_timer.data = discovery->wanted_timer.data = discovery;
@@ -352,6 +403,10 @@ void hp_discovery_destroy(hp_discovery_t *self, void (*closed)(void *arg), void 
     uv_close((uv_handle_t *)&self->scan_timer, on_handle_closed);
     uv_close((uv_handle_t *)&self->wanted_timer, on_handle_closed);
     hp_scan_destroy(self->scan, part_closed, self);
+    if (self->other_scan != NULL) {
+        hp_pending_add(&self->pending);
+        hp_scan_destroy(self->other_scan, part_closed, self);
+    }
     hp_beacon_destroy(self->beacon, part_closed, self);
     hp_interfaces_destroy(self->interfaces, part_closed, self);
     hp_pending_when_none(&self->pending, finish, self);

@@ -19,6 +19,8 @@
 #include "base/err.h"
 #include "base/options.h"
 #include "discovery/hosts.h"
+#include "discovery/interfaces.h"
+#include "discovery/tally.h"
 
 typedef struct hp_discovery hp_discovery_t;
 
@@ -44,6 +46,16 @@ void hp_discovery_set(hp_discovery_t *discovery, bool scan, bool beacon);
  * runs, the one asked for starts after it. */
 void hp_discovery_scan(hp_discovery_t *discovery);
 
+/* Another service of machines in these networks: after each scan whatever accepts a connection at its port is
+ * told to opened, by its numeric address. wanted is asked each time. One; before the start; copied. */
+typedef struct hp_discovery_also {
+    uint16_t port;
+    bool (*wanted)(void *arg);
+    void (*opened)(void *arg, const char *address);
+    void *arg;
+} hp_discovery_also_t;
+void hp_discovery_scan_also(hp_discovery_t *discovery, const hp_discovery_also_t *also);
+
 /* Calls fn whenever the interfaces or their addresses have changed. One listener. */
 void hp_discovery_on_network(hp_discovery_t *discovery, void (*fn)(void *arg), void *arg);
 
@@ -54,6 +66,23 @@ void hp_discovery_set_offer(hp_discovery_t *discovery, uint64_t files, uint64_t 
 /* Why others cannot reach this host at the address that it would tell them, as far as can be known from here
  * (see container.h), and what to do about it; "" as a rule. Logged once. */
 const char *hp_discovery_unreachable(const hp_discovery_t *discovery);
+
+/* Another host has connected to this one at that address: what hp_discovery_unreachable says is wrong, until
+ * the network changes. */
+void hp_discovery_was_reached(hp_discovery_t *discovery);
+
+/* How hosts are looked for at the moment, and what has come of it. interfaces: one entry an address, valid
+ * until the loop goes on. */
+typedef struct hp_discovery_view {
+    const hp_interface_t *interfaces;
+    size_t count;
+    const hp_tally_t *tally;
+    bool scan, beacon;    /* timed scans and the beacon are on */
+    bool everywhere;      /* the peer listener listens on all addresses */
+    bool advertised;      /* others are told an address that a person gave */
+    const char *own_copy; /* where a host with this one's own key was last met; "" */
+} hp_discovery_view_t;
+hp_discovery_view_t hp_discovery_view(const hp_discovery_t *discovery);
 
 typedef struct hp_scan_progress {
     bool running;

@@ -86,6 +86,10 @@ int hp_file_list_parse_json(const char *line, size_t length, char *path, hp_remo
     *entry = (hp_remote_entry_t){.path = path, .size = HP_REMOTE_NO_SIZE, .mtime = HP_REMOTE_NO_TIME};
     json_t *object = json_loadb(line, length, 0, NULL);
     const json_t *name = json_object_get(object, "path"), *size = json_object_get(object, "size");
+    const json_t *folder = json_object_get(object, "folder");
+    entry->is_folder = name == NULL && json_is_string(folder);
+    if (entry->is_folder)
+        name = folder;
     const json_t *mtime = json_object_get(object, "mtime"), *root = json_object_get(object, "root");
     int rc = 0;
     if (!json_is_object(object) || !json_is_string(name))
@@ -100,6 +104,7 @@ int hp_file_list_parse_json(const char *line, size_t length, char *path, hp_remo
     if (rc == 0 && json_is_string(mtime) &&
         hp_clock_parse_rfc3339(json_string_value(mtime), &entry->mtime) != 0)
         entry->mtime = HP_REMOTE_NO_TIME;
+    entry->executable = json_is_true(json_object_get(object, "executable"));
     if (rc == 0 && json_is_string(root)) {
         entry->rooted = hp_hex_decode(json_string_value(root), entry->root, sizeof entry->root) == 0;
         if (!entry->rooted)
@@ -364,7 +369,9 @@ static void fetch(hp_file_list_t *self)
 {
     static const hp_fetch_callbacks_t callbacks = {
         .on_head = on_head, .on_data = on_data, .on_done = on_fetched};
+    static const char *const headers[] = {"Hostpair-Folders: 1", NULL};
     hp_fetch_options_t options = {.endpoint = &self->endpoint,
+                                  .headers = headers,
                                   .path = "/list",
                                   .accept = "application/x-ndjson, text/plain;q=0.5",
                                   .if_none_match =

@@ -165,6 +165,14 @@ int hp_hosts_remove(hp_hosts_t *hosts, const char *id);
 int hp_hosts_set_blocked(hp_hosts_t *hosts, const char *id, bool blocked,
                          void (*done)(void *arg, int status, const hp_err_t *err), void *arg);
 
+/* What is wrong with a host, for programs: "same-key" (another process has its key), "other-answer"
+ * (something else answers at its address), "claims" (something elsewhere says that it is this host); ""
+ * nothing. */
+const char *hp_hosts_problem_kind(const hp_hosts_t *hosts, const char *id);
+
+/* Where a host with this one's own key was met last; "" nowhere. */
+const char *hp_hosts_own_copy(const hp_hosts_t *hosts);
+
 /* Whether the host with this id is paired. */
 bool hp_hosts_is_paired(const hp_hosts_t *hosts, const char *id);
 
@@ -200,8 +208,8 @@ void hp_hosts_member_gone(hp_hosts_t *hosts, const char *id);
  * proven: a connection to it stands; one that was taken for offline is asked at once. */
 void hp_hosts_set_way(hp_hosts_t *hosts, const char *id, hp_way_t way, const char *reason, bool proven);
 /* A list that the host left for others while it is away, as GET /list gives it in JSON lines; text is freed.
- * done is called once, perhaps inside the call: 0 when the list is kept; HP_E_NOT_FOUND; HP_E_BUSY when the
- * host is there, or its list is being fetched. */
+ * Where a list of the host is being fetched, it waits for the end of that. done is called once, perhaps
+ * inside the call: 0 when the list is kept; HP_E_NOT_FOUND; HP_E_BUSY when the host is there. */
 void hp_hosts_take_list(hp_hosts_t *hosts, const char *id, char *text, size_t length,
                         void (*done)(void *arg, int status, const hp_err_t *err), void *arg);
 
@@ -230,6 +238,20 @@ void hp_hosts_set_announce(hp_hosts_t *hosts, uint16_t port);
 /* The port at which other hosts reach this one, when it is not self->peer_port; 0: it is. */
 void hp_hosts_set_port(hp_hosts_t *hosts, uint16_t port);
 uint16_t hp_hosts_port(const hp_hosts_t *hosts);
+
+/* A question to a host, which hears at which port this one is reached. The times are those of
+ * hp_fetch_options_t. */
+typedef struct hp_hosts_question {
+    const char *method, *path;
+    const char *body;   /* JSON; NULL: none */
+    const char *header; /* a further "Name: value"; NULL */
+    unsigned address;   /* at which of the host's addresses, counted round */
+    uint64_t reply_max; /* bytes */
+    unsigned connect_ms, stall_ms, total_ms;
+} hp_hosts_question_t;
+/* host has an address. done as of hp_fetch_get; the registry may end meanwhile. */
+hp_fetch_t *hp_hosts_ask(hp_hosts_t *hosts, const hp_host_t *host, const hp_hosts_question_t *question,
+                         hp_fetch_reply_fn done, void *arg);
 
 /* How long things take, ms. Tests set shorter ones before start. */
 typedef struct hp_hosts_times {

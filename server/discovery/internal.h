@@ -61,6 +61,7 @@ typedef struct hp_host_entry {
     int64_t first_seen;
     bool name_looked_up; /* just now */
     bool waiting[2];     /* by hp_wait_kind_t */
+    unsigned told_here;  /* a hub said that it is here: so many probes more come soon after one another */
     hp_way_t member_way; /* by which its group reaches it now */
     uint64_t way_at;     /* ms, when a direct one was proven last */
     bool dirty;
@@ -88,11 +89,12 @@ typedef struct hp_host_entry {
     } rival;           /* another host that uses the same key */
     struct {
         hp_problem_kind_t kind;
-        hp_endpoint_t at; /* where it shows */
-        uint64_t last;    /* when it was last seen */
-    } problem;            /* whose sentence is pub.problem */
-    bool tls_hangs;       /* TLS timed out here: asked in plain at once, most often */
-    unsigned plain_tries; /* since then */
+        hp_endpoint_t at;    /* where it shows */
+        uint64_t last;       /* when it was last seen */
+    } problem;               /* whose sentence is pub.problem */
+    hp_endpoint_t broke_off; /* where the last handshake broke off; port 0: it did not */
+    bool tls_hangs;          /* TLS timed out here: asked in plain at once, most often */
+    unsigned plain_tries;    /* since then */
 
     /* the file list (lists.c) */
     hp_file_list_t *list;

@@ -193,12 +193,45 @@ static void start(hp_hosts_t *hosts, hp_host_entry_t *host, uint64_t now)
     hp_hosts_emit(hosts, HP_HOST_CHANGED, host);
 }
 
+/* A list that waits until the one that is being fetched has come, or has not. */
+typedef struct given_list {
+    hp_hosts_t *hosts;
+    char id[HP_HOST_ID_SIZE];
+    char *text; /* owned */
+    size_t length;
+    void (*done)(void *arg, int status, const hp_err_t *err);
+    void *arg;
+} given_list_t;
+
+static void on_turn(void *arg, int status, const hp_err_t *err)
+{
+    given_list_t *given = arg;
+    (void)status, (void)err;
+    hp_hosts_take_list(given->hosts, given->id, given->text, given->length, given->done, given->arg);
+    free(given);
+}
+
+static void wait_for_turn(hp_hosts_t *hosts, hp_host_entry_t *host, given_list_t given)
+{
+    given_list_t *copy = hp_alloc(sizeof *copy);
+    *copy = given;
+    copy->hosts = hosts;
+    memcpy(copy->id, host->pub.id, sizeof copy->id);
+    hp_list_waiter_t *waiter = hp_alloc(sizeof *waiter);
+    *waiter = (hp_list_waiter_t){.done = on_turn, .arg = copy, .next = host->listing->waiters};
+    host->listing->waiters = waiter;
+}
+
 void hp_hosts_take_list(hp_hosts_t *hosts, const char *id, char *text, size_t length,
                         void (*done)(void *arg, int status, const hp_err_t *err), void *arg)
 {
     hp_err_t err = {0};
     hp_host_entry_t *host = hosts->closing ? NULL : hp_hosts_entry(hosts, id);
-    if (host == NULL || host->list != NULL || host->pub.online) {
+    if (host != NULL && host->list != NULL && !host->pub.online) {
+        wait_for_turn(hosts, host, (given_list_t){.text = text, .length = length, .done = done, .arg = arg});
+        return;
+    }
+    if (host == NULL || host->pub.online) {
         free(text); /* a host that is there is asked itself */
         hp_err_set(&err, host == NULL ? HP_E_NOT_FOUND : HP_E_BUSY,
                    "the list of that host cannot be taken now");

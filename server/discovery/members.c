@@ -11,6 +11,8 @@
 #include "discovery/internal.h"
 #include "discovery/probe.h"
 
+#define TOLD_PROBES 6 /* of a host that is here by a hub's word and does not answer: at the shorter pause */
+
 static size_t member_place(const hp_host_entry_t *host)
 {
     size_t i = 0;
@@ -47,6 +49,7 @@ void hp_hosts_member(hp_hosts_t *hosts, const uint8_t fingerprint[HP_FINGERPRINT
         hp_hosts_rename(hosts, host, clean);
     hp_hosts_save(hosts, host);
     hp_hosts_emit(hosts, is_new ? HP_HOST_ADDED : HP_HOST_CHANGED, host);
+    host->told_here = online ? TOLD_PROBES : 0;
     /* It came: it is asked. It went: it is asked whether that is so, as the hub may be wrong. */
     if (online != host->pub.online && (online || is_reached_as_member(host)))
         hp_watch_round(hosts, host, !online);

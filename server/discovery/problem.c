@@ -46,3 +46,18 @@ void hp_problem_expire(hp_hosts_t *hosts, hp_host_entry_t *host, uint64_t now)
     hp_problem_clear(host);
     hp_hosts_emit(hosts, HP_HOST_CHANGED, host);
 }
+
+const char *hp_hosts_problem_kind(const hp_hosts_t *hosts, const char *id)
+{
+    static const char *const kinds[] = {[HP_PROBLEM_NONE] = "",
+                                        [HP_PROBLEM_COPY] = "same-key",
+                                        [HP_PROBLEM_ANSWER] = "other-answer",
+                                        [HP_PROBLEM_CLAIM] = "claims"};
+    const hp_host_entry_t *host = hp_hosts_entry(hosts, id);
+    return host != NULL ? kinds[host->problem.kind] : "";
+}
+
+const char *hp_hosts_own_copy(const hp_hosts_t *hosts)
+{
+    return hosts->copy_logged;
+}

@@ -47,6 +47,7 @@ typedef struct attempt {
 /* A probe that the registry makes for us; it may outlive the scan. */
 typedef struct check {
     hp_scan_t *scan; /* NULL: the scan has gone */
+    hp_sockaddr_t address;
     struct check *next;
 } check_t;
 
@@ -54,7 +55,9 @@ struct hp_scan {
     uv_loop_t *loop;
     hp_hosts_t *hosts;
     uint16_t port;
+    hp_tally_t *tally;
     void (*finished)(void *arg);
+    void (*opened)(void *arg, const hp_sockaddr_t *address); /* NULL: hosts are looked for */
     void *arg;
     uv_timer_t timer;
     bool running;
@@ -115,8 +118,9 @@ static void on_checked(void *arg, int status)
 {
     check_t *check = arg;
     hp_scan_t *self = check->scan;
-    (void)status; /* the registry has told who needs to know */
     if (self != NULL) {
+        if (status == 0) /* the registry has told who needs to know */
+            hp_tally_add_from(self->tally, &check->address, HP_TALLY_ANSWERED);
         check_t **at = &self->checks;
         while (*at != check)
             at = &(*at)->next;
@@ -133,6 +137,7 @@ static void check_host(hp_scan_t *self, const hp_sockaddr_t *address)
         return;
     check_t *check = hp_alloc(sizeof *check);
     check->scan = self;
+    check->address = *address;
     check->next = self->checks;
     self->checks = check;
     hp_hosts_check(self->hosts, &at, HP_FOUND_SCAN, on_checked, check);
@@ -148,7 +153,9 @@ static void on_writable(uv_poll_t *poll, int status, int events)
     bool accepted = getsockopt(attempt->fd, SOL_SOCKET, SO_ERROR, &error, &size) == 0 && error == 0;
     hp_sockaddr_t address = attempt->address;
     end_attempt(attempt);
-    if (accepted)
+    if (accepted && self->opened != NULL)
+        self->opened(self->arg, &address);
+    else if (accepted)
         check_host(self, &address);
     go_on(self);
 }
@@ -255,7 +262,7 @@ static void end(hp_scan_t *self)
     self->first = NULL;
     self->table = NULL;
     self->first_count = self->first_next = 0;
-    hp_log(HP_LOG_DEBUG, "scanned %zu addresses in %llu ms", self->total,
+    hp_log(HP_LOG_DEBUG, "scanned %zu addresses at port %u in %llu ms", self->total, (unsigned)self->port,
            (unsigned long long)(hp_clock_ms() - self->began));
     if (self->finished != NULL)
         self->finished(self->arg);
@@ -421,7 +428,8 @@ static void take_neighbours(hp_scan_t *self)
 
 void hp_scan_begin(hp_scan_t *self, const hp_interface_t *interfaces, size_t count, bool person)
 {
-    hp_hosts_probe_all(self->hosts, person);
+    if (self->hosts != NULL)
+        hp_hosts_probe_all(self->hosts, person);
     self->running = true;
     self->began = hp_clock_ms();
     self->done = self->total = 0;
@@ -433,7 +441,7 @@ void hp_scan_begin(hp_scan_t *self, const hp_interface_t *interfaces, size_t cou
         if (interfaces[i].v6)
             continue;
         self->own[self->own_count++] = interfaces[i].address;
-        if (!interfaces[i].point_to_point)
+        if (!interfaces[i].point_to_point && self->opened == NULL)
             add_range(self, hp_subnet_hosts(interfaces[i].address, interfaces[i].mask, false));
     }
     hp_subnet_t far[HP_FAR_ENDS_MAX];
@@ -458,18 +466,27 @@ hp_scan_progress_t hp_scan_progress(const hp_scan_t *scan)
     return (hp_scan_progress_t){.running = scan->running, .done = scan->done, .total = scan->total};
 }
 
-hp_scan_t *hp_scan_create(uv_loop_t *loop, hp_hosts_t *hosts, uint16_t port, void (*finished)(void *arg),
-                          void *arg)
+hp_scan_t *hp_scan_create(uv_loop_t *loop, hp_hosts_t *hosts, uint16_t port, hp_tally_t *tally,
+                          void (*finished)(void *arg), void *arg)
 {
     hp_scan_t *self = hp_alloc(sizeof *self);
     self->loop = loop;
     self->hosts = hosts;
     self->port = port;
+    self->tally = tally;
     self->finished = finished;
     self->arg = arg;
     uv_timer_init(loop, &self->timer);
     self->timer.data = self;
     hp_pending_add(&self->pending);
+    return self;
+}
+
+hp_scan_t *hp_scan_create_for(uv_loop_t *loop, uint16_t port,
+                              void (*opened)(void *arg, const hp_sockaddr_t *address), void *arg)
+{
+    hp_scan_t *self = hp_scan_create(loop, NULL, port, NULL, NULL, arg);
+    self->opened = opened;
     return self;
 }
 

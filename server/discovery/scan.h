@@ -15,15 +15,23 @@
 #include "discovery/discovery.h"
 #include "discovery/hosts.h"
 #include "discovery/interfaces.h"
+#include "discovery/tally.h"
 
 #define HP_SCAN_FLIGHT     512
 #define HP_SCAN_CONNECT_MS 800
 
 typedef struct hp_scan hp_scan_t;
 
-/* finished runs after each scan, never inside a call; may be NULL. */
-hp_scan_t *hp_scan_create(uv_loop_t *loop, hp_hosts_t *hosts, uint16_t port, void (*finished)(void *arg),
-                          void *arg);
+/* finished runs after each scan, never inside a call; may be NULL. Hosts that answer are counted in tally,
+ * which outlives the scan. */
+hp_scan_t *hp_scan_create(uv_loop_t *loop, hp_hosts_t *hosts, uint16_t port, hp_tally_t *tally,
+                          void (*finished)(void *arg), void *arg);
+
+/* A scan for another service, at its port: opened is told the address of whatever accepts a connection. The
+ * networks are not gone through once more: what is in them has answered the scan for hosts before it, and is
+ * among the kernel's neighbours; these and the far ends are tried. */
+hp_scan_t *hp_scan_create_for(uv_loop_t *loop, uint16_t port,
+                              void (*opened)(void *arg, const hp_sockaddr_t *address), void *arg);
 
 /* Gives up what is under way, then calls closed. */
 void hp_scan_destroy(hp_scan_t *scan, void (*closed)(void *arg), void *arg);

@@ -68,7 +68,8 @@ static void round_try_others(hp_hosts_t *hosts, hp_host_entry_t *host, const hp_
 
 static uint64_t offline_pause(const hp_hosts_t *hosts, const hp_host_entry_t *host)
 {
-    return is_waited_for(host) ? hosts->times.waiting : hosts->times.offline;
+    bool soon = is_waited_for(host) || host->told_here > 0;
+    return soon ? hosts->times.waiting : hosts->times.offline;
 }
 
 static void round_end(hp_hosts_t *hosts, hp_host_entry_t *host)
@@ -91,6 +92,7 @@ static void round_end(hp_hosts_t *hosts, hp_host_entry_t *host)
         return;
     }
     host->probe_at = now + offline_pause(hosts, host);
+    host->told_here -= host->told_here > 0;
     bool was_online = host->pub.online;
     host->pub.online = false;
     hp_names_look_again(hosts, host);

@@ -76,6 +76,7 @@ static int judge_curl(hp_fetch_t *fetch, CURLcode code)
     case CURLE_URL_MALFORMAT:
         return hp_err_set(err, HP_E_INVALID, "%s: %s", where, words);
     case CURLE_PEER_FAILED_VERIFICATION:
+        return hp_fetch_tls_distrust(fetch, words);
     case CURLE_SSL_CONNECT_ERROR:
     case CURLE_SSL_ENGINE_NOTFOUND:
     case CURLE_SSL_ENGINE_SETFAILED:
@@ -89,6 +90,7 @@ static int judge_curl(hp_fetch_t *fetch, CURLcode code)
     case CURLE_PARTIAL_FILE:
     case CURLE_RECV_ERROR:
     case CURLE_SEND_ERROR:
+    case CURLE_SEND_FAIL_REWIND:
     case CURLE_GOT_NOTHING:
         if (fetch->parser.complete && fetch->parser.body == HP_FETCH_BODY_CHUNKED &&
             strstr(words, "chunk") != NULL)
@@ -127,7 +129,7 @@ static bool is_leftover(const hp_fetch_t *fetch, CURLcode code)
     bool died = code == CURLE_SEND_ERROR || code == CURLE_RECV_ERROR || code == CURLE_GOT_NOTHING;
     bool no_reply = code == CURLE_UNSUPPORTED_PROTOCOL || code == CURLE_WEIRD_SERVER_REPLY ||
                     fetch->status == HP_E_PROTOCOL;
-    if (fetch->new_socket || fetch->retried || !fetch->connected)
+    if (fetch->new_socket || fetch->retried || !fetch->connected || fetch->sends)
         return false;
     return (died && fetch->parser.bytes == 0) ||
            (no_reply && fetch->body == NULL && !fetch->parser.in_section && !fetch->parser.complete);
@@ -136,7 +138,7 @@ static bool is_leftover(const hp_fetch_t *fetch, CURLcode code)
 /* A server that takes no HTTP/1.1 ends the handshake (RFC 7301 section 3.2), or says so in HTTP/1.1 or 2. */
 static bool speaks_http2_alone(const hp_fetch_t *fetch, CURLcode code)
 {
-    if (fetch->peer || fetch->http2 || strncasecmp(fetch->url, "https:", 6) != 0)
+    if (fetch->peer || fetch->direct || fetch->http2 || strncasecmp(fetch->url, "https:", 6) != 0)
         return false;
     bool refused =
         code == CURLE_SSL_CONNECT_ERROR && strstr(fetch->curl_words, "application protocol") != NULL;

@@ -91,6 +91,8 @@ typedef struct hp_fetch_head {
     bool reused;                              /* on a connection that served an earlier request */
 } hp_fetch_head_t;
 
+#define HP_FETCH_SEND_FAILED SIZE_MAX
+
 #define HP_FETCH_HOLD 1 /* on_data: not taken; the same bytes come again after hp_fetch_resume */
 
 typedef struct hp_fetch_callbacks {
@@ -116,7 +118,13 @@ typedef struct hp_fetch_options {
     bool ranged;               /* send Range for [range.first, range.end) */
     hp_range_t range;          /* end HP_RANGE_UNKNOWN: to the end of the file */
     const void *body;          /* of POST and PUT: copied */
-    size_t body_length;
+    uint64_t body_length;
+    /* Instead of body: what has body_length bytes and is asked for them piece by piece, when they can leave.
+     * Copies at most size of them to into and returns how many; 0: there are none yet, hp_fetch_resume tells
+     * when there are; HP_FETCH_SEND_FAILED ends the request with HP_E_DISK. A request of which a byte was
+     * asked for is not sent once more on another connection: it ends with UV_ECONNRESET. */
+    size_t (*send)(void *arg, void *into, size_t size);
+    void *send_arg;
     const char *content_type; /* of the body */
     bool fresh;               /* do not reuse a connection */
     uint64_t body_max;        /* a longer body ends the request with HP_E_TOO_LARGE; 0: no limit */
@@ -124,8 +132,10 @@ typedef struct hp_fetch_options {
     unsigned first_ms; /* the same as stall_ms, before the first byte of the reply; 0: as stall_ms */
     unsigned alive_s; /* TCP asks the other side after so long without a byte, and ends the connection when no
                          answer comes (keep-alive, RFC 9293 section 3.8.4); 0: it does not ask */
-    const char *certificate;    /* of a URL: SHA-256, in hex, of the certificate that its server must show,
-                                   whoever    has signed it; NULL: verified as usual */
+    bool direct;      /* of a URL: straight to its server, without a proxy, and no redirect is followed */
+    const char *certificate; /* of a URL: SHA-256, in hex, of the certificate that its server must show,
+                                whoever    has signed it; NULL: verified as usual */
+    bool any_certificate;    /* of a URL with https: whoever answers; only what everybody may know is said */
     const char *const *headers; /* further "Name: value" lines, NULL-terminated, or NULL */
 } hp_fetch_options_t;
 

@@ -13,6 +13,7 @@
 #include "base/pending.h"
 #include "fetch/fetch.h"
 #include "fetch/parser.h"
+#include "secure/secure.h"
 
 #define HP_FETCH_EASY_KEPT 64 /* unused curl handles kept for the next requests */
 
@@ -57,9 +58,16 @@ struct hp_fetch {
     /* the options, copied */
     char *url, *method, *body, *origin;
     bool has_certificate; /* of a URL, for its origin only */
+    bool any_certificate; /* the same */
     uint8_t certificate[32];
+    bool left;             /* its origin, by a redirect */
+    hp_secure_seen_t seen; /* the certificate of the server that is asked now, where it speaks TLS */
     char *user, *password; /* of a URL, for its origin only; NULL none */
-    size_t body_length;
+    uint64_t body_length;
+    size_t (*send)(void *arg, void *into, size_t size); /* NULL: body is the whole */
+    void *send_arg;
+    bool sends; /* bytes of the body were asked for */
+    bool direct;
     bool peer; /* an endpoint was given */
     hp_endpoint_t endpoint;
     bool tls;     /* to another host, with this host's certificate */
@@ -140,6 +148,7 @@ void hp_fetch_dispose(hp_fetch_t *fetch);
 int hp_fetch_on_connected(void *fetch, char *remote, char *local, int remote_port, int local_port);
 size_t hp_fetch_on_header(char *line, size_t size, size_t count, void *fetch);
 size_t hp_fetch_on_body(char *data, size_t size, size_t count, void *fetch);
+size_t hp_fetch_on_send(char *into, size_t size, size_t count, void *fetch);
 
 /* ---- end.c ---- */
 
@@ -157,6 +166,11 @@ void hp_fetch_tls_set_expected(hp_fetch_t *fetch);
  * HP_FETCH_TLS_ANOTHER when the connection is a kept one that cannot be used. */
 #define HP_FETCH_TLS_ANOTHER 1
 int hp_fetch_tls_check(hp_fetch_t *fetch);
+/* Has the certificates of web servers noted in fetch->seen. */
+void hp_fetch_tls_watch(CURL *easy);
+/* A web server's certificate is not trusted: HP_E_CERTIFICATE with its SHA-256 at the end of the words, where
+ * it is that of the URL's own origin. */
+int hp_fetch_tls_distrust(hp_fetch_t *fetch, const char *words);
 /* The same of a URL's server whose certificate is known: 0, or HP_E_TLS. */
 int hp_fetch_tls_check_certificate(hp_fetch_t *fetch);
 /* What it means that no TLS connection came about: HP_E_NOT_TLS or HP_E_TLS. */

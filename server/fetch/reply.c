@@ -49,10 +49,29 @@ int hp_fetch_on_connected(void *arg, char *remote, char *local, int remote_port,
     return fetch->stale || rc < 0 ? CURL_PREREQFUNC_ABORT : CURL_PREREQFUNC_OK;
 }
 
+size_t hp_fetch_on_send(char *into, size_t size, size_t count, void *arg)
+{
+    hp_fetch_t *fetch = arg;
+    if (fetch->cancel_wanted || fetch->status != 0)
+        return CURL_READFUNC_ABORT;
+    heard(fetch);
+    size_t n = fetch->send(fetch->send_arg, into, size * count);
+    fetch->sends = true;
+    if (n == HP_FETCH_SEND_FAILED) {
+        end_with(fetch, hp_err_set(&fetch->err, HP_E_DISK, "what is to be sent cannot be read"));
+        return CURL_READFUNC_ABORT;
+    }
+    if (n > 0)
+        return n;
+    fetch->held = true;
+    return CURL_READFUNC_PAUSE;
+}
+
 static bool is_followed(const hp_fetch_t *fetch)
 {
     int status = fetch->parser.head.status;
-    return !fetch->peer && fetch->body == NULL && fetch->parser.location[0] != '\0' &&
+    return !fetch->peer && !fetch->direct && fetch->body == NULL && fetch->send == NULL &&
+           fetch->parser.location[0] != '\0' &&
            (status == 301 || status == 302 || status == 303 || status == 307 || status == 308);
 }
 

@@ -11,6 +11,8 @@
 #define STALE_TRIES_MAX 2    /* kept connections with unasked bytes, before a new one is made */
 #define HEAD_ROOM       4096 /* of a small reply's buffer, for its header section */
 #define BUFFER_MIN      16384
+#define SEND_BUFFER     262144L /* bytes that leave at a time of a body that comes in pieces */
+#define SEND_SMALL      65536L
 /* For how long a connection without a request is used again: hostpair closes it after 60 s, a relayed one
  * after 10 s. */
 #define KEPT_S         55L
@@ -122,7 +124,8 @@ int hp_fetch_set_url(hp_fetch_t *fetch, const char *url)
         curl_slist_free_all(fetch->own_headers);
         fetch->own_headers = NULL;
         forget_user(fetch);
-        fetch->http2 = fetch->has_certificate = false;
+        fetch->http2 = fetch->has_certificate = fetch->any_certificate = false;
+        fetch->left = true;
     }
     if (!fetch->peer)
         take_user(fetch);
@@ -231,9 +234,11 @@ int hp_fetch_prepare(hp_fetch_t *fetch, const hp_fetch_options_t *options)
     fetch->has_certificate =
         options->certificate != NULL &&
         hp_hex_decode(options->certificate, fetch->certificate, sizeof fetch->certificate) == 0;
+    fetch->any_certificate = options->any_certificate;
     fetch->method = hp_strdup(options->method != NULL ? options->method : "GET");
     fetch->head_request = strcmp(fetch->method, "HEAD") == 0;
     fetch->fresh = options->fresh;
+    fetch->direct = options->direct;
     fetch->body_max = options->body_max;
     fetch->connect_ms = options->connect_ms != 0 ? options->connect_ms : HP_FETCH_CONNECT_MS;
     fetch->alive_s = options->alive_s;
@@ -257,9 +262,13 @@ int hp_fetch_prepare(hp_fetch_t *fetch, const hp_fetch_options_t *options)
         add_header(&fetch->own_headers, *line);
     if (strcmp(fetch->method, "POST") == 0 || strcmp(fetch->method, "PUT") == 0) {
         fetch->body_length = options->body_length;
-        fetch->body = hp_alloc(options->body_length + 1);
-        if (options->body_length > 0)
-            memcpy(fetch->body, options->body, options->body_length);
+        fetch->send = options->send;
+        fetch->send_arg = options->send_arg;
+        if (options->send == NULL) {
+            fetch->body = hp_alloc((size_t)options->body_length + 1);
+            if (options->body_length > 0)
+                memcpy(fetch->body, options->body, (size_t)options->body_length);
+        }
     }
     hp_fetch_parser_init(&fetch->parser, fetch->head_request, options->ranged ? &options->range : NULL);
     return 0;
@@ -297,6 +306,7 @@ static CURL *make_easy(void)
     curl_easy_setopt(easy, CURLOPT_USERAGENT, "hostpair/" HP_VERSION);
     curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, hp_fetch_on_body);
     curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, hp_fetch_on_header);
+    curl_easy_setopt(easy, CURLOPT_READFUNCTION, hp_fetch_on_send);
     curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, hp_fetch_on_connected);
     curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, hp_fetch_socket_open);
     curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, hp_fetch_socket_close);
@@ -312,6 +322,8 @@ static CURL *take_easy(hp_fetcher_t *fetcher, bool tls)
     CURL *easy = make_easy();
     if (tls)
         hp_fetch_tls_set_up(fetcher, easy);
+    else
+        hp_fetch_tls_watch(easy);
     return easy;
 }
 
@@ -369,8 +381,9 @@ int hp_fetch_send(hp_fetch_t *fetch)
         fetch->easy = take_easy(fetcher, fetch->tls);
     CURL *easy = fetch->easy;
     if (!fetch->tls) {
-        curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, fetch->has_certificate ? 0L : 1L);
-        curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, fetch->has_certificate ? 0L : 2L);
+        bool signed_by_any = fetch->has_certificate || fetch->any_certificate;
+        curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, signed_by_any ? 0L : 1L);
+        curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, signed_by_any ? 0L : 2L);
     }
     if (begins && !fetch->peer) { /* cookies live as long as a chain of redirects (RFC 6265) */
         curl_easy_setopt(easy, CURLOPT_COOKIEFILE, "");
@@ -380,10 +393,11 @@ int hp_fetch_send(hp_fetch_t *fetch)
     fetch->parser.http2 = fetch->http2;
     fetch->parser.own_coding = fetch->peer ? NULL : coding_of(fetch->url);
     fetch->curl_words[0] = '\0';
+    fetch->seen.known = false;
     curl_easy_setopt(easy, CURLOPT_URL, fetch->url);
     curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, protocols(fetch));
     curl_easy_setopt(easy, CURLOPT_PROXY,
-                     fetch->peer ? "" : NULL); /* "": none, whatever the environment says */
+                     fetch->peer || fetch->direct ? "" : NULL); /* "": none, whatever the environment says */
     curl_easy_setopt(easy, CURLOPT_HTTPHEADER, fetch->sent);
     curl_easy_setopt(easy, CURLOPT_USERNAME, fetch->user);
     curl_easy_setopt(easy, CURLOPT_PASSWORD, fetch->password);
@@ -399,7 +413,7 @@ int hp_fetch_send(hp_fetch_t *fetch)
     curl_easy_setopt(easy, CURLOPT_HTTPGET, 1L); /* also takes back what the handle's last request set */
     if (fetch->head_request)
         curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
-    if (fetch->body != NULL) {
+    if (fetch->body != NULL || fetch->send != NULL) {
         curl_easy_setopt(easy, CURLOPT_POST, 1L);
         curl_easy_setopt(easy, CURLOPT_POSTFIELDS, fetch->body);
         curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)fetch->body_length);
@@ -409,6 +423,8 @@ int hp_fetch_send(hp_fetch_t *fetch)
     curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, fetch->curl_words);
     curl_easy_setopt(easy, CURLOPT_PRIVATE, fetch);
     curl_easy_setopt(easy, CURLOPT_WRITEDATA, fetch);
+    curl_easy_setopt(easy, CURLOPT_READDATA, fetch);
+    curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, fetch->send != NULL ? SEND_BUFFER : SEND_SMALL);
     curl_easy_setopt(easy, CURLOPT_HEADERDATA, fetch);
     curl_easy_setopt(easy, CURLOPT_PREREQDATA, fetch);
     curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, fetch);

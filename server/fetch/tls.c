@@ -34,6 +34,31 @@ void hp_fetch_tls_set_up(hp_fetcher_t *fetcher, CURL *easy)
     curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
 }
 
+static CURLcode on_web_context(CURL *easy, void *context, void *arg)
+{
+    char *private = NULL;
+    (void)arg;
+    curl_easy_getinfo(easy, CURLINFO_PRIVATE, &private);
+    hp_secure_watch_certificate(context, &((hp_fetch_t *)(void *)private)->seen);
+    return CURLE_OK;
+}
+
+void hp_fetch_tls_watch(CURL *easy)
+{
+    curl_easy_setopt(easy, CURLOPT_SSL_CTX_FUNCTION, on_web_context);
+    curl_easy_setopt(easy, CURLOPT_SSL_SESSIONID_CACHE, 0L); /* a session that is resumed shows none */
+}
+
+int hp_fetch_tls_distrust(hp_fetch_t *fetch, const char *words)
+{
+    char hex[65];
+    if (!fetch->seen.known)
+        return hp_err_set(&fetch->err, HP_E_TLS, "%s: %s", fetch->where, words);
+    hp_hex_encode(fetch->seen.digest, sizeof fetch->seen.digest, hex);
+    return hp_err_set(&fetch->err, fetch->left ? HP_E_TLS : HP_E_CERTIFICATE,
+                      "%.100s: %.160s; the SHA-256 of the certificate is %s", fetch->where, words, hex);
+}
+
 static bool expects_whole(const hp_endpoint_t *endpoint)
 {
     static const uint8_t none[HP_FINGERPRINT_SIZE];

@@ -26,6 +26,7 @@
 #include <uv.h>
 
 #include "base/err.h"
+#include "base/send_limit.h"
 #include "path/who.h"
 
 typedef struct hp_secure hp_secure_t; /* secure/secure.h */
@@ -50,6 +51,7 @@ typedef struct hp_http_options {
     unsigned stuck_ms;           /* no byte moved in the middle of a request or reply: closed (0: 30000) */
     unsigned idle_ms;          /* keep-alive without a request (0: 60000); a sixth of it where a hub relays */
     const hp_secure_t *secure; /* TLS beside plain HTTP on the same port; NULL: plain alone. Outlives it */
+    hp_send_limit_t *limit;    /* holds file replies and limited streams; NULL: none. Outlives it */
     bool problem_json;         /* what this folder refuses by itself gets problem+json, not plain text */
     hp_http_handler_fn handler;
     void *arg;
@@ -68,9 +70,6 @@ uint16_t hp_http_port(const hp_http_listener_t *listener);
  * the client proves itself by TLS, and has to unless the way is LAN. An address in who stands where the
  * socket has none. */
 void hp_http_serve_fd(hp_http_listener_t *listener, int fd, const hp_who_t *who);
-
-/* Bytes a second of file replies and limited streams, over all connections; 0: no limit. */
-void hp_http_set_limit(hp_http_listener_t *listener, uint64_t bytes_a_second);
 
 /* Stops accepting, ends every connection (replies under way are cut), then calls closed. Requests that are
  * still held stay valid; their client is gone. */
@@ -100,11 +99,12 @@ const char *hp_http_header(hp_http_request_t *request, const char *name);
 const void *hp_http_body(hp_http_request_t *request, size_t *length);
 /* How long the body is that hp_http_body_next gives. */
 uint64_t hp_http_body_length(const hp_http_request_t *request);
-/* Asks for the next piece of the body, of at most HP_HTTP_PIECE bytes; nothing more of it is read until then.
- * fn runs once, perhaps inside the call, with data from malloc that it takes (NULL for an empty body); last:
- * there is no more. When the client goes first, fn does not run, and on_gone does. A reply is not given while
- * a piece is asked for. Works for every body; one that came in pieces ends its connection with the reply. */
-#define HP_HTTP_PIECE ((size_t)512 * 1024)
+/* Asks for the next piece of the body, of at most HP_HTTP_PIECE bytes; only one is read ahead of that, so
+ * that a request holds no more than two. fn runs once, perhaps inside the call, with data from malloc that it
+ * takes (NULL for an empty body); last: there is no more. When the client goes first, fn does not run, and
+ * on_gone does. A reply is not given while a piece is asked for. Works for every body; one that came in
+ * pieces ends its connection with the reply. */
+#define HP_HTTP_PIECE ((size_t)1024 * 1024)
 typedef void (*hp_http_piece_fn)(void *arg, void *data, size_t length, bool last);
 void hp_http_body_next(hp_http_request_t *request, hp_http_piece_fn fn, void *arg);
 /* The client's numeric address and port. */
@@ -156,7 +156,6 @@ void hp_http_reply_text_error(hp_http_request_t *request, int code, const char *
  * multipart, HEAD. Takes fd (closed at the end, whatever happens) and copies the texts. If the file changes
  * while it is sent (its size, mtime or ctime differ before the last bytes, or it is shorter), the connection
  * is cut instead of completing the body. */
-#define HP_HTTP_FILE_RETRY_MS 50
 typedef struct hp_http_file {
     int fd;
     struct stat stat;
@@ -167,8 +166,11 @@ typedef struct hp_http_file {
     const char *file_name; /* for it, UTF-8; NULL: the client takes the last segment of the URL */
     bool growing;          /* the file is still written to: its changes are expected; needs allowance */
     bool loose; /* of a weak etag, which promises nothing: sent to its end while it is long enough */
+    /* It may become longer while it is sent: the reply is cut only if it becomes shorter, or if the bytes
+     * that were sent are others by the end (then they are read again). For replies with all of the file. */
+    bool may_grow;
     /* Optional: how many bytes at offset may go now, at most want (0: asked again after
-     * HP_HTTP_FILE_RETRY_MS). Not called after the reply's end or the client's going. */
+     * HP_SEND_LIMIT_RETRY_MS). Not called after the reply's end or the client's going. */
     size_t (*allowance)(void *arg, uint64_t offset, size_t want);
     void *allowance_arg;
 } hp_http_file_t;
@@ -196,7 +198,7 @@ void hp_http_stream_send(hp_http_stream_t *stream, const void *data, size_t leng
 /* The same without the copy: data came from malloc and is freed later, whatever happens. */
 void hp_http_stream_send_owned(hp_http_stream_t *stream, void *data, size_t length,
                                hp_http_stream_state_t state);
-/* From now on its bytes count in the listener's speed limit, as those of files do. */
+/* From now on its bytes count in the limit, as those of files do. */
 void hp_http_stream_set_limited(hp_http_stream_t *stream);
 
 /* Server-sent events (HTML Living Standard section 9.2): a stream that is pushed to. Bytes wait in a bounded

@@ -125,7 +125,7 @@ struct hp_http_listener {
     size_t busy_count, busy_max; /* requests under way; more get 503 */
     hp_pending_t pending;        /* connections, lingering sockets, pool jobs, tcp and idle */
     uint64_t next_id, bytes_sent, swept_at;
-    uint64_t limit_bps, limit_tokens, limit_at;
+    hp_sender_t sender;  /* all replies together */
     uint64_t refused_at; /* when a refused connection was logged last */
     void (*closed)(void *arg);
     void *closed_arg;
@@ -209,10 +209,7 @@ void hp_reply_static(hp_http_request_t *self, int status, const char *content_ty
 void hp_turns_init(hp_http_listener_t *self);
 void hp_turns_wake(hp_http_listener_t *self); /* there is something to do in the next turn of the loop */
 void hp_turns_queue(hp_http_request_t *request);
-void hp_turns_wait(hp_http_request_t *request); /* for HP_HTTP_FILE_RETRY_MS */
+void hp_turns_wait(hp_http_request_t *request); /* for HP_SEND_LIMIT_RETRY_MS */
 void hp_turns_forget(hp_http_request_t *request);
-/* How many of want bytes the listener's limit lets go now; what is not sent is given back. */
-size_t hp_limit_take(hp_http_listener_t *self, size_t want);
-void hp_limit_give_back(hp_http_listener_t *self, size_t bytes);
 
 #endif

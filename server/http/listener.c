@@ -177,6 +177,7 @@ int hp_http_listen(hp_http_listener_t **listener, uv_loop_t *loop, const char *a
     open_handles(self);
     configure(self);
     hp_turns_init(self);
+    hp_sender_init(&self->sender, options->limit);
     if (options->secure != NULL) {
         self->cipher = hp_alloc(HP_CIPHER_BYTES);
         self->plain = hp_alloc(HP_PLAIN_BYTES);
@@ -201,6 +202,7 @@ static void on_all_closed(uv_handle_t *handle)
     void (*closed)(void *arg) = self->closed;
     void *arg = self->closed_arg;
     hp_limits_dispose(&self->limits);
+    hp_sender_dispose(&self->sender);
     free(self->sink.data);
     free(self->cipher);
     free(self->plain);

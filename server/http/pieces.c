@@ -90,18 +90,39 @@ static uint64_t left(const hp_pieces_t *pieces)
     return pieces->length - pieces->taken;
 }
 
+static size_t next_length(const hp_pieces_t *pieces)
+{
+    return (size_t)HP_MIN(left(pieces), (uint64_t)HP_HTTP_PIECE);
+}
+
+static void on_read(h2o_socket_t *socket, const char *error);
+
+/* Reads until the next piece is there. */
+static void read_ahead(hp_http_request_t *self)
+{
+    h2o_socket_t *socket = self->connection->socket;
+    size_t length = next_length(self->pieces);
+    bool wanted = !self->replied && socket->input->size < length;
+    if (wanted && !h2o_socket_is_reading(socket)) {
+        h2o_buffer_reserve(&socket->input, length - socket->input->size);
+        h2o_socket_read_start(socket, on_read);
+    } else if (!wanted && h2o_socket_is_reading(socket)) {
+        h2o_socket_read_stop(socket);
+    }
+}
+
 /* Gives a piece once there is a whole one, or the rest. */
 static bool give(hp_http_request_t *self)
 {
     hp_pieces_t *pieces = self->pieces;
     h2o_socket_t *socket = self->connection->socket;
-    size_t want = (size_t)HP_MIN(left(pieces), (uint64_t)HP_HTTP_PIECE);
+    size_t want = next_length(pieces);
     if (socket->input->size < want)
         return false;
     void *data = want > 0 ? memcpy(hp_alloc(want), socket->input->bytes, want) : NULL;
     h2o_buffer_consume(&socket->input, want);
-    h2o_socket_read_stop(socket);
     pieces->taken += want;
+    read_ahead(self);
     hp_http_piece_fn fn = pieces->fn;
     pieces->fn = NULL;
     fn(pieces->arg, data, want, left(pieces) == 0);
@@ -114,16 +135,19 @@ static void on_read(h2o_socket_t *socket, const char *error)
     hp_http_request_t *self = connection->request;
     if (error != NULL) {
         h2o_socket_read_stop(socket);
-        hp_connection_cut(connection);
-    } else if (self != NULL && self->pieces != NULL && self->pieces->fn != NULL) {
-        give(self);
+        if (self == NULL || !self->replied) /* to whoever sends no more a reply may still go */
+            hp_connection_cut(connection);
+    } else if (self == NULL || self->pieces == NULL) {
+        h2o_socket_read_stop(socket);
+    } else if (self->pieces->fn == NULL || !give(self)) {
+        read_ahead(self);
     }
 }
 
 static void read_on(hp_http_request_t *self)
 {
     if (!give(self))
-        h2o_socket_read_start(self->connection->socket, on_read);
+        read_ahead(self);
 }
 
 static void on_continued(h2o_socket_t *socket, const char *error)

@@ -13,16 +13,22 @@
  * way too.
  *
  * The last bytes are held back until the file was found unchanged: a client that has the whole body has the
- * bytes that the ETag names. If it has changed, or is shorter, the connection is cut instead. */
+ * bytes that the ETag names. If it has changed, or is shorter, the connection is cut instead.
+ *
+ * A file that may grow is hashed while it is sent. If it has changed by the end, the pool reads the same
+ * bytes again and compares the hashes: each byte was the same before and after the last one was read, so what
+ * was sent stood in the file at one moment, whatever else was done to it. This leaves out zero copy. */
 #include "send.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "identity/digest.h"
 #include "os/disk.h"
 #include "os/pages.h"
 #include "secured.h"
@@ -36,7 +42,7 @@
 #define TAIL_BYTES    ((size_t)16 * 1024)       /* held back from zero copy */
 #define WARM_WINDOW   ((size_t)4 * 1024 * 1024) /* bytes the pool reads ahead */
 
-typedef enum { JOB_READ, JOB_WARM } job_t;
+typedef enum { JOB_READ, JOB_WARM, JOB_COMPARE } job_t;
 
 typedef struct {
     hp_http_request_t *request; /* NULL once it is over */
@@ -57,14 +63,17 @@ typedef struct {
     job_t job;
     hp_pages_kind_t pages;
     int fd;
-    int failed;       /* an error, for the next turn */
-    bool working;     /* a job runs */
-    bool ended;       /* the file, before the piece did; for the next turn */
-    bool begun;       /* the head of the reply has left */
-    bool cold;        /* the pages were not cached the last time */
-    bool growing;     /* the file is still written to */
-    bool loose;       /* it may be */
-    bool no_sendfile; /* the file system has none */
+    atomic_bool gone;  /* nobody waits for the job any more */
+    int failed;        /* an error, for the next turn */
+    bool working;      /* a job runs */
+    bool ended;        /* the file, before the piece did; for the next turn */
+    bool begun;        /* the head of the reply has left */
+    bool cold;         /* the pages were not cached the last time */
+    bool growing;      /* the file is still written to */
+    hp_digest_t *sent; /* of the bytes sent, where the file may grow; NULL */
+    bool compared;     /* they still stand in the file */
+    bool loose;        /* it may be */
+    bool no_sendfile;  /* the file system has none */
 } sender_t;
 
 typedef enum { STEP_AGAIN, STEP_WAITS, STEP_BY_HAND, STEP_BROKEN } step_t;
@@ -73,6 +82,7 @@ static void destroy(sender_t *self)
 {
     close(self->fd);
     free(self->hand);
+    hp_digest_destroy(self->sent);
     hp_plan_dispose(&self->plan);
     free(self);
 }
@@ -81,20 +91,47 @@ static void on_disposed(hp_http_request_t *request)
 {
     sender_t *self = request->reply;
     self->request = NULL;
+    atomic_store(&self->gone, true);
     if (!self->working)
         destroy(self);
 }
 
-/* self is gone on return. */
+/* self is gone on return. A client that has gone is no news: each one that is broken off would be a line. */
 static void cut(sender_t *self, const char *why)
 {
     hp_connection_t *connection = self->request->connection;
-    hp_log(HP_LOG_WARN, "%s: cut the reply to %s for %s: %s", self->listener->name, connection->who.address,
-           connection->path, why);
+    bool left = self->failed == -EPIPE || self->failed == -ECONNRESET;
+    hp_log(left ? HP_LOG_DEBUG : HP_LOG_WARN, "%s: cut the reply to %s for %s: %s", self->listener->name,
+           connection->who.address, connection->path, why);
     hp_reply_send(self->request, NULL, 0, H2O_SEND_STATE_ERROR);
 }
 
 /* ---- the pool ---- */
+
+/* Whether the file still begins with the bytes that were sent: 0 if so. */
+static int compare(sender_t *self)
+{
+    uint64_t size = (uint64_t)self->stat.st_size;
+    uint8_t sent[32], now[32];
+    uint8_t *piece = hp_alloc(POOL_BYTES);
+    hp_digest_t *digest = hp_digest_create();
+    int rc = 0;
+    for (uint64_t at = 0; at < size && rc == 0;) {
+        ssize_t n = pread(self->fd, piece, (size_t)HP_MIN(POOL_BYTES, size - at), (off_t)at);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0 || atomic_load(&self->gone))
+            rc = n < 0 ? -errno : HP_E_OTHER_VERSION;
+        else
+            hp_digest_add(digest, piece, (size_t)n);
+        at += n > 0 ? (uint64_t)n : 0;
+    }
+    hp_digest_end(digest, now);
+    hp_digest_end(self->sent, sent);
+    hp_digest_destroy(digest);
+    free(piece);
+    return rc == 0 && memcmp(sent, now, sizeof now) != 0 ? HP_E_OTHER_VERSION : rc;
+}
 
 static void on_work(uv_work_t *work)
 {
@@ -103,11 +140,22 @@ static void on_work(uv_work_t *work)
         self->job_result = hp_pages_warm(self->fd, self->job_first, self->job_end, WARM_WINDOW);
         return;
     }
+    if (self->job == JOB_COMPARE) {
+        self->job_result = compare(self);
+        return;
+    }
     ssize_t n;
     do
         n = pread(self->fd, self->hand, self->job_end - self->job_first, (off_t)self->job_first);
     while (n < 0 && errno == EINTR);
     self->job_result = n >= 0 ? n : -errno;
+}
+
+/* These bytes of the file are on their way. */
+static void note_sent(sender_t *self, const void *data, size_t length)
+{
+    if (self->sent != NULL)
+        hp_digest_add(self->sent, data, length);
 }
 
 static void advance(sender_t *self, uint64_t bytes)
@@ -134,10 +182,13 @@ static void on_worked(uv_work_t *work, int status)
         } else if (self->job == JOB_WARM) {
             if (self->warm_end == self->job_first)
                 self->warm_end = self->job_end;
+        } else if (self->job == JOB_COMPARE) {
+            self->compared = true;
         } else {
             self->ended = self->job_result == 0;
             self->hand_length = (size_t)self->job_result;
-            hp_limit_take(self->listener, self->hand_length);
+            hp_sender_take(&self->listener->sender, self->hand_length);
+            note_sent(self, self->hand, self->hand_length);
             advance(self, self->hand_length);
         }
         hp_turns_queue(self->request);
@@ -159,11 +210,11 @@ static void start_job(sender_t *self, job_t job, uint64_t first, uint64_t end)
 
 static size_t allow(sender_t *self, size_t want)
 {
-    if (self->listener->limit_bps != 0)
+    if (hp_sender_is_limited(&self->listener->sender))
         want = HP_MIN(want, HP_LIMITED_BYTES);
     if (self->allowance != NULL)
         want = HP_MIN(want, self->allowance(self->allowance_arg, self->at, want));
-    return want > 0 ? hp_limit_take(self->listener, want) : 0;
+    return want > 0 ? hp_sender_take(&self->listener->sender, want) : 0;
 }
 
 /* The end of the bytes from `at` on that can be sent without waiting for the disk, at most `end`. */
@@ -203,14 +254,14 @@ static step_t send_zero_copy(sender_t *self)
             return STEP_WAITS;
         }
         ssize_t n = hp_pages_send(socket_fd, self->fd, self->at, want);
-        hp_limit_give_back(self->listener, n > 0 ? want - (size_t)n : want);
+        hp_sender_give_back(&self->listener->sender, n > 0 ? want - (size_t)n : want);
         if (n > 0) {
             hp_connection_sent(self->request->connection, (size_t)n);
             advance(self, (uint64_t)n);
             if ((size_t)n < want)
                 return STEP_BY_HAND; /* full */
             left -= (size_t)n;
-            if (self->listener->limit_bps != 0)
+            if (hp_sender_is_limited(&self->listener->sender))
                 return STEP_AGAIN;
         } else if (n == 0) {
             return STEP_BROKEN;
@@ -247,7 +298,7 @@ static step_t send_encrypted(sender_t *self)
             return STEP_WAITS;
         }
         ssize_t n = hp_pages_read(self->fd, self->pages, piece, want, self->at);
-        hp_limit_give_back(self->listener, n > 0 ? want - (size_t)n : want);
+        hp_sender_give_back(&self->listener->sender, n > 0 ? want - (size_t)n : want);
         if (n == -EAGAIN) {
             if (self->cold)
                 return STEP_BY_HAND; /* the pages have gone since they were probed: a job reads them */
@@ -259,8 +310,9 @@ static step_t send_encrypted(sender_t *self)
             self->failed = (int)n;
             return STEP_BROKEN;
         }
-        bool limited = self->listener->limit_bps != 0;
+        bool limited = hp_sender_is_limited(&self->listener->sender);
         done += (size_t)n;
+        note_sent(self, piece, (size_t)n);
         advance(self, (uint64_t)n);
         hp_connection_sent(connection, (size_t)n);
         if (!hp_secured_send(connection, piece, (size_t)n))
@@ -294,7 +346,7 @@ static step_t fill_hand(sender_t *self, size_t max)
                                      : hp_pages_read(self->fd, self->pages, self->hand + self->hand_length,
                                                      allowed, self->at);
             if (allowed == 0 || n == -EAGAIN) {
-                hp_limit_give_back(self->listener, allowed);
+                hp_sender_give_back(&self->listener->sender, allowed);
                 if (self->hand_length > 0)
                     break;
                 if (allowed == 0)
@@ -307,8 +359,9 @@ static step_t fill_hand(sender_t *self, size_t max)
                 self->failed = (int)n;
                 return STEP_BROKEN;
             }
-            hp_limit_give_back(self->listener, allowed - (size_t)n);
+            hp_sender_give_back(&self->listener->sender, allowed - (size_t)n);
             want = (size_t)n;
+            note_sent(self, self->hand + self->hand_length, want);
         }
         self->hand_length += want;
         advance(self, want);
@@ -319,8 +372,12 @@ static step_t fill_hand(sender_t *self, size_t max)
 static void send_hand(sender_t *self)
 {
     bool last = self->piece == self->plan.count;
-    if (last && !self->growing && !self->loose && !hp_disk_is_unchanged(self->fd, &self->stat)) {
-        cut(self, "the file has changed");
+    if (last && !self->growing && !self->loose && !self->compared &&
+        !hp_disk_is_unchanged(self->fd, &self->stat)) {
+        if (self->sent == NULL)
+            cut(self, "the file has changed");
+        else if (!self->working) /* else the job that reads ahead is waited for */
+            start_job(self, JOB_COMPARE, 0, (uint64_t)self->stat.st_size);
         return;
     }
     size_t length = self->hand_length;
@@ -378,6 +435,10 @@ void hp_send_file(hp_http_request_t *request, int status, const char *content_ty
     self->stat = file->stat;
     self->growing = file->growing;
     self->loose = file->loose;
+    if (file->may_grow && status == 200) {
+        self->sent = hp_digest_create();
+        self->no_sendfile = true;
+    }
     self->allowance = file->allowance;
     self->allowance_arg = file->allowance_arg;
     self->pages = hp_pages_kind(file->fd);

@@ -13,7 +13,7 @@ struct hp_http_stream {
     void *arg;
     bool asked;    /* next was called and not answered yet */
     bool unframed; /* HTTP/1.0: its end is the connection's */
-    bool limited;  /* by the listener's speed limit */
+    bool limited;  /* by the limit that the listener was given */
     char *data;    /* on its way: so many bytes of it have been sent */
     size_t length, sent;
     h2o_send_state_t state; /* of the last of them */
@@ -36,9 +36,9 @@ static void send_data(hp_http_stream_t *self)
     const char *data = self->data != NULL ? self->data + self->sent : NULL;
     size_t length = self->length - self->sent;
     if (self->limited && length > 0) {
-        if (listener->limit_bps != 0)
+        if (hp_sender_is_limited(&listener->sender))
             length = HP_MIN(length, HP_LIMITED_BYTES);
-        length = hp_limit_take(listener, length);
+        length = hp_sender_take(&listener->sender, length);
         if (length == 0) {
             hp_turns_wait(self->request);
             return;

@@ -8,9 +8,7 @@
 #include "base/mem.h"
 #include "secured.h"
 
-#define TURN_NS         2000000 /* of one loop turn, for all replies together */
-#define LIMIT_BURST_MS  250     /* when a busy machine lets the loop run late, so much is made up */
-#define LIMIT_BURST_MIN ((size_t)16 * 1024) /* bytes */
+#define TURN_NS 2000000 /* of one loop turn, for all replies together */
 
 static void on_turn(uv_idle_t *idle)
 {
@@ -72,48 +70,11 @@ void hp_turns_wait(hp_http_request_t *request)
     bool first = h2o_linklist_is_empty(&self->waiting);
     h2o_linklist_insert(&self->waiting, &request->link);
     if (first)
-        uv_timer_start(&self->throttle, on_throttle, HP_HTTP_FILE_RETRY_MS, 0);
+        uv_timer_start(&self->throttle, on_throttle, HP_SEND_LIMIT_RETRY_MS, 0);
 }
 
 void hp_turns_forget(hp_http_request_t *request)
 {
     if (h2o_linklist_is_linked(&request->link))
         h2o_linklist_unlink(&request->link);
-}
-
-/* ---- the listener's speed limit: a bucket that fills with time ---- */
-
-void hp_http_set_limit(hp_http_listener_t *self, uint64_t bytes_a_second)
-{
-    self->limit_bps = bytes_a_second;
-    self->limit_tokens = 0;
-    self->limit_at = hp_clock_ms();
-}
-
-/* What a speed amounts to in a time of at most a second; no speed is too high for it. */
-static uint64_t bytes_in(uint64_t bytes_a_second, uint64_t ms)
-{
-    return bytes_a_second / 1000 * ms + bytes_a_second % 1000 * ms / 1000;
-}
-
-size_t hp_limit_take(hp_http_listener_t *self, size_t want)
-{
-    if (self->limit_bps == 0)
-        return want;
-    uint64_t now = hp_clock_ms(), passed = HP_MIN(now - self->limit_at, 1000);
-    uint64_t grown = bytes_in(self->limit_bps, passed);
-    if (grown > 0) { /* else the remainder of a slow limit would be lost */
-        self->limit_at = now;
-        uint64_t burst = HP_MAX(bytes_in(self->limit_bps, LIMIT_BURST_MS), (uint64_t)LIMIT_BURST_MIN);
-        self->limit_tokens = HP_MIN(self->limit_tokens + grown, burst);
-    }
-    size_t taken = HP_MIN(want, self->limit_tokens);
-    self->limit_tokens -= taken;
-    return taken;
-}
-
-void hp_limit_give_back(hp_http_listener_t *self, size_t bytes)
-{
-    if (self->limit_bps != 0)
-        self->limit_tokens += bytes;
 }

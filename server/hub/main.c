@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "base/option_values.h"
 #include "hub/hub.h"
+#include "os/sandbox.h"
 
 #define QUIT_MS                                                                                              \
     4000             /* then what has not ended is left to the kernel; all that was promised is on the disk  \
@@ -22,7 +23,7 @@ typedef struct settings {
     hp_listen_t listen;
     char *data, *port_file, *advertise, *groups, *token_file, *relay_limit, *relay_group_limit;
     hp_log_level_t log;
-    bool no_relay, help;
+    bool no_relay, no_sandbox, help;
 } settings_t;
 
 typedef struct option {
@@ -53,6 +54,8 @@ static const option_t options[] = {
      "bytes a second that are relayed for one group"},
     {"no-relay", NULL, HP_OPTION_FLAG, FIELD(no_relay), NULL,
      "relay nothing: hosts that cannot connect directly do not connect"},
+    {"no-sandbox", NULL, HP_OPTION_FLAG, FIELD(no_sandbox), NULL,
+     "do not give up the system calls and rights to files that are never needed"},
     {"log", "LEVEL", HP_OPTION_LEVEL, FIELD(log), "info", "error, warn, info or debug"},
     {"help", NULL, HP_OPTION_FLAG, FIELD(help), NULL, "print this"},
 };
@@ -256,6 +259,10 @@ static int run(const settings_t *settings, const hp_hub_options_t *given)
     static process_t self;
     hp_err_t err = {0};
     hp_log_set_level(settings->log);
+    if (!settings->no_sandbox) {
+        hp_sandbox_t sandbox;
+        hp_sandbox_enter((const char *const[]){settings->data, settings->port_file, NULL}, &sandbox);
+    }
     uv_loop_init(&self.loop);
     int rc = hp_hub_create(&self.hub, &self.loop, given, &err);
     if (rc == 0)

@@ -38,6 +38,7 @@
 #define HP_INBOX_GIVE_UP_MS  (24 * 3600 * 1000) /* no byte came for so long: failed */
 #define HP_INBOX_TOKEN_SIZE  33
 #define HP_INBOX_TEXT_MAX    200        /* bytes of a sender's name, of a file's id and type */
+#define HP_INBOX_PREVIEW_MAX 500        /* bytes of a preview */
 #define HP_INBOX_ANY_SIZE    UINT64_MAX /* the sender does not know how long a file is */
 
 typedef struct hp_inbox hp_inbox_t;
@@ -58,12 +59,13 @@ typedef struct hp_inbox_settings {
 /* ---- what a sender says ---- */
 
 typedef struct hp_inbox_offer_file {
-    const char *id;     /* the sender's, unique in the offer */
-    const char *name;   /* may lead through folders: "holiday/1.jpg" */
-    const char *type;   /* media type; NULL: by the name */
-    const char *sha256; /* 64 hex digits; NULL */
-    uint64_t size;      /* bytes, or HP_INBOX_ANY_SIZE */
-    bool folder;        /* of a host: a folder with everything below it, size bytes in all */
+    const char *id;      /* the sender's, unique in the offer */
+    const char *name;    /* may lead through folders: "holiday/1.jpg" */
+    const char *type;    /* media type; NULL: by the name */
+    const char *sha256;  /* 64 hex digits; NULL */
+    const char *preview; /* text of a text file, UTF-8, of which HP_INBOX_PREVIEW_MAX bytes are kept; NULL */
+    uint64_t size;       /* bytes, or HP_INBOX_ANY_SIZE */
+    bool folder;         /* of a host: a folder with everything below it, size bytes in all */
 } hp_inbox_offer_file_t;
 
 typedef struct hp_inbox_offer {
@@ -82,9 +84,10 @@ typedef struct hp_inbox_offer {
 
 typedef struct hp_incoming_file {
     const char *id, *name, *type;
-    uint64_t size;     /* or HP_INBOX_ANY_SIZE */
-    uint64_t received; /* bytes from its start: where the sender goes on */
-    bool wanted;       /* true until a person accepts without it */
+    const char *preview; /* what the sender says that is in it, a text of a stranger; "" */
+    uint64_t size;       /* or HP_INBOX_ANY_SIZE */
+    uint64_t received;   /* bytes from its start: where the sender goes on */
+    bool wanted;         /* true until a person accepts without it */
     bool done;
     const char *path; /* where it landed, below base; "" until then */
 } hp_incoming_file_t;
@@ -151,6 +154,10 @@ void hp_inbox_set(hp_inbox_t *self, const hp_inbox_settings_t *settings);
 /* Whether offers are taken at all, and whether those who are not paired have to give a PIN. */
 bool hp_inbox_takes(const hp_inbox_t *self);
 bool hp_inbox_wants_pin(const hp_inbox_t *self);
+/* The PIN of somebody at this address who is not paired: 0; HP_E_PIN; HP_E_TOO_MANY after wrong ones, with
+ * the seconds to wait. pin: NULL none. */
+int hp_inbox_check_pin(hp_inbox_t *self, const char *address, const char *pin, unsigned *retry_after_s,
+                       hp_err_t *err);
 /* Every write under way is answered; then calls closed. */
 void hp_inbox_destroy(hp_inbox_t *self, void (*closed)(void *arg), void *arg);
 

@@ -15,15 +15,21 @@ typedef struct hp_inbox_item hp_inbox_item_t;
 
 typedef struct hp_inbox_file {
     char *id, *name, *type;
-    char *sha256; /* NULL */
-    char *path;   /* NULL until it is done */
-    char *part;   /* name of the part file; NULL */
+    char *sha256;  /* NULL */
+    char *preview; /* NULL; not on record, as an offer is not */
+    char *path;    /* NULL until it is done */
+    char *part;    /* name of the part file; NULL */
     uint64_t inode, size;
-    uint64_t received; /* bytes in the part file */
-    uint64_t synced;   /* of them, that are on record */
-    uint64_t reserved; /* as hp_part_reserve says; 0: not asked since the start */
+    uint64_t received;             /* bytes in the part file; below size until it is done */
+    uint64_t synced;               /* of them, that are on the disk */
+    uint64_t recorded;             /* of them, that are on record */
+    uint64_t reserved;             /* as hp_part_reserve says; 0: not asked since the start */
+    struct hp_inbox_write *behind; /* a write that waits until more is on record; NULL */
+    hp_err_t *unrecorded; /* why more could not be put on record, for whoever brings the next piece; NULL */
+    bool recording;       /* `synced` is being put on record */
     bool wanted, done, folder;
     bool busy;   /* a write or an order is under way */
+    bool landed; /* it is under its name, and that could not be put on record: the next piece tries again */
     bool failed; /* its download has */
     int64_t download;
 } hp_inbox_file_t;
@@ -41,6 +47,7 @@ struct hp_inbox_item {
     int64_t created_at, finished_at;
     size_t file_count; /* in the offer */
     HP_ARRAY(hp_inbox_file_t) files;
+    hp_db_incoming_sums_t rest;  /* of the files that are not kept any more: it is over */
     uint64_t asked_ms, moved_ms; /* hp_clock_ms: when it was offered, when a byte came last */
     bool deciding;               /* accepted, and not committed yet */
     bool more;                   /* files may follow */
@@ -80,6 +87,11 @@ void hp_inbox_item_drop(hp_inbox_item_t *item);
 /* Ends it once every wanted file is done. */
 void hp_inbox_check_done(hp_inbox_item_t *item);
 void hp_inbox_file_dispose(hp_inbox_file_t *file);
+
+/* ---- view.c ---- */
+
+/* Bytes of the files that are wanted, as far as their sizes are known. */
+uint64_t hp_inbox_wanted_size(const hp_inbox_item_t *item);
 
 /* ---- offer.c ---- */
 

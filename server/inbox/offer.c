@@ -60,13 +60,26 @@ int hp_inbox_check_file(const hp_inbox_offer_file_t *file, hp_sender_kind_t kind
     return 0;
 }
 
+/* NULL: none, or what is shown in no other way than as text is none. */
+static char *copy_preview(const hp_inbox_offer_file_t *file, const char *type)
+{
+    const char *text = file->preview;
+    if (text == NULL || text[0] == '\0' || strncmp(type, "text/", 5) != 0 ||
+        !hp_utf8_valid(text, strlen(text)))
+        return NULL;
+    size_t length = hp_utf8_prefix(text, strlen(text), HP_INBOX_PREVIEW_MAX);
+    return hp_sprintf("%.*s", (int)length, text);
+}
+
 void hp_inbox_copy_file(hp_inbox_file_t *copy, const hp_inbox_offer_file_t *file)
 {
     bool typed = file->type != NULL && file->type[0] != '\0';
+    const char *type = typed ? file->type : hp_path_media_type(hp_path_name(file->name));
     *copy = (hp_inbox_file_t){
         .id = hp_strdup(file->id),
         .name = hp_strdup(file->name),
-        .type = hp_strdup(typed ? file->type : hp_path_media_type(hp_path_name(file->name))),
+        .type = hp_strdup(type),
+        .preview = copy_preview(file, type),
         .sha256 = file->sha256 != NULL ? hp_strdup(file->sha256) : NULL,
         .size = file->size,
         .folder = file->folder,
@@ -159,23 +172,23 @@ static int check_room(const hp_inbox_t *self, const hp_inbox_offer_t *offer, uns
     return 0;
 }
 
-static int check_pin(hp_inbox_t *self, const hp_inbox_offer_t *offer, bool paired, unsigned *retry_after_s,
-                     hp_err_t *err)
+int hp_inbox_check_pin(hp_inbox_t *self, const char *address, const char *pin, unsigned *retry_after_s,
+                       hp_err_t *err)
 {
-    if (self->pin[0] == '\0' || paired)
+    if (self->pin[0] == '\0')
         return 0;
     uint64_t now = hp_clock_ms();
-    unsigned wait = hp_inbox_guesses_wait(&self->guesses, offer->address, now);
+    unsigned wait = hp_inbox_guesses_wait(&self->guesses, address, now);
     if (wait > 0)
         return refuse_many(retry_after_s, wait, err, "Too many wrong PINs came from this address");
-    if (offer->pin == NULL || offer->pin[0] == '\0')
+    if (pin == NULL || pin[0] == '\0')
         return hp_err_set(err, HP_E_PIN, "This host asks for a PIN");
-    if (hp_digest_text_equal(offer->pin, self->pin)) {
-        hp_inbox_guesses_forget(&self->guesses, offer->address);
+    if (hp_digest_text_equal(pin, self->pin)) {
+        hp_inbox_guesses_forget(&self->guesses, address);
         return 0;
     }
-    hp_inbox_guesses_add(&self->guesses, offer->address, now);
-    hp_log(HP_LOG_WARN, "inbox: a wrong PIN came from %s", offer->address);
+    hp_inbox_guesses_add(&self->guesses, address, now);
+    hp_log(HP_LOG_WARN, "inbox: a wrong PIN came from %s", address);
     return hp_err_set(err, HP_E_PIN, "The PIN is wrong");
 }
 
@@ -221,7 +234,7 @@ int hp_inbox_offer(hp_inbox_t *self, const hp_inbox_offer_t *offer, int64_t *id,
         return hp_err_set(err, HP_E_FORBIDDEN, "This host takes no files");
     bool paired = offer->host != NULL && self->deps.is_paired != NULL &&
                   self->deps.is_paired(self->deps.arg, offer->host);
-    int rc = check_pin(self, offer, paired, retry_after_s, err);
+    int rc = paired ? 0 : hp_inbox_check_pin(self, offer->address, offer->pin, retry_after_s, err);
     if (rc == 0)
         rc = check_room(self, offer, retry_after_s, err);
     if (rc == 0)

@@ -146,6 +146,7 @@ static void on_file(void *arg, const hp_db_incoming_file_t *row)
         .size = row->size < 0 ? HP_INBOX_ANY_SIZE : (uint64_t)row->size,
         .received = (uint64_t)HP_MAX(row->received, 0),
         .synced = (uint64_t)HP_MAX(row->received, 0),
+        .recorded = (uint64_t)HP_MAX(row->received, 0),
         .wanted = row->wanted,
         .done = row->done,
         .folder = row->folder,
@@ -184,6 +185,8 @@ static int work_load(hp_db_t *db, void *arg, hp_err_t *err)
         size_t limit = hp_incoming_is_over(item->state) ? HP_INBOX_KEPT_FILES : HP_INBOX_FILES_MAX;
         if (rc == 0)
             rc = hp_db_incoming_file_each(db, item->id, limit, on_file, item, err);
+        if (rc == 0 && hp_incoming_is_over(item->state))
+            rc = hp_db_incoming_file_sums(db, item->id, limit, &item->rest, err);
     }
     if (rc == 0)
         rc = hp_db_incoming_last(db, &last, err);

@@ -2,14 +2,18 @@
  *
  * A piece that is a whole small file is written in one step (hp_part_write_small). Others go
  *
- *   open     pool    the part file is made, or the one on record is taken up again
+ *   open     pool    the part file is made, or the one on record is taken up again, and written to at once
  *   record   store   a new part file's name and inode, before it holds a byte
  *   write    pool    room is reserved, the piece is written; what has come since is synced every SYNC_BYTES;
  *                    the last piece compares the SHA-256, syncs, and gives the file its name
- *   commit   store   how far it is, or that it is done
+ *   commit   store   how far it is, while the next pieces come, as long as no more than BEHIND_MAX bytes are
+ *                    not on record; or that it is done
  *
  * A crash after the name was given and before the commit: the next piece's open finds the file under its
  * name.
+ *
+ * Where the last step fails, one byte fewer is said to be here: so the sender brings it once more, and the
+ * step is tried again.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -28,13 +32,14 @@
 #include "transfer/part.h"
 
 #define SMALL_MAX  ((size_t)1024 * 1024)        /* a file that comes in one piece of at most so many bytes */
-#define SYNC_BYTES ((uint64_t)16 * 1024 * 1024) /* that a power cut may take */
+#define SYNC_BYTES ((uint64_t)8 * 1024 * 1024)  /* written before they are synced and put on record */
+#define BEHIND_MAX ((uint64_t)16 * 1024 * 1024) /* of a file, that a crash may take */
 #define READ_BYTES ((size_t)256 * 1024)
 
 /* Ids in the names of part files: apart from those of downloads and of uploads into the share. */
 #define PART_ID ((int64_t)1 << 61)
 
-typedef struct {
+typedef struct hp_inbox_write {
     hp_inbox_item_t *item;
     size_t index;
     hp_inbox_piece_t piece;
@@ -50,13 +55,18 @@ typedef struct {
     uint64_t size, received, synced, reserved;
     char sha256[65]; /* "" none */
     int fd;
-    bool made, finished, restarted;
+    bool made, taken_up, finished, restarted;
     char final_name[HP_NAME_MAX + 1];
 } write_t;
 
 static hp_inbox_file_t *file_of(const write_t *self)
 {
     return &self->item->files.items[self->index];
+}
+
+static uint64_t all_but_one(uint64_t size)
+{
+    return size > 0 ? size - 1 : 0;
 }
 
 /* ---- in the pool ---- */
@@ -128,6 +138,8 @@ static int make_part(write_t *self, hp_err_t *err)
     return self->made ? 0 : self->fd;
 }
 
+static int work_write(void *arg, hp_err_t *err);
+
 static int work_open(void *arg, hp_err_t *err)
 {
     write_t *self = arg;
@@ -152,8 +164,10 @@ static int work_open(void *arg, hp_err_t *err)
         self->received = self->synced = self->size;
         return 0;
     }
-    if (found == HP_PART_OPENED)
-        return 0;
+    if (found == HP_PART_OPENED) {
+        self->taken_up = true;
+        return work_write(self, err);
+    }
     rc = make_part(self, err);
     if (rc == 0 && self->piece.offset > 0)
         rc = hp_err_set(err, HP_E_CONFLICT, "the part file is gone: begin at byte 0");
@@ -166,7 +180,11 @@ static int reserve(write_t *self, uint64_t end, hp_err_t *err)
     if (self->size == HP_INBOX_ANY_SIZE || self->reserved >= self->size ||
         (self->reserved > 0 && end <= self->reserved / 2))
         return 0;
-    return hp_part_reserve(self->fd, self->size, end, &self->reserved, err);
+    uint64_t reserved;
+    int rc = hp_part_reserve(self->fd, self->size, end, &reserved, err);
+    if (rc == 0)
+        self->reserved = reserved;
+    return rc;
 }
 
 /* All of it is there: its name is the last thing that it gets. */
@@ -180,6 +198,8 @@ static int finish(write_t *self, hp_err_t *err)
     self->finished = rc == 0;
     if (rc == 0)
         self->synced = self->received;
+    else
+        self->received = HP_MIN(self->received, all_but_one(self->size));
     return rc;
 }
 
@@ -218,21 +238,32 @@ static int work_write(void *arg, hp_err_t *err)
 
 /* ---- on the loop ---- */
 
-/* Lets go of the part file, so that the next piece, which done may bring, finds it free. */
+/* Lets go of the part file and of the bytes, before done brings the next piece. */
 static void let_go(write_t *self)
 {
     if (self->fd >= 0)
         close(self->fd);
     self->fd = -1;
+    free(self->piece.data);
+    self->piece.data = NULL;
 }
 
 static void destroy(write_t *self)
 {
     let_go(self);
-    free(self->piece.data);
     free(self->base);
     free(self->path);
     free(self);
+}
+
+static void fail(write_t *self, int status, const hp_err_t *err)
+{
+    self->status = status;
+    self->err = *err;
+    if (self->err.code == 0)
+        hp_err_set(&self->err, status, "%s", hp_err_sentence(status));
+    hp_log(HP_LOG_DEBUG, "inbox: transfer %lld, %s: %s", (long long)self->item->id, self->path,
+           hp_err_text(&self->err));
 }
 
 static void end(write_t *self)
@@ -242,6 +273,10 @@ static void end(write_t *self)
     hp_incoming_file_t info;
     file->busy = false;
     let_go(self);
+    if (self->status == 0 && file->unrecorded != NULL && !file->done)
+        fail(self, file->unrecorded->code, file->unrecorded);
+    free(file->unrecorded);
+    file->unrecorded = NULL;
     if (self->status == 0 && item->reason[0] != '\0' && item->state == HP_INCOMING_RECEIVING)
         hp_inbox_set_reason(item, "");
     else if (self->status != 0 && self->status != HP_E_CONFLICT && item->state == HP_INCOMING_RECEIVING)
@@ -267,41 +302,72 @@ static void on_committed(hp_inbox_item_t *item, void *arg, int status, const hp_
     if (status != 0 && self->status == 0) {
         self->status = status;
         self->err = *err;
-        file->done = false; /* the next piece finds it under its name */
+        file->done = false;
+        file->landed = self->finished;
+        file->received = HP_MIN(file->received, all_but_one(file->size));
     }
     end(self);
 }
 
-/* Puts down what the disk has. */
-static void commit(write_t *self)
+typedef struct {
+    size_t index;
+    uint64_t synced;
+} progress_t;
+
+/* What could not be put on record is so with the next piece. */
+static void on_progress_stored(hp_inbox_item_t *item, void *arg, int status, const hp_err_t *err)
+{
+    progress_t *self = arg;
+    hp_inbox_file_t *file = &item->files.items[self->index];
+    write_t *behind = file->behind;
+    file->recording = false;
+    file->behind = NULL;
+    if (status == 0) {
+        file->recorded = self->synced;
+    } else {
+        if (file->unrecorded == NULL)
+            file->unrecorded = hp_alloc(sizeof *file->unrecorded);
+        *file->unrecorded = *err;
+        file->unrecorded->code = status;
+    }
+    free(self);
+    if (behind != NULL)
+        end(behind);
+}
+
+/* Puts down how much of the file the disk has. The write under way waits for that only where too much is not
+ * on record. */
+static void record(write_t *self)
 {
     hp_inbox_file_t *file = file_of(self);
-    bool moved = file->synced != self->synced || self->finished;
-    file->received = self->received;
-    file->synced = self->synced;
-    file->reserved = self->reserved;
-    if (self->finished) {
-        const char *name = hp_path_name(self->path);
-        file->size = self->size;
-        file->done = true;
-        free(file->path);
-        file->path = hp_sprintf("%.*s%s", (int)(name - self->path), self->path, self->final_name);
+    if (file->synced != file->recorded && !file->recording) {
+        progress_t *progress = hp_alloc(sizeof *progress);
+        *progress = (progress_t){.index = self->index, .synced = file->synced};
+        file->recording = true;
+        hp_inbox_store_file(self->item, self->index, HP_STORE_WRITE, on_progress_stored, progress);
     }
-    if (moved)
-        hp_inbox_store_file(self->item, self->index,
-                            self->finished ? HP_STORE_WRITE_SYNCED : HP_STORE_WRITE_LAZY, on_committed, self);
+    if (file->recording && file->received >= file->recorded + BEHIND_MAX)
+        file->behind = self;
     else
         end(self);
 }
 
-static void fail(write_t *self, int status, const hp_err_t *err)
+static void commit(write_t *self)
 {
-    self->status = status;
-    self->err = *err;
-    if (self->err.code == 0)
-        hp_err_set(&self->err, status, "%s", hp_err_sentence(status));
-    hp_log(HP_LOG_DEBUG, "inbox: transfer %lld, %s: %s", (long long)self->item->id, self->path,
-           hp_err_text(&self->err));
+    hp_inbox_file_t *file = file_of(self);
+    file->received = self->received;
+    file->synced = self->synced;
+    file->reserved = self->reserved;
+    if (!self->finished) {
+        record(self);
+        return;
+    }
+    const char *name = hp_path_name(self->path);
+    file->size = self->size;
+    file->done = true;
+    free(file->path);
+    file->path = hp_sprintf("%.*s%s", (int)(name - self->path), self->path, self->final_name);
+    hp_inbox_store_file(self->item, self->index, HP_STORE_WRITE_SYNCED, on_committed, self);
 }
 
 static void on_written(void *arg, int status, const hp_err_t *err)
@@ -321,6 +387,8 @@ static void start_write(write_t *self)
 static void on_recorded(hp_inbox_item_t *item, void *arg, int status, const hp_err_t *err)
 {
     write_t *self = arg;
+    if (status == 0)
+        file_of(self)->recorded = 0;
     if (status == 0 && !hp_incoming_is_over(item->state) && self->status == 0) {
         start_write(self);
         return;
@@ -334,6 +402,10 @@ static void on_opened(void *arg, int status, const hp_err_t *err)
 {
     write_t *self = arg;
     hp_inbox_file_t *file = file_of(self);
+    if (self->taken_up) {
+        on_written(self, status, err);
+        return;
+    }
     if (status != 0)
         fail(self, status, err);
     if (self->made) {
@@ -344,10 +416,8 @@ static void on_opened(void *arg, int status, const hp_err_t *err)
         hp_inbox_store_file(self->item, self->index, HP_STORE_WRITE, on_recorded, self);
     } else if (status != 0) {
         end(self);
-    } else if (self->finished) {
-        commit(self);
     } else {
-        start_write(self);
+        commit(self);
     }
 }
 
@@ -412,6 +482,13 @@ void hp_inbox_write(hp_inbox_t *inbox, int64_t id, size_t index, const hp_inbox_
     file->busy = true;
     item->jobs++;
     item->moved_ms = hp_clock_ms();
+    if (file->landed) {
+        self->finished = true;
+        self->received = self->synced = file->size;
+        snprintf(self->final_name, sizeof self->final_name, "%s", hp_path_name(file->path));
+        commit(self);
+        return;
+    }
     hp_pool_post(inbox->deps.loop, &inbox->pending, work_open, on_opened, self);
 }
 

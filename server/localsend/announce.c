@@ -22,8 +22,7 @@ static const uint64_t burst_ms[] = {100, 500, 2000};
 
 struct hp_announce {
     uv_loop_t *loop;
-    hp_announce_describe_fn describe;
-    void *arg;
+    hp_announcer_t who;
     hp_interfaces_t *interfaces;
     int fd;
     uv_poll_t poll;
@@ -49,10 +48,8 @@ static void send_from(const hp_announce_t *self, const hp_interface_t *from, con
 
 static void say(const hp_announce_t *self, hp_localsend_say_t what)
 {
-    hp_localsend_self_t host;
     size_t count;
-    self->describe(self->arg, &host);
-    json_t *json = hp_localsend_describe(&host, what);
+    json_t *json = self->who.describe(self->who.arg, what);
     char *text = json_dumps(json, JSON_COMPACT);
     json_decref(json);
     if (text == NULL)
@@ -82,15 +79,27 @@ static void on_answer(uv_timer_t *timer)
 
 /* ---- receiving ---- */
 
-static void take(hp_announce_t *self, const char *data, size_t length)
+static bool is_near(const hp_announce_t *self, const struct sockaddr_in *from)
+{
+    size_t count;
+    const hp_interface_t *interfaces = hp_interfaces_list(self->interfaces, &count);
+    for (size_t i = 0; i < count; i++)
+        if (!interfaces[i].v6 &&
+            ((ntohl(from->sin_addr.s_addr) ^ interfaces[i].address) & interfaces[i].mask) == 0)
+            return true;
+    return false;
+}
+
+static void take(hp_announce_t *self, const char *data, size_t length, const struct sockaddr_in *from)
 {
     hp_localsend_device_t device;
-    hp_localsend_self_t host;
-    if (length > HP_LOCALSEND_DATAGRAM_MAX || hp_localsend_read_device(&device, data, length, NULL) != 0)
+    char address[INET_ADDRSTRLEN];
+    if (length > HP_LOCALSEND_DATAGRAM_MAX || hp_localsend_read_device(&device, data, length, NULL) != 0 ||
+        strcasecmp(device.fingerprint, self->who.fingerprint) == 0)
         return;
-    self->describe(self->arg, &host);
-    if (!device.announces || strcasecmp(device.fingerprint, host.fingerprint) == 0 ||
-        uv_is_active((uv_handle_t *)&self->answer))
+    if (is_near(self, from) && inet_ntop(AF_INET, &from->sin_addr, address, sizeof address) != NULL)
+        self->who.heard(self->who.arg, &device, address);
+    if (!device.announces || uv_is_active((uv_handle_t *)&self->answer))
         return;
     uint64_t now = uv_now(self->loop), wait = ANSWER_MS;
     if (self->has_answered && self->answered_at + REST_MS > now)
@@ -104,14 +113,22 @@ static void on_readable(uv_poll_t *poll, int status, int events)
     char data[HP_LOCALSEND_DATAGRAM_MAX + 1]; /* one byte more, to tell one that is too long */
     (void)status, (void)events;
     for (int i = 0; i < READS; i++) {
-        ssize_t n = recv(self->fd, data, sizeof data, MSG_DONTWAIT);
+        struct sockaddr_in from = {0};
+        socklen_t size = sizeof from;
+        ssize_t n = recvfrom(self->fd, data, sizeof data, MSG_DONTWAIT, (struct sockaddr *)&from, &size);
         if (n < 0)
             return;
-        take(self, data, (size_t)n);
+        take(self, data, (size_t)n, &from);
     }
 }
 
 /* ---- life ---- */
+
+void hp_announce_again(hp_announce_t *self)
+{
+    self->sent = 0;
+    uv_timer_start(&self->burst, on_burst, burst_ms[0], 0);
+}
 
 static void join(hp_announce_t *self)
 {
@@ -127,8 +144,7 @@ static void join(hp_announce_t *self)
             hp_log(HP_LOG_DEBUG, "LocalSend's group cannot be joined on %s: %s", interfaces[i].name,
                    strerror(errno));
     }
-    self->sent = 0;
-    uv_timer_start(&self->burst, on_burst, burst_ms[0], 0);
+    hp_announce_again(self);
 }
 
 static void on_interfaces_changed(void *arg)
@@ -152,11 +168,11 @@ static int open_socket(void)
     return rc;
 }
 
-int hp_announce_create(hp_announce_t **announce, uv_loop_t *loop, hp_announce_describe_fn describe, void *arg,
+int hp_announce_create(hp_announce_t **announce, uv_loop_t *loop, const hp_announcer_t *announcer,
                        hp_err_t *err)
 {
     hp_announce_t *self = hp_alloc(sizeof *self);
-    *self = (hp_announce_t){.loop = loop, .describe = describe, .arg = arg, .fd = open_socket()};
+    *self = (hp_announce_t){.loop = loop, .who = *announcer, .fd = open_socket()};
     int rc = self->fd < 0
                  ? hp_err_set(err, self->fd, "UDP port %d: %s", HP_LOCALSEND_PORT, strerror(-self->fd))
                  : hp_interfaces_create(&self->interfaces, loop, on_interfaces_changed, self, err);

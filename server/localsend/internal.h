@@ -9,6 +9,9 @@
 #include "localsend/announce.h"
 #include "localsend/localsend.h"
 #include "localsend/message.h"
+#include "localsend/registers.h"
+
+#define HP_LOCALSEND_READERS 64
 
 /* A transfer that is being received. */
 typedef struct hp_localsend_session {
@@ -19,12 +22,16 @@ typedef struct hp_localsend_session {
 
 struct hp_localsend {
     hp_localsend_deps_t deps;
-    char fingerprint[65]; /* SHA-256 of the certificate, in hex */
     hp_http_listener_t *listener;
     hp_announce_t *announce;
+    hp_registers_t *registers;
     bool wanted;
     unsigned closing; /* of listener and announce: so many are on their way out */
     uv_timer_t sweep; /* looks after the sessions */
+    struct {
+        char address[64], token[33]; /* address "": free */
+    } readers[HP_LOCALSEND_READERS]; /* who may download */
+    size_t next_reader;
     hp_list_t offers; /* requests that wait for a person's answer */
     HP_ARRAY(hp_localsend_session_t) sessions;
     hp_pending_t pending;      /* offers, uploads, handles that are being closed */
@@ -34,6 +41,17 @@ struct hp_localsend {
 
 /* {"message"} with this status. message NULL: no body. */
 void hp_localsend_reply(hp_http_request_t *request, int status, const char *message);
+
+/* What is wrong, in the protocol's status. */
+void hp_localsend_refuse(hp_http_request_t *request, int rc, unsigned retry_after_s, const hp_err_t *err);
+/* This host, as it describes itself. */
+json_t *hp_localsend_info(hp_localsend_t *self);
+
+/* offered.c: the share for whoever asks. */
+void hp_localsend_prepare_download(hp_localsend_t *self, hp_http_request_t *request);
+void hp_localsend_download(hp_localsend_t *self, hp_http_request_t *request);
+/* Whether anybody may have it. */
+bool hp_localsend_offers(const hp_localsend_t *self);
 
 /* receive.c: the calls of a sender. */
 void hp_localsend_prepare_upload(hp_localsend_t *self, hp_http_request_t *request);

@@ -1,13 +1,10 @@
 #include "localsend/localsend.h"
 
-#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "base/path.h"
-#include "identity/digest.h"
 #include "internal.h"
 
 #define BODY_MAX        ((size_t)2 * 1024 * 1024) /* bytes: an offer of 10,000 files */
@@ -24,19 +21,37 @@ void hp_localsend_reply(hp_http_request_t *request, int status, const char *mess
     hp_http_reply_json(request, status, json_pack("{s:s}", "message", message));
 }
 
-static void describe(void *arg, hp_localsend_self_t *self)
+static json_t *describe(void *arg, hp_localsend_say_t say)
 {
-    const hp_localsend_t *localsend = arg;
-    *self = (hp_localsend_self_t){.alias = localsend->deps.self->name,
-                                  .fingerprint = localsend->fingerprint,
-                                  .port = HP_LOCALSEND_PORT};
+    const hp_localsend_t *self = arg;
+    json_t *json = hp_devices_describe_self(self->deps.devices, say);
+    if (json != NULL)
+        json_object_set_new(json, "download", json_boolean(hp_localsend_offers(self)));
+    return json;
+}
+
+json_t *hp_localsend_info(hp_localsend_t *self)
+{
+    return describe(self, HP_LOCALSEND_INFO);
+}
+
+/* The body of a register: what is announced, without the wish for answers. */
+static json_t *describe_to_register(void *arg)
+{
+    json_t *json = describe(arg, HP_LOCALSEND_ANNOUNCE);
+    json_object_del(json, "announce");
+    json_object_del(json, "announcement");
+    return json;
 }
 
 static void info(hp_localsend_t *self, hp_http_request_t *request)
 {
-    hp_localsend_self_t host;
-    describe(self, &host);
-    hp_http_reply_json(request, 200, hp_localsend_describe(&host, HP_LOCALSEND_INFO));
+    hp_http_reply_json(request, 200, describe(self, HP_LOCALSEND_INFO));
+}
+
+static void heard(void *arg, const hp_localsend_device_t *device, const char *address)
+{
+    hp_devices_heard(((hp_localsend_t *)arg)->deps.devices, device, address);
 }
 
 /* What a device says that looks for others, one address after the other. */
@@ -46,10 +61,12 @@ static void take_register(hp_localsend_t *self, hp_http_request_t *request)
     hp_err_t err = {0};
     size_t length;
     const void *body = hp_http_body(request, &length);
-    if (hp_localsend_read_device(&device, body, length, &err) != 0)
+    if (hp_localsend_read_device(&device, body, length, &err) != 0) {
         hp_localsend_reply(request, 400, hp_err_text(&err));
-    else
-        info(self, request);
+        return;
+    }
+    heard(self, &device, hp_http_who(request)->address);
+    info(self, request);
 }
 
 static const struct {
@@ -62,6 +79,8 @@ static const struct {
     {"POST", BASE "v2/prepare-upload", hp_localsend_prepare_upload},
     {"POST", BASE "v2/upload", hp_localsend_upload},
     {"POST", BASE "v2/cancel", hp_localsend_cancel},
+    {"POST", BASE "v2/prepare-download", hp_localsend_prepare_download},
+    {"GET", BASE "v2/download", hp_localsend_download},
 };
 
 /* A page that somebody looks at could else send files in that person's name. */
@@ -128,8 +147,13 @@ static void begin(hp_localsend_t *self)
                                  .descriptor_percent = self->deps.descriptor_percent,
                                  .per_address_max = PER_ADDRESS_MAX,
                                  .secure = self->deps.secure,
+                                 .limit = self->deps.limit,
                                  .handler = on_request,
                                  .arg = self};
+    hp_announcer_t announcer = {.fingerprint = hp_devices_own_fingerprint(self->deps.devices),
+                                .describe = describe,
+                                .heard = heard,
+                                .arg = self};
     int rc = hp_http_listen(&self->listener, self->deps.loop, self->deps.address, HP_LOCALSEND_PORT, &options,
                             &err);
     if (rc != 0) {
@@ -138,8 +162,7 @@ static void begin(hp_localsend_t *self)
                rc == UV_EADDRINUSE ? "; another program takes part in it" : "");
         return;
     }
-    if (self->deps.announces &&
-        hp_announce_create(&self->announce, self->deps.loop, describe, self, &err) != 0)
+    if (self->deps.announces && hp_announce_create(&self->announce, self->deps.loop, &announcer, &err) != 0)
         hp_log(HP_LOG_WARN, "LocalSend devices find this host by its address only: %s", hp_err_text(&err));
 }
 
@@ -149,6 +172,8 @@ static void end(hp_localsend_t *self)
     hp_http_listener_t *listener = self->listener;
     self->announce = NULL;
     self->listener = NULL;
+    hp_registers_clear(self->registers);
+    hp_devices_clear(self->deps.devices);
     self->closing = (announce != NULL) + (listener != NULL);
     for (unsigned i = 0; i < self->closing; i++)
         hp_pending_add(&self->pending);
@@ -169,6 +194,23 @@ static void follow(hp_localsend_t *self)
         end(self);
 }
 
+void hp_localsend_look(hp_localsend_t *self)
+{
+    if (self->announce != NULL)
+        hp_announce_again(self->announce);
+}
+
+bool hp_localsend_looks(const hp_localsend_t *self)
+{
+    return self->listener != NULL && self->deps.announces;
+}
+
+void hp_localsend_try(hp_localsend_t *self, const char *address)
+{
+    if (hp_localsend_looks(self))
+        hp_registers_try(self->registers, address);
+}
+
 void hp_localsend_set(hp_localsend_t *self, bool on)
 {
     self->wanted = on;
@@ -185,20 +227,20 @@ static void on_sweep(uv_timer_t *timer)
 hp_localsend_t *hp_localsend_create(const hp_localsend_deps_t *deps)
 {
     hp_localsend_t *self = hp_alloc(sizeof *self);
-    uint8_t digest[32];
-    size_t length;
-    const uint8_t *certificate = hp_identity_certificate(deps->identity, &length);
     *self = (hp_localsend_t){.deps = *deps};
-    hp_digest_sha256(certificate, length, digest);
-    hp_hex_encode(digest, sizeof digest, self->fingerprint);
-    for (char *p = self->fingerprint; *p != '\0'; p++)
-        *p = (char)toupper((unsigned char)*p); /* as the app writes it */
     hp_list_init(&self->offers);
+    self->registers = hp_registers_create(deps->fetcher, deps->devices, describe_to_register, self);
     uv_timer_init(deps->loop, &self->sweep);
     self->sweep.data = self;
     uv_timer_start(&self->sweep, on_sweep, SWEEP_MS, SWEEP_MS);
     hp_inbox_on_event(deps->inbox, hp_localsend_on_incoming, self);
     return self;
+}
+
+static void on_registers_closed(void *arg)
+{
+    hp_localsend_t *self = arg;
+    hp_pending_drop(&self->pending);
 }
 
 static void on_sweep_closed(uv_handle_t *handle)
@@ -215,6 +257,8 @@ void hp_localsend_destroy(hp_localsend_t *self, void (*closed)(void *arg), void 
     hp_pending_add(&self->pending);
     uv_close((uv_handle_t *)&self->sweep, on_sweep_closed);
     follow(self);
+    hp_pending_add(&self->pending);
+    hp_registers_destroy(self->registers, on_registers_closed, self);
     hp_inbox_off_event(self->deps.inbox, hp_localsend_on_incoming, self);
     hp_pending_when_none(&self->pending, finish, self);
 }

@@ -14,11 +14,13 @@
 #include <stdbool.h>
 #include <uv.h>
 
+#include "base/send_limit.h"
 #include "discovery/hosts.h"
-#include "identity/identity.h"
 #include "inbox/inbox.h"
-#include "secure/secure.h"
+#include "localsend/devices.h"
+#include "share/share.h"
 
+typedef struct hp_secure hp_secure_t; /* secure/secure.h */
 typedef struct hp_localsend hp_localsend_t;
 
 /* All outlive it. */
@@ -26,12 +28,19 @@ typedef struct hp_localsend_deps {
     uv_loop_t *loop;
     hp_hosts_t *hosts;
     hp_inbox_t *inbox;
-    const hp_self_t *self;
-    const hp_identity_t *identity;
+    hp_devices_t *devices;
+    hp_fetcher_t *fetcher;
+    hp_share_t *share;
     const hp_secure_t *secure;
-    const char *address; /* where to listen; one of a single interface: nothing is announced */
+    hp_send_limit_t *limit; /* http/http.h */
+    const char *address;    /* where to listen; one of a single interface: nothing is announced */
     bool announces;
     unsigned descriptor_percent; /* http/http.h */
+    /* A device at this address cancels what it receives from here in this session; false: nothing is. */
+    bool (*cancelled)(void *arg, const char *session, const char *address);
+    /* Whether the share is for everybody who asks. */
+    bool (*is_open)(void *arg);
+    void *arg;
 } hp_localsend_deps_t;
 
 /* Switched off. */
@@ -39,6 +48,14 @@ hp_localsend_t *hp_localsend_create(const hp_localsend_deps_t *deps);
 
 /* Switches it on or off. Why it cannot be on is logged. */
 void hp_localsend_set(hp_localsend_t *self, bool on);
+
+/* Asks the devices to tell of themselves: a person looks for them. */
+void hp_localsend_look(hp_localsend_t *self);
+
+/* Whether it is on, and makes itself known to devices. */
+bool hp_localsend_looks(const hp_localsend_t *self);
+/* Something accepts connections at LocalSend's port of this numeric address: this host registers there. */
+void hp_localsend_try(hp_localsend_t *self, const char *address);
 
 /* Transfers that run are cut; the inbox keeps what has come. */
 void hp_localsend_destroy(hp_localsend_t *self, void (*closed)(void *arg), void *arg);

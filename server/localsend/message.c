@@ -1,6 +1,7 @@
 #include "localsend/message.h"
 
 #include <ctype.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,11 +23,21 @@ static json_t *load(const void *data, size_t length, hp_err_t *err)
     return NULL;
 }
 
+/* "mobile" and so on; a word that is none of the protocol's is dropped. */
+static void read_type(hp_localsend_device_t *out, const char *type)
+{
+    static const char *const known[] = {"mobile", "desktop", "web", "headless", "server"};
+    for (size_t i = 0; type != NULL && i < HP_COUNT(known); i++)
+        if (strcmp(type, known[i]) == 0)
+            snprintf(out->type, sizeof out->type, "%s", known[i]);
+}
+
 static int read_device(hp_localsend_device_t *out, const json_t *json, hp_err_t *err)
 {
     const char *alias = json_string_value(json_object_get(json, "alias"));
     const char *fingerprint = json_string_value(json_object_get(json, "fingerprint"));
     const char *protocol = json_string_value(json_object_get(json, "protocol"));
+    const char *model = json_string_value(json_object_get(json, "deviceModel"));
     const json_t *port = json_object_get(json, "port");
     *out = (hp_localsend_device_t){.https = protocol != NULL && strcmp(protocol, "https") == 0,
                                    .announces = json_is_true(json_object_get(json, "announce")) ||
@@ -34,6 +45,9 @@ static int read_device(hp_localsend_device_t *out, const json_t *json, hp_err_t 
     if (alias == NULL || alias[0] == '\0')
         return hp_err_set(err, HP_E_INVALID, "alias: must have the name of the device");
     hp_utf8_printable(alias, strlen(alias), out->alias, sizeof out->alias);
+    read_type(out, json_string_value(json_object_get(json, "deviceType")));
+    if (model != NULL)
+        hp_utf8_printable(model, strlen(model), out->model, sizeof out->model);
     if (fingerprint != NULL)
         hp_utf8_printable(fingerprint, strlen(fingerprint), out->fingerprint, sizeof out->fingerprint);
     if (json_is_integer(port) && json_integer_value(port) > 0 && json_integer_value(port) <= UINT16_MAX)
@@ -73,6 +87,7 @@ static int read_file(hp_inbox_offer_file_t *out, const char *id, json_t *file, h
     *out = (hp_inbox_offer_file_t){.id = id,
                                    .name = json_string_value(json_object_get(file, "fileName")),
                                    .type = json_string_value(json_object_get(file, "fileType")),
+                                   .preview = json_string_value(json_object_get(file, "preview")),
                                    .sha256 = digest_of(file)};
     if (out->name == NULL)
         return hp_err_set(err, HP_E_INVALID, "fileName: every file must have a name");
@@ -114,6 +129,43 @@ int hp_localsend_read_offer(hp_localsend_offer_t *out, const void *data, size_t 
 void hp_localsend_offer_dispose(hp_localsend_offer_t *self)
 {
     hp_array_dispose(&self->files);
+    json_decref(self->json);
+    self->json = NULL;
+}
+
+/* ---- what a device accepts ---- */
+
+static bool is_short(const char *text)
+{
+    return text != NULL && text[0] != '\0' && strlen(text) <= HP_INBOX_TEXT_MAX;
+}
+
+int hp_localsend_read_accepted(hp_localsend_accepted_t *out, const void *data, size_t length, hp_err_t *err)
+{
+    *out = (hp_localsend_accepted_t){.json = load(data, length, err)};
+    if (out->json == NULL)
+        return HP_E_BAD_JSON;
+    const char *session = json_string_value(json_object_get(out->json, "sessionId"));
+    int rc = 0;
+    if (!is_short(session))
+        rc = hp_err_set(err, HP_E_INVALID, "sessionId: must have 1 to %d bytes", HP_INBOX_TEXT_MAX);
+    else if (!json_is_object(json_object_get(out->json, "files")))
+        rc = hp_err_set(err, HP_E_INVALID, "files: must be an object");
+    if (rc != 0)
+        hp_localsend_accepted_dispose(out);
+    else
+        memcpy(out->session, session, strlen(session) + 1);
+    return rc;
+}
+
+const char *hp_localsend_token(const hp_localsend_accepted_t *self, const char *id)
+{
+    const char *token = json_string_value(json_object_get(json_object_get(self->json, "files"), id));
+    return is_short(token) ? token : NULL;
+}
+
+void hp_localsend_accepted_dispose(hp_localsend_accepted_t *self)
+{
     json_decref(self->json);
     self->json = NULL;
 }

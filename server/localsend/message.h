@@ -17,10 +17,14 @@
 #define HP_LOCALSEND_VERSION      "2.1"
 #define HP_LOCALSEND_DATAGRAM_MAX 2048 /* bytes; a longer one is none of LocalSend's */
 
+#define HP_LOCALSEND_TYPE_SIZE 12
+
 /* A device, as it describes itself. */
 typedef struct hp_localsend_device {
     char alias[HP_INBOX_TEXT_MAX + 1];       /* printable, cut */
     char fingerprint[HP_INBOX_TEXT_MAX + 1]; /* "": none given */
+    char type[HP_LOCALSEND_TYPE_SIZE];       /* one that the protocol names; "" */
+    char model[HP_INBOX_TEXT_MAX + 1];       /* printable, cut; "" */
     uint16_t port;                           /* 0: none given */
     bool https;
     bool announces; /* it wants answers */
@@ -40,6 +44,18 @@ typedef struct hp_localsend_offer {
  * HP_INBOX_FILES_MAX files. Names are the inbox's to judge. */
 int hp_localsend_read_offer(hp_localsend_offer_t *out, const void *data, size_t length, hp_err_t *err);
 void hp_localsend_offer_dispose(hp_localsend_offer_t *self);
+
+/* The answer to a prepare-upload that is accepted: the session, and a token for each file that is wanted. */
+typedef struct hp_localsend_accepted {
+    char session[HP_INBOX_TEXT_MAX + 1];
+    json_t *json;
+} hp_localsend_accepted_t;
+
+/* 0 with *out to be disposed of; HP_E_BAD_JSON or HP_E_INVALID with nothing in it. */
+int hp_localsend_read_accepted(hp_localsend_accepted_t *out, const void *data, size_t length, hp_err_t *err);
+/* NULL: the file of this id is not wanted. Of 1 to HP_INBOX_TEXT_MAX bytes. */
+const char *hp_localsend_token(const hp_localsend_accepted_t *self, const char *id);
+void hp_localsend_accepted_dispose(hp_localsend_accepted_t *self);
 
 /* This host. */
 typedef struct hp_localsend_self {

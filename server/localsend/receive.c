@@ -106,7 +106,7 @@ void hp_localsend_on_incoming(void *arg, int64_t id)
     }
 }
 
-static void refuse(hp_http_request_t *request, int rc, unsigned retry_after_s, const hp_err_t *err)
+void hp_localsend_refuse(hp_http_request_t *request, int rc, unsigned retry_after_s, const hp_err_t *err)
 {
     if (retry_after_s > 0) {
         char seconds[16];
@@ -126,7 +126,7 @@ void hp_localsend_prepare_upload(hp_localsend_t *self, hp_http_request_t *reques
     const void *body = hp_http_body(request, &length);
     int rc = hp_localsend_read_offer(&read, body, length, &err);
     if (rc != 0) {
-        refuse(request, rc, 0, &err);
+        hp_localsend_refuse(request, rc, 0, &err);
         return;
     }
     hp_inbox_offer_t offer = {.kind = HP_SENDER_LOCALSEND,
@@ -138,7 +138,7 @@ void hp_localsend_prepare_upload(hp_localsend_t *self, hp_http_request_t *reques
     rc = hp_inbox_offer(self->deps.inbox, &offer, &id, &retry_after_s, &err);
     hp_localsend_offer_dispose(&read);
     if (rc != 0) {
-        refuse(request, rc, retry_after_s, &err);
+        hp_localsend_refuse(request, rc, retry_after_s, &err);
         return;
     }
     offer_t *asked = hp_alloc(sizeof *asked);
@@ -185,7 +185,7 @@ static void on_written(void *arg, int status, const hp_incoming_file_t *file, co
     if (status == 0)
         hp_http_reply_empty(self->request, 200);
     else
-        refuse(self->request, status, 0, err);
+        hp_localsend_refuse(self->request, status, 0, err);
     end_upload(self);
 }
 
@@ -222,15 +222,14 @@ static bool find_session(hp_localsend_t *self, hp_http_request_t *request, const
 static int read_range(hp_http_request_t *request, const hp_incoming_file_t *file, uint64_t *offset,
                       hp_err_t *err)
 {
-    const char *field = hp_http_header(request, "X-Content-Range");
-    uint64_t length = hp_http_body_length(request), total = length;
-    hp_range_t range = {0, length};
-    if (field != NULL && (hp_range_parse_content(field, strlen(field), &range, &total) != 0 ||
-                          range.first == HP_RANGE_UNKNOWN || range.end - range.first != length))
+    hp_body_range_t range;
+    int rc = hp_range_of_body(hp_http_header(request, "X-Content-Range"), hp_http_body_length(request),
+                              &range, err);
+    if (rc != 0 || range.asks)
         return hp_err_set(err, HP_E_BAD_REQUEST, "X-Content-Range: does not fit the body");
-    if (total != file->size)
+    if (range.total != file->size)
         return hp_err_set(err, HP_E_BAD_REQUEST, "%llu bytes were offered, and %llu come",
-                          (unsigned long long)file->size, (unsigned long long)total);
+                          (unsigned long long)file->size, (unsigned long long)range.total);
     *offset = range.first;
     return 0;
 }
@@ -257,7 +256,7 @@ void hp_localsend_upload(hp_localsend_t *self, hp_http_request_t *request)
     }
     int rc = read_range(request, &file, &offset, &err);
     if (rc != 0) {
-        refuse(request, rc, 0, &err);
+        hp_localsend_refuse(request, rc, 0, &err);
         return;
     }
     upload_t *upload = hp_alloc(sizeof *upload);
@@ -291,6 +290,12 @@ void hp_localsend_cancel(hp_localsend_t *self, hp_http_request_t *request)
     hp_incoming_t info;
     if (session == NULL || session[0] == '\0') {
         cancel_asking(self, request);
+        return;
+    }
+    /* A device that receives cancels at the sender in the same way. */
+    if (self->deps.cancelled != NULL &&
+        self->deps.cancelled(self->deps.arg, session, hp_http_who(request)->address)) {
+        hp_http_reply_empty(request, 200);
         return;
     }
     if (!find_session(self, request, session, &info))

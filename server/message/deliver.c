@@ -283,25 +283,18 @@ static void send_message(hp_outbox_t *outbox, const hp_message_t *message, const
     snprintf(body.name, sizeof body.name, "%s", message->from_name);
     char *text = hp_message_body_format(&body);
     /* Another address after each failure: the registry's first one answered last, but that may be over. */
-    const hp_endpoint_t *endpoint = &host->addresses[outbox->retry.failures % host->address_count].endpoint;
-    char port[40];
-    snprintf(port, sizeof port, HP_PROBE_PORT_HEADER ": %u", hp_hosts_port(self->hosts));
-    const char *headers[] = {port, NULL};
-    hp_fetch_options_t options = {.endpoint = endpoint,
-                                  .path = "/message",
-                                  .method = "POST",
-                                  .body = text,
-                                  .body_length = strlen(text),
-                                  .content_type = "application/json",
-                                  .body_max = REPLY_MAX,
-                                  .connect_ms = CONNECT_MS,
-                                  .total_ms = TOTAL_MS,
-                                  .headers = headers};
+    hp_hosts_question_t question = {.method = "POST",
+                                    .path = "/message",
+                                    .body = text,
+                                    .address = outbox->retry.failures,
+                                    .reply_max = REPLY_MAX,
+                                    .connect_ms = CONNECT_MS,
+                                    .total_ms = TOTAL_MS};
     set_state(outbox, OUTBOX_SENDING);
     outbox->reason[0] = '\0';
     outbox->message = message->id;
     hp_pending_add(&self->pending);
-    outbox->fetch = hp_fetch_get(self->fetcher, &options, on_reply, outbox);
+    outbox->fetch = hp_hosts_ask(self->hosts, host, &question, on_reply, outbox);
     free(text);
 }
 

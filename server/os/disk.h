@@ -26,6 +26,15 @@ int hp_disk_rename_new(int folder, const char *from, const char *to);
  * reserve. After a failure it is as long as before and holds nothing of the disk that it did not hold. */
 int hp_disk_reserve(int fd, uint64_t size);
 
+/* Makes these bytes of a file, which end before its end, zeros that are not written but known to be such; the
+ * room that is reserved for them stays. -EOPNOTSUPP where the file system cannot. */
+int hp_disk_zero(int fd, uint64_t offset, uint64_t length);
+
+/* Gives back the room of what was never written or made zeros by hp_disk_zero, and reads as zeros; the file
+ * stays as long as it is. Only after hp_disk_sync_data, and only on file systems that are known to do that
+ * well. A hint. */
+void hp_disk_release_zeros(int fd);
+
 /* A second descriptor of an open file, for writing past the page cache in blocks; -EOPNOTSUPP on file systems
  * that are not known to do that well. */
 int hp_disk_open_direct(int fd);
@@ -54,6 +63,13 @@ ssize_t hp_disk_read_passing(int fd, void *data, size_t length, uint64_t offset,
 /* Takes these bytes out of the page cache. A hint. */
 void hp_disk_uncache(int fd, uint64_t offset, uint64_t length);
 
+/* When a file was made, ns since 1970; 0 where its file system does not say. name: in the folder that fd is,
+ * no link is followed; "": fd itself. */
+int64_t hp_disk_born_ns(int fd, const char *name);
+
+/* Lets everybody run the file who may read it, but for those whom the umask names. A hint. */
+void hp_disk_set_executable(int fd);
+
 /* Whether size and times are those of `before`. Does not ask the server of a network file system. */
 bool hp_disk_is_unchanged(int fd, const struct stat *before);
 
@@ -61,6 +77,10 @@ bool hp_disk_is_unchanged(int fd, const struct stat *before);
  * files they may not share as memory: "NFS"; NULL for that of a disk of this machine. */
 const char *hp_disk_remote_name(int fd);
 bool hp_disk_is_remote(int fd); /* whether it has such a name */
+
+/* Bytes of the longest file that the file system takes: 4 GiB less one on FAT; UINT64_MAX where hostpair
+ * knows of no limit. */
+uint64_t hp_disk_file_max(int fd);
 
 /* The id of the file system that holds fd, the same whenever it is mounted; "" where it has none. */
 #define HP_DISK_ID_SIZE 40

@@ -254,6 +254,11 @@ int hp_home_prepare(const char *folder, mode_t mode)
     return 0;
 }
 
+void hp_home_remember(const char *folder)
+{
+    (void)hp_home_prepare(folder, 0);
+}
+
 int hp_home_adopt(const char *folder, mode_t mode)
 {
     int rc = hp_home_prepare(folder, mode);

@@ -26,7 +26,10 @@ void hp_home_init(const char *data_folder);
  * made of one that is remembered and whose disk is not there. */
 int hp_home_prepare(const char *folder, mode_t mode);
 
-/* The same, but a person says that the folder as it is now is the right one. */
+/* Remembers the disk of a folder that is there, and makes nothing. */
+void hp_home_remember(const char *folder);
+
+/* As hp_home_prepare, but a person says that the folder as it is now is the right one. */
 int hp_home_adopt(const char *folder, mode_t mode);
 
 /* Opens the folder with flags like open(2), O_DIRECTORY and O_CLOEXEC. One that was removed from its disk is

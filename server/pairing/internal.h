@@ -26,6 +26,7 @@ typedef struct hp_pairing {
     unsigned address; /* of the host's, that is asked next */
     hp_retry_t retry;
     bool storing;
+    bool over_there; /* it failed as the other side has ended it: why may still be told */
 } hp_pairing_t;
 
 /* A host that has still to hear that a pairing is over. */

@@ -378,10 +378,12 @@ void hp_pairings_take_end(hp_pairings_t *self, const hp_who_t *who, hp_pairing_d
 {
     const hp_host_t *host = hp_hosts_find(self->hosts, who->id);
     hp_pairing_t *pairing = hp_pairing_find(self, who->id);
-    if (pairing != NULL && hp_pairing_session_is_open(&pairing->session)) {
+    if (pairing != NULL && (hp_pairing_session_is_open(&pairing->session) || pairing->over_there)) {
         hp_pairing_request_drop(&pairing->request);
         pairing->step = 0;
-        hp_pairing_session_end(&pairing->session, HP_PAIRING_REFUSED, "It was refused on the other side");
+        pairing->over_there = false;
+        hp_pairing_session_set_state(&pairing->session, HP_PAIRING_REFUSED);
+        snprintf(pairing->session.reason, sizeof pairing->session.reason, "It was refused on the other side");
         hp_pairing_changed(pairing);
     }
     hp_pairing_ending_remove(self, who->id);

@@ -43,21 +43,15 @@ static hp_pairing_request_t *start(hp_pairings_t *self, const hp_host_t *host, u
 {
     hp_pairing_request_t *request = hp_alloc(sizeof *request);
     request->owner = self;
-    char port[40];
-    snprintf(port, sizeof port, HP_PROBE_PORT_HEADER ": %u", hp_hosts_port(self->hosts));
-    const char *headers[] = {port, NULL};
-    hp_fetch_options_t options = {.endpoint = &host->addresses[address % host->address_count].endpoint,
-                                  .path = PAIR_PATH,
-                                  .method = method,
-                                  .body = body,
-                                  .body_length = body != NULL ? strlen(body) : 0,
-                                  .content_type = body != NULL ? "application/json" : NULL,
-                                  .body_max = REPLY_MAX,
-                                  .connect_ms = CONNECT_MS,
-                                  .total_ms = TOTAL_MS,
-                                  .headers = headers};
+    hp_hosts_question_t question = {.method = method,
+                                    .path = PAIR_PATH,
+                                    .body = body,
+                                    .address = address,
+                                    .reply_max = REPLY_MAX,
+                                    .connect_ms = CONNECT_MS,
+                                    .total_ms = TOTAL_MS};
     hp_pending_add(&self->pending);
-    request->fetch = hp_fetch_get(self->fetcher, &options, done, request);
+    request->fetch = hp_hosts_ask(self->hosts, host, &question, done, request);
     return request;
 }
 
@@ -127,6 +121,7 @@ static void come_undone(hp_pairing_t *pairing)
     char host[HP_PEER_ID_SIZE];
     memcpy(host, pairing->session.other, sizeof host);
     if (hp_pairing_session_is_open(&pairing->session)) {
+        pairing->over_there = true;
         hp_pairing_end(pairing, HP_PAIRING_FAILED, "The pairing is over on the other side");
         return;
     }

@@ -1,5 +1,6 @@
 /* GET /files/<folder>/?archive=tar|zip: a folder with everything below it, as one file that is made while it
- * is sent (pieces.h).
+ * is sent (pieces.h). With "&name=a&name=b" only what is called so in the folder; POST /hostpair/archive
+ * takes the names from a form, for as many as no URL can hold.
  *
  * What cannot be read as it was announced (a file that has become shorter or has changed, an error of the
  * disk) ends the connection in the middle: an archive that looks whole is whole. */
@@ -14,12 +15,15 @@
 #include "base/path.h"
 #include "os/disk.h"
 #include "share/tree.h"
+#include "chosen.h"
 #include "url_path.h"
 
-#define READ_BYTES ((size_t)128 * 1024) /* of a file at a time */
+#define BODY_MAX   ((size_t)1024 * 1024) /* bytes of a form */
+#define READ_BYTES ((size_t)128 * 1024)  /* of a file at a time */
 
 typedef struct {
     char *folder, *file_name;
+    hp_buf_t choice; /* the query or the form that names what is wanted; empty: all of the folder */
     hp_tree_t *tree;
     int fd; /* of the file in the middle of which the last job stopped; -1 */
     struct stat stat;
@@ -119,8 +123,16 @@ static int fill(void *arg, hp_archive_writer_t *writer, hp_err_t *err)
 
 static int open_tree(void *arg, hp_err_t *err)
 {
-    (void)err; /* the code says it all */
-    return hp_tree_open(((archive_t *)arg)->tree);
+    archive_t *self = arg;
+    hp_chosen_t chosen = {0};
+    int rc = 0;
+    if (self->choice.length > 0)
+        rc = hp_chosen_read(&chosen, self->choice.data, self->choice.length, err);
+    if (chosen.count > 0)
+        hp_tree_choose(self->tree, chosen.names, chosen.count);
+    hp_chosen_dispose(&chosen);
+    hp_buf_dispose(&self->choice);
+    return rc == 0 ? hp_tree_open(self->tree, err) : rc;
 }
 
 /* ---- the reply ---- */
@@ -139,6 +151,7 @@ static void dispose(void *arg)
     if (self->fd >= 0)
         close(self->fd);
     hp_tree_destroy(self->tree);
+    hp_buf_dispose(&self->choice);
     free(self->buffer);
     free(self->path);
     free(self->folder);
@@ -146,21 +159,17 @@ static void dispose(void *arg)
     free(self);
 }
 
-/* The folder's path without a slash at its end, "" for all that is shared; NULL when it is none. */
-static char *take_folder(const char *encoded)
+/* Without a slash at its end, "" for all that is shared; false when it is none. */
+static bool is_folder(char *folder)
 {
-    char *folder = hp_url_path_decode(encoded);
-    size_t length = folder != NULL ? strlen(folder) : 0;
+    size_t length = strlen(folder);
     if (length > 0 && folder[length - 1] == '/')
         folder[--length] = '\0';
-    if (length > 0 && hp_path_check(folder, length, NULL) != 0) {
-        free(folder);
-        folder = NULL;
-    }
-    return folder;
+    return length == 0 || hp_path_check(folder, length, NULL) == 0;
 }
 
-void hp_peer_archive(hp_peer_t *peer, hp_http_request_t *request, const char *encoded)
+/* Takes folder. NULL when it is answered. */
+static hp_pieces_t *prepare(hp_peer_t *peer, hp_http_request_t *request, char *folder, archive_t **out)
 {
     static const hp_pieces_kind_t kinds[] = {
         [HP_ARCHIVE_TAR] = {open_tree, begin, fill, dispose, "tar"},
@@ -168,21 +177,41 @@ void hp_peer_archive(hp_peer_t *peer, hp_http_request_t *request, const char *en
     };
     const char *wanted = hp_http_query(request, "archive");
     hp_archive_format_t format;
-    if (wanted == NULL || !hp_archive_format_of(wanted, &format)) {
-        hp_http_reply_text_error(request, HP_E_BAD_REQUEST, "archive has to be tar or zip");
-        return;
-    }
-    char *folder = take_folder(encoded);
-    if (folder == NULL) {
-        hp_peer_refuse(request, HP_E_NOT_FOUND);
-        return;
+    bool known = wanted != NULL && hp_archive_format_of(wanted, &format);
+    if (!known || folder == NULL || !is_folder(folder)) {
+        if (!known)
+            hp_http_reply_text_error(request, HP_E_BAD_REQUEST, "archive has to be tar or zip");
+        else
+            hp_peer_refuse(request, HP_E_NOT_FOUND);
+        free(folder);
+        return NULL;
     }
     archive_t *self = hp_alloc(sizeof *self);
     *self = (archive_t){.folder = folder, .fd = -1};
+    hp_buf_init(&self->choice, BODY_MAX);
     self->file_name =
         hp_sprintf("%s.%s", folder[0] != '\0' ? hp_path_name(folder) : peer->self->name, wanted);
     self->tree = hp_tree_create(peer->share, folder);
-    hp_pieces_t *pieces = hp_pieces_create(peer->pieces, request, format, &kinds[format], self, folder);
+    *out = self;
+    return hp_pieces_create(peer->pieces, request, format, &kinds[format], self, folder);
+}
+
+void hp_peer_archive(hp_peer_t *peer, hp_http_request_t *request, const char *encoded)
+{
+    archive_t *self;
+    hp_pieces_t *pieces = prepare(peer, request, hp_url_path_decode(encoded), &self);
+    if (pieces == NULL)
+        return;
+    /* No target is as long as a form may be. */
+    (void)hp_buf_add_text(&self->choice, hp_http_query_text(request));
+    hp_pieces_start(pieces);
+}
+
+void hp_peer_archive_form(hp_peer_t *peer, hp_http_request_t *request)
+{
+    const char *folder = hp_http_query(request, "folder");
+    archive_t *self;
+    hp_pieces_t *pieces = prepare(peer, request, hp_strdup(folder != NULL ? folder : ""), &self);
     if (pieces != NULL)
-        hp_pieces_start(pieces);
+        hp_pieces_start_with_body(pieces, &self->choice);
 }

@@ -19,8 +19,6 @@
 #define FILE_MAX  ((size_t)128 * 1024) /* bytes; a longer file is left out */
 
 typedef struct {
-    hp_pieces_t *pieces;
-    hp_http_request_t *request;
     hp_pick_t *pick;
     hp_buf_t body;
     char *paths; /* one after another, each with its NUL */
@@ -136,8 +134,6 @@ static int fill(void *arg, hp_archive_writer_t *writer, hp_err_t *err)
 
 /* ---- the loop ---- */
 
-static void read_body(bundle_t *self);
-
 static void begin(void *arg, hp_http_request_t *request)
 {
     (void)arg;
@@ -154,45 +150,14 @@ static void dispose(void *arg)
     free(self);
 }
 
-static void on_body(void *arg, void *data, size_t length, bool last)
-{
-    bundle_t *self = arg;
-    hp_err_t err = {0};
-    int rc = length > 0 ? hp_buf_add(&self->body, data, length) : 0;
-    free(data);
-    hp_http_on_gone(self->request, NULL, NULL);
-    if (rc != 0) {
-        hp_err_set(&err, HP_E_TOO_LARGE, "the body is longer than %zu bytes", BODY_MAX);
-        hp_pieces_refuse(self->pieces, HP_E_TOO_LARGE, &err);
-    } else if (last) {
-        hp_pieces_start(self->pieces);
-    } else {
-        read_body(self);
-    }
-}
-
-static void on_gone(void *arg)
-{
-    hp_pieces_destroy(((bundle_t *)arg)->pieces);
-}
-
-static void read_body(bundle_t *self)
-{
-    hp_http_on_gone(self->request, on_gone, self);
-    hp_http_body_next(self->request, on_body, self);
-}
-
 void hp_peer_bundle(hp_peer_t *peer, hp_http_request_t *request)
 {
     static const hp_pieces_kind_t kind = {read_paths, begin, fill, dispose, "bundle"};
     bundle_t *self = hp_alloc(sizeof *self);
-    self->request = request;
     self->pick = hp_pick_create(peer->share);
     hp_buf_init(&self->body, BODY_MAX);
     hp_pieces_t *pieces =
         hp_pieces_create(peer->pieces, request, HP_ARCHIVE_LEAN_TAR, &kind, self, "small files");
-    if (pieces == NULL)
-        return; /* refused, and self has gone */
-    self->pieces = pieces;
-    read_body(self);
+    if (pieces != NULL)
+        hp_pieces_start_with_body(pieces, &self->body);
 }

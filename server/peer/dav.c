@@ -158,7 +158,7 @@ static int fill(list_t *self)
 static int piece_work(void *arg, hp_err_t *err)
 {
     list_t *self = arg;
-    int rc = self->opened ? 0 : hp_tree_open(self->tree);
+    int rc = self->opened ? 0 : hp_tree_open(self->tree, NULL);
     if (rc == 0)
         rc = fill(self);
     self->state = rc < 0 ? HP_STREAM_FAILED : rc == 0 ? HP_STREAM_LAST : HP_STREAM_MORE;

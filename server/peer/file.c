@@ -45,8 +45,16 @@ static bool is_active(const char *type)
     return false;
 }
 
-static void reply(open_t *self, const hp_share_file_t *file, bool strong)
+/* The caller wants the bytes that the file has now, whatever is appended to it meanwhile. */
+static bool may_grow(const open_t *self)
 {
+    const char *value = hp_http_header(self->request, "Hostpair-Growing");
+    return value != NULL && strcmp(value, "1") == 0 && hp_http_header(self->request, "Range") == NULL;
+}
+
+static void reply(open_t *self, const hp_share_file_t *file, bool settled)
+{
+    bool grows = may_grow(self), strong = settled && !grows;
     char etag[HP_ETAG_SIZE];
     hp_etag_of(&file->stat, strong, etag);
     const char *type = hp_path_media_type(hp_path_name(self->path));
@@ -56,10 +64,12 @@ static void reply(open_t *self, const hp_share_file_t *file, bool strong)
     if (is_active(type))
         hp_http_set_header(self->request, "Content-Security-Policy", "sandbox");
     hp_http_set_header(self->request, "Cache-Control", "no-cache");
-    hp_http_reply_file(
-        self->request,
-        &(hp_http_file_t){
-            .fd = file->fd, .stat = file->stat, .content_type = type, .etag = etag, .loose = !strong});
+    hp_http_reply_file(self->request, &(hp_http_file_t){.fd = file->fd,
+                                                        .stat = file->stat,
+                                                        .content_type = type,
+                                                        .etag = etag,
+                                                        .loose = !strong && !grows,
+                                                        .may_grow = grows});
     destroy(self);
 }
 

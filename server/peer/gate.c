@@ -83,6 +83,7 @@ void hp_gate_leave(hp_gate_t *gate)
 
 typedef struct {
     hp_gate_t *gate;
+    bool folders;
     char *after;
     size_t limit;
     hp_share_rows_fn done;
@@ -108,16 +109,18 @@ static void on_turn(void *arg, int status)
 {
     reader_t *reader = arg;
     if (status == 0)
-        hp_share_rows(reader->gate->share, reader->after, reader->limit, on_rows, reader);
+        (reader->folders ? hp_share_folders : hp_share_rows)(reader->gate->share, reader->after,
+                                                             reader->limit, on_rows, reader);
     else
         end(reader, status, NULL, 0);
 }
 
-void hp_gate_rows(hp_gate_t *gate, hp_http_request_t *request, const char *after, size_t limit,
+void hp_gate_rows(hp_gate_t *gate, hp_http_request_t *request, bool folders, const char *after, size_t limit,
                   hp_share_rows_fn done, void *arg)
 {
     reader_t *reader = hp_alloc(sizeof *reader);
     *reader = (reader_t){.gate = gate,
+                         .folders = folders,
                          .after = after != NULL ? hp_strdup(after) : NULL,
                          .limit = limit,
                          .done = done,

@@ -24,9 +24,9 @@ typedef void (*hp_gate_turn_fn)(void *arg, int status);
 void hp_gate_enter(hp_gate_t *gate, hp_http_request_t *request, hp_gate_turn_fn turn, void *arg);
 void hp_gate_leave(hp_gate_t *gate);
 
-/* As hp_share_rows, for a request that the caller holds until done has run: enters for one reading and leaves
- * again. done gets UV_ECANCELED when the client goes before its turn. */
-void hp_gate_rows(hp_gate_t *gate, hp_http_request_t *request, const char *after, size_t limit,
+/* As hp_share_rows (folders: hp_share_folders), for a request that the caller holds until done has run:
+ * enters for one reading and leaves again. done gets UV_ECANCELED when the client goes before its turn. */
+void hp_gate_rows(hp_gate_t *gate, hp_http_request_t *request, bool folders, const char *after, size_t limit,
                   hp_share_rows_fn done, void *arg);
 
 #endif

@@ -149,7 +149,7 @@ static void on_rows(void *arg, int status, const hp_share_row_t *rows, size_t co
 
 static void read_rows(guest_t *self)
 {
-    hp_gate_rows(self->peer->index, self->request, self->after, READ_ROWS, on_rows, self);
+    hp_gate_rows(self->peer->index, self->request, false, self->after, READ_ROWS, on_rows, self);
 }
 
 void hp_peer_guest(hp_peer_t *peer, hp_http_request_t *request)

@@ -25,14 +25,19 @@ const char hp_guest_style[] =
     "a{color:var(--link);text-decoration:none}a:hover,a:focus{text-decoration:underline}"
     "ul{margin:0;padding:0;list-style:none;background:var(--card);border:1px solid "
     "var(--line);border-radius:.6rem}"
-    "li{padding:.6rem .9rem;border-top:1px solid var(--line);display:grid;grid-template-columns:1fr "
+    "li{padding:.6rem .9rem;border-top:1px solid var(--line);display:grid;grid-template-columns:auto 1fr "
     "auto;gap:0 1rem}"
     "li:first-child{border-top:0}"
+    ".tick{grid-row:1/3;display:flex;align-items:center;margin:-.6rem -.9rem;padding:.6rem .9rem}"
+    ".tick input{width:1.15rem;height:1.15rem;margin:0}"
     ".name{overflow-wrap:anywhere;min-width:0}.name:before{content:attr(data-icon);margin-right:.5rem}"
-    ".facts{grid-column:1;color:var(--faint);font-size:.85rem}"
-    ".get{grid-column:2;grid-row:1/3;align-self:center;padding:.3rem .8rem;border:1px solid "
-    "var(--line);border-radius:.4rem}"
-    "details{grid-column:1/3;font-size:.85rem}summary{color:var(--faint);cursor:pointer;width:max-content}"
+    ".facts{grid-column:2;color:var(--faint);font-size:.85rem}"
+    ".get{grid-column:3;grid-row:1/3;align-self:center;padding:.3rem .8rem;border:1px solid "
+    "var(--line);border-radius:.4rem}button.get{font:inherit;color:var(--link);background:none;cursor:"
+    "pointer}"
+    ".more .get{display:inline-block;margin:0 .3rem .3rem 0}"
+    "li>details{grid-column:2/"
+    "4}details{font-size:.85rem}summary{color:var(--faint);cursor:pointer;width:max-content}"
     "img,video{display:block;max-width:100%;max-height:70vh;margin:.5rem "
     "0;border-radius:.4rem}audio{width:100%;margin:.5rem 0}"
     ".send{margin:0 0 1rem;padding:.2rem .9rem;background:var(--card);border:1px solid "
@@ -47,7 +52,8 @@ const char hp_guest_style[] =
     ".send button{padding:.6rem "
     "1.4rem;font:inherit;color:#fff;background:#0b5cad;border:0;border-radius:.4rem;"
     "cursor:pointer}.send button:disabled{opacity:.6}"
-    ".send ul{margin-bottom:.8rem;max-height:40vh;overflow:auto}.send progress{grid-column:1/3;width:100%}"
+    ".send li{grid-template-columns:1fr auto}.send "
+    "ul{margin-bottom:.8rem;max-height:40vh;overflow:auto}.send progress{grid-column:1/3;width:100%}"
     ".send [hidden]{display:none}.send .name:before{content:none}.send .facts{grid-column:2}"
     ".note{font-size:1.1rem}.good{color:#18794e}.bad{color:#c62a2f}"
     "@media(prefers-color-scheme:dark){.good{color:#4cc38a}.bad{color:#ff8589}}"
@@ -55,14 +61,14 @@ const char hp_guest_style[] =
 
 /* SHA-256 of hp_guest_style and hp_guest_script; a test holds one against the other. */
 const char hp_guest_csp[] =
-    "default-src 'none'; style-src 'sha256-ucl9PJk9g+76xM6LES3PcZutKd6dKqPaHpxRM9W3bIA='; img-src 'self'; "
+    "default-src 'none'; style-src 'sha256-xEHmtdgHTLWCbIRTuWzwNWBaU6Cqr5A5O63CxYIaOIg='; img-src 'self'; "
     "media-src 'self'; script-src 'sha256-O5GttVc8xy7uCoN4YADSNyEs6OGYcWyu6994nJr8/xU='; connect-src 'self'; "
     "base-uri 'none'; form-action 'self'; "
     "frame-ancestors 'none'";
 
 typedef struct {
-    const char *language, *files_of, *top, *download, *zip, *tar, *preview, *empty, *more, *start, *about,
-        *closed, *manager;
+    const char *language, *files_of, *top, *download, *zip, *tar, *tick, *ticked_zip, *ticked_tar, *preview,
+        *empty, *more, *start, *about, *closed, *manager;
     /* sending */
     const char *send, *name, *pin, *choose, *submit, *asking, *sending, *sent, *declined, *nobody, *none,
         *again, *ended, *back;
@@ -73,6 +79,9 @@ static const words_t english = {"en",
                                 "All files",
                                 "Download",
                                 "Download all as zip",
+                                "as tar",
+                                "Choose",
+                                "Download what is ticked as zip",
                                 "as tar",
                                 "Preview",
                                 "There is nothing here.",
@@ -100,6 +109,9 @@ static const words_t chinese = {"zh-Hans",
                                 "全部文件",
                                 "下载",
                                 "全部下载为 zip",
+                                "为 tar",
+                                "选择",
+                                "将勾选的项目下载为 zip",
                                 "为 tar",
                                 "预览",
                                 "这里没有文件。",
@@ -215,12 +227,41 @@ static int add_trail(hp_buf_t *out, const hp_guest_view_t *view, const words_t *
     return rc | hp_buf_add_text(out, "</nav>\n");
 }
 
-static int add_folder(hp_buf_t *out, const hp_guest_view_t *view, const hp_guest_entry_t *entry)
+/* Text in a quoted attribute that comes back as it is; on the page it stands in ASCII, where nothing can be
+ * turned around. text: valid UTF-8. */
+static int add_value(hp_buf_t *out, const char *text)
+{
+    int rc = 0;
+    for (const unsigned char *p = (const unsigned char *)text; *p != '\0'; p++) {
+        unsigned more = *p >= 0xf0 ? 3 : *p >= 0xe0 ? 2 : *p >= 0xc0 ? 1 : 0;
+        unsigned code = more > 0 ? *p & (0x3fu >> more) : *p;
+        for (; more > 0 && p[1] != '\0'; more--)
+            code = code << 6 | (*++p & 0x3fu);
+        if (code < 0x80 && strchr("&<>\"'", (int)code) == NULL)
+            rc |= hp_buf_add(out, p, 1);
+        else
+            rc |= hp_buf_printf(out, "&#%u;", code);
+    }
+    return rc;
+}
+
+/* The box by which it is chosen: of the form around the list. */
+static int add_tick(hp_buf_t *out, const hp_guest_entry_t *entry, const words_t *words)
+{
+    int rc = hp_buf_printf(
+        out, "<label class=\"tick\"><input type=\"checkbox\" name=\"name\" aria-label=\"%s ", words->tick);
+    rc |= add_escaped(out, entry->name) | hp_buf_add_text(out, "\" value=\"") | add_value(out, entry->name);
+    return rc | hp_buf_add_text(out, "\"></label>");
+}
+
+static int add_folder(hp_buf_t *out, const hp_guest_view_t *view, const hp_guest_entry_t *entry,
+                      const words_t *words)
 {
     char path[HP_PATH_MAX + 1];
     int n =
         snprintf(path, sizeof path, "%s%s%s", view->folder, view->folder[0] != '\0' ? "/" : "", entry->name);
-    int rc = hp_buf_add_text(out, "<li><a class=\"name\" data-icon=\"📁\" href=\"") |
+    int rc = hp_buf_add_text(out, "<li>") | add_tick(out, entry, words) |
+             hp_buf_add_text(out, "<a class=\"name\" data-icon=\"📁\" href=\"") |
              add_folder_url(out, path, n < (int)sizeof path ? (size_t)n : sizeof path - 1) |
              hp_buf_add_text(out, "\">");
     return rc | add_escaped(out, entry->name) | hp_buf_add_text(out, "</a></li>\n");
@@ -262,8 +303,9 @@ static const char *icon_of(const char *name)
 static int add_file(hp_buf_t *out, const hp_guest_view_t *view, const hp_guest_entry_t *entry,
                     const words_t *words)
 {
-    int rc = hp_buf_printf(out, "<li><a class=\"name\" data-icon=\"%s\" href=\"", icon_of(entry->name)) |
-             add_file_url(out, view, entry->name) | hp_buf_add_text(out, "\">");
+    int rc = hp_buf_add_text(out, "<li>") | add_tick(out, entry, words);
+    rc |= hp_buf_printf(out, "<a class=\"name\" data-icon=\"%s\" href=\"", icon_of(entry->name)) |
+          add_file_url(out, view, entry->name) | hp_buf_add_text(out, "\">");
     rc |= add_escaped(out, entry->name) | hp_buf_add_text(out, "</a><span class=\"facts\">");
     rc |= add_size(out, entry->size) | hp_buf_add_text(out, " · ") | add_date(out, entry->mtime_ms);
     rc |= hp_buf_add_text(out, "</span><a class=\"get\" download href=\"") |
@@ -272,19 +314,37 @@ static int add_file(hp_buf_t *out, const hp_guest_view_t *view, const hp_guest_e
     return rc | add_preview(out, view, entry, words) | hp_buf_add_text(out, "</li>\n");
 }
 
-/* Folders first; each kind in the order given. */
+/* "/hostpair/archive?archive=<format>&folder=<folder>" */
+static int add_chosen_url(hp_buf_t *out, const hp_guest_view_t *view, const char *format)
+{
+    int rc = hp_buf_printf(out, "/hostpair/archive?archive=%s&amp;folder=", format);
+    return rc | add_url_part(out, view->folder, true);
+}
+
+/* The buttons below the list, which both send the form around it. */
+static int add_chosen(hp_buf_t *out, const hp_guest_view_t *view, const words_t *words)
+{
+    int rc = hp_buf_printf(out, "<p class=\"more\"><button class=\"get\">%s</button>\n", words->ticked_zip);
+    rc |= hp_buf_add_text(out, "<button class=\"get\" formaction=\"") | add_chosen_url(out, view, "tar");
+    return rc | hp_buf_printf(out, "\">%s</button></p>\n", words->ticked_tar);
+}
+
+/* Folders first; each kind in the order given. They stand in a form, of which a field without a value says
+ * that it may be that nothing was chosen. */
 static int add_entries(hp_buf_t *out, const hp_guest_view_t *view, const words_t *words)
 {
     if (view->count == 0 || view->closed)
         return hp_buf_printf(out, "<p class=\"empty\">%s</p>\n", view->closed ? words->closed : words->empty);
-    int rc = hp_buf_add_text(out, "<ul>\n");
+    int rc = hp_buf_add_text(out, "<form method=\"post\" action=\"") | add_chosen_url(out, view, "zip");
+    rc |= hp_buf_add_text(out, "\"><input type=\"hidden\" name=\"name\" value=\"\">\n<ul>\n");
     for (size_t i = 0; i < view->count; i++)
         if (view->entries[i].folder)
-            rc |= add_folder(out, view, &view->entries[i]);
+            rc |= add_folder(out, view, &view->entries[i], words);
     for (size_t i = 0; i < view->count; i++)
         if (!view->entries[i].folder)
             rc |= add_file(out, view, &view->entries[i], words);
-    return rc | hp_buf_add_text(out, "</ul>\n");
+    rc |= hp_buf_add_text(out, "</ul>\n") | add_chosen(out, view, words);
+    return rc | hp_buf_add_text(out, "</form>\n");
 }
 
 /* "/files/<folder>/?archive=<format>" */

@@ -99,6 +99,7 @@ static json_t *state_json(const hp_peer_t *peer, const hp_incoming_t *info)
     json_object_set_new(json, "id", json_string(info->token));
     json_object_set_new(json, "state", json_string(hp_incoming_state_name(info->state)));
     json_object_set_new(json, "reason", info->reason[0] != '\0' ? json_string(info->reason) : json_null());
+    json_object_set_new(json, "received", json_integer((json_int_t)info->done_bytes));
     for (size_t i = 0; i < info->known_count; i++) {
         hp_incoming_file_t file;
         if (hp_inbox_file_at(peer->inbox, info->id, i, &file))
@@ -384,23 +385,15 @@ static void on_put_gone(void *arg)
 static int read_range(hp_http_request_t *request, const hp_incoming_file_t *file, uint64_t *offset, bool *ask,
                       hp_err_t *err)
 {
-    const char *field = hp_http_header(request, "Content-Range");
-    uint64_t length = hp_http_body_length(request), total = length;
-    hp_range_t range = {0, length};
-    *ask = false;
-    if (field != NULL && hp_range_parse_content(field, strlen(field), &range, &total) != 0)
-        return hp_err_set(err, HP_E_BAD_REQUEST, "Content-Range: must be \"bytes FIRST-LAST/TOTAL\"");
-    *ask = range.first == HP_RANGE_UNKNOWN;
-    *offset = *ask ? 0 : range.first;
-    if (total != file->size)
-        return hp_err_set(err, HP_E_INVALID, "%s: %llu bytes were offered, and %llu are announced",
-                          file->name, (unsigned long long)file->size, (unsigned long long)total);
-    if (!*ask && range.end - range.first != length)
-        return hp_err_set(err, HP_E_BAD_REQUEST, "Content-Range: promises %llu bytes, the body has %llu",
-                          (unsigned long long)(range.end - range.first), (unsigned long long)length);
-    if (*ask && length > 0)
-        return hp_err_set(err, HP_E_BAD_REQUEST, "Content-Range: names no bytes, and the body has some");
-    return 0;
+    hp_body_range_t range;
+    int rc =
+        hp_range_of_body(hp_http_header(request, "Content-Range"), hp_http_body_length(request), &range, err);
+    if (rc == 0 && range.total != file->size)
+        rc = hp_err_set(err, HP_E_INVALID, "%s: %llu bytes were offered, and %llu are announced", file->name,
+                        (unsigned long long)file->size, (unsigned long long)range.total);
+    *ask = range.asks;
+    *offset = range.first;
+    return rc;
 }
 
 static void put(hp_peer_t *peer, hp_http_request_t *request, const hp_incoming_t *info, const char *name)

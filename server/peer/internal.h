@@ -17,6 +17,7 @@ struct hp_peer {
     hp_messages_t *messages;      /* or NULL */
     hp_pairings_t *pairings;      /* or NULL */
     hp_inbox_t *inbox;            /* or NULL */
+    hp_doctor_t *doctor;          /* or NULL */
     hp_gate_t *index, *trees;     /* the ways to both: the index may be waited for, the first time */
     struct hp_peer_names *names;  /* names.c: GET /list as text */
     hp_pieces_all_t *pieces;      /* archives and bundles under way */
@@ -48,9 +49,11 @@ void hp_peer_list_names(hp_peer_t *peer, hp_http_request_t *request);
 void hp_peer_manifest(hp_peer_t *peer, hp_http_request_t *request, const char *root);
 /* path: still encoded, without the leading "/". */
 void hp_peer_file(hp_peer_t *peer, hp_http_request_t *request, const char *path);
-/* The folder at path ("": all that is shared), as hp_peer_file's, in the format that the query's "archive"
- * says. */
+/* The folder at path ("": all that is shared), as hp_peer_file's, or what the query names of it, in the
+ * format that the query's "archive" says. */
 void hp_peer_archive(hp_peer_t *peer, hp_http_request_t *request, const char *path);
+/* The same of the query's "folder" (without: all that is shared), with the names in a form. */
+void hp_peer_archive_form(hp_peer_t *peer, hp_http_request_t *request);
 /* Every method but GET and HEAD, of the file or folder at path ("": all that is shared), as hp_peer_file's.
  * base: what comes before it in the URL, "/" or "/files/". */
 void hp_peer_dav(hp_peer_t *peer, hp_http_request_t *request, const char *base, const char *path);
@@ -60,6 +63,7 @@ void hp_peer_bundle(hp_peer_t *peer, hp_http_request_t *request);
 void hp_peer_torrent(hp_peer_t *peer, hp_http_request_t *request, const char *path);
 void hp_peer_message(hp_peer_t *peer, hp_http_request_t *request);
 void hp_peer_pair(hp_peer_t *peer, hp_http_request_t *request);
+void hp_peer_callback(hp_peer_t *peer, hp_http_request_t *request);
 /* The port that the request says its sender listens on; 0: it does not say. */
 uint16_t hp_peer_sender_port(hp_http_request_t *request);
 /* rest: what follows "hostpair/inbox/" in the path; NULL: nothing. */

@@ -1,5 +1,5 @@
-/* GET /list: every file at any depth as one JSON object a line, or the names in the folder as text
- * (names.c). */
+/* GET /list: every file at any depth as one JSON object a line, then the empty folders for those who ask for
+ * them; or the names in the folder as text (names.c). */
 #include "internal.h"
 
 #include <inttypes.h>
@@ -21,7 +21,9 @@ typedef struct {
     hp_http_request_t *request;
     hp_http_stream_t *stream; /* once the reply has begun */
     char etag[HP_PEER_TAG_SIZE + 2];
-    char *after; /* the last path that was read */
+    bool with_folders; /* the empty ones are wanted, after all files */
+    bool folders;      /* it has come to them */
+    char *after;       /* the last path that was read; NULL none */
     hp_buf_t page;
     bool page_ready; /* the first one, read before the stream was there */
     bool last;
@@ -44,10 +46,13 @@ static void take_page(list_t *self, const hp_share_row_t *rows, size_t count)
 {
     for (size_t i = 0; i < count; i++)
         hp_share_row_add_json(&self->page, &rows[i]);
-    self->last = count < PAGE_ROWS;
-    if (count > 0) {
+    free(self->after);
+    self->after = count > 0 ? hp_strdup(rows[count - 1].path) : NULL;
+    self->last = count < PAGE_ROWS && self->folders == self->with_folders;
+    if (count < PAGE_ROWS && !self->last) {
+        self->folders = true;
         free(self->after);
-        self->after = hp_strdup(rows[count - 1].path);
+        self->after = NULL;
     }
 }
 
@@ -60,15 +65,24 @@ static void send_page(list_t *self)
     hp_buf_dispose(&page);
 }
 
+/* The files have all been read into the page, and the folders are still to come. */
+static bool turns_to_folders(const list_t *self)
+{
+    return self->folders && self->after == NULL && !self->last;
+}
+
 static void on_next_rows(void *arg, int status, const hp_share_row_t *rows, size_t count)
 {
     list_t *self = arg;
-    if (status != 0) {
+    if (status != 0 || hp_http_gone(self->request)) { /* the peer may have gone, too */
         hp_http_stream_send(self->stream, NULL, 0, HP_STREAM_FAILED);
         return;
     }
     take_page(self, rows, count);
-    send_page(self);
+    if (turns_to_folders(self))
+        hp_gate_rows(self->peer->index, self->request, true, NULL, PAGE_ROWS, on_next_rows, self);
+    else
+        send_page(self);
 }
 
 static void on_next(void *arg, hp_http_stream_t *stream)
@@ -79,7 +93,8 @@ static void on_next(void *arg, hp_http_stream_t *stream)
         self->page_ready = false;
         send_page(self);
     } else {
-        hp_gate_rows(self->peer->index, self->request, self->after, PAGE_ROWS, on_next_rows, self);
+        hp_gate_rows(self->peer->index, self->request, self->folders, self->after, PAGE_ROWS, on_next_rows,
+                     self);
     }
 }
 
@@ -87,11 +102,19 @@ static void on_first_rows(void *arg, int status, const hp_share_row_t *rows, siz
 {
     list_t *self = arg;
     hp_http_request_t *request = self->request;
+    if (hp_http_gone(request)) { /* the peer may have gone, too */
+        destroy(self);
+        return;
+    }
     if (status != 0) {
         hp_peer_refuse(request, status);
         destroy(self);
+        return;
+    }
+    take_page(self, rows, count);
+    if (turns_to_folders(self)) {
+        hp_gate_rows(self->peer->index, request, true, NULL, PAGE_ROWS, on_first_rows, self);
     } else {
-        take_page(self, rows, count);
         hp_http_set_header(request, "ETag", self->etag);
         if (self->last) {
             hp_http_reply(request, 200, ndjson, self->page.data, self->page.length);
@@ -131,12 +154,13 @@ static void list_rows(hp_peer_t *peer, hp_http_request_t *request)
         destroy(self);
         return;
     }
-    hp_gate_rows(peer->index, request, NULL, PAGE_ROWS, on_first_rows, self);
+    self->with_folders = hp_http_header(request, "Hostpair-Folders") != NULL;
+    hp_gate_rows(peer->index, request, false, NULL, PAGE_ROWS, on_first_rows, self);
 }
 
 void hp_peer_list(hp_peer_t *peer, hp_http_request_t *request)
 {
-    hp_http_set_header(request, "Vary", "Accept");
+    hp_http_set_header(request, "Vary", "Accept, Hostpair-Folders");
     hp_http_set_header(request, "Cache-Control", "no-cache");
     if (hp_http_accepts(request, ndjson))
         list_rows(peer, request);

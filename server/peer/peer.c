@@ -116,7 +116,7 @@ static bool is_call(const char *path, const char *name)
 static bool takes_pieces(void *arg, const char *method, const char *path)
 {
     return hp_peer_takes_pieces(arg, method, path) ||
-           (strcmp(method, "POST") == 0 && is_call(path + 1, "bundle"));
+           (strcmp(method, "POST") == 0 && (is_call(path + 1, "bundle") || is_call(path + 1, "archive")));
 }
 
 static void on_request(void *arg, hp_http_request_t *request)
@@ -127,11 +127,13 @@ static void on_request(void *arg, hp_http_request_t *request)
         hp_http_reply_text_error(request, HP_E_BLOCKED, NULL);
     } else if (!hp_peer_lets_in(self, request, path)) {
         return;
-    } else if (is_call(path, "bundle")) {
-        if (strcmp(method, "POST") == 0)
+    } else if (is_call(path, "bundle") || is_call(path, "archive")) {
+        if (strcmp(method, "POST") != 0)
+            hp_http_reply_method(request, "POST");
+        else if (is_call(path, "bundle"))
             hp_peer_bundle(self, request);
         else
-            hp_http_reply_method(request, "POST");
+            hp_peer_archive_form(self, request);
     } else if (self->messages != NULL && is_message(path)) {
         if (strcmp(method, "POST") == 0)
             hp_peer_message(self, request);
@@ -139,6 +141,11 @@ static void on_request(void *arg, hp_http_request_t *request)
             hp_http_reply_method(request, "POST");
     } else if (self->pairings != NULL && is_call(path, "pair")) {
         hp_peer_pair(self, request);
+    } else if (self->doctor != NULL && is_call(path, "callback")) {
+        if (strcmp(method, "POST") == 0)
+            hp_peer_callback(self, request);
+        else
+            hp_http_reply_method(request, "POST");
     } else if (self->inbox != NULL && hp_peer_inbox_is(path, &rest)) {
         hp_peer_inbox(self, request, rest);
     } else if (strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0) {
@@ -180,14 +187,15 @@ int hp_peer_create(hp_peer_t **peer, uv_loop_t *loop, const hp_peer_options_t *o
                         .hosts = options->hosts,
                         .messages = options->messages,
                         .pairings = options->pairings,
-                        .inbox = options->inbox};
+                        .inbox = options->inbox,
+                        .doctor = options->doctor};
     hp_list_init(&made->waiters);
     made->is_trusted = options->is_trusted;
     made->is_trusted_arg = options->is_trusted_arg;
     made->index = hp_gate_create(share);
     made->trees = hp_gate_create(share);
     made->names = hp_peer_names_create(share);
-    made->pieces = hp_pieces_all_create(loop, share);
+    made->pieces = hp_pieces_all_create(loop, share, options->zip_memory);
     made->dav = hp_peer_dav_create(loop, share);
     hp_http_options_t http = {
         .name = "peer",
@@ -200,6 +208,7 @@ int hp_peer_create(hp_peer_t **peer, uv_loop_t *loop, const hp_peer_options_t *o
         .secure = options->secure,
         .stuck_ms = options->stuck_ms,
         .idle_ms = options->idle_ms,
+        .limit = options->limit,
         .handler = on_request,
         .arg = made,
     };

@@ -22,6 +22,7 @@
 #include "share/share.h"
 
 typedef struct hp_pairings hp_pairings_t; /* pairing/pairing.h */
+typedef struct hp_doctor hp_doctor_t;     /* doctor/doctor.h */
 typedef struct hp_peer hp_peer_t;
 
 /* Who may ask this host for anything but who it is. */
@@ -39,14 +40,17 @@ typedef struct hp_peer_options {
     unsigned per_address_max;    /* 0: HP_PEER_PER_ADDRESS */
     const hp_secure_t *secure;   /* TLS beside plain HTTP; NULL: plain alone. Outlives the peer */
     unsigned stuck_ms, idle_ms;  /* 0: the defaults of http.h */
+    hp_send_limit_t *limit;      /* as in hp_http_options_t */
     hp_hosts_t *hosts;       /* hears of hosts that look for others, knows who is blocked; NULL: nobody does.
                                 Outlives the peer */
     hp_messages_t *messages; /* takes what other hosts send; NULL: nobody does. Outlives the peer */
     hp_pairings_t *pairings; /* takes part in pairings; NULL: nobody does. Outlives the peer */
     hp_inbox_t *inbox;       /* takes files that others send; NULL: nobody does. Outlives the peer */
+    hp_doctor_t *doctor;     /* calls hosts back that ask for it; NULL: nobody does. Outlives the peer */
     /* Whether people trust the host of this id: it is paired, or a member of a group. NULL: nobody is. */
     bool (*is_trusted)(void *arg, const char *id);
     void *is_trusted_arg;
+    size_t zip_memory; /* as hp_pieces_all_create's memory_max */
 } hp_peer_options_t;
 
 #define HP_PEER_PER_ADDRESS 1000
@@ -73,7 +77,7 @@ void hp_peer_set_plain_content(hp_peer_t *peer, bool plain);
 #define HP_PEER_TAG_SIZE (HP_HOST_ID_SIZE + 24)
 void hp_peer_list_tag(const hp_peer_t *peer, char out[HP_PEER_TAG_SIZE]);
 
-/* For the port, the connections, the bytes sent, the speed limit and streams that come from elsewhere. */
+/* For the port, the connections, the bytes sent and streams that come from elsewhere. */
 hp_http_listener_t *hp_peer_listener(const hp_peer_t *peer);
 
 #endif

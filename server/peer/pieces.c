@@ -9,14 +9,12 @@
 #include "internal.h"
 #include "pool/pool.h"
 
-#define MEMORY_MAX ((size_t)256 * 1024 * 1024) /* of the directories of all zips; more ends one of them */
-
 struct hp_pieces_all {
     uv_loop_t *loop;
     hp_gate_t *gate;  /* to the pool, so that others' work there is never far back */
     hp_list_t pieces; /* under way */
     unsigned references;
-    size_t memory;
+    size_t memory, memory_max; /* of the directories of all zips */
 };
 
 struct hp_pieces {
@@ -28,10 +26,11 @@ struct hp_pieces {
     const hp_pieces_kind_t *kind;
     void *arg;
     const char *what;
-    bool asked;   /* the stream waits for a piece */
-    bool working; /* a piece is being made */
-    bool ready;   /* a piece is made */
-    bool ended;   /* the stream is over */
+    hp_buf_t *body; /* that is being read; NULL */
+    bool asked;     /* the stream waits for a piece */
+    bool working;   /* a piece is being made */
+    bool ready;     /* a piece is made */
+    bool ended;     /* the stream is over */
     size_t memory;
     /* the pool's while a job runs, then the loop's */
     hp_archive_writer_t *writer;
@@ -43,10 +42,13 @@ struct hp_pieces {
 
 /* ---- all of them ---- */
 
-hp_pieces_all_t *hp_pieces_all_create(uv_loop_t *loop, hp_share_t *share)
+hp_pieces_all_t *hp_pieces_all_create(uv_loop_t *loop, hp_share_t *share, size_t memory_max)
 {
     hp_pieces_all_t *self = hp_alloc(sizeof *self);
-    *self = (hp_pieces_all_t){.loop = loop, .gate = hp_gate_create(share), .references = 1};
+    *self = (hp_pieces_all_t){.loop = loop,
+                              .gate = hp_gate_create(share),
+                              .references = 1,
+                              .memory_max = memory_max != 0 ? memory_max : HP_PIECES_MEMORY};
     hp_list_init(&self->pieces);
     return self;
 }
@@ -131,7 +133,7 @@ static void count_memory(hp_pieces_t *self)
     size_t memory = hp_archive_writer_memory(self->writer);
     all->memory += memory - self->memory;
     self->memory = memory;
-    if (all->memory > MEMORY_MAX && self->state == HP_STREAM_MORE) {
+    if (all->memory > all->memory_max && self->state == HP_STREAM_MORE) {
         hp_err_set(&self->err, HP_E_TOO_LARGE, "the zips under way have too many files for the memory");
         self->state = HP_STREAM_FAILED;
     }
@@ -207,7 +209,7 @@ void hp_pieces_refuse(hp_pieces_t *self, int status, const hp_err_t *err)
     if (!asked_wrong && status != HP_E_NOT_FOUND && status != UV_ECANCELED)
         hp_log(HP_LOG_WARN, "peer: there is no %s of \"%s\": %s", self->kind->name, self->what,
                hp_err_text(err));
-    if (asked_wrong)
+    if (asked_wrong || (status == HP_E_NOT_FOUND && err != NULL && err->detail[0] != '\0'))
         hp_http_reply_text_error(self->request, status, hp_err_text(err));
     else
         hp_peer_refuse(self->request, status);
@@ -263,4 +265,42 @@ hp_pieces_t *hp_pieces_create(hp_pieces_all_t *all, hp_http_request_t *request, 
 void hp_pieces_start(hp_pieces_t *self)
 {
     hp_gate_enter(self->all->gate, self->request, on_open_turn, self);
+}
+
+/* ---- the request's body ---- */
+
+static void read_body(hp_pieces_t *self);
+
+static void on_body(void *arg, void *data, size_t length, bool last)
+{
+    hp_pieces_t *self = arg;
+    hp_err_t err = {0};
+    int rc = length > 0 ? hp_buf_add(self->body, data, length) : 0;
+    free(data);
+    hp_http_on_gone(self->request, NULL, NULL);
+    if (rc != 0) {
+        hp_err_set(&err, HP_E_TOO_LARGE, "the body is longer than %zu bytes", self->body->max);
+        hp_pieces_refuse(self, HP_E_TOO_LARGE, &err);
+    } else if (last) {
+        hp_pieces_start(self);
+    } else {
+        read_body(self);
+    }
+}
+
+static void on_gone(void *arg)
+{
+    hp_pieces_destroy(arg);
+}
+
+static void read_body(hp_pieces_t *self)
+{
+    hp_http_on_gone(self->request, on_gone, self);
+    hp_http_body_next(self->request, on_body, self);
+}
+
+void hp_pieces_start_with_body(hp_pieces_t *self, hp_buf_t *body)
+{
+    self->body = body;
+    read_body(self);
 }

@@ -15,18 +15,23 @@
 #define HP_PEER_PIECES_H
 
 #include "archive/writer.h"
+#include "base/buf.h"
 #include "gate.h"
 
 #define HP_PIECE_BYTES ((size_t)256 * 1024)  /* of a reply, at least, but for the last piece */
 #define HP_PIECE_READ  ((size_t)1024 * 1024) /* of files, at most, in one job */
 #define HP_PIECE_STEPS 1000u                 /* of one job, at most: files, folders, reads */
 
+#define HP_PIECES_MEMORY ((size_t)256 * 1024 * 1024)
+
 #define HP_PIECES_MAX        128u /* replies under way */
 #define HP_PIECES_PER_CLIENT 32u  /* of one proven host, or one address for all others there */
 
 /* All replies of a peer. Counted: the peer holds one reference, every reply under way another. */
 typedef struct hp_pieces_all hp_pieces_all_t;
-hp_pieces_all_t *hp_pieces_all_create(uv_loop_t *loop, hp_share_t *share);
+/* memory_max: bytes that the directories of all zips under way may take together; the one that would take
+ * more ends there. 0: HP_PIECES_MEMORY. */
+hp_pieces_all_t *hp_pieces_all_create(uv_loop_t *loop, hp_share_t *share, size_t memory_max);
 void hp_pieces_all_release(hp_pieces_all_t *all);
 
 typedef struct hp_pieces_kind {
@@ -51,6 +56,9 @@ hp_pieces_t *hp_pieces_create(hp_pieces_all_t *all, hp_http_request_t *request, 
  * the client has gone. */
 void hp_pieces_start(hp_pieces_t *pieces);
 void hp_pieces_refuse(hp_pieces_t *pieces, int status, const hp_err_t *err);
+/* Or: reads the request's body, which comes in pieces, into body, which is the kind's, then starts. A body
+ * that is longer than body may be is refused. */
+void hp_pieces_start_with_body(hp_pieces_t *pieces, hp_buf_t *body);
 void hp_pieces_destroy(hp_pieces_t *pieces);
 
 #endif

@@ -17,7 +17,7 @@
 #define PIECE      ((size_t)512 * 1024)       /* bytes of one request, as the hub has it */
 #define TAGS       4096                       /* of one request */
 #define TAGS_MAX   200000                     /* of one host */
-#define AGAIN_MS   2000                       /* when the list of the same host was being fetched elsewhere */
+#define AGAIN_MS   2000                       /* while the host is there for this one, and not for the hub */
 #define COLLECT_MS 5000 /* changes of the own list within this time are left at the hub together */
 
 /* ---- leaving the own list ---- */
@@ -366,8 +366,14 @@ static void on_fetched(void *arg, int status, const json_t *json, const void *da
 {
     (void)json;
     reading_t *reading = arg;
-    if (status != 0 || length == 0) {
+    if (status != 0) {
         end_reading(reading, err);
+        return;
+    }
+    if (length == 0) {
+        hp_err_t empty = {0};
+        hp_err_set(&empty, HP_E_PROTOCOL, "the hub's answer is empty");
+        end_reading(reading, &empty);
         return;
     }
     reading->sealed = memcpy(hp_alloc(length), data, length);

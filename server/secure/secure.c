@@ -174,12 +174,29 @@ bool hp_secure_proven(SSL *ssl, uint8_t fingerprint[HP_FINGERPRINT_SIZE])
     return proven;
 }
 
-bool hp_secure_certificate_digest(SSL *ssl, uint8_t digest[32])
+static bool digest_of(const X509 *certificate, uint8_t digest[32])
 {
-    X509 *certificate = SSL_get0_peer_certificate(ssl);
     unsigned length = 0;
     bool known =
         certificate != NULL && X509_digest(certificate, EVP_sha256(), digest, &length) == 1 && length == 32;
     ERR_clear_error();
     return known;
+}
+
+bool hp_secure_certificate_digest(SSL *ssl, uint8_t digest[32])
+{
+    return digest_of(SSL_get0_peer_certificate(ssl), digest);
+}
+
+static int on_certificate(X509_STORE_CTX *store, void *arg)
+{
+    hp_secure_seen_t *seen = arg;
+    seen->known = digest_of(X509_STORE_CTX_get0_cert(store), seen->digest);
+    return X509_verify_cert(store);
+}
+
+void hp_secure_watch_certificate(SSL_CTX *context, hp_secure_seen_t *seen)
+{
+    SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION); /* seen may be gone by then */
+    SSL_CTX_set_cert_verify_callback(context, on_certificate, seen);
 }

@@ -48,6 +48,14 @@ bool hp_secure_has_pending(struct ssl_st *ssl);
 /* SHA-256 of the certificate that the other side showed, whoever has signed it; false when there is none. */
 bool hp_secure_certificate_digest(struct ssl_st *ssl, uint8_t digest[32]);
 
+/* Tells the digest of the certificate that a web server shows before it is judged. seen and what it points to
+ * live as long as handshakes of the context; these connections are never renegotiated. */
+typedef struct hp_secure_seen {
+    bool known;
+    uint8_t digest[32]; /* SHA-256 of the certificate */
+} hp_secure_seen_t;
+void hp_secure_watch_certificate(struct ssl_ctx_st *context, hp_secure_seen_t *seen);
+
 /* Whether the other side of a finished handshake has proven a key; its fingerprint. */
 bool hp_secure_proven(struct ssl_st *ssl, uint8_t fingerprint[HP_FINGERPRINT_SIZE]);
 

@@ -81,6 +81,14 @@ int hp_settings_begin_share(const hp_settings_parts_t *parts, const char *folder
     return hp_share_set_folder(parts->share, folder, begun, arg);
 }
 
+int hp_settings_apply_ignored(const hp_settings_t *settings, const hp_settings_parts_t *parts, hp_err_t *err)
+{
+    (void)err;
+    hp_share_set_ignored(parts->share, hp_settings_text(settings, "share_ignore"),
+                         hp_settings_flag(settings, "share_dotfiles"));
+    return 0;
+}
+
 /* ---- transfers ---- */
 
 hp_transfer_settings_t hp_settings_for_transfer(const hp_settings_t *settings)
@@ -91,6 +99,7 @@ hp_transfer_settings_t hp_settings_for_transfer(const hp_settings_t *settings)
         .connections_per_source = (unsigned)hp_settings_number(settings, "connections_per_source"),
         .down_limit_bps = (uint64_t)hp_settings_number(settings, "down_limit_bps"),
         .plain_content = !hp_settings_flag(settings, "encrypt_content"),
+        .keeps_executable = hp_settings_flag(settings, "keep_executable"),
     };
 }
 
@@ -103,9 +112,8 @@ int hp_settings_apply_transfer(const hp_settings_t *settings, const hp_settings_
 int hp_settings_apply_up_limit(const hp_settings_t *settings, const hp_settings_parts_t *parts, hp_err_t *err)
 {
     (void)err;
-    if (parts->peer != NULL)
-        hp_http_set_limit(hp_peer_listener(parts->peer),
-                          (uint64_t)hp_settings_number(settings, "up_limit_bps"));
+    if (parts->send_limit != NULL)
+        hp_send_limit_set(parts->send_limit, (uint64_t)hp_settings_number(settings, "up_limit_bps"));
     return 0;
 }
 

@@ -18,6 +18,7 @@ int hp_settings_try_share(const char *folder, const hp_options_t *options, hp_er
 int hp_settings_try_downloads(const char *folder, const hp_options_t *options, hp_err_t *err);
 int hp_settings_begin_share(const hp_settings_parts_t *parts, const char *folder, hp_setting_begun_fn begun,
                             void *arg);
+int hp_settings_apply_ignored(const hp_settings_t *settings, const hp_settings_parts_t *parts, hp_err_t *err);
 int hp_settings_apply_name(const hp_settings_t *settings, const hp_settings_parts_t *parts, hp_err_t *err);
 int hp_settings_apply_transfer(const hp_settings_t *settings, const hp_settings_parts_t *parts,
                                hp_err_t *err);

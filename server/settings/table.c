@@ -9,6 +9,7 @@
 #include "base/path.h"
 #include "base/utf8.h"
 #include "settings/hooks.h"
+#include "share/ignore.h"
 
 #define OPTION(member) offsetof(hp_options_t, member)
 
@@ -35,6 +36,16 @@ const hp_setting_t hp_settings_table[] = {
      .option_given = OPTION(share_given),
      .try_value = hp_settings_try_share,
      .begin = hp_settings_begin_share},
+    {.name = "share_ignore",
+     .type = HP_SETTING_PATTERNS,
+     .fallback = HP_IGNORE_DEFAULT,
+     .help = "names of files and folders that are not offered: patterns with * and ?, between blanks",
+     .apply = hp_settings_apply_ignored},
+    {.name = "share_dotfiles",
+     .type = HP_SETTING_SWITCH,
+     .fallback = "true",
+     .help = "offer files and folders whose names begin with a dot",
+     .apply = hp_settings_apply_ignored},
     {.name = "downloads_folder",
      .type = HP_SETTING_FOLDER,
      .help = "the folder that downloads land in",
@@ -55,7 +66,7 @@ const hp_setting_t hp_settings_table[] = {
      .max = INT64_MAX,
      .unit = "bytes/s",
      .fallback = "0",
-     .help = "the speed at which other hosts together may download from this one; 0: no limit",
+     .help = "the speed at which files may leave for all others together; 0: no limit",
      .apply = hp_settings_apply_up_limit},
     {.name = "running_downloads",
      .type = HP_SETTING_NUMBER,
@@ -98,6 +109,12 @@ const hp_setting_t hp_settings_table[] = {
      .help = "encrypt the content of files; off on both hosts, while access is everyone: large files go in "
              "plain, which is faster",
      .apply = hp_settings_apply_content},
+    {.name = "keep_executable",
+     .type = HP_SETTING_SWITCH,
+     .fallback = "true",
+     .help = "files that may be run at a host that has proven who it is may be run here once they are "
+             "downloaded; off: none of them",
+     .apply = hp_settings_apply_transfer},
     {.name = "receive",
      .type = HP_SETTING_WORD,
      .words = receives,
@@ -182,6 +199,14 @@ static int check_pin(const char *name, const char *text, hp_err_t *err)
     return hp_err_set(err, HP_E_INVALID, "%s: must have 4 to 12 digits, or be empty", name);
 }
 
+static int check_patterns(const char *name, const char *text, hp_err_t *err)
+{
+    int rc = hp_ignore_check(text, err);
+    if (rc != 0)
+        hp_err_prefix(err, "%s: ", name);
+    return rc;
+}
+
 int hp_setting_check_text(const hp_setting_t *row, const char *text, hp_err_t *err)
 {
     if (row->type == HP_SETTING_NAME)
@@ -192,6 +217,8 @@ int hp_setting_check_text(const hp_setting_t *row, const char *text, hp_err_t *e
         return check_language(row->name, text, err);
     if (row->type == HP_SETTING_PIN)
         return check_pin(row->name, text, err);
+    if (row->type == HP_SETTING_PATTERNS)
+        return check_patterns(row->name, text, err);
     if (text[0] != '/' || strlen(text) > HP_PATH_MAX)
         return hp_err_set(err, HP_E_INVALID, "%s: must be an absolute path", row->name);
     return 0;

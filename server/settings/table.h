@@ -22,10 +22,11 @@ typedef struct hp_settings_parts {
     struct hp_share *share;
     struct hp_transfer *transfer;
     struct hp_discovery *discovery;
-    struct hp_peer *peer;            /* NULL: nothing is served to other hosts */
-    struct hp_inbox *inbox;          /* NULL: nothing is taken from others */
-    struct hp_localsend *localsend;  /* NULL: LocalSend has no part in it */
-    void (*name_changed)(void *arg); /* self has another name now; NULL: nobody cares */
+    struct hp_send_limit *send_limit; /* NULL: nobody asks it */
+    struct hp_peer *peer;             /* NULL: nothing is served to other hosts */
+    struct hp_inbox *inbox;           /* NULL: nothing is taken from others */
+    struct hp_localsend *localsend;   /* NULL: LocalSend has no part in it */
+    void (*name_changed)(void *arg);  /* self has another name now; NULL: nobody cares */
     void *arg;
 } hp_settings_parts_t;
 
@@ -37,6 +38,7 @@ typedef enum {
     HP_SETTING_WORD,     /* one of words */
     HP_SETTING_LANGUAGE, /* "auto" or the tag of a language */
     HP_SETTING_PIN,      /* "" or 4 to 12 digits */
+    HP_SETTING_PATTERNS, /* of names (share/ignore.h) */
 } hp_setting_type_t;
 
 #define HP_SETTING_NO_OPTION SIZE_MAX
@@ -82,7 +84,8 @@ const hp_setting_t *hp_setting_find(const char *name);
 static inline bool hp_setting_is_text(const hp_setting_t *row)
 {
     return row->type == HP_SETTING_NAME || row->type == HP_SETTING_FOLDER || row->type == HP_SETTING_WORD ||
-           row->type == HP_SETTING_LANGUAGE || row->type == HP_SETTING_PIN;
+           row->type == HP_SETTING_LANGUAGE || row->type == HP_SETTING_PIN ||
+           row->type == HP_SETTING_PATTERNS;
 }
 
 /* Whether the value is one that the row allows. 0, or HP_E_INVALID with words that begin with the setting's

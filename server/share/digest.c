@@ -42,7 +42,8 @@ typedef struct job {
     identity_t identity;
     int fd;
     EVP_MD_CTX *context;
-    uint64_t done_bytes;
+    uint64_t done_bytes; /* the pool's while it reads, as whole, status and hex */
+    uint64_t told_bytes; /* the loop's: done_bytes when the pool was through with it last */
     bool running, whole;
     int status;
     char hex[65];
@@ -173,6 +174,7 @@ static void on_slice(uv_work_t *work, int canceled)
 {
     job_t *job = work->data;
     int status = canceled != 0 ? canceled : job->status;
+    job->told_bytes = job->done_bytes;
     if (status == 0 && job->digests->stopped)
         status = UV_ECANCELED;
     bool goes_on = status == 0 && !job->whole;
@@ -248,7 +250,7 @@ void hp_digests_get(hp_digests_t *self, int fd, const struct stat *st, int algor
     if (known != NULL)
         snprintf(digest.hex, sizeof digest.hex, "%s", known);
     else if (job != NULL)
-        digest.done_bytes = job->done_bytes;
+        digest.done_bytes = job->told_bytes;
     if (known != NULL || job != NULL) {
         close(fd);
     } else if (self->stopped || self->count >= WAITING_MAX) {

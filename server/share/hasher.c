@@ -164,10 +164,9 @@ static void begin(hp_hasher_t *self, work_t *work)
 {
     const hp_shared_row_t *row = &work->row;
     struct stat st;
-    int folder = hp_place_open(self->place);
-    int status = folder < 0 ? folder : hp_place_open_file(self->place, folder, row->path, &work->fd, &st);
-    if (folder >= 0)
-        close(folder);
+    hp_place_at_t at = HP_PLACE_NOWHERE;
+    int status = hp_place_open_file(self->place, &at, row->path, &work->fd, &st);
+    hp_place_leave(&at);
     if (status == 0)
         status = check_identity(work->fd, &row->identity);
     if (status != 0)

@@ -159,6 +159,9 @@ static int64_t try_later(hp_hashing_t *self, const hp_hash_result_t *result)
         hp_log(HP_LOG_WARN, "share: %s cannot be hashed: %s", result->path, hp_err_sentence(result->status));
         return now + tuning->again_error;
     }
+    const char *below;
+    if (self->share->folders[hp_place_find(self->share->place, result->path, &below)].missing)
+        return now + tuning->again_error;
     hp_index_look(self->share->index, result->path, false); /* the index is behind */
     uint64_t delay = HP_MAX(10 * result->ms, tuning->again_least);
     return now + (int64_t)HP_MIN(delay, tuning->again_most);

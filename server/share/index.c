@@ -12,7 +12,9 @@
  * about it is forgotten until it is back: then the walk finds the rows and their hashes, unless the file
  * system has new inode numbers. The same goes for an empty folder on another file system than before, which
  * is what an unmounted disk leaves behind. */
+#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,10 +23,13 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "os/beneath.h"
 #include "pool/pool.h"
+#include "share/away.h"
 #include "share/pass.h"
 
-#define DIRTY_MAX 4096 /* changed paths; with more, walking everything is the simpler way */
+#define DIRTY_MAX    4096  /* changed paths; with more, walking everything is the simpler way */
+#define LEFT_TOLD_MS 60000 /* between two lines of the log about what is left out */
 
 struct hp_index {
     hp_share_t *share;
@@ -39,12 +44,18 @@ struct hp_index {
     unsigned watches_ending;
     void (*idle)(void *arg); /* to be called when nothing is under way any more; NULL */
     void *idle_arg;
-    uint64_t device, inode; /* of the folder at the last walk of everything; inode 0: never */
+    hp_walk_folder_t
+        folders[HP_PLACE_FOLDERS]; /* as the last walk of everything found them; inode 0: missing */
+    hp_walk_folder_t judged[HP_PLACE_FOLDERS]; /* what stood in the place of missing ones then */
     uint64_t walk_ms, walk_ended;
-    uint64_t seen_device, seen_inode; /* by the check */
-    int seen_error;
-    bool said_unwatched, said_deep;
-    int said_trouble; /* and where */
+    struct {
+        hp_walk_folder_t folders[HP_PLACE_FOLDERS],
+            judged[HP_PLACE_FOLDERS]; /* both, for the check's thread */
+    } checked;
+    bool news; /* the check found a folder that is not as it was */
+    bool said_unwatched;
+    uint64_t said_left[HP_LEFT_COUNT], said_left_at; /* what the log has told is left out, and when */
+    int said_trouble;                                /* and where */
     char said_path[sizeof((hp_walk_report_t *)0)->trouble_path];
 };
 
@@ -107,11 +118,12 @@ static void on_event(void *arg, hp_watch_event_t event, const char *path, bool f
     hp_index_walk(self);
 }
 
-/* ---- the folder itself ---- */
+/* ---- the folders themselves ---- */
 
-/* The list is empty from now on, so its revision goes up. */
+/* The list has become another one without a change of rows, so its revision goes up. */
 typedef struct missing {
     hp_share_t *share;
+    char *folder;
     uint64_t device;
     bool complete;
     hp_share_totals_t totals;
@@ -120,7 +132,7 @@ typedef struct missing {
 static int note_missing(hp_db_t *db, void *arg, hp_err_t *err)
 {
     missing_t *job = arg;
-    int rc = hp_shared_state_save(db, job->share->place->folder, job->device, job->complete, err);
+    int rc = hp_shared_state_save(db, job->folder, job->device, job->complete, err);
     return rc == 0 ? hp_share_read_totals(db, &job->totals, err) : rc;
 }
 
@@ -131,46 +143,100 @@ static void on_missing_noted(void *arg, int status, const hp_err_t *err)
         hp_share_set_totals(job->share, &job->totals);
     else
         hp_log(HP_LOG_WARN, "share: %s", hp_err_text(err));
+    free(job->folder);
     free(job);
 }
 
-static void set_missing(hp_index_t *self, const hp_walk_report_t *walk)
+static void note_revision(hp_share_t *share)
 {
-    hp_share_t *share = self->share;
-    self->inode = 0;
-    if (share->missing)
-        return;
-    share->missing = true;
-    if (walk->missing != 0)
-        hp_log(HP_LOG_WARN, "share: %s is not there (%s); nothing is offered until it is back",
-               share->place->folder, hp_err_sentence(walk->missing));
-    else
-        hp_log(HP_LOG_WARN,
-               "share: %s is an empty folder on another file system than before (is the disk mounted?); what "
-               "is known "
-               "about its files is kept until there are some",
-               share->place->folder);
     missing_t *job = hp_alloc(sizeof *job);
     job->share = share;
-    job->device = share->device;
+    job->folder = hp_strdup(share->place->folders[0].path);
+    job->device = share->folders[0].device;
     job->complete = share->complete;
     hp_store_post_counted(share->store, &share->pending, HP_STORE_WRITE, note_missing, on_missing_noted, job);
+}
+
+/* The folders that a pass found missing. */
+static void set_missing(hp_index_t *self, const hp_pass_report_t *report)
+{
+    hp_share_t *share = self->share;
+    bool news = false, all = true;
+    for (size_t i = 0; i < share->place->count; i++) {
+        const hp_walk_folder_t *walk = &report->walk.folders[i];
+        const char *path = share->place->folders[i].path;
+        if (!report->missing[i]) {
+            all = all && share->folders[i].missing;
+            continue;
+        }
+        self->judged[i] = *walk;
+        self->folders[i].inode = 0;
+        if (share->folders[i].missing)
+            continue;
+        share->folders[i].missing = news = true;
+        if (walk->missing != 0)
+            hp_log(HP_LOG_WARN, "share: %s is not there (%s); nothing in it is offered until it is back",
+                   path, hp_err_sentence(walk->missing));
+        else
+            hp_log(HP_LOG_WARN,
+                   "share: %s is an empty folder on another file system than before (is the disk mounted?); "
+                   "what is known about its files is kept until there are some",
+                   path);
+    }
+    share->missing = all;
+    if (!news)
+        return;
+    note_revision(share);
+    hp_away_count(share);
     hp_share_serve_rows(share);
+}
+
+static bool is_empty(int folder)
+{
+    int fd = hp_beneath_open(folder, "", O_RDONLY | O_DIRECTORY, 0, HP_BENEATH_NO_LINKS);
+    DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+    bool empty = true;
+    if (dir == NULL) {
+        if (fd >= 0)
+            close(fd);
+        return true;
+    }
+    for (struct dirent *entry; empty && (entry = readdir(dir)) != NULL;)
+        empty = strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0;
+    closedir(dir);
+    return empty;
+}
+
+/* Whether a folder is not as the last walk found it. */
+static bool has_news(hp_index_t *self, size_t number)
+{
+    const hp_place_t *place = self->share->place; /* it stays while this is under way */
+    const hp_walk_folder_t *known = &self->checked.folders[number], *judged = &self->checked.judged[number];
+    hp_place_at_t at = HP_PLACE_NOWHERE;
+    const char *below;
+    struct stat st;
+    int rc = hp_place_enter(place, &at, place->folders[number].name, &below);
+    if (rc == 0 && fstat(at.fd, &st) != 0)
+        rc = -errno;
+    bool news;
+    if (rc != 0)
+        news = known->inode != 0 && !hp_place_is_limit(rc);
+    else if (known->inode != 0)
+        news = known->device != (uint64_t)st.st_dev || known->inode != (uint64_t)st.st_ino;
+    else
+        news =
+            judged->device != (uint64_t)st.st_dev || judged->inode != (uint64_t)st.st_ino || !is_empty(at.fd);
+    hp_place_leave(&at);
+    return news;
 }
 
 static int check_work(void *arg, hp_err_t *err)
 {
     hp_index_t *self = arg;
     (void)err; /* the code says it all */
-    struct stat st;
-    int fd = hp_place_open(self->share->place);
-    self->seen_error = fd < 0 ? fd : 0;
-    if (fd >= 0) {
-        self->seen_error = fstat(fd, &st) == 0 ? 0 : -errno;
-        close(fd);
-    }
-    self->seen_device = self->seen_error == 0 ? (uint64_t)st.st_dev : 0;
-    self->seen_inode = self->seen_error == 0 ? (uint64_t)st.st_ino : 0;
+    self->news = false;
+    for (size_t i = 0; i < self->share->place->count && !self->news; i++)
+        self->news = has_news(self, i);
     return 0;
 }
 
@@ -181,19 +247,36 @@ static void on_checked(void *arg, int status, const hp_err_t *err)
     hp_share_t *share = self->share;
     self->checking = false;
     check_quiet(self);
-    if (status == 0 && !share->closing && !self->paused && self->inode != 0 &&
-        !hp_place_is_limit(self->seen_error) &&
-        (self->seen_device != self->device || self->seen_inode != self->inode))
+    if (status == 0 && !share->closing && !self->paused && self->walk_ended > 0 && self->news)
         hp_index_walk(self);
+}
+
+/* What is left out, in the log: once for each change, and not too often. */
+static void tell_about_left_out(hp_index_t *self)
+{
+    const hp_left_out_t *left = hp_share_left_out(self->share);
+    uint64_t now = hp_clock_ms();
+    if (memcmp(self->said_left, left->counts, sizeof self->said_left) == 0 || self->share->missing ||
+        (self->said_left_at != 0 && now - self->said_left_at < LEFT_TOLD_MS))
+        return;
+    char *sentence = hp_left_out_sentence(left);
+    if (hp_left_out_total(left) > 0)
+        hp_log(HP_LOG_WARN, "share: %s", sentence);
+    else
+        hp_log(HP_LOG_INFO, "share: nothing is left out any more");
+    free(sentence);
+    memcpy(self->said_left, left->counts, sizeof self->said_left);
+    self->said_left_at = now;
 }
 
 static void on_check_timer(uv_timer_t *timer)
 {
     hp_index_t *self = timer->data;
-    if (self->share->missing) {
-        hp_index_walk(self);
-    } else if (!self->running && !self->checking) {
+    tell_about_left_out(self);
+    if (!self->running && !self->checking) {
         self->checking = true;
+        memcpy(self->checked.folders, self->folders, sizeof self->folders);
+        memcpy(self->checked.judged, self->judged, sizeof self->judged);
         hp_pool_post(self->share->loop, &self->share->pending, check_work, on_checked, self);
     }
 }
@@ -219,9 +302,6 @@ static void tell_about_watches(hp_index_t *self, const hp_walk_report_t *walk)
 
 static void tell_about_trouble(hp_index_t *self, const hp_walk_report_t *walk)
 {
-    if (walk->too_deep && !self->said_deep)
-        hp_log(HP_LOG_WARN, "share: folders more than %d levels deep are not listed", HP_WALK_DEPTH);
-    self->said_deep = walk->too_deep;
     if (walk->trouble != 0 &&
         (walk->trouble != self->said_trouble || strcmp(walk->trouble_path, self->said_path) != 0))
         hp_log(HP_LOG_WARN, "share: %s cannot be read: %s%s",
@@ -235,17 +315,29 @@ static void tell_about_trouble(hp_index_t *self, const hp_walk_report_t *walk)
 static void note_walked(hp_index_t *self, const hp_pass_report_t *report)
 {
     hp_share_t *share = self->share;
-    if (share->missing)
-        hp_log(HP_LOG_INFO, "share: %s is back", share->place->folder);
+    bool news = share->scanning || share->missing || !share->complete, back = false;
+    for (size_t i = 0; i < share->place->count; i++) {
+        const hp_walk_folder_t *walk = &report->walk.folders[i];
+        if (report->missing[i])
+            continue;
+        if (share->folders[i].missing)
+            hp_log(HP_LOG_INFO, "share: %s is back", share->place->folders[i].path);
+        back = back || share->folders[i].missing;
+        share->folders[i].missing = false;
+        self->folders[i] = *walk;
+        if (i == 0 || !walk->empty)
+            share->folders[i].device = walk->device;
+    }
     hp_log(share->scanning ? HP_LOG_INFO : HP_LOG_DEBUG, "share: %llu files found in %.1f s",
            (unsigned long long)report->files, (double)report->ms / 1000);
-    self->device = share->device = report->walk.device;
-    self->inode = report->walk.inode;
-    bool news = share->scanning || share->missing || !share->complete;
     share->missing = false;
-    share->complete = true;
+    share->complete = share->complete || !share->folders[0].missing;
     share->scanning = false;
-    if (news)
+    if (back) {
+        note_revision(share);
+        hp_away_count(share);
+    }
+    if (news || back)
         hp_share_changed(share);
     hp_share_serve_rows(share);
     hp_hashing_wake(share->hashing);
@@ -299,19 +391,20 @@ static void on_pass_done(void *arg, const hp_pass_report_t *report)
         check_quiet(self);
         return;
     }
-    bool away = report->missing || report->replaced;
+    bool whole =
+        everything && report->status == 0 && !report->away && !report->replaced && !report->walk.broken;
     if (report->status != 0)
         hp_log(HP_LOG_WARN, "share: the files cannot be indexed: %s", hp_err_text(&report->err));
-    if (report->missing)
-        set_missing(self, &report->walk);
+    set_missing(self, report);
     if (report->replaced)
         self->everything = true;
     tell_about_watches(self, &report->walk);
     tell_about_trouble(self, &report->walk);
+    tell_about_left_out(self);
     if (everything) {
         self->walk_ms = report->ms;
         self->walk_ended = hp_clock_ms();
-        if (report->status == 0 && !away && !report->walk.broken)
+        if (whole)
             note_walked(self, report);
     }
     if (everything || report->status != 0 || report->walk.trouble != 0)
@@ -337,11 +430,10 @@ static void start_pass(hp_index_t *self)
         .everything = self->everything,
         .watch = self->watch,
         .links = &self->links,
-        .device = self->device,
-        .inode = self->inode,
+        .expected = self->folders,
     };
-    if (!self->everything && self->inode == 0)
-        return; /* the folder is missing: what is in it will be looked at when it is back */
+    if (!self->everything && self->share->missing)
+        return; /* no folder is there: what is in it will be looked at when it is back */
     self->running_links = false;
     if (self->everything) {
         order.paths = hp_alloc(sizeof *order.paths);
@@ -393,9 +485,12 @@ void hp_index_resume(hp_index_t *self)
     hp_pathset_dispose(&self->dirty_folders);
     hp_pathset_dispose(&self->links);
     self->links_due = self->paused = false;
-    self->device = self->inode = 0;
+    memset(self->folders, 0, sizeof self->folders);
+    memset(self->judged, 0, sizeof self->judged);
     self->walk_ms = self->walk_ended = 0;
-    self->said_unwatched = self->said_deep = false;
+    self->said_unwatched = false;
+    self->said_left_at = 0;
+    hp_left_out_dispose(&self->share->left_out);
     self->said_trouble = 0;
     hp_index_start(self);
 }

@@ -170,11 +170,9 @@ static int check_identity(int fd, const hp_shared_identity_t *identity)
 static int open_file(const hp_layer_t *self, int *fd)
 {
     struct stat st;
-    int folder = hp_place_open(self->place);
-    if (folder < 0)
-        return folder;
-    int rc = hp_place_open_file(self->place, folder, self->content.file.path, fd, &st);
-    close(folder);
+    hp_place_at_t at = HP_PLACE_NOWHERE;
+    int rc = hp_place_open_file(self->place, &at, self->content.file.path, fd, &st);
+    hp_place_leave(&at);
     return rc == HP_E_FORBIDDEN ? HP_E_NOT_FOUND : rc;
 }
 

@@ -12,7 +12,7 @@
 #include "base/mem.h"
 #include "base/path.h"
 #include "db/shared_file.h"
-#include "share/state.h"
+#include "share/away.h"
 
 #define STEP_ROWS 4000 /* of one job: some milliseconds */
 
@@ -35,6 +35,7 @@ typedef struct {
     size_t limit;
     row_t *cursor; /* NULL: from the start */
 
+    hp_away_t away;
     char *after;                /* where the next job goes on; NULL at the start */
     char path[HP_PATH_MAX + 1]; /* of the last row, for its folders */
     open_folder_t *open;
@@ -62,6 +63,7 @@ static void list_destroy(listing_t *list)
     free(list->after);
     free(list->folder);
     free(list->q);
+    hp_away_dispose(&list->away);
     hp_pending_drop(&list->share->pending);
     free(list);
 }
@@ -196,11 +198,18 @@ static int pass_step(hp_db_t *db, void *arg, hp_err_t *err)
     if (rc != 0)
         return rc;
     size_t length = strlen(list->folder), i = 0;
+    char *skip = NULL;
     for (; i < rows.count && strncmp(rows.items[i].path, list->folder, length) == 0; i++) {
+        skip = hp_away_skip(&list->away, rows.items[i].path, false);
+        if (skip != NULL)
+            break;
         add_file(list, &rows.items[i]);
         list->any = true;
     }
-    if (i < rows.count || rows.count < STEP_ROWS) {
+    if (skip != NULL) {
+        free(list->after);
+        list->after = skip;
+    } else if (i < rows.count || rows.count < STEP_ROWS) {
         finish_pass(list);
     } else {
         free(list->after);
@@ -254,6 +263,13 @@ static void end(listing_t *list, int status, const hp_err_t *err)
     list_destroy(list);
 }
 
+/* Whether the shared folder that the list is about is not there. */
+static bool is_away(const listing_t *list)
+{
+    const char *below;
+    return list->away.missing[hp_place_find(list->away.place, list->folder, &below)];
+}
+
 static void on_step(void *arg, int status, const hp_err_t *err)
 {
     listing_t *list = arg;
@@ -266,7 +282,7 @@ static void on_step(void *arg, int status, const hp_err_t *err)
         hp_store_post(list->share->store, HP_STORE_READ, pass_step, on_step, list);
         return;
     }
-    if (status == 0 && !list->any && list->folder[0] != '\0') {
+    if (status == 0 && !list->any && list->folder[0] != '\0' && !is_away(list)) {
         status = hp_err_set(&missing, HP_E_NOT_FOUND, "nothing is shared in %.*s",
                             (int)strlen(list->folder) - 1, list->folder);
         err = &missing;
@@ -298,6 +314,7 @@ void hp_share_page(hp_share_t *share, const hp_share_query_t *query, hp_share_pa
     list->share = share;
     list->page_done = done;
     list->arg = arg;
+    hp_away_init(&list->away, share);
     hp_pending_add(&share->pending);
     int rc = read_query(list, query, &err);
     if (rc == 0 && !share->missing)

@@ -117,6 +117,15 @@ int hp_merkle_root_from_layer(const uint8_t *digests, uint64_t count, uint64_t c
     return 0;
 }
 
+bool hp_merkle_layer_fits(const void *bytes, size_t length, uint64_t chunk_size, uint64_t file_size,
+                          const uint8_t root[HP_SHA256_SIZE])
+{
+    uint8_t found[HP_SHA256_SIZE];
+    return length % HP_SHA256_SIZE == 0 &&
+           hp_merkle_root_from_layer(bytes, length / HP_SHA256_SIZE, chunk_size, file_size, found) == 0 &&
+           memcmp(found, root, sizeof found) == 0;
+}
+
 int hp_merkle_fold_layer(const uint8_t *digests, uint64_t count, uint64_t from, uint64_t to,
                          uint64_t file_size, uint8_t *out)
 {

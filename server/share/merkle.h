@@ -43,6 +43,10 @@ void hp_merkle_chunk_digest(const void *data, size_t length, uint64_t chunk_size
 int hp_merkle_root_from_layer(const uint8_t *digests, uint64_t count, uint64_t chunk_size, uint64_t file_size,
                               uint8_t root[HP_SHA256_SIZE]);
 
+/* Whether these bytes, which another host sent, are the whole layer of the file with this size and root. */
+bool hp_merkle_layer_fits(const void *bytes, size_t length, uint64_t chunk_size, uint64_t file_size,
+                          const uint8_t root[HP_SHA256_SIZE]);
+
 /* The layer at the coarser chunk size `to` from the whole layer at `from`; out takes
  * hp_merkle_layer_count(file_size, to) digests and may be digests. 0, or HP_E_INVALID as above, or when `to`
  * is finer than `from`. */

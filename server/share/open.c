@@ -94,13 +94,9 @@ static int open_work(void *arg, hp_err_t *err)
 {
     opening_t *self = arg;
     (void)err; /* the code says it all */
-    int folder = hp_place_open(self->place);
-    if (folder < 0) {
-        self->status = hp_place_is_limit(folder) ? folder : HP_E_NOT_FOUND;
-        return self->status;
-    }
-    self->status = hp_place_open_file(self->place, folder, self->path, &self->file.fd, &self->file.stat);
-    close(folder);
+    hp_place_at_t at = HP_PLACE_NOWHERE;
+    self->status = hp_place_open_file(self->place, &at, self->path, &self->file.fd, &self->file.stat);
+    hp_place_leave(&at);
     return self->status;
 }
 
@@ -165,7 +161,7 @@ static int compare_names(const void *a, const void *b)
 /* The names of the files in the open folder, unsorted. 0 or a code. */
 typedef HP_ARRAY(char *) names_t;
 
-static int collect(hp_names_t *self, int folder, DIR *dir, names_t *names)
+static int collect(hp_names_t *self, hp_place_at_t *at, DIR *dir, names_t *names)
 {
     size_t bytes = 0;
     while (!atomic_load_explicit(&self->share->cancelled, memory_order_relaxed)) {
@@ -174,8 +170,11 @@ static int collect(hp_names_t *self, int folder, DIR *dir, names_t *names)
         struct stat st;
         if (entry == NULL)
             return -errno;
-        if (entry->d_type == DT_DIR || fstatat(dirfd(dir), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) != 0 ||
-            !hp_place_lists(self->place, folder, entry->d_name, &st))
+        const char *name = entry->d_name;
+        if (entry->d_type == DT_DIR || hp_path_check(name, strlen(name), NULL) != 0 ||
+            hp_place_hides(self->place, name) || hp_place_named(self->place, name) != 0 ||
+            fstatat(dirfd(dir), name, &st, AT_SYMLINK_NOFOLLOW) != 0 ||
+            !hp_place_lists(self->place, at, name, &st))
             continue;
         bytes += strlen(entry->d_name) + 2;
         if (bytes > NAMES_MAX)
@@ -192,22 +191,24 @@ static int names_work(void *arg, hp_err_t *err)
     names_t names = {0};
     hp_buf_init(&self->text, NAMES_MAX);
     self->status = 0;
-    int folder = hp_place_open(self->place);
-    if (folder < 0) { /* the folder is missing: nothing is offered */
-        self->status = hp_place_is_limit(folder) ? folder : 0;
+    hp_place_at_t at = HP_PLACE_NOWHERE;
+    const char *below;
+    int rc = hp_place_enter(self->place, &at, "", &below);
+    if (rc != 0) { /* the folder is missing: nothing is offered */
+        self->status = hp_place_is_limit(rc) ? rc : 0;
         return self->status;
     }
-    int fd = hp_beneath_open(folder, "", O_RDONLY | O_DIRECTORY, 0, HP_BENEATH_NO_LINKS);
+    int fd = hp_beneath_open(at.fd, "", O_RDONLY | O_DIRECTORY, 0, HP_BENEATH_NO_LINKS);
     DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
     if (dir != NULL) {
-        self->status = collect(self, folder, dir, &names);
+        self->status = collect(self, &at, dir, &names);
         closedir(dir);
     } else {
         self->status = fd < 0 ? fd : -errno;
         if (fd >= 0)
             close(fd);
     }
-    close(folder);
+    hp_place_leave(&at);
     if (names.count > 0)
         qsort(names.items, names.count, sizeof *names.items, compare_names);
     for (size_t i = 0; i < names.count; i++) {

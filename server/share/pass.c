@@ -5,7 +5,10 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/path.h"
+#include "db/shared_place.h"
 #include "pool/pool.h"
+#include "share/away.h"
 
 #define JOBS_MAX    2   /* batches in the store at a time */
 #define STORE_BUSY  64  /* jobs of all kinds in the store from which on it is left alone */
@@ -20,7 +23,7 @@ typedef struct seen {
     size_t count;
 } seen_t;
 
-typedef enum { WALKING, SWEEPING, SAVING, TIDYING } phase_t;
+typedef enum { WALKING, ASKING, SWEEPING, SAVING, TIDYING } phase_t;
 
 /* What is to be removed. */
 typedef struct gone {
@@ -35,12 +38,16 @@ struct hp_pass {
     hp_pass_done_fn done;
     void *arg;
     hp_walk_t *walk;
+    hp_walk_folder_t expected[HP_PLACE_FOLDERS];
     uv_timer_t timer; /* while the store is busy */
     phase_t phase;
-    bool working, waiting; /* a step is in the pool; the timer runs */
-    bool more;             /* the walk is not over */
-    unsigned jobs;         /* in the store */
-    seen_t seen;           /* the store thread's, while a job is there */
+    bool working, waiting;            /* a step is in the pool; the timer runs */
+    bool more;                        /* the walk is not over */
+    unsigned jobs;                    /* in the store */
+    seen_t seen;                      /* the store thread's, while a job is there; as the next */
+    hp_pathset_t empty;               /* folders that were met */
+    bool unmounted[HP_PLACE_FOLDERS]; /* looks so; the store thread's as seen */
+    hp_left_out_t left;               /* found by this walk */
     HP_ARRAY(gone_t) gone;
     size_t gone_next;
     char *gone_after; /* where the sweep of gone[gone_next] goes on */
@@ -84,7 +91,17 @@ static bool was_seen(const seen_t *seen, int64_t id)
 static bool stays(void *arg, int64_t id, const char *path)
 {
     const hp_pass_t *self = arg;
-    return was_seen(&self->seen, id) || hp_walk_troubled(self->walk, path);
+    const char *below;
+    return was_seen(&self->seen, id) || hp_walk_troubled(self->walk, path) ||
+           self->report.missing[hp_place_find(self->share->place, path, &below)];
+}
+
+static bool folder_stays(void *arg, const char *path)
+{
+    const hp_pass_t *self = arg;
+    const char *below;
+    return hp_pathset_has(&self->empty, path) || hp_walk_troubled(self->walk, path) ||
+           self->report.missing[hp_place_find(self->share->place, path, &below)];
 }
 
 /* ---- the end ---- */
@@ -101,6 +118,8 @@ static void on_timer_closed(uv_handle_t *handle)
     for (size_t i = 0; i < self->seen.count; i++)
         free(self->seen.pages[i]);
     hp_array_dispose(&self->gone);
+    hp_left_out_dispose(&self->left);
+    hp_pathset_dispose(&self->empty);
     free(self->order.gone_folders);
     free(self->seen.pages);
     free(self->gone_after);
@@ -110,9 +129,26 @@ static void on_timer_closed(uv_handle_t *handle)
     hp_pending_drop(&share->pending);
 }
 
+/* The walk was whole: what it left out is what there is now at the paths that it looked at. */
+static void take_left_out(hp_pass_t *self)
+{
+    hp_left_out_t *known = &self->share->left_out;
+    uint64_t before[HP_LEFT_COUNT];
+    memcpy(before, known->counts, sizeof before);
+    for (size_t i = 0; i < self->gone.count && known->kept.count > 0; i++)
+        hp_left_out_forget(known, self->gone.items[i].path);
+    if (self->order.everything)
+        hp_left_out_dispose(known);
+    hp_left_out_join(known, &self->left);
+    if (memcmp(before, known->counts, sizeof before) != 0)
+        hp_share_changed(self->share);
+}
+
 static void end(hp_pass_t *self)
 {
     self->report.walk = *hp_walk_report(self->walk);
+    if (self->report.status == 0 && !self->report.away && !self->report.walk.broken)
+        take_left_out(self);
     uv_close((uv_handle_t *)&self->timer, on_timer_closed);
 }
 
@@ -127,16 +163,33 @@ static void fail(hp_pass_t *self, int status, const hp_err_t *err)
 
 /* ---- walking ---- */
 
+static size_t folder_length(const char *path)
+{
+    return (size_t)(hp_path_name(path) - path);
+}
+
 static int put_batch(hp_db_t *db, void *arg, hp_err_t *err)
 {
     job_t *job = arg;
+    const char *filled = ""; /* a path in the folder that was last found not to be empty */
     int rc = 0;
     for (size_t i = 0; i < job->count && rc == 0; i++) {
         const hp_walk_item_t *file = &job->files[i];
         int64_t id;
-        rc = hp_shared_put(db, file->path, &file->identity, &id, &job->change, err);
+        if (file->kind == HP_WALK_EMPTY) {
+            if (job->pass->empty.count < HP_SHARED_FOLDERS_MAX) {
+                rc = hp_shared_folder_put(db, file->path, &job->change, err);
+                hp_pathset_add(&job->pass->empty, file->path);
+            }
+            continue;
+        }
+        if (folder_length(file->path) != folder_length(filled) ||
+            strncmp(file->path, filled, folder_length(filled)) != 0)
+            rc = hp_shared_folder_filled(db, filled = file->path, &job->change, err);
+        if (rc == 0)
+            rc = hp_shared_put(db, file->path, &file->identity, file->executable, &id, &job->change, err);
         if (rc == 0 && file->twins)
-            rc = hp_shared_put_twins(db, &file->identity, &job->change, err);
+            rc = hp_shared_put_twins(db, &file->identity, file->executable, &job->change, err);
         if (rc == 0)
             see(&job->pass->seen, id);
     }
@@ -191,12 +244,14 @@ static void take_batch(hp_pass_t *self)
             hp_pathset_remove(self->order.links, item->path);
         if (item->asked || item->kind == HP_WALK_FOLDER) /* there may have been something else before */
             add_gone(self, item);
-        if (item->kind == HP_WALK_FILE) {
+        if (item->kind == HP_WALK_LEFT)
+            hp_left_out_add(&self->left, item->reason, item->path);
+        if (item->kind == HP_WALK_FILE || item->kind == HP_WALK_EMPTY) {
+            self->report.files += item->kind == HP_WALK_FILE;
             job->files[job->count++] = *item;
             item->path = NULL;
         }
     }
-    self->report.files += job->count;
     if (job->count > 0)
         post(self, job, put_batch);
     else
@@ -211,18 +266,19 @@ static int step_work(void *arg, hp_err_t *err)
     return 0;
 }
 
-/* Whether the folder is the one that the order is about. Known from the first step on. */
-static bool folder_fits(hp_pass_t *self)
+/* Which of the shared folders are the ones that the order is about. */
+static void note_folders(hp_pass_t *self)
 {
     const hp_walk_report_t *walk = hp_walk_report(self->walk);
-    if (walk->missing != 0)
-        self->report.missing = true;
-    else if (walk->broken)
-        return true; /* nothing is known about the folder, and nothing will be changed */
-    else if (!self->order.everything &&
-             (walk->device != self->order.device || walk->inode != self->order.inode))
-        self->report.replaced = true;
-    return !self->report.missing && !self->report.replaced;
+    size_t count = self->share->place->count, missing = 0;
+    for (size_t i = 0; i < count; i++) {
+        const hp_walk_folder_t *folder = &walk->folders[i];
+        if (folder->missing != 0 && (self->order.everything || self->expected[i].inode != 0))
+            self->report.missing[i] = true;
+        self->report.replaced = self->report.replaced || folder->replaced;
+        missing += self->report.missing[i];
+    }
+    self->report.away = missing == count;
 }
 
 static void on_step_done(void *arg, int status, const hp_err_t *err)
@@ -230,12 +286,11 @@ static void on_step_done(void *arg, int status, const hp_err_t *err)
     hp_pass_t *self = arg;
     (void)err;
     self->working = false;
+    note_folders(self);
     if (status != 0)
         fail(self, status, NULL);
-    else if (folder_fits(self))
+    else if (!self->report.away)
         take_batch(self);
-    else
-        self->more = false;
     next(self);
 }
 
@@ -272,6 +327,8 @@ static int sweep(hp_db_t *db, void *arg, hp_err_t *err)
         const gone_t *gone = &self->gone.items[self->gone_next];
         if (self->gone_after == NULL && !gone->file)
             rc = hp_shared_remove(db, gone->path, &job->change, err);
+        if (rc == 0 && self->gone_after == NULL)
+            rc = hp_shared_folder_sweep(db, gone->path, folder_stays, self, &job->change, err);
         if (rc == 0)
             rc = hp_shared_sweep(db, gone->path, stays, self, &self->gone_after, &job->change, err);
         if (rc != 0 || self->gone_after != NULL)
@@ -283,24 +340,73 @@ static int sweep(hp_db_t *db, void *arg, hp_err_t *err)
     return rc == 0 ? hp_share_read_totals(db, &job->totals, err) : rc;
 }
 
-/* Another file system in the folder's place, with nothing in it: most likely the disk is not mounted. What is
- * known about it is kept. */
-static bool looks_unmounted(const hp_pass_t *self)
+/* Another file system in a folder's place, with nothing in it: if files are known in it, most likely the disk
+ * is not mounted, and what is known is kept. */
+static bool looks_unmounted(const hp_pass_t *self, size_t number)
 {
     const hp_share_t *share = self->share;
     const hp_walk_report_t *walk = hp_walk_report(self->walk);
-    return self->order.everything && walk->trouble == 0 && walk->empty && share->complete &&
-           share->totals.files > 0 && walk->device != share->device;
+    const hp_walk_folder_t *folder = &walk->folders[number];
+    bool complete = number > 0 || share->complete;
+    return !hp_walk_troubled(self->walk, share->place->folders[number].name) && folder->inode != 0 &&
+           folder->empty && complete && share->folders[number].device != 0 &&
+           folder->device != share->folders[number].device;
+}
+
+static bool find_unmounted(hp_pass_t *self)
+{
+    bool any = false;
+    for (size_t i = 0; i < self->share->place->count && self->order.everything; i++) {
+        self->unmounted[i] = !self->report.missing[i] && looks_unmounted(self, i);
+        any = any || self->unmounted[i];
+    }
+    return any;
+}
+
+static int ask(hp_db_t *db, void *arg, hp_err_t *err)
+{
+    job_t *job = arg;
+    hp_pass_t *self = job->pass;
+    int rc = 0;
+    for (size_t i = 0; i < self->share->place->count && rc == 0; i++) {
+        hp_away_t away = {.place = self->share->place}; /* it stays while a pass runs */
+        away.missing[i] = true;
+        if (self->unmounted[i])
+            rc = hp_away_has_rows(db, &away, &self->unmounted[i], err);
+    }
+    return rc == 0 ? hp_share_read_totals(db, &job->totals, err) : rc;
+}
+
+static void note_unmounted(hp_pass_t *self)
+{
+    size_t count = self->share->place->count, missing = 0;
+    for (size_t i = 0; i < count; i++) {
+        self->report.missing[i] = self->report.missing[i] || self->unmounted[i];
+        missing += self->report.missing[i];
+    }
+    self->report.away = missing == count;
 }
 
 /* ---- saving and tidying ---- */
 
+/* The device that a folder's files were seen on last. */
+static uint64_t device_now(const hp_pass_t *self, size_t number)
+{
+    const hp_walk_folder_t *folder = &hp_walk_report(self->walk)->folders[number];
+    bool seen = folder->inode != 0 && !self->report.missing[number] && (number == 0 || !folder->empty);
+    return seen ? folder->device : self->share->folders[number].device;
+}
+
 static int save(hp_db_t *db, void *arg, hp_err_t *err)
 {
     job_t *job = arg;
-    const hp_share_t *share = job->pass->share; /* its place stays while a pass runs */
-    const hp_walk_report_t *walk = hp_walk_report(job->pass->walk);
-    int rc = hp_shared_state_save(db, share->place->folder, walk->device, true, err);
+    const hp_pass_t *self = job->pass;
+    const hp_place_t *place = self->share->place; /* it stays while a pass runs */
+    bool complete = self->share->complete || !self->report.missing[0];
+    int rc = hp_shared_state_save(db, place->folders[0].path, device_now(self, 0), complete, err);
+    for (size_t i = 1; i < place->count && rc == 0; i++)
+        if (device_now(self, i) != self->share->folders[i].device)
+            rc = hp_shared_place_set_device(db, place->folders[i].name, device_now(self, i), err);
     return rc == 0 ? hp_share_read_totals(db, &job->totals, err) : rc;
 }
 
@@ -348,8 +454,11 @@ static void keep_gone_folders(hp_pass_t *self)
 static bool needs_saving(const hp_pass_t *self)
 {
     const hp_share_t *share = self->share;
-    const hp_walk_report_t *walk = hp_walk_report(self->walk);
-    return self->order.everything && (!share->complete || share->missing || share->device != walk->device);
+    bool news = !share->complete && !self->report.missing[0];
+    for (size_t i = 0; i < share->place->count; i++)
+        news = news || share->folders[i].missing != self->report.missing[i] ||
+               share->folders[i].device != device_now(self, i);
+    return self->order.everything && news;
 }
 
 /* Goes on from where the pass stands, when nothing that it waits for is under way. The only one that changes
@@ -360,7 +469,7 @@ static void next(hp_pass_t *self)
         return;
     if (atomic_load(&self->share->halted))
         fail(self, UV_ECANCELED, NULL);
-    bool over = self->report.status != 0 || self->report.missing || self->report.replaced;
+    bool over = self->report.status != 0 || self->report.away;
     if (self->phase == WALKING && self->more && !over) {
         go_on_walking(self);
         return;
@@ -372,9 +481,16 @@ static void next(hp_pass_t *self)
         return;
     }
     if (self->phase == WALKING) {
+        self->phase = ASKING;
+        if (find_unmounted(self)) {
+            post(self, hp_alloc(sizeof(job_t)), ask);
+            return;
+        }
+    }
+    if (self->phase == ASKING) {
         self->phase = SWEEPING;
-        self->report.missing = looks_unmounted(self);
-        if (self->report.missing || hp_walk_report(self->walk)->broken) {
+        note_unmounted(self);
+        if (self->report.away || hp_walk_report(self->walk)->broken) {
             end(self);
             return;
         }
@@ -414,6 +530,10 @@ void hp_pass_start(hp_share_t *share, const hp_pass_order_t *order, hp_pass_done
     self->began = hp_clock_ms();
     self->walk = hp_walk_create(share->place, order->watch, order->paths, order->count);
     self->order.paths = NULL;
+    if (!order->everything) {
+        memcpy(self->expected, order->expected, sizeof self->expected);
+        hp_walk_expect(self->walk, self->expected);
+    }
     if (order->everything && order->watch != NULL)
         hp_watch_begin_round(order->watch);
     hp_pending_add(&share->pending);

@@ -27,17 +27,19 @@ typedef struct hp_pass_order {
     char **gone_folders; /* of these the watches go when nothing is there now; sorted by strcmp; taken over */
     size_t gone_folder_count;
     bool everything;
-    hp_watch_t *watch;      /* or NULL */
-    hp_pathset_t *links;    /* kept up to date: links that were met */
-    uint64_t device, inode; /* of the folder when everything was walked last; 0, 0: never */
+    hp_watch_t *watch;                /* or NULL */
+    hp_pathset_t *links;              /* kept up to date: links that were met */
+    const hp_walk_folder_t *expected; /* the shared folders when everything was walked last; copied */
 } hp_pass_order_t;
 
 typedef struct hp_pass_report {
-    int status;    /* 0; UV_ECANCELED; what the store said */
-    hp_err_t err;  /* the words */
-    bool missing;  /* the folder is not there, or it is another, empty file system: nothing was changed */
-    bool replaced; /* the folder is another one than in the order: nothing was changed, everything has to be
-                      walked */
+    int status;                     /* 0; UV_ECANCELED; what the store said */
+    hp_err_t err;                   /* the words */
+    bool missing[HP_PLACE_FOLDERS]; /* a shared folder is not there, or it is another, empty file system:
+                                       nothing in it was changed */
+    bool away;                      /* all of them: nothing was changed */
+    bool replaced; /* some shared folder is another one than in the order: nothing in it was changed,
+                      everything has to be walked */
     bool changed;  /* rows changed */
     uint64_t files, ms;
     hp_walk_report_t walk;

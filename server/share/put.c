@@ -31,8 +31,11 @@ struct hp_put {
     hp_share_t *share;
     struct hp_put *next; /* all that run now */
     uv_work_t work;
-    char *path, *parent, *folder;
-    const char *name; /* inside path */
+    char *path, *parent, *folder; /* parent: below the shared folder, whose absolute path is folder */
+    const char *name;             /* inside path */
+    bool in_place;                /* it is not the main folder: what is there was not put there by hostpair */
+    bool refused;                 /* that folder may not be shared: nothing is written there */
+    bool is_top;                  /* the path is that of the shared folder itself */
     hp_share_piece_t piece;
     bool removes, tree;
     char *keep[2]; /* folders that stay */
@@ -260,11 +263,21 @@ static void on_done(uv_work_t *work, int canceled)
     end(self);
 }
 
-static int check_path(const char *path, hp_err_t *err)
+static int check_path(hp_put_t *self)
 {
-    int rc = hp_path_check(path, strlen(path), err);
-    if (rc == 0 && hp_path_is_part(path))
-        rc = hp_err_set(err, HP_E_BAD_NAME, "that name is reserved for unfinished files");
+    hp_err_t *err = &self->err;
+    int rc = hp_path_check(self->path, strlen(self->path), err);
+    if (rc == 0 && hp_path_is_part(self->path))
+        return hp_err_set(err, HP_E_BAD_NAME, "that name is reserved for unfinished files");
+    if (rc == 0 && self->refused)
+        return hp_err_set(err, HP_E_CONFLICT, "%s may not be shared beside the other folders", self->folder);
+    if (rc == 0 && self->removes && self->in_place)
+        return hp_err_set(err, HP_E_FORBIDDEN,
+                          "%s is in %s, which is shared in place: hostpair deletes nothing there. Delete it "
+                          "yourself, or stop sharing that folder",
+                          self->path, self->folder);
+    if (rc == 0 && self->is_top)
+        return hp_err_set(err, HP_E_CONFLICT, "%s is a shared folder", self->path);
     return rc;
 }
 
@@ -283,8 +296,13 @@ static hp_put_t *create(hp_share_t *share, const char *path, void *arg)
     self->share = share;
     self->path = hp_strdup(path);
     self->name = hp_path_name(self->path);
-    self->parent = hp_strndup(path, self->name == self->path ? 0 : (size_t)(self->name - self->path) - 1);
-    self->folder = hp_strdup(hp_share_folder(share));
+    const char *below;
+    size_t number = hp_place_find(share->place, self->path, &below);
+    self->parent = hp_strndup(below, self->name <= below ? 0 : (size_t)(self->name - below) - 1);
+    self->folder = hp_strdup(share->place->folders[number].path);
+    self->in_place = number > 0;
+    self->refused = share->place->folders[number].refused;
+    self->is_top = number > 0 && below[0] == '\0';
     self->work.data = self;
     self->arg = arg;
     hp_pending_add(&share->pending);
@@ -294,7 +312,7 @@ static hp_put_t *create(hp_share_t *share, const char *path, void *arg)
 static void start(hp_put_t *self, uv_work_cb work)
 {
     hp_share_t *share = self->share;
-    int rc = share->closing ? UV_ECANCELED : check_path(self->path, &self->err);
+    int rc = share->closing ? UV_ECANCELED : check_path(self);
     for (const hp_put_t *other = share->puts; rc == 0 && other != NULL; other = other->next)
         if (collide(self, other))
             rc =

@@ -6,6 +6,8 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/path.h"
+#include "db/shared_place.h"
+#include "share/away.h"
 #include "share/state.h"
 
 static const hp_share_tuning_t tuning = {
@@ -40,7 +42,9 @@ static void free_share(void *self)
     hp_roots_dispose(&share->roots);
     hp_place_release(share->place);
     hp_signal_dispose(&share->on_change);
+    hp_left_out_dispose(&share->left_out);
     free(share->database);
+    free(share->ignore);
     free(share);
     if (closed != NULL)
         closed(arg);
@@ -50,7 +54,8 @@ typedef struct load {
     const char *folder;
     char *database;
     hp_shared_state_t state;
-    bool other; /* the index describes another folder, or none */
+    hp_shared_places_t folders; /* besides the main one */
+    bool other;                 /* the index describes another folder, or none */
 } load_t;
 
 static int load_work(hp_db_t *db, void *arg, hp_err_t *err)
@@ -58,6 +63,9 @@ static int load_work(hp_db_t *db, void *arg, hp_err_t *err)
     load_t *load = arg;
     load->database = hp_shared_database(db);
     int rc = hp_shared_state_load(db, &load->state, err);
+    if (rc != 0 && rc != HP_E_NOT_FOUND)
+        return rc;
+    rc = rc == HP_E_NOT_FOUND ? rc : hp_shared_place_list(db, &load->folders, err);
     if (rc != 0 && rc != HP_E_NOT_FOUND)
         return rc;
     load->other = rc == HP_E_NOT_FOUND || strcmp(load->state.folder, load->folder) != 0;
@@ -84,6 +92,13 @@ int hp_share_create(hp_share_t **result, uv_loop_t *loop, hp_store_t *store, con
     else
         rc = hp_place_create(&share->place, folder, load.database, err);
     if (rc == 0) {
+        for (size_t i = 0; i < load.folders.count; i++) {
+            const hp_shared_place_t *other = &load.folders.items[i];
+            hp_place_add_known(share->place, other->name, other->path, load.database);
+            share->folders[hp_place_named(share->place, other->name)].device = other->device;
+        }
+        share->ignore = hp_strdup("");
+        share->dotfiles = true;
         share->loop = loop;
         share->store = store;
         share->tuning = tuning;
@@ -91,7 +106,7 @@ int hp_share_create(hp_share_t **result, uv_loop_t *loop, hp_store_t *store, con
                                             .files = load.state.files,
                                             .bytes = load.state.bytes,
                                             .hashed_bytes = load.state.hashed_bytes};
-        share->device = load.state.device;
+        share->folders[0].device = load.state.device;
         share->complete = load.state.complete;
         share->scanning = true;
         share->database = load.database;
@@ -108,6 +123,7 @@ int hp_share_create(hp_share_t **result, uv_loop_t *loop, hp_store_t *store, con
         free(share);
     }
     hp_shared_state_dispose(&load.state);
+    hp_shared_places_dispose(&load.folders);
     free(load.database);
     return rc;
 }
@@ -182,17 +198,24 @@ void hp_share_destroy(hp_share_t *share, void (*closed)(void *arg), void *arg)
 
 const char *hp_share_folder(const hp_share_t *share)
 {
-    return share->place->folder;
+    return share->place->folders[0].path;
 }
 
 void hp_share_get_stats(const hp_share_t *share, hp_share_stats_t *stats)
 {
-    *stats = (hp_share_stats_t){.scanning = share->scanning, .missing = share->missing};
+    *stats = (hp_share_stats_t){.scanning = share->scanning, .missing = share->folders[0].missing};
     if (share->missing)
         return;
-    stats->files = share->totals.files;
-    stats->bytes = share->totals.bytes;
-    stats->hashed_bytes = share->totals.hashed_bytes;
+    const hp_share_totals_t *all = &share->totals, *away = &share->away;
+    stats->files = all->files - HP_MIN(all->files, away->files);
+    stats->bytes = all->bytes - HP_MIN(all->bytes, away->bytes);
+    stats->hashed_bytes = all->hashed_bytes - HP_MIN(all->hashed_bytes, away->hashed_bytes);
+}
+
+const hp_left_out_t *hp_share_left_out(const hp_share_t *share)
+{
+    static const hp_left_out_t none = {0};
+    return share->missing ? &none : &share->left_out;
 }
 
 uint64_t hp_share_revision(const hp_share_t *share)
@@ -251,7 +274,9 @@ struct hp_rows_request {
     size_t limit, count;
     hp_share_rows_fn done;
     void *arg;
-    bool none; /* the folder is missing */
+    bool folders;
+    bool none; /* all folders are missing */
+    hp_away_t away;
     hp_share_row_t *rows;
 };
 
@@ -260,23 +285,42 @@ static int64_t milliseconds(int64_t ns)
     return ns / NS_PER_MS - (ns % NS_PER_MS < 0);
 }
 
+static void take_row(hp_rows_request_t *self, hp_shared_row_t *from)
+{
+    hp_share_row_t *to = &self->rows[self->count++];
+    to->path = from->path;
+    from->path = NULL;
+    to->size = from->identity.size;
+    to->mtime_ms = milliseconds(from->identity.mtime_ns);
+    to->executable = from->executable;
+    to->is_folder = self->folders;
+    if (from->rooted)
+        hp_hex_encode(from->root, HP_SHARED_ROOT_SIZE, to->root);
+}
+
 static int rows_work(hp_db_t *db, void *arg, hp_err_t *err)
 {
     hp_rows_request_t *self = arg;
-    hp_shared_rows_t found = {0};
-    int rc = self->none ? 0 : hp_shared_page(db, self->after, self->limit, &found, err);
-    self->rows = hp_alloc_array(found.count, sizeof *self->rows);
-    for (size_t i = 0; i < found.count; i++) {
-        hp_shared_row_t *from = &found.items[i];
-        hp_share_row_t *to = &self->rows[self->count++];
-        to->path = from->path;
-        from->path = NULL;
-        to->size = from->identity.size;
-        to->mtime_ms = milliseconds(from->identity.mtime_ns);
-        if (from->rooted)
-            hp_hex_encode(from->root, HP_SHARED_ROOT_SIZE, to->root);
+    self->rows = hp_alloc_array(self->limit, sizeof *self->rows);
+    bool more = !self->none;
+    char *after = self->after != NULL ? hp_strdup(self->after) : NULL;
+    int rc = 0;
+    while (more && self->count < self->limit && rc == 0) { /* each turn but the last skips a folder */
+        hp_shared_rows_t found = {0};
+        size_t wanted = self->limit - self->count;
+        char *skip = NULL;
+        rc = (self->folders ? hp_shared_folder_page : hp_shared_page)(db, after, wanted, &found, err);
+        for (size_t i = 0; i < found.count && skip == NULL; i++) {
+            skip = hp_away_skip(&self->away, found.items[i].path, false);
+            if (skip == NULL)
+                take_row(self, &found.items[i]);
+        }
+        more = skip != NULL;
+        free(after);
+        after = skip;
+        hp_shared_rows_dispose(&found);
     }
-    hp_shared_rows_dispose(&found);
+    free(after);
     return rc;
 }
 
@@ -290,6 +334,7 @@ static void on_rows(void *arg, int status, const hp_err_t *err)
     self->done(self->arg, status, status == 0 ? self->rows : NULL, status == 0 ? self->count : 0);
     for (size_t i = 0; i < self->count; i++)
         free(self->rows[i].path);
+    hp_away_dispose(&self->away);
     free(self->rows);
     free(self->after);
     free(self);
@@ -298,20 +343,23 @@ static void on_rows(void *arg, int status, const hp_err_t *err)
 
 void hp_share_serve_rows(hp_share_t *share)
 {
-    while (share->rows_first != NULL && (share->complete || share->missing || share->closing)) {
+    while (share->rows_first != NULL && (share->complete || share->folders[0].missing || share->closing)) {
         hp_rows_request_t *request = share->rows_first;
         share->rows_first = request->next;
         if (share->rows_first == NULL)
             share->rows_last = NULL;
         request->none = share->missing || share->closing;
+        hp_away_init(&request->away, share);
         hp_store_post(share->store, HP_STORE_READ, rows_work, on_rows, request);
     }
 }
 
-void hp_share_rows(hp_share_t *share, const char *after, size_t limit, hp_share_rows_fn done, void *arg)
+static void ask(hp_share_t *share, bool folders, const char *after, size_t limit, hp_share_rows_fn done,
+                void *arg)
 {
     hp_rows_request_t *request = hp_alloc(sizeof *request);
     request->share = share;
+    request->folders = folders;
     request->after = after != NULL ? hp_strdup(after) : NULL;
     request->limit = limit;
     request->done = done;
@@ -323,4 +371,14 @@ void hp_share_rows(hp_share_t *share, const char *after, size_t limit, hp_share_
     share->rows_last = request;
     hp_pending_add(&share->pending);
     hp_share_serve_rows(share);
+}
+
+void hp_share_rows(hp_share_t *share, const char *after, size_t limit, hp_share_rows_fn done, void *arg)
+{
+    ask(share, false, after, limit, done, arg);
+}
+
+void hp_share_folders(hp_share_t *share, const char *after, size_t limit, hp_share_rows_fn done, void *arg)
+{
+    ask(share, true, after, limit, done, arg);
 }

@@ -1,16 +1,18 @@
-/* What this host offers: the shared folder, its index in the store (kept right by watching and walking), and
- * the hash trees of its files.
+/* What this host offers: the shared folders, their index in the store (kept right by watching and walking),
+ * and the hash trees of their files. To others they are one tree (place.h).
  *
  * Invariants
  * 1. Loop thread only; all disk work happens in libuv's pool, all SQL in the store thread.
- * 2. Only regular files whose path passes hp_path_check and that are no part files are listed or opened; a
- * link only while its target lies inside the folder and is written as a relative path (openat2 follows no
- * other). Links to folders are not walked through, as they may lead round in a circle; a file behind one is
- * opened all the same. The data folder and the database are never seen.
+ * 2. Only regular files whose path passes hp_path_check, that are no part files and whose names are not
+ * ignored (ignore.h) are listed or opened; a link only while its target lies inside the folder and is written
+ * as a relative path (openat2 follows no other). Links to folders are not walked through, as they may lead
+ * round in a circle; a file behind one is opened all the same. The data folder and the database are never
+ * seen.
  * 3. A root is only reported together with the identity (device, inode, size, mtime_ns, ctime_ns) of the
  * bytes it was computed from.
- * 4. While the folder is missing, or an empty folder on another file system stands in its place (an unmounted
- * disk), nothing is listed and nothing is forgotten: when it is back, so are its files with their hashes.
+ * 4. While a folder is missing, or an empty folder on another file system stands in its place (an unmounted
+ * disk), nothing in it is listed and nothing is forgotten: when it is back, so are its files with their
+ * hashes.
  */
 #ifndef HP_SHARE_SHARE_H
 #define HP_SHARE_SHARE_H
@@ -20,6 +22,7 @@
 #include <sys/stat.h>
 
 #include "base/err.h"
+#include "share/left_out.h"
 #include "store/store.h"
 
 typedef struct hp_share hp_share_t;
@@ -27,12 +30,16 @@ typedef struct hp_share hp_share_t;
 typedef struct hp_share_stats {
     uint64_t files, bytes, hashed_bytes;
     bool scanning; /* the first walk since the start is not finished */
-    bool missing;  /* the folder, or its disk, is not there: nothing is offered */
+    bool missing;  /* the main folder, or its disk, is not there: nothing in it is offered */
 } hp_share_stats_t;
 
 /* folder is made if missing. HP_E_* or system code with the words in err. Starts nothing yet. */
 int hp_share_create(hp_share_t **share, uv_loop_t *loop, hp_store_t *store, const char *folder,
                     hp_err_t *err);
+
+/* Which names are not offered: patterns (ignore.h) that passed their check, and dotfiles: whether names that
+ * begin with a dot are. Before the first call nothing is ignored. */
+void hp_share_set_ignored(hp_share_t *share, const char *patterns, bool dotfiles);
 
 /* Walks, watches and hashes from now on. */
 void hp_share_start(hp_share_t *share);
@@ -41,16 +48,20 @@ void hp_share_start(hp_share_t *share);
  * UV_ECANCELED first. */
 void hp_share_destroy(hp_share_t *share, void (*closed)(void *arg), void *arg);
 
-/* The folder that is shared. Valid until the next return to the loop. */
+/* The main folder. Valid until the next return to the loop. */
 const char *hp_share_folder(const hp_share_t *share);
 
-/* Shares another folder from now on (made if missing): what is under way for clients goes on with the old
+/* Has another main folder from now on (made if missing): what is under way for clients goes on with the old
  * one, the index follows after a walk, and files that were moved there on the same file system keep their
  * roots. done runs once, never inside the call: 0, or why the folder cannot be used, and then the old one
  * stays. Returns 0, or HP_E_BUSY while another change is under way; then done is not called. */
 typedef void (*hp_share_moved_fn)(void *arg, int status, const hp_err_t *err);
 int hp_share_set_folder(hp_share_t *share, const char *folder, hp_share_moved_fn done, void *arg);
 void hp_share_get_stats(const hp_share_t *share, hp_share_stats_t *stats);
+
+/* What lies in the folder and is not offered, as of the last look. Valid until the next return to the loop.
+ */
+const hp_left_out_t *hp_share_left_out(const hp_share_t *share);
 
 /* Goes up by one whenever the list of files changes in any way that a list shows; kept over restarts. */
 uint64_t hp_share_revision(const hp_share_t *share);
@@ -85,6 +96,8 @@ typedef struct hp_share_row {
     uint64_t size;
     int64_t mtime_ms;
     char root[65];
+    bool executable; /* its owner may run it */
+    bool is_folder;  /* an empty one: it has a path alone */
 } hp_share_row_t;
 
 /* The rows after the path `after` (NULL: from the start), in byte order of their paths, at most limit. Before
@@ -92,6 +105,8 @@ typedef struct hp_share_row {
  * the callback returns. */
 typedef void (*hp_share_rows_fn)(void *arg, int status, const hp_share_row_t *rows, size_t count);
 void hp_share_rows(hp_share_t *share, const char *after, size_t limit, hp_share_rows_fn done, void *arg);
+/* The same of the folders that have nothing to list in them; at most 10,000 in all. */
+void hp_share_folders(hp_share_t *share, const char *after, size_t limit, hp_share_rows_fn done, void *arg);
 
 /* ---- hash trees (BEP 52) ---- */
 

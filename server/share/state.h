@@ -1,17 +1,20 @@
 /* The share's inside, for the sources of this folder. See share.h for what it is.
  *
  *   share.c    life, totals, telling of changes, the rows
- *   place.c    the folder on the disk: what may be seen, how a file is opened       any thread
+ *   place.c    the folders on the disk: what may be seen, how a file is opened      any thread
+ *   ignore.c   names that are not offered                                           any thread
  *   walk.c     reading folders                                                      pool
  *   watch.c    inotify                                                              loop
  *   index.c    which paths are to be looked at, and when everything is              loop
  *   pass.c     one look: walk, rows into the store, what is gone out of it          loop
  *   hashing.c  what to hash next, and what became of it                             loop
  *   hasher.c   the thread that hashes
- *   move.c     another folder takes the place of this one                           loop
+ *   away.c     rows of folders that are not there
+ *   move.c     other folders, or ignored names, take the place of these             loop
  *   put.c      files put into the folder and removed from it
  *   listing.c  pages of a folder, for people
  *   digest.c   digests as other programs print them; knows only open files
+ *   left_out.c what is not offered, and why; knows only paths
  *   open.c     opening files and listing names for clients
  *   tree.c     everything below a folder, for archives                              pool
  *   pick.c     files by their paths, for bundles                                    pool
@@ -29,6 +32,7 @@
 #include "base/signal.h"
 #include "db/db.h"
 #include "db/shared_file.h"
+#include "share/left_out.h"
 #include "share/place.h"
 #include "share/roots.h"
 #include "share/share.h"
@@ -62,6 +66,13 @@ typedef struct hp_share_totals {
     uint64_t revision, files, bytes, hashed_bytes;
 } hp_share_totals_t;
 
+/* One of the shared folders. */
+typedef struct hp_folder_state {
+    bool missing; /* it is not there: nothing in it is listed, nothing is forgotten */
+    uint64_t
+        device; /* of the folder, as last committed; of one besides the main: when it was last not empty */
+} hp_folder_state_t;
+
 typedef struct hp_rows_request hp_rows_request_t;
 
 struct hp_share {
@@ -70,11 +81,15 @@ struct hp_share {
     hp_place_t *place; /* who uses it in the pool holds a reference, as it may become another one */
     hp_share_tuning_t tuning;
 
-    hp_share_totals_t totals; /* as last committed */
-    uint64_t device;          /* of the folder, as last committed */
-    bool complete;            /* the index describes this folder, whole */
-    bool missing;             /* the folder is not there: nothing is listed, nothing is forgotten */
+    hp_share_totals_t totals;                    /* as last committed */
+    hp_folder_state_t folders[HP_PLACE_FOLDERS]; /* as the place numbers them */
+    hp_share_totals_t away; /* files, bytes and hashed bytes of those that are missing, unless all are */
+    unsigned away_turn;     /* goes up with each count of them */
+    bool complete;          /* the index describes the main folder, whole */
+    bool missing;           /* no folder is there: nothing is listed, nothing is forgotten */
     bool scanning;
+
+    hp_left_out_t left_out; /* as of the last pass */
 
     hp_roots_t roots;
     bool roots_loaded; /* every root that the store knows is in roots, unless some were forgotten */
@@ -93,7 +108,9 @@ struct hp_share {
     atomic_bool cancelled; /* closing, for pool threads */
     char *database;        /* its path; NULL: in memory */
     hp_put_t *puts;        /* put.c: files being written or removed */
-    hp_move_t *move;       /* to another folder, under way; NULL */
+    hp_move_t *move;       /* to other folders, under way; NULL */
+    char *ignore;          /* patterns of names that are not offered, as wanted; "" none */
+    bool dotfiles;         /* names that begin with a dot are offered, as wanted */
     atomic_bool halted;    /* closing or moving: nothing is walked, for any thread */
     hp_pending_t pending;  /* what is under way and needs the share */
     void (*closed)(void *arg);
@@ -106,6 +123,8 @@ int hp_share_read_totals(hp_db_t *db, hp_share_totals_t *totals, hp_err_t *err);
 void hp_share_set_totals(hp_share_t *share, const hp_share_totals_t *totals);
 /* Something that people see has changed. */
 void hp_share_changed(hp_share_t *share);
+/* After the folders or the settings were changed: puts into effect what is wanted and not yet so. */
+void hp_share_settle(hp_share_t *share);
 /* The index became complete: answers requests that wait for rows. */
 void hp_share_serve_rows(hp_share_t *share);
 

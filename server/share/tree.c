@@ -1,11 +1,15 @@
 #include "share/tree.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "base/path.h"
+#include "base/utf8.h"
+#include "os/beneath.h"
 #include "share/state.h"
 #include "share/walk.h"
 
@@ -17,9 +21,11 @@ struct hp_tree {
     hp_walk_t *walk;
     char *folder;
     size_t prefix; /* bytes of a path before the name below the folder */
-    int folder_fd; /* of the share; -1 until the first call */
+    hp_place_at_t at;
     hp_walk_item_t *items;
     size_t count, next;
+    char **chosen; /* paths in the share, sorted; NULL: all of the folder */
+    size_t chosen_count;
     bool more;
     bool looks;        /* at files, without opening them */
     int64_t looked_at; /* before the last step of the walk */
@@ -34,7 +40,7 @@ hp_tree_t *hp_tree_create(hp_share_t *share, const char *folder)
     self->place = hp_place_addref(share->place);
     self->folder = hp_strdup(folder);
     self->prefix = folder[0] != '\0' ? strlen(folder) + 1 : 0;
-    self->folder_fd = -1;
+    self->at = HP_PLACE_NOWHERE;
     self->more = true;
     self->walk = hp_walk_create(self->place, NULL, paths, 1);
     hp_walk_tell_folders(self->walk);
@@ -46,12 +52,41 @@ void hp_tree_destroy(hp_tree_t *self)
 {
     hp_share_t *share = self->share;
     hp_walk_destroy(self->walk);
-    if (self->folder_fd >= 0)
-        close(self->folder_fd);
+    hp_place_leave(&self->at);
     hp_place_release(self->place);
+    for (size_t i = 0; i < self->chosen_count; i++)
+        free(self->chosen[i]);
+    free(self->chosen);
     free(self->folder);
     free(self);
     hp_pending_drop(&share->pending);
+}
+
+static int compare(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+void hp_tree_choose(hp_tree_t *self, char *const *names, size_t count)
+{
+    self->chosen = hp_alloc_array(count, sizeof *self->chosen);
+    for (size_t i = 0; i < count; i++)
+        self->chosen[i] =
+            self->prefix > 0 ? hp_sprintf("%s/%s", self->folder, names[i]) : hp_strdup(names[i]);
+    qsort(self->chosen, count, sizeof *self->chosen, compare);
+    for (size_t i = 0; i < count; i++) {
+        char *path = self->chosen[i];
+        if (self->chosen_count > 0 && strcmp(self->chosen[self->chosen_count - 1], path) == 0)
+            free(path);
+        else
+            self->chosen[self->chosen_count++] = path;
+    }
+    char **paths = hp_alloc_array(self->chosen_count, sizeof *paths);
+    for (size_t i = 0; i < self->chosen_count; i++)
+        paths[i] = hp_strdup(self->chosen[i]);
+    hp_walk_destroy(self->walk);
+    self->walk = hp_walk_create(self->place, NULL, paths, self->chosen_count);
+    hp_walk_tell_folders(self->walk);
 }
 
 void hp_tree_look(hp_tree_t *self, size_t levels)
@@ -87,8 +122,43 @@ static int next_item(hp_tree_t *self, hp_walk_item_t **item)
     return 1;
 }
 
-int hp_tree_open(hp_tree_t *self)
+/* Whether there is a file, a link to one, or a folder at the path, and it is offered. */
+static int look_for(hp_tree_t *self, const char *path)
 {
+    struct stat st;
+    if (hp_path_check(path, strlen(path), NULL) != 0 || hp_place_hides(self->place, path))
+        return HP_E_NOT_FOUND;
+    const char *below;
+    if (hp_place_enter(self->place, &self->at, path, &below) != 0)
+        return HP_E_NOT_FOUND;
+    int fd = hp_beneath_look(self->at.fd, below);
+    if (fd < 0)
+        return hp_place_is_limit(fd) || fd == -EIO ? fd : HP_E_NOT_FOUND;
+    int rc = fstat(fd, &st) == 0 ? 0 : HP_E_NOT_FOUND;
+    close(fd);
+    if (rc == 0 && !S_ISDIR(st.st_mode) && !hp_place_lists(self->place, &self->at, path, &st))
+        rc = HP_E_NOT_FOUND;
+    return rc;
+}
+
+static int open_chosen(hp_tree_t *self, hp_err_t *err)
+{
+    int rc = 0;
+    for (size_t i = 0; i < self->chosen_count && rc == 0; i++) {
+        rc = look_for(self, self->chosen[i]);
+        if (rc != HP_E_NOT_FOUND)
+            continue;
+        char name[256];
+        hp_utf8_printable(self->chosen[i], strlen(self->chosen[i]), name, sizeof name);
+        hp_err_set(err, rc, "There is no file or folder %s here", name);
+    }
+    return rc;
+}
+
+int hp_tree_open(hp_tree_t *self, hp_err_t *err)
+{
+    if (self->chosen != NULL)
+        return open_chosen(self, err);
     hp_walk_item_t *item;
     int rc = next_item(self, &item);
     if (rc < 0)
@@ -99,10 +169,7 @@ int hp_tree_open(hp_tree_t *self)
     }
     if (rc == 0 || self->looks || item->kind != HP_WALK_ENTERED)
         return HP_E_NOT_FOUND;
-    self->folder_fd = hp_place_open(self->place);
-    if (self->folder_fd >= 0)
-        return 0;
-    return hp_place_is_limit(self->folder_fd) ? self->folder_fd : HP_E_NOT_FOUND;
+    return 0;
 }
 
 static struct timespec time_of(int64_t ns)
@@ -125,7 +192,8 @@ int hp_tree_next(hp_tree_t *self, hp_tree_entry_t *entry)
     hp_walk_item_t *item;
     int rc;
     while ((rc = next_item(self, &item)) > 0) {
-        if ((item->link && !self->looks) || (item->kind != HP_WALK_FILE && item->kind != HP_WALK_ENTERED))
+        if ((item->link && !self->looks && !item->asked) ||
+            (item->kind != HP_WALK_FILE && item->kind != HP_WALK_ENTERED))
             continue;
         bool below = strlen(item->path) >= self->prefix;
         *entry = (hp_tree_entry_t){
@@ -139,7 +207,7 @@ int hp_tree_next(hp_tree_t *self, hp_tree_entry_t *entry)
             look(&item->identity, &entry->stat);
             return 1;
         }
-        rc = hp_place_open_file(self->place, self->folder_fd, item->path, &entry->fd, &entry->stat);
+        rc = hp_place_open_file(self->place, &self->at, item->path, &entry->fd, &entry->stat);
         if (rc == 0)
             return 1;
         if (rc != HP_E_NOT_FOUND && rc != HP_E_FORBIDDEN) /* else it went, or became a folder */

@@ -20,9 +20,10 @@
 #define TROUBLE_MAX 64 /* paths that cannot be looked at; with more the walk is given up */
 
 typedef struct level {
-    DIR *dir;
+    DIR *dir;           /* NULL: the main folder is missing, only the others are found in it */
     size_t path_length; /* of its folder's path */
     dev_t device;
+    bool any; /* there is something in it, or it could not be read */
 } level_t;
 
 struct hp_walk {
@@ -31,13 +32,14 @@ struct hp_walk {
     char **paths;
     size_t count, next; /* next: the path to look at when no folder is open */
     char *last_folder; /* the last of the paths that was a folder: paths below it need no look of their own */
-    bool begun;
     bool tells_folders;
     size_t limit; /* folders so many levels below the paths are not read */
     char *troubled[TROUBLE_MAX];
     size_t troubled_count;
-    int folder_fd;
-    char path[HP_PATH_MAX + 1]; /* of the innermost open folder */
+    hp_place_at_t at;                 /* the shared folder that is walked */
+    const hp_walk_folder_t *expected; /* NULL: whatever is there */
+    size_t next_folder;               /* to be found at the top, while that is open */
+    char path[HP_PATH_MAX + 1];       /* of the innermost open folder */
     level_t levels[HP_WALK_DEPTH];
     size_t depth;
     hp_walk_item_t items[HP_WALK_BATCH];
@@ -62,10 +64,15 @@ hp_walk_t *hp_walk_create(const hp_place_t *place, hp_watch_t *watch, char **pat
     self->watch = watch;
     self->paths = paths;
     self->count = count;
-    self->folder_fd = -1;
+    self->at = HP_PLACE_NOWHERE;
     self->limit = HP_WALK_DEPTH;
     qsort(paths, count, sizeof *paths, compare_paths);
     return self;
+}
+
+void hp_walk_expect(hp_walk_t *self, const hp_walk_folder_t expected[HP_PLACE_FOLDERS])
+{
+    self->expected = expected;
 }
 
 void hp_walk_tell_folders(hp_walk_t *self)
@@ -76,6 +83,13 @@ void hp_walk_tell_folders(hp_walk_t *self)
 void hp_walk_limit(hp_walk_t *self, size_t levels)
 {
     self->limit = HP_MIN(levels, (size_t)HP_WALK_DEPTH);
+}
+
+static void close_level(hp_walk_t *self)
+{
+    DIR *dir = self->levels[--self->depth].dir;
+    if (dir != NULL)
+        closedir(dir);
 }
 
 static void free_items(hp_walk_t *self)
@@ -89,9 +103,8 @@ void hp_walk_destroy(hp_walk_t *self)
 {
     free_items(self);
     while (self->depth > 0)
-        closedir(self->levels[--self->depth].dir);
-    if (self->folder_fd >= 0)
-        close(self->folder_fd);
+        close_level(self);
+    hp_place_leave(&self->at);
     for (size_t i = 0; i < self->count; i++)
         free(self->paths[i]);
     free(self->paths);
@@ -123,7 +136,9 @@ bool hp_walk_troubled(const hp_walk_t *self, const char *path)
     for (size_t i = 0; i < self->troubled_count; i++)
         if (is_below(path, self->troubled[i]))
             return true;
-    return false;
+    const char *below;
+    const hp_walk_folder_t *folder = &self->report.folders[hp_place_find(self->place, path, &below)];
+    return folder->missing != 0 || folder->replaced;
 }
 
 static void give(hp_walk_t *self, hp_walk_kind_t kind, const char *path, bool link, const struct stat *st)
@@ -133,8 +148,28 @@ static void give(hp_walk_t *self, hp_walk_kind_t kind, const char *path, bool li
     if (st != NULL) {
         item->identity = hp_place_identity(st);
         item->twins = st->st_nlink > 1;
+        item->executable = S_ISREG(st->st_mode) && (st->st_mode & S_IXUSR) != 0;
     }
     self->item_bytes += strlen(path);
+}
+
+/* Something in the innermost open folder is left out; name "": the folder itself. */
+static void leave_out(hp_walk_t *self, hp_left_reason_t reason, const char *name)
+{
+    size_t length = self->depth > 0 ? self->levels[self->depth - 1].path_length : strlen(self->path);
+    hp_walk_item_t *item = &self->items[self->item_count++];
+    *item = (hp_walk_item_t){.kind = HP_WALK_LEFT, .reason = reason};
+    item->path =
+        hp_sprintf("%.*s%s%s", (int)length, self->path, length > 0 && name[0] != '\0' ? "/" : "", name);
+    self->item_bytes += strlen(item->path);
+}
+
+/* Why a file that is there is not listed. */
+static hp_left_reason_t reason_of(mode_t mode)
+{
+    if (S_ISLNK(mode))
+        return HP_LEFT_LINK;
+    return S_ISREG(mode) || S_ISDIR(mode) ? HP_LEFT_UNREADABLE : HP_LEFT_SPECIAL;
 }
 
 /* Errors that say that the folder is not there any more, or not ours to read: nothing in it can be served.
@@ -148,6 +183,8 @@ static bool is_absent(int error)
 /* self->path cannot be looked at. */
 static void note_trouble(hp_walk_t *self, int error)
 {
+    if (self->depth > 0)
+        self->levels[self->depth - 1].any = true;
     if (self->report.trouble == 0) {
         self->report.trouble = error;
         snprintf(self->report.trouble_path, sizeof self->report.trouble_path, "%.*s",
@@ -162,12 +199,19 @@ static void note_trouble(hp_walk_t *self, int error)
 
 /* ---- folders ---- */
 
+static bool is_forbidden(int error)
+{
+    return error == -EACCES || error == -EPERM;
+}
+
 /* Begins to read the folder behind fd, which is taken over; self->path is its path. */
 static void enter(hp_walk_t *self, int fd, size_t path_length)
 {
     struct stat st;
+    if (self->depth > 0)
+        self->levels[self->depth - 1].any = true;
     if (self->depth == HP_WALK_DEPTH) {
-        self->report.too_deep = true;
+        leave_out(self, HP_LEFT_DEEP, hp_path_name(self->path));
         close(fd);
         return;
     }
@@ -200,7 +244,9 @@ static void enter(hp_walk_t *self, int fd, size_t path_length)
 
 static void leave(hp_walk_t *self)
 {
-    closedir(self->levels[--self->depth].dir);
+    close_level(self);
+    if (!self->levels[self->depth].any && !self->tells_folders && self->path[0] != '\0')
+        give(self, HP_WALK_EMPTY, self->path, false, NULL);
     if (self->depth > 0) {
         self->path[self->levels[self->depth - 1].path_length] = '\0';
         return;
@@ -217,17 +263,24 @@ static void visit_folder(hp_walk_t *self, const char *name, size_t path_length)
                     O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     if (fd >= 0)
         enter(self, fd, path_length);
+    else if (is_forbidden(-errno))
+        leave_out(self, HP_LEFT_UNREADABLE, name);
     else if (!is_absent(-errno))
         note_trouble(self, -errno);
 }
 
-static void visit_file(hp_walk_t *self, struct stat *st)
+static void visit_file(hp_walk_t *self, const char *name, struct stat *st)
 {
     bool link = S_ISLNK(st->st_mode);
-    if (hp_place_lists(self->place, self->folder_fd, self->path, st))
+    hp_left_reason_t reason = reason_of(st->st_mode);
+    if (hp_place_lists(self->place, &self->at, self->path, st)) {
+        self->levels[self->depth - 1].any = true;
         give(self, HP_WALK_FILE, self->path, link, st);
-    else if (link)
+        return;
+    }
+    if (link)
         give(self, HP_WALK_LINK, self->path, true, NULL);
+    leave_out(self, reason, name);
 }
 
 /* Looks at one entry of the innermost open folder. */
@@ -238,22 +291,35 @@ static void visit(hp_walk_t *self, const struct dirent *entry)
     size_t at = level->path_length, length = strlen(name);
     if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
         return;
-    if (level->dir == self->levels[0].dir && at == 0)
-        self->report.empty = false;
-    if (at + 1 + length > HP_PATH_MAX || hp_path_check(name, length, NULL) != 0)
+    const char *below;
+    size_t number = hp_place_find(self->place, self->path, &below);
+    if (below[0] == '\0')
+        self->report.folders[number].empty = false;
+    if (at == 0 && hp_place_named(self->place, name) != 0) {
+        leave_out(self, HP_LEFT_TAKEN, name);
         return;
+    }
+    if (at + 1 + length > HP_PATH_MAX || hp_path_check(name, length, NULL) != 0) {
+        if (!hp_ignore_has(self->place->ignore, name))
+            leave_out(self, HP_LEFT_NAME, name);
+        return;
+    }
     if (at > 0)
         self->path[at++] = '/';
     memcpy(self->path + at, name, length + 1);
-    if (hp_place_hides(self->place, self->path))
+    if (hp_place_hides_entry(self->place, self->path))
         goto Done;
 
     struct stat st = {.st_mode = S_IFDIR};
     bool known = entry->d_type == DT_DIR;
-    if (!known && entry->d_type != DT_REG && entry->d_type != DT_LNK && entry->d_type != DT_UNKNOWN)
-        goto Done; /* sockets, pipes, devices */
+    if (!known && entry->d_type != DT_REG && entry->d_type != DT_LNK && entry->d_type != DT_UNKNOWN) {
+        leave_out(self, HP_LEFT_SPECIAL, name);
+        goto Done;
+    }
     if (!known && fstatat(dirfd(level->dir), name, &st, AT_SYMLINK_NOFOLLOW) != 0) {
-        if (!is_absent(-errno))
+        if (is_forbidden(-errno))
+            leave_out(self, HP_LEFT_UNREADABLE, name);
+        else if (!is_absent(-errno))
             note_trouble(self, -errno);
         goto Done;
     }
@@ -261,7 +327,7 @@ static void visit(hp_walk_t *self, const struct dirent *entry)
     if (S_ISDIR(st.st_mode))
         visit_folder(self, name, at + length);
     else
-        visit_file(self, &st);
+        visit_file(self, name, &st);
     if (self->depth > depth)
         return; /* the path is now that of the folder that was entered */
 Done:
@@ -270,22 +336,130 @@ Done:
 
 /* ---- the paths asked for ---- */
 
+static bool is_empty(const hp_walk_t *self, DIR *dir, const char *folder)
+{
+    bool empty = true;
+    for (struct dirent *entry; empty && (entry = readdir(dir)) != NULL;) {
+        size_t length = strlen(entry->d_name);
+        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 ||
+            hp_path_check(entry->d_name, length, NULL) != 0)
+            continue;
+        char *path = hp_sprintf("%s/%s", folder, entry->d_name);
+        empty = hp_place_hides(self->place, path);
+        free(path);
+    }
+    return empty;
+}
+
+/* What was last in a folder has gone. */
+static void look_at_rest(hp_walk_t *self, const char *gone)
+{
+    const char *name = hp_path_name(gone), *below;
+    if (self->tells_folders || name == gone)
+        return;
+    char *folder = hp_strndup(gone, (size_t)(name - gone) - 1);
+    int fd = hp_place_enter(self->place, &self->at, folder, &below);
+    if (fd == 0)
+        fd = hp_beneath_open(self->at.fd, below, O_RDONLY | O_DIRECTORY | O_NONBLOCK, 0, HP_BENEATH_NO_LINKS);
+    DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+    if (dir != NULL && is_empty(self, dir, folder))
+        give(self, HP_WALK_EMPTY, folder, false, NULL);
+    if (dir != NULL)
+        closedir(dir);
+    else if (fd >= 0)
+        close(fd);
+    free(folder);
+}
+
+static void give_gone(hp_walk_t *self, const char *path, bool link)
+{
+    give(self, HP_WALK_GONE, path, link, NULL);
+    self->items[self->item_count - 1].asked = true;
+}
+
+/* Enters the shared folder that a path lies in. Whether it can be looked into. */
+static bool enter_shared(hp_walk_t *self, const char *path, const char **below)
+{
+    struct stat st;
+    size_t number = hp_place_find(self->place, path, below);
+    hp_walk_folder_t *folder = &self->report.folders[number];
+    const hp_walk_folder_t *expected = self->expected != NULL ? &self->expected[number] : NULL;
+    if (folder->missing != 0 || folder->replaced)
+        return false;
+    if (expected != NULL && expected->inode == 0) {
+        folder->missing =
+            -ENOENT; /* it was when everything was walked: it is not looked into before it is again */
+        return false;
+    }
+    if (folder->inode != 0 && self->at.number == number && self->at.fd >= 0)
+        return true;
+    int error = hp_place_enter(self->place, &self->at, path, below);
+    if (error == 0 && fstat(self->at.fd, &st) != 0)
+        error = -errno;
+    if (hp_place_is_limit(error)) {
+        note_trouble(self, error);
+        return false;
+    }
+    folder->missing = error;
+    if (error != 0)
+        return false;
+    uint64_t device = (uint64_t)st.st_dev, inode = (uint64_t)st.st_ino;
+    folder->replaced = (folder->inode != 0 && (folder->device != device || folder->inode != inode)) ||
+                       (expected != NULL && (expected->device != device || expected->inode != inode));
+    folder->empty = folder->inode == 0 || folder->empty;
+    folder->device = device;
+    folder->inode = inode;
+    return !folder->replaced;
+}
+
+/* A path that can never be listed; there may be something all the same. */
+static void look_at_bad_name(hp_walk_t *self, const char *path, const char *below)
+{
+    int fd = hp_beneath_look(self->at.fd, below);
+    self->path[0] = '\0';
+    if (fd >= 0) {
+        close(fd);
+        leave_out(self, HP_LEFT_NAME, path);
+    }
+    give_gone(self, path, false);
+}
+
+/* The main folder is missing, but not the others. */
+static void enter_nothing(hp_walk_t *self)
+{
+    self->path[0] = '\0';
+    if (self->tells_folders)
+        give(self, HP_WALK_ENTERED, "", false, NULL);
+    if (self->limit > 0)
+        self->levels[self->depth++] = (level_t){.dir = NULL};
+}
+
 static void look_at(hp_walk_t *self, const char *path)
 {
+    const char *below;
     if (self->last_folder != NULL && is_below(path, self->last_folder))
         return; /* it was asked for before that folder was read */
-    if (path[0] != '\0' &&
-        (hp_path_check(path, strlen(path), NULL) != 0 || hp_place_hides(self->place, path)))
+    bool valid = path[0] == '\0' || hp_path_check(path, strlen(path), NULL) == 0;
+    if (valid && path[0] != '\0' && hp_place_hides(self->place, path))
         return; /* never listed, so there is nothing to forget */
     snprintf(self->path, sizeof self->path, "%s", path);
-    int fd =
-        hp_beneath_open(self->folder_fd, path, O_RDONLY | O_DIRECTORY | O_NONBLOCK, 0, HP_BENEATH_NO_LINKS);
+    self->next_folder = 1;
+    if (!enter_shared(self, path, &below)) {
+        if (path[0] == '\0' && self->place->count > 1 && !self->report.broken)
+            enter_nothing(self);
+        return;
+    }
+    if (!valid) {
+        look_at_bad_name(self, path, below);
+        return;
+    }
+    int fd = hp_beneath_open(self->at.fd, below, O_RDONLY | O_DIRECTORY | O_NONBLOCK, 0, HP_BENEATH_NO_LINKS);
     if (fd >= 0) {
         enter(self, fd, strlen(path));
         return;
     }
     int error = fd;
-    fd = hp_beneath_look(self->folder_fd, path);
+    fd = hp_beneath_look(self->at.fd, below);
     struct stat st;
     int rc = fd < 0 ? fd : fstat(fd, &st) == 0 ? 0 : -errno;
     if (fd >= 0)
@@ -299,40 +473,50 @@ static void look_at(hp_walk_t *self, const char *path)
         return;
     }
     bool link = rc == 0 && S_ISLNK(st.st_mode);
-    if (rc == 0 && hp_place_lists(self->place, self->folder_fd, path, &st))
+    hp_left_reason_t reason = rc == 0 ? reason_of(st.st_mode) : HP_LEFT_UNREADABLE;
+    if (rc == 0 && hp_place_lists(self->place, &self->at, path, &st)) {
         give(self, HP_WALK_FILE, path, link, &st);
-    else
-        give(self, HP_WALK_GONE, path, link, NULL);
-    self->items[self->item_count - 1].asked = true;
-}
-
-static void begin(hp_walk_t *self)
-{
-    self->begun = true;
-    self->report.empty = true;
-    self->folder_fd = hp_place_open(self->place);
-    struct stat st;
-    int error = self->folder_fd < 0 ? self->folder_fd : fstat(self->folder_fd, &st) == 0 ? 0 : -errno;
-    if (hp_place_is_limit(error))
-        note_trouble(self, error);
-    else
-        self->report.missing = error;
-    if (error != 0) {
-        self->next = self->count;
+        self->items[self->item_count - 1].asked = true;
         return;
     }
-    self->report.device = (uint64_t)st.st_dev;
-    self->report.inode = (uint64_t)st.st_ino;
+    if (rc == 0)
+        leave_out(self, reason, "");
+    give_gone(self, path, link);
+    look_at_rest(self, path);
+}
+
+/* At the end of the top, the folders that are shared besides the main one follow, one after another. Whether
+ * there was one more. */
+static bool find_next_folder(hp_walk_t *self)
+{
+    const char *below;
+    if (self->depth != 1 || self->levels[0].path_length != 0 || self->next_folder >= self->place->count)
+        return false;
+    const char *name = self->place->folders[self->next_folder++].name;
+    snprintf(self->path, sizeof self->path, "%s", name);
+    if (!enter_shared(self, name, &below)) {
+        self->path[0] = '\0';
+        return true;
+    }
+    int fd = hp_beneath_open(self->at.fd, "", O_RDONLY | O_DIRECTORY | O_NONBLOCK, 0, HP_BENEATH_NO_LINKS);
+    size_t depth = self->depth;
+    if (fd >= 0)
+        enter(self, fd, strlen(name));
+    else if (is_forbidden(fd))
+        leave_out(self, HP_LEFT_UNREADABLE, name);
+    else
+        note_trouble(self, fd);
+    if (self->depth == depth)
+        self->path[0] = '\0';
+    return true;
 }
 
 bool hp_walk_step(hp_walk_t *self, const atomic_bool *cancelled)
 {
     free_items(self);
     self->entries = 0;
-    if (!self->begun)
-        begin(self);
-    /* Leaving a folder gives an item after the last of its files, so one place is kept free. */
-    while (self->item_count < HP_WALK_BATCH - 1 && self->item_bytes < BATCH_BYTES &&
+    /* One turn gives at most three items. */
+    while (self->item_count < HP_WALK_BATCH - 2 && self->item_bytes < BATCH_BYTES &&
            self->entries < ENTRIES_MAX) {
         if (self->report.broken || atomic_load_explicit(cancelled, memory_order_relaxed))
             return false;
@@ -344,14 +528,16 @@ bool hp_walk_step(hp_walk_t *self, const atomic_bool *cancelled)
             continue;
         }
         errno = 0;
-        struct dirent *entry = readdir(self->levels[self->depth - 1].dir);
+        DIR *dir = self->levels[self->depth - 1].dir;
+        struct dirent *entry = dir != NULL ? readdir(dir) : NULL;
         if (entry != NULL) {
             visit(self, entry);
             continue;
         }
         if (errno != 0 && !is_absent(-errno))
             note_trouble(self, -errno);
-        leave(self);
+        if (!find_next_folder(self))
+            leave(self);
     }
     return true;
 }

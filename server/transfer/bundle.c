@@ -10,6 +10,9 @@
  * bundles, or has sent something that is none. What a cut leaves is asked for again. A crash leaves of a file
  * nothing, or the whole under its name, which is found there when the file comes again (part.h).
  *
+ * What has no root in the list (its host has not hashed it yet) comes so as well: it is done, but not
+ * verified, and its root is that of the bytes that came.
+ *
  * Files of the host that the folder was ordered from alone: others may have the same content under other
  * paths. */
 #include "transfer/bundle.h"
@@ -57,8 +60,7 @@ bool hp_bundle_takes(download_t *self, hp_download_file_row_t *row)
     /* Without a chunk size nothing was begun. */
     bool fresh =
         strcmp(row->state, "open") == 0 && row->part == NULL && row->chunk_size == 0 && row->replaces_ns == 0;
-    if (!fresh || row->root == NULL || row->size <= 0 || row->size >= SMALL_MAX || self->recheck ||
-        !has_bundles(self))
+    if (!fresh || row->size < 0 || row->size >= SMALL_MAX || self->recheck || !has_bundles(self))
         return false;
     *hp_array_add(&self->line.rows) = *row;
     *row = (hp_download_file_row_t){0};
@@ -109,6 +111,7 @@ void hp_bundle_destroy(bundle_t *self)
     for (size_t i = 0; i < self->count; i++) {
         hp_download_file_row_dispose(&self->files[i].row);
         free(self->files[i].path);
+        free(self->files[i].root);
     }
     free(self->base);
     free(self);
@@ -314,7 +317,9 @@ static void start(download_t *self, source_host_t *host, const known_host_t *kno
                          .count = count};
     json_t *paths = json_array();
     for (size_t i = 0; i < count; i++) {
-        bundle->files[i] = (bundle_file_t){.row = self->line.rows.items[self->line.first++]};
+        hp_download_file_row_t *row = &self->line.rows.items[self->line.first++];
+        bundle->files[i] =
+            (bundle_file_t){.row = *row, .executable = hp_transfer_lets_run(self->transfer, row)};
         json_array_append_new(paths, json_string(bundle->files[i].row.source_path));
     }
     json_t *json = json_pack("{s:o}", "paths", paths);

@@ -7,8 +7,10 @@
 
 typedef struct bundle_file {
     hp_download_file_row_t row;
+    bool executable;
     bool done;  /* under its name, synced */
     char *path; /* done, if it is another than the row's */
+    char *root; /* of what came, where the row has none: nobody has told it yet */
 } bundle_file_t;
 
 struct bundle {

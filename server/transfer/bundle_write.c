@@ -38,25 +38,49 @@ static void sent_wrong(bundle_t *self, bundle_file_t *file)
 
 /* ---- on record ---- */
 
+/* The row as it is when the file is done. Its texts are the file's. */
+static hp_download_file_row_t done_row(const bundle_file_t *file)
+{
+    hp_download_file_row_t row = file->row;
+    row.state = (char *)"done";
+    row.error = (char *)"";
+    row.chunk_size = HP_CHUNK_SIZE_MIN;
+    row.verified = file->root == NULL;
+    if (file->root != NULL)
+        row.root = file->root;
+    if (file->path != NULL)
+        row.path = file->path;
+    return row;
+}
+
+/* Whether nothing but its state is to be written. */
+static bool is_plain(const bundle_file_t *file)
+{
+    return file->done && file->path == NULL && file->root == NULL;
+}
+
+/* Rows of a folder were made in its order, and come so: most of a bundle is one run of ids. */
 static int work_commit(hp_db_t *db, void *arg, hp_err_t *err)
 {
     bundle_t *self = arg;
-    for (size_t i = 0; i < self->count; i++) {
-        bundle_file_t *file = &self->files[i];
+    int rc = 0;
+    for (size_t i = 0, next; i < self->count && rc == 0; i = next) {
+        const bundle_file_t *file = &self->files[i];
+        next = i + 1;
         if (!file->done)
             continue;
-        hp_download_file_row_t row = file->row;
-        row.state = (char *)"done";
-        row.error = (char *)"";
-        row.chunk_size = HP_CHUNK_SIZE_MIN;
-        row.verified = true;
-        if (file->path != NULL)
-            row.path = file->path;
-        int rc = hp_db_download_file_update(db, &row, err);
-        if (rc != 0)
-            return rc;
+        if (!is_plain(file)) {
+            hp_download_file_row_t row = done_row(file);
+            rc = hp_db_download_file_update(db, &row, err);
+            continue;
+        }
+        while (next < self->count && is_plain(&self->files[next]) &&
+               self->files[next].row.id == self->files[next - 1].row.id + 1)
+            next++;
+        rc = hp_db_download_files_done(db, file->row.download, file->row.id, self->files[next - 1].row.id,
+                                       HP_CHUNK_SIZE_MIN, err);
     }
-    return 0;
+    return rc;
 }
 
 static void on_commit(void *arg, int status, const hp_err_t *err)
@@ -68,10 +92,7 @@ static void on_commit(void *arg, int status, const hp_err_t *err)
     for (size_t i = 0; i < self->count && status == 0; i++) {
         if (!self->files[i].done)
             continue;
-        hp_download_file_row_t row = self->files[i].row;
-        row.state = (char *)"done";
-        row.chunk_size = HP_CHUNK_SIZE_MIN;
-        row.verified = true;
+        hp_download_file_row_t row = done_row(&self->files[i]);
         hp_download_row_changed(download, &self->files[i].row, &row);
         self->host->bytes += (uint64_t)row.size;
     }
@@ -83,13 +104,21 @@ static void on_commit(void *arg, int status, const hp_err_t *err)
 
 /* ---- in the pool: read, checked, written ---- */
 
-static int check(const bundle_file_t *file, const void *bytes, uint64_t size)
+/* Against the root in its row; where there is none, what it is is kept. An empty file has none. */
+static int check(bundle_file_t *file, const void *bytes, uint64_t size)
 {
     uint8_t expected[HP_SHA256_SIZE], digest[HP_SHA256_SIZE];
-    if (hp_hex_decode(file->row.root, expected, sizeof expected) != 0)
-        return HP_E_WRONG_DIGEST;
+    if (size == 0)
+        return 0;
     hp_merkle_chunk_digest(bytes, size, HP_CHUNK_SIZE_MIN, size, digest);
-    return memcmp(expected, digest, sizeof digest) == 0 ? 0 : HP_E_WRONG_DIGEST;
+    if (file->row.root == NULL) {
+        file->root = hp_alloc(2 * sizeof digest + 1);
+        hp_hex_encode(digest, sizeof digest, file->root);
+        return 0;
+    }
+    bool right = hp_hex_decode(file->row.root, expected, sizeof expected) == 0 &&
+                 memcmp(expected, digest, sizeof digest) == 0;
+    return right ? 0 : HP_E_WRONG_DIGEST;
 }
 
 /* One file of the tar. *at: the first of the bundle's files that may still come, in the order asked for. */
@@ -110,8 +139,8 @@ static int take_file(bundle_t *self, hp_part_small_t *parts, hp_archive_reader_t
         self->cut = true;
         return HP_E_OTHER_VERSION;
     }
-    const void *bytes;
-    int rc = hp_archive_reader_bytes(reader, found, &bytes, &self->err);
+    const void *bytes = "";
+    int rc = found->size > 0 ? hp_archive_reader_bytes(reader, found, &bytes, &self->err) : 0;
     if (rc != 0) {
         *at = i;
         return rc;
@@ -133,6 +162,7 @@ static void read_bundle(bundle_t *self, hp_part_small_t *parts)
         parts[i] = (hp_part_small_t){.base = self->base,
                                      .path = self->files[i].row.path,
                                      .mtime_ms = self->files[i].row.mtime_ms,
+                                     .executable = self->files[i].executable,
                                      .status = HP_E_NOT_FOUND};
     int rc = 0;
     if (self->buffer != NULL && self->buffer->length > 0)

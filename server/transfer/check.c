@@ -118,6 +118,7 @@ static void finished(item_t *item, uint32_t damaged)
     if (item->alike) {
         item->row.device = item->opened.device;
         item->row.inode = item->opened.inode;
+        item->row.born_ns = item->opened.born_ns;
         item->alike = false;
     }
     free(item->row.boot_id);

@@ -1,6 +1,7 @@
 /* A chunk's way from a lease's full buffer to the disk and on record. */
 #include "transfer/internal.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -84,6 +85,10 @@ static void on_chunk(hp_chunk_job_t *job)
     } else if (job->status == HP_E_WRONG_DIGEST) {
         if (chunk->digest_errors == chunk->source->digest_errors)
             hp_source_sent_wrong(chunk->source, chunk->chunk);
+    } else if (job->status == -EFBIG) {
+        hp_err_t err = {0};
+        hp_part_too_long(&err, job->offset + hp_item_chunk_bytes(self, chunk->chunk));
+        hp_item_fail(self, HP_E_TOO_LARGE, hp_err_text(&err));
     } else {
         hp_err_t err = {0};
         hp_err_set(&err, job->status, "Writing %s: %s", self->row.path, hp_err_sentence(job->status));

@@ -2,7 +2,10 @@
 #include "transfer/internal.h"
 
 #include <stdlib.h>
+#include <string.h>
+#include <strings.h>
 
+#include "transfer/url_order.h"
 #include "transfer/web_name.h"
 
 static download_t *find_or_refuse(hp_transfer_t *self, int64_t id, hp_download_fn done, void *arg)
@@ -145,12 +148,12 @@ void hp_transfer_retry(hp_transfer_t *self, int64_t id, hp_download_fn done, voi
     hp_store_post_counted(self->store, &download->pending, HP_STORE_WRITE, work_reopen, on_reopened, job);
 }
 
-/* ---- another URL ---- */
+/* ---- another URL, another certificate ---- */
 
 typedef struct move {
     download_t *download;
     int64_t id;
-    char *url;
+    char *url, *certificate; /* NULL: it stays */
     hp_download_fn done;
     void *arg;
 } move_t;
@@ -159,10 +162,16 @@ static int work_move(hp_db_t *db, void *arg, hp_err_t *err)
 {
     const move_t *job = arg;
     char origin[80];
-    hp_web_origin(job->url, origin, sizeof origin);
-    int rc = hp_db_download_set_url(db, job->id, job->url, err);
-    if (rc == 0)
-        rc = hp_db_download_source_move(db, job->id, origin, job->url, err);
+    int rc =
+        job->certificate != NULL ? hp_db_download_set_certificate(db, job->id, job->certificate, err) : 0;
+    if (rc == 0 && job->url == NULL)
+        rc = hp_db_download_source_forgive(db, job->id, err);
+    if (rc == 0 && job->url != NULL) {
+        hp_web_origin(job->url, origin, sizeof origin);
+        rc = hp_db_download_set_url(db, job->id, job->url, err);
+        if (rc == 0)
+            rc = hp_db_download_source_move(db, job->id, origin, job->url, err);
+    }
     return rc == 0 ? hp_db_download_file_reopen(db, job->id, err) : rc;
 }
 
@@ -176,39 +185,87 @@ static void on_moved(void *arg, int status, const hp_err_t *err)
         job->done(job->arg, status, job->id, false, err);
     hp_transfer_wake(self);
     free(job->url);
+    free(job->certificate);
     free(job);
 }
 
-void hp_transfer_set_url(hp_transfer_t *self, int64_t id, const char *url, hp_download_fn done, void *arg)
+/* One of an order by URL that has not ended; else NULL, and done is told. */
+static download_t *find_movable(hp_transfer_t *self, int64_t id, const char *field, hp_download_fn done,
+                                void *arg)
 {
     hp_err_t err = {0};
     download_t *download = find_or_refuse(self, id, done, arg);
     if (download == NULL)
-        return;
+        return NULL;
     bool open = can_pause(download) || hp_download_is_running(download) ||
                 download->state == HP_DOWNLOAD_PAUSED || download->state == HP_DOWNLOAD_FAILED;
     if (!open) {
-        refuse_state(download, "given another URL", done, arg);
-        return;
+        refuse_state(download, "fetched otherwise", done, arg);
+        return NULL;
     }
-    int rc = hp_order_check_url(url, &err);
-    if (rc == 0 && download->row.order_url == NULL)
-        rc = hp_err_set(&err, HP_E_CONFLICT, "url: download %lld was not ordered by a URL", (long long)id);
-    if (rc != 0) {
+    if (download->row.order_url == NULL) {
+        hp_err_set(&err, HP_E_CONFLICT, "%s: download %lld was not ordered by a URL", field, (long long)id);
         hp_transfer_refuse(self, &err, done, arg);
-        return;
+        return NULL;
     }
+    return download;
+}
+
+/* Takes url and certificate. */
+static void move(download_t *download, char *url, char *certificate, hp_download_fn done, void *arg)
+{
+    hp_transfer_t *self = download->transfer;
     clear_failures(download);
     hp_download_reopen_items(download);
     move_t *job = hp_alloc(sizeof *job);
-    *job = (move_t){.download = download, .id = id, .url = hp_strdup(url), .done = done, .arg = arg};
-    free(download->row.order_url);
-    download->row.order_url = hp_strdup(url);
+    *job = (move_t){.download = download,
+                    .id = download->row.id,
+                    .url = url,
+                    .certificate = certificate,
+                    .done = done,
+                    .arg = arg};
+    if (url != NULL) {
+        free(download->row.order_url);
+        download->row.order_url = hp_strdup(url);
+    }
+    if (certificate != NULL) {
+        free(download->row.order_certificate);
+        download->row.order_certificate = hp_strdup(certificate);
+    }
     download->row.files_failed = 0;
     /* Queued at once; the next run reads the rows behind this job. */
     hp_download_stop(
         download, download->state == HP_DOWNLOAD_PAUSED ? HP_DOWNLOAD_PAUSED : HP_DOWNLOAD_QUEUED, "", 0, "");
     hp_store_post_counted(self->store, &download->pending, HP_STORE_WRITE, work_move, on_moved, job);
+}
+
+void hp_transfer_set_url(hp_transfer_t *self, int64_t id, const char *url, hp_download_fn done, void *arg)
+{
+    hp_err_t err = {0};
+    download_t *download = find_movable(self, id, "url", done, arg);
+    if (download == NULL)
+        return;
+    if (hp_order_check_url(url, &err) != 0)
+        hp_transfer_refuse(self, &err, done, arg);
+    else
+        move(download, hp_strdup(url), NULL, done, arg);
+}
+
+void hp_transfer_set_certificate(hp_transfer_t *self, int64_t id, const char *certificate,
+                                 hp_download_fn done, void *arg)
+{
+    hp_err_t err = {0};
+    char hex[65];
+    download_t *download = find_movable(self, id, "certificate", done, arg);
+    if (download == NULL)
+        return;
+    int rc = hp_url_read_certificate(certificate, hex, &err);
+    if (rc == 0 && strncasecmp(download->row.order_url, "https://", 8) != 0)
+        rc = hp_err_set(&err, HP_E_INVALID, "certificate: stands only beside an https:// url");
+    if (rc != 0)
+        hp_transfer_refuse(self, &err, done, arg);
+    else
+        move(download, NULL, hp_strdup(hex), done, arg);
 }
 
 void hp_transfer_recheck(hp_transfer_t *self, int64_t id, hp_download_fn done, void *arg)

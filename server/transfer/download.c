@@ -127,113 +127,6 @@ void hp_download_set_reason(download_t *self, const char *reason)
     hp_download_changed(self);
 }
 
-/* ---- the sums ---- */
-
-typedef struct sums {
-    int64_t size, unknown, done_bytes, chunks_total, chunks_done, done, failed, verified;
-} sums_t;
-
-int64_t hp_row_chunks(const hp_download_file_row_t *row)
-{
-    if (row->chunk_size <= 0 || row->size < 0)
-        return 0;
-    return row->size / row->chunk_size + (row->size % row->chunk_size != 0);
-}
-
-int64_t hp_row_done_bytes(const hp_download_file_row_t *row, int64_t chunks_done)
-{
-    int64_t bytes;
-    if (__builtin_mul_overflow(chunks_done, row->chunk_size, &bytes))
-        bytes = INT64_MAX;
-    return HP_MIN(bytes, HP_MAX(row->size, (int64_t)0));
-}
-
-static sums_t sums_of(const hp_download_file_row_t *row, int64_t chunks_done)
-{
-    bool done = strcmp(row->state, "done") == 0;
-    sums_t sums = {.unknown = row->size < 0,
-                   .size = HP_MAX(row->size, (int64_t)0),
-                   .chunks_done = chunks_done,
-                   .done = done,
-                   .failed = strcmp(row->state, "failed") == 0,
-                   .verified = row->verified};
-    sums.chunks_total = hp_row_chunks(row);
-    if (done) /* files of one chunk have no rows for it */
-        sums.chunks_done = sums.chunks_total;
-    sums.done_bytes = done ? sums.size : hp_row_done_bytes(row, chunks_done);
-    return sums;
-}
-
-/* What hosts say may add up to more than a number holds: it wraps around, and comes back when the file's sums
- * are taken away again. */
-static void add(int64_t *sum, int64_t value, int64_t sign)
-{
-    *sum = (int64_t)((uint64_t)*sum + (uint64_t)value * (uint64_t)sign);
-}
-
-static void add_sums(hp_download_row_t *row, const sums_t *sums, int64_t sign)
-{
-    add(&row->size, sums->size, sign);
-    add(&row->sizes_unknown, sums->unknown, sign);
-    add(&row->done_bytes, sums->done_bytes, sign);
-    add(&row->chunks_total, sums->chunks_total, sign);
-    add(&row->chunks_done, sums->chunks_done, sign);
-    add(&row->files_done, sums->done, sign);
-    add(&row->files_failed, sums->failed, sign);
-    add(&row->files_verified, sums->verified, sign);
-}
-
-/* After a write to the store that failed, the sums here are not those of the rows: they are read again when
- * no file is under way. */
-typedef struct read_sums {
-    download_t *download;
-    int64_t id;
-    hp_download_row_t row;
-} read_sums_t;
-
-static int work_sums(hp_db_t *db, void *arg, hp_err_t *err)
-{
-    read_sums_t *job = arg;
-    return hp_db_download_get(db, job->id, &job->row, err);
-}
-
-static void on_sums(void *arg, int status, const hp_err_t *err)
-{
-    read_sums_t *job = arg;
-    download_t *self = job->download;
-    hp_download_row_t *to = &self->row, *from = &job->row;
-    (void)err; /* tried again */
-    self->sums_loading = false;
-    self->sums_at = hp_clock_ms() + DISK_LOOK_MS;
-    if (status == 0) {
-        self->sums_stale = false;
-        to->files_total = from->files_total;
-        to->files_done = from->files_done;
-        to->files_failed = from->files_failed;
-        to->files_verified = from->files_verified;
-        to->sizes_unknown = from->sizes_unknown;
-        to->size = from->size;
-        to->done_bytes = from->done_bytes;
-        to->chunks_total = from->chunks_total;
-        to->chunks_done = from->chunks_done;
-        hp_download_changed(self);
-    }
-    hp_download_row_dispose(from);
-    hp_transfer_wake(self->transfer);
-    free(job);
-}
-
-static void read_sums(download_t *self)
-{
-    if (!self->sums_stale || self->sums_loading || self->items != NULL || !hp_bundle_is_idle(self) ||
-        self->files_loading || self->removing || self->transfer->stopping || hp_clock_ms() < self->sums_at)
-        return;
-    read_sums_t *job = hp_alloc(sizeof *job);
-    *job = (read_sums_t){.download = self, .id = self->row.id};
-    self->sums_loading = true;
-    hp_store_post_counted(self->transfer->store, &self->pending, HP_STORE_READ, work_sums, on_sums, job);
-}
-
 /* ---- files ---- */
 
 typedef struct load_files {
@@ -254,8 +147,7 @@ static int work_files(hp_db_t *db, void *arg, hp_err_t *err)
 
 item_t *hp_download_take_up(download_t *self, hp_download_file_row_t *row)
 {
-    sums_t sums = sums_of(row, row->chunks_done);
-    add_sums(&self->row, &sums, -1);
+    hp_sums_add(&self->row, row, row->chunks_done, -1);
     item_t *item = hp_item_create(self, row);
     item_t **end = &self->items;
     while (*end != NULL)
@@ -269,9 +161,8 @@ item_t *hp_download_take_up(download_t *self, hp_download_file_row_t *row)
 void hp_download_row_changed(download_t *self, const hp_download_file_row_t *before,
                              const hp_download_file_row_t *after)
 {
-    sums_t was = sums_of(before, before->chunks_done), is = sums_of(after, after->chunks_done);
-    add_sums(&self->row, &was, -1);
-    add_sums(&self->row, &is, 1);
+    hp_sums_add(&self->row, before, before->chunks_done, -1);
+    hp_sums_add(&self->row, after, after->chunks_done, 1);
     if (after->chunk_size > self->row.chunk_size)
         self->row.chunk_size = after->chunk_size;
 }
@@ -390,6 +281,10 @@ void hp_download_schedule(download_t *self)
             }
     }
     if (self->items == NULL && self->files_ended && hp_bundle_is_idle(self)) {
+        if (self->row.folder && !self->folders_made) {
+            hp_download_make_folders(self);
+            return;
+        }
         self->recheck = false;
         end_run(self);
         return;
@@ -419,7 +314,7 @@ void hp_download_go_on(download_t *self)
 void hp_download_run(download_t *self)
 {
     self->file_after = 0;
-    self->files_ended = false;
+    self->files_ended = self->folders_made = false;
     hp_download_set_state(self, self->recheck ? HP_DOWNLOAD_VERIFYING : HP_DOWNLOAD_RUNNING, "", 0, "");
     hp_download_schedule(self);
 }
@@ -444,15 +339,20 @@ void hp_download_reopen_items(download_t *self)
             set_text(&item->row.state, "open");
 }
 
+static void add_note(download_t *self, const char *words)
+{
+    char *note = hp_sprintf("%s%s%s", self->row.note, self->row.note[0] != '\0' ? "; " : "", words);
+    free(self->row.note);
+    self->row.note = note;
+}
+
 void hp_download_item_done(download_t *self, item_t *item)
 {
     hp_retry_reset(&self->disk);
-    if (item->maybe_cut && !self->row.folder) {
-        char *note = hp_sprintf("%s%sThe server did not say how long the file is: it may be cut short",
-                                self->row.note, self->row.note[0] != '\0' ? "; " : "");
-        free(self->row.note);
-        self->row.note = note;
-    }
+    if (item->maybe_cut && !self->row.folder)
+        add_note(self, "The server did not say how long the file is: it may be cut short");
+    if (item->grows && !item->row.verified && !self->row.folder)
+        add_note(self, "The file grows at the source: this is what it was when the source opened it");
     if (!self->row.folder && strcmp(self->row.path, item->row.path) != 0) {
         set_text(&self->row.path, item->row.path);
         set_text(&self->name, hp_path_name(self->row.path));
@@ -565,16 +465,14 @@ void hp_download_settle(download_t *self)
         }
         *link = item->next;
         self->item_count--;
-        sums_t sums = sums_of(&item->row, (int64_t)item->done.count);
-        if (item->chunks == 0 && item->row.chunks_done > 0)
-            sums = sums_of(&item->row, item->row.chunks_done); /* it went before its rows were read */
-        add_sums(&self->row, &sums, 1);
+        bool unread = item->chunks == 0 && item->row.chunks_done > 0; /* it went before its rows were read */
+        hp_sums_add(&self->row, &item->row, unread ? item->row.chunks_done : (int64_t)item->done.count, 1);
         if (item->row.chunk_size > self->row.chunk_size)
             self->row.chunk_size = item->row.chunk_size;
         hp_item_free(item);
         hp_download_changed(self);
     }
-    read_sums(self);
+    hp_sums_read(self);
 }
 
 void hp_download_free(download_t *self)

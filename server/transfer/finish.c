@@ -25,7 +25,8 @@ struct step {
     int fd, direct_fd;
     uint64_t size, chunk_size;
     int64_t mtime_ms, replaces_ns; /* of the item's row */
-    uint64_t arrived, reserved;    /* bytes of the part file: done; with room on the disk */
+    bool executable;
+    uint64_t arrived, reserved; /* bytes of the part file: done; with room on the disk */
     bool has_chunks;
     bool endless; /* nobody has said yet how long the file is */
     bool trims;   /* as of the item */
@@ -75,6 +76,7 @@ static step_t *new_step(item_t *item, void (*run)(step_t *), void (*after)(item_
         .part = item->row.part != NULL ? hp_strdup(item->row.part) : NULL,
         .download = item->row.download,
         .mtime_ms = item->row.mtime_ms,
+        .executable = hp_transfer_lets_run(item->download->transfer, &item->row),
         .replaces_ns = item->row.replaces_ns,
         .fd = item->fd,
         .direct_fd = -1,
@@ -230,6 +232,9 @@ static void run_make(step_t *step)
     step->renamed = hp_landing_path(step->base, step->path, landing);
     if (step->renamed)
         set_text(&step->path, landing);
+    step->status = step->endless ? 0 : hp_part_takes(step->base, step->size, &step->err);
+    if (step->status != 0)
+        return;
     step->fd =
         hp_part_create(step->base, step->path, step->download, step->name, &step->identity, &step->err);
     step->status = step->fd < 0 ? step->fd : 0;
@@ -263,7 +268,8 @@ static void unmake(item_t *item, int fd, const char *path, const char *name,
 
 static void on_identity_lost(item_t *item)
 {
-    hp_part_identity_t identity = {.device = item->row.device, .inode = item->row.inode};
+    hp_part_identity_t identity = {
+        .device = item->row.device, .inode = item->row.inode, .born_ns = item->row.born_ns};
     unmake(item, item->fd, item->row.path, item->row.part, &identity);
     item->fd = -1;
     free(item->row.part);
@@ -287,6 +293,7 @@ static void after_make(item_t *item, step_t *step)
     set_text(&item->row.boot_id, item->download->transfer->boot_id);
     item->row.device = step->identity.device;
     item->row.inode = step->identity.inode;
+    item->row.born_ns = step->identity.born_ns;
     commit_row(item, HP_STORE_WRITE_SYNCED, after_identity,
                on_identity_lost); /* before the first byte is written */
 }
@@ -475,7 +482,7 @@ static void run_finish(step_t *step)
         hp_err_set(&step->err, step->status, "shortening the part file: %s", hp_err_sentence(step->status));
         return;
     }
-    hp_part_set_time(step->fd, step->mtime_ms);
+    hp_part_set_marks(step->fd, step->mtime_ms, step->executable);
     step->status = hp_part_replace(step->fd, step->base, step->path, step->part, step->size,
                                    step->replaces_ns, step->name, &step->err);
     if (step->status == 0)
@@ -531,7 +538,7 @@ static void after_root(item_t *item, step_t *step)
     char root[65];
     hp_hex_encode(step->digest, sizeof step->digest, root);
     if (item->row.root != NULL && strcmp(item->row.root, root) != 0) {
-        hp_item_fail_other_content(item);
+        hp_item_got_other_content(item);
         return;
     }
     if (item->row.root != NULL || !hp_item_ask_late_root(item, root))

@@ -88,6 +88,7 @@ void hp_item_free(item_t *self)
     free(self->chunk_sources);
     free(self->manifest);
     free(self->restart_why);
+    free(self->newer_root);
     hp_download_file_row_dispose(&self->row);
     free(self);
 }
@@ -273,14 +274,17 @@ void hp_item_restart(item_t *self)
     self->row.part = self->row.boot_id = NULL;
     if (!self->same_version) {
         free(self->row.root);
-        self->row.root = NULL;
-        self->row.mtime_ms = 0; /* of the version that was listed */
+        self->row.root = self->newer_root; /* not that of the version that was listed first */
+        self->row.mtime_ms = self->newer_mtime_ms;
+        self->newer_root = NULL;
+        self->newer_mtime_ms = 0;
     }
     self->same_version = self->alike = false;
     self->manifest = NULL;
     self->manifest_wanted = false;
     self->ready = self->maybe_cut = self->endless = self->size_known = self->trims = false;
-    self->whole = self->starts_over > STARTS_OVER_PARTS;
+    self->whole = self->starts_over > STARTS_OVER_PARTS || self->grown >= GROWN_TIMES;
+    self->grows = false;
     self->reserved = 0;
     self->row.size = HP_DB_SIZE_UNKNOWN;
     self->row.chunk_size = 0;
@@ -297,5 +301,7 @@ void hp_item_restart(item_t *self)
     hp_item_replace_rows(self, left);
     hp_item_make_map(self, 0, HP_CHUNK_SIZE_MIN, 0);
     hp_item_set_phase(self, ITEM_FETCHING);
+    if (self->row.root != NULL)
+        hp_item_find_sources(self);
     hp_download_set_reason(self->download, reason);
 }

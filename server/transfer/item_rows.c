@@ -26,7 +26,8 @@ bool hp_item_other_boot(const hp_transfer_t *transfer, const hp_download_file_ro
 hp_part_identity_t hp_item_identity(const hp_transfer_t *transfer, const hp_download_file_row_t *row)
 {
     return (hp_part_identity_t){.device = hp_item_other_boot(transfer, row) ? 0 : row->device,
-                                .inode = row->inode};
+                                .inode = row->inode,
+                                .born_ns = row->born_ns};
 }
 
 void hp_item_copy_row(const item_t *self, hp_download_file_row_t *to)

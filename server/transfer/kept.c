@@ -135,6 +135,15 @@ void hp_kept_drop(const item_t *item, uint64_t chunk)
             link = &(*link)->next;
 }
 
+void hp_kept_drop_download(hp_transfer_t *transfer, int64_t download)
+{
+    for (kept_t **link = &transfer->kept; *link != NULL;)
+        if ((*link)->download == download)
+            hp_writer_give_back(transfer->writer, take(link));
+        else
+            link = &(*link)->next;
+}
+
 void hp_kept_drop_all(hp_transfer_t *transfer)
 {
     while (transfer->kept != NULL)

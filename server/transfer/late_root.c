@@ -7,12 +7,6 @@
 
 #define LATE_ROOT_MS 3000 /* a finished file waits no longer to be told its root */
 
-void hp_item_fail_other_content(item_t *item)
-{
-    hp_item_fail(item, HP_E_WRONG_DIGEST,
-                 "All bytes have arrived, but they are not the content that was announced (another hash)");
-}
-
 /* The root was not known while the bytes came, because the source had not hashed the file yet: it may have by
  * now, and says which version its root belongs to. */
 typedef struct late_root {

@@ -58,11 +58,17 @@ static int judge_status(lease_t *self, const hp_fetch_head_t *head)
     }
 }
 
+static bool has_grown(const item_t *item, uint64_t total)
+{
+    return item->size_known && total != HP_RANGE_UNKNOWN && total > item->size;
+}
+
 /* Whether the head names another content than the one that is being downloaded. */
 static int judge_version(lease_t *self, const hp_fetch_head_t *head, uint64_t total)
 {
     const item_t *item = self->item;
     const source_t *source = self->source;
+    self->longer = has_grown(item, total);
     if (item->size_known && total != item->size)
         return refuse(self, HP_E_OTHER_VERSION, "The file at the source is now %llu bytes long, it was %llu",
                       (unsigned long long)total, (unsigned long long)item->size);
@@ -169,6 +175,8 @@ static int judge_part(lease_t *self, const hp_fetch_head_t *head)
     uint64_t end = HP_MIN(self->asked_end, head->total);
     if (head->range.end > end)
         return refuse(self, HP_E_PROTOCOL, "The source sends another range than it was asked for");
+    if (source->etag == NULL && item->done.count > 0 && item->row.root == NULL)
+        return refuse(self, HP_E_NO_RANGES, "Nothing says which version the bytes that are here belong to");
     if (source->etag == NULL && is_changing(self, head))
         return refuse(self, HP_E_BUSY, "The file at the source is being written right now");
     bool everything = head->range.first == 0 && head->range.end == head->total;
@@ -187,11 +195,19 @@ static int judge_part(lease_t *self, const hp_fetch_head_t *head)
     return claim(self, head->range.end == item->size ? item->chunks : head->range.end / item->chunk_size);
 }
 
+/* A file that grows all the time is asked for as it is at one moment. A host that does not know the field
+ * breaks the reply off. */
+static bool wants_growing(const lease_t *self)
+{
+    return self->whole && self->item->grown >= GROWN_TIMES && self->source->host->kind == &hp_source_hostpair;
+}
+
 static int judge_whole(lease_t *self, const hp_fetch_head_t *head)
 {
     item_t *item = self->item;
     if (head->ends_by_close && !self->source->host->kind->may_end_by_close)
         return refuse(self, HP_E_PROTOCOL, "The source does not say where the file ends");
+    self->longer = has_grown(item, head->content_length);
     if (!self->whole && self->source->etag != NULL)
         return refuse(self, HP_E_OTHER_VERSION, "The file at the source has changed");
     uint64_t total = head->content_length;
@@ -214,6 +230,7 @@ static int judge_whole(lease_t *self, const hp_fetch_head_t *head)
     if (rc != 0)
         return rc;
     item->maybe_cut = head->ends_by_close;
+    item->grows = wants_growing(self) && !head->etag_strong;
     if (total == HP_RANGE_UNKNOWN)
         hp_item_set_endless(item);
     self->offset = 0;
@@ -384,10 +401,13 @@ static void failed(lease_t *self, int status, const hp_err_t *err)
     switch (status) {
     case HP_E_OTHER_VERSION:
     case HP_E_BAD_RANGE:
-        if (others)
+        if (others) {
             hp_source_set_aside(source, status, words);
-        else
+        } else {
+            if (item->restart_why == NULL)
+                item->grown = self->longer ? item->grown + 1 : 0;
             hp_item_start_over(item, words);
+        }
         break;
     case HP_E_NO_RANGES:
         /* One connection for the whole body; where there are other sources, this one is not used. */
@@ -398,6 +418,7 @@ static void failed(lease_t *self, int status, const hp_err_t *err)
         break;
     case HP_E_PROTOCOL:
     case HP_E_TLS:
+    case HP_E_CERTIFICATE:
     case HP_E_TOO_LARGE:
     case HP_E_INVALID:
     case HP_E_NOT_FOUND:
@@ -475,6 +496,7 @@ static const hp_fetch_callbacks_t callbacks = {.on_head = on_head, .on_data = on
 
 void hp_lease_start(item_t *item, source_t *source, uint64_t first, uint64_t end, bool duplicate)
 {
+    static const char *const growing[] = {"Hostpair-Growing: 1", NULL};
     hp_fetch_options_t options = {0};
     hp_endpoint_t endpoint;
     char *text = NULL;
@@ -507,6 +529,8 @@ void hp_lease_start(item_t *item, source_t *source, uint64_t first, uint64_t end
         self->offset += self->buffer->length;
     for (uint64_t i = first; i < end && i < item->taken.size; i++)
         hp_bitmap_set(&item->taken, (uint32_t)i);
+    if (wants_growing(self))
+        options.headers = growing;
     options.ranged = !self->whole && !(item->size_known && item->size == 0);
     options.range = (hp_range_t){.first = self->offset, .end = self->asked_end};
     options.if_range = self->whole ? NULL : source->etag;

@@ -13,7 +13,8 @@ typedef struct verify {
     item_t *item;
     source_t *source;
     uint8_t *layer;
-    uint64_t count, chunk_size, size;
+    size_t length; /* bytes of it */
+    uint64_t chunk_size, size;
     uint8_t root[HP_SHA256_SIZE];
     bool right;
 } verify_t;
@@ -41,10 +42,7 @@ static void compare(item_t *item)
 static void on_verify(uv_work_t *work)
 {
     verify_t *self = HP_CONTAINER(work, verify_t, work);
-    uint8_t root[HP_SHA256_SIZE];
-    self->right =
-        hp_merkle_root_from_layer(self->layer, self->count, self->chunk_size, self->size, root) == 0 &&
-        memcmp(root, self->root, sizeof root) == 0;
+    self->right = hp_merkle_layer_fits(self->layer, self->length, self->chunk_size, self->size, self->root);
 }
 
 static void on_verified(uv_work_t *work, int status)
@@ -85,8 +83,8 @@ static void on_reply(void *arg, int status, const hp_fetch_reply_t *reply, const
     source_t *source = item->manifest_source;
     item->manifest_fetch = NULL;
     hp_pending_drop(&item->pending);
-    uint64_t count = item->chunks;
-    if (status != 0 || reply->head.status != 200 || reply->length != count * HP_SHA256_SIZE) {
+    if (status != 0 || reply->head.status != 200 ||
+        reply->length != (uint64_t)item->chunks * HP_SHA256_SIZE) {
         item->manifest_source = NULL;
         if (is_lost(status, reply))
             source->manifest_lost++;
@@ -98,8 +96,11 @@ static void on_reply(void *arg, int status, const hp_fetch_reply_t *reply, const
     }
     hp_plain_heard(source->host, &reply->head);
     verify_t *self = hp_alloc(sizeof *self);
-    *self = (verify_t){
-        .item = item, .source = source, .count = count, .chunk_size = item->chunk_size, .size = item->size};
+    *self = (verify_t){.item = item,
+                       .source = source,
+                       .length = reply->length,
+                       .chunk_size = item->chunk_size,
+                       .size = item->size};
     self->layer = hp_alloc(reply->length);
     memcpy(self->layer, reply->body, reply->length);
     hp_hex_decode(item->row.root, self->root, sizeof self->root);

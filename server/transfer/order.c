@@ -173,30 +173,17 @@ static int insert_download(hp_db_t *db, order_t *self, char *path, hp_err_t *err
     return rc;
 }
 
-int hp_order_insert_file(hp_db_t *db, int64_t download, const char *path, const char *source_path,
-                         int64_t size, const char *root, int64_t mtime, hp_err_t *err)
-{
-    hp_download_file_row_t row = {
-        .download = download,
-        .path = (char *)path,
-        .source_path = (char *)source_path,
-        .state = (char *)"open",
-        .size = size,
-        .root = root != NULL && root[0] != '\0' ? (char *)root : NULL,
-        .mtime_ms = mtime != HP_REMOTE_NO_TIME ? mtime : 0,
-    };
-    return hp_db_download_file_insert(db, &row, err);
-}
-
-static int add_file(hp_db_t *db, order_t *self, const char *name, const char *source_path, int64_t size,
-                    const char *root, int64_t mtime, hp_err_t *err)
+static int add_file(hp_db_t *db, order_t *self, const char *name, const char *source_path,
+                    const hp_remote_file_t *listed, hp_err_t *err)
 {
     char *path = NULL;
-    int rc = hp_order_reserve_name(db, self->base, self->to, name, &path, &self->note, err);
+    int rc = listed != NULL && listed->size > 0 ? hp_part_takes(self->base, (uint64_t)listed->size, err) : 0;
+    if (rc == 0 || rc == HP_E_NO_DISK) /* then it waits */
+        rc = hp_order_reserve_name(db, self->base, self->to, name, &path, &self->note, err);
     if (rc == 0)
         rc = insert_download(db, self, path, err);
     if (rc == 0)
-        rc = hp_order_insert_file(db, self->id, path, source_path, size, root, mtime, err);
+        rc = hp_order_insert_file(db, self->id, path, source_path, listed, err);
     free(path);
     return rc;
 }
@@ -209,13 +196,21 @@ static int insert_page(hp_db_t *db, order_t *self, const char *path, size_t skip
         char *full = hp_sprintf("%s/%s", path, file->path + skip);
         int rc = hp_path_check(full, strlen(full), err);
         if (rc == 0)
-            rc = hp_order_insert_file(db, self->id, full, file->path, file->size, file->root, file->mtime,
-                                      err);
+            rc = hp_order_insert_file(db, self->id, full, file->path, file, err);
         free(full);
         if (rc != 0)
             return rc;
     }
     return 0;
+}
+
+static int has_empty_folders(hp_db_t *db, const order_t *self, bool *has, hp_err_t *err)
+{
+    hp_remote_files_t folders;
+    int rc = hp_remote_empty_below(db, self->host, self->folder, NULL, 1, &folders, err);
+    *has = rc == 0 && folders.count > 0;
+    hp_remote_files_dispose(&folders);
+    return rc;
 }
 
 static int add_folder(hp_db_t *db, order_t *self, hp_err_t *err)
@@ -226,7 +221,10 @@ static int add_folder(hp_db_t *db, order_t *self, hp_err_t *err)
     size_t skip = self->folder[0] != '\0' ? strlen(self->folder) + 1 : 0;
     hp_remote_files_t files = {0};
     int rc = hp_remote_file_below(db, self->host, self->folder, NULL, FOLDER_PAGE, &files, err);
-    if (rc == 0 && files.count == 0)
+    bool listed = files.count > 0;
+    if (rc == 0 && !listed)
+        rc = has_empty_folders(db, self, &listed, err);
+    if (rc == 0 && !listed)
         rc = hp_err_set(err, HP_E_NOT_FOUND, "The host lists no files in the folder \"%s\"", self->folder);
     if (rc == 0)
         rc = hp_order_reserve_name(db, self->base, self->to, name, &path, &self->note, err);
@@ -256,8 +254,7 @@ static int add_root(hp_db_t *db, order_t *self, hp_err_t *err)
         rc = hp_err_set(err, HP_E_NOT_FOUND, "No known host has a file with this root%s",
                         self->size != HP_DB_SIZE_UNKNOWN ? " and size" : "");
     if (rc == 0)
-        rc = add_file(db, self, files.items[0].name, "", files.items[0].size, self->root,
-                      files.items[0].mtime, err);
+        rc = add_file(db, self, files.items[0].name, "", &files.items[0], err);
     hp_remote_files_dispose(&files);
     return rc;
 }
@@ -271,8 +268,7 @@ static int add_path(hp_db_t *db, order_t *self, hp_err_t *err)
         return rc;
     rc = listed && file.root[0] != '\0' ? find_existing(db, self, file.root, file.size, err) : 0;
     if (rc == 0 && !self->existing && !self->resumed)
-        rc = add_file(db, self, hp_path_name(self->path), self->path, listed ? file.size : HP_DB_SIZE_UNKNOWN,
-                      listed ? file.root : NULL, listed ? file.mtime : HP_REMOTE_NO_TIME, err);
+        rc = add_file(db, self, hp_path_name(self->path), self->path, listed ? &file : NULL, err);
     if (listed)
         hp_remote_file_dispose(&file);
     return rc;
@@ -296,7 +292,7 @@ static int work_order(hp_db_t *db, void *arg, hp_err_t *err)
         char name[HP_NAME_MAX + 1];
         if (self->url != NULL) {
             hp_web_name_of_url(self->url, name);
-            rc = add_file(db, self, name, "", HP_DB_SIZE_UNKNOWN, NULL, HP_REMOTE_NO_TIME, err);
+            rc = add_file(db, self, name, "", NULL, err);
         } else if (self->root != NULL) {
             rc = add_root(db, self, err);
         } else if (self->folder != NULL) {

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -58,6 +59,19 @@ int hp_part_open_folder(const char *base, const char *path, bool make, hp_err_t 
     return fd;
 }
 
+int hp_part_make_folder(const char *base, const char *path, hp_err_t *err)
+{
+    int base_fd = open_base(base, err);
+    if (base_fd < 0)
+        return base_fd;
+    int fd = hp_beneath_make_folders(base_fd, path, FOLDER_MODE);
+    close(base_fd);
+    if (fd < 0)
+        return hp_part_fail(err, fd, "making the folder", path);
+    close(fd);
+    return 0;
+}
+
 int hp_part_sync_folder(int fd, const char *path, hp_err_t *err)
 {
     int rc = hp_disk_sync_folder(fd);
@@ -104,6 +118,12 @@ static int open_abandoned(int folder, const char *name)
     return -EEXIST;
 }
 
+static hp_part_identity_t identity_of(int fd, const struct stat *st)
+{
+    return (hp_part_identity_t){
+        .device = st->st_dev, .inode = st->st_ino, .born_ns = hp_disk_born_ns(fd, "")};
+}
+
 int hp_part_create(const char *base, const char *path, int64_t download_id, char name[HP_NAME_MAX + 1],
                    hp_part_identity_t *identity, hp_err_t *err)
 {
@@ -144,7 +164,7 @@ int hp_part_create(const char *base, const char *path, int64_t download_id, char
             close(fd);
         return rc;
     }
-    *identity = (hp_part_identity_t){.device = st.st_dev, .inode = st.st_ino};
+    *identity = identity_of(fd, &st);
     return fd;
 }
 
@@ -165,6 +185,33 @@ static int choose_reservation(int fd, const struct stat *st, uint64_t size, uint
     return 0;
 }
 
+int hp_part_too_long(hp_err_t *err, uint64_t size)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY && size > limit.rlim_cur)
+        return hp_err_set(err, HP_E_TOO_LARGE,
+                          "hostpair may write no file of more than %llu bytes here (ulimit -f)",
+                          (unsigned long long)limit.rlim_cur);
+    return hp_err_set(err, HP_E_TOO_LARGE,
+                      size > UINT32_MAX
+                          ? "The file system of the downloads folder cannot hold files of 4 GiB or "
+                            "more; choose another downloads folder"
+                          : "The file system of the downloads folder does not take a file of this "
+                            "size; choose another downloads folder");
+}
+
+int hp_part_takes(const char *base, uint64_t size, hp_err_t *err)
+{
+    if (size <= UINT32_MAX)
+        return 0;
+    int fd = open_base(base, err);
+    if (fd < 0)
+        return fd;
+    uint64_t most = hp_disk_file_max(fd);
+    close(fd);
+    return size > most ? hp_part_too_long(err, size) : 0;
+}
+
 int hp_part_reserve(int fd, uint64_t size, uint64_t arrived, uint64_t *reserved, hp_err_t *err)
 {
     *reserved = size;
@@ -181,6 +228,8 @@ int hp_part_reserve(int fd, uint64_t size, uint64_t arrived, uint64_t *reserved,
     }
     if (rc == 0)
         return 0;
+    if (rc == -EFBIG)
+        return hp_part_too_long(err, size);
     return hp_err_set(err, rc == -ENOSPC || rc == -EDQUOT ? HP_E_NO_SPACE : rc, "reserving %llu bytes: %s",
                       (unsigned long long)size, hp_err_sentence(rc));
 }
@@ -204,8 +253,11 @@ static int is_same(int folder, const char *name, const hp_part_identity_t *ident
 {
     if (fstatat(folder, name, st, AT_SYMLINK_NOFOLLOW) != 0)
         return errno == ENOENT ? 0 : -errno;
-    return S_ISREG(st->st_mode) && (identity->device == 0 || st->st_dev == identity->device) &&
-           st->st_ino == identity->inode;
+    if (!S_ISREG(st->st_mode) || (identity->device != 0 && st->st_dev != identity->device) ||
+        st->st_ino != identity->inode)
+        return 0;
+    int64_t born = identity->born_ns != 0 ? hp_disk_born_ns(folder, name) : 0;
+    return born == 0 || born == identity->born_ns;
 }
 
 static int find_final(int folder, const char *path, const hp_part_identity_t *identity, uint64_t size,
@@ -282,32 +334,19 @@ int hp_part_open_alike(const char *base, const char *path, const char *name, uin
         close(fd);
         return -ENOENT;
     }
-    *identity = (hp_part_identity_t){.device = st.st_dev, .inode = st.st_ino};
+    *identity = identity_of(fd, &st);
     return fd;
 }
 
-/* What a system says where unnamed files cannot be linked: no /proc, a sandbox, a file system without links.
- */
-static bool is_refused(int rc)
-{
-    return rc == -ENOENT || rc == -EPERM || rc == -EACCES || rc == -EXDEV || rc == -EINVAL || rc == -ENOSYS ||
-           rc == -EOPNOTSUPP || rc == -EMLINK || rc == -ELOOP;
-}
-
-/* Renames or links to the first free candidate; from is a name in folder, or NULL to link the unnamed fd. */
-int hp_part_take_name(int folder, int fd, const char *from, const char *path,
-                      char final_name[HP_NAME_MAX + 1], hp_err_t *err)
+/* Renames to the first free candidate; from is a name in folder. */
+static int take_name(int folder, const char *from, const char *path, char final_name[HP_NAME_MAX + 1],
+                     hp_err_t *err)
 {
     for (unsigned n = 0; n < HP_PART_CANDIDATES; n++) {
         hp_path_candidate(hp_path_name(path), n, final_name);
-        int rc = from != NULL ? hp_disk_rename_new(folder, from, final_name)
-                              : hp_disk_link(fd, folder, final_name);
-        if (rc == 0)
-            return 0;
-        if (from == NULL && is_refused(rc))
-            return -EOPNOTSUPP;
+        int rc = hp_disk_rename_new(folder, from, final_name);
         if (rc != -EEXIST)
-            return hp_part_fail(err, rc, "giving its name to", path);
+            return rc == 0 ? 0 : hp_part_fail(err, rc, "giving its name to", path);
     }
     return hp_part_fail(err, -EEXIST, "finding a free name for", path);
 }
@@ -380,9 +419,12 @@ int hp_part_replace(int fd, const char *base, const char *path, const char *name
         return folder;
     rc = compare(fd, folder, name, size, err);
     if (rc == 0 && !take_place(folder, name, path, replaces_ns, final_name))
-        rc = hp_part_take_name(folder, fd, name, path, final_name, err);
+        rc = take_name(folder, name, path, final_name, err);
     if (rc == 0)
         rc = hp_part_sync_folder(folder, path, err);
+    /* Not before it has its name: to whoever goes on with a part file, a hole means that bytes were lost. */
+    if (rc == 0 && size >= HP_PART_SPARSE_MIN)
+        hp_disk_release_zeros(fd);
     close(folder);
     return rc;
 }
@@ -393,8 +435,11 @@ int hp_part_finish(int fd, const char *base, const char *path, const char *name,
     return hp_part_replace(fd, base, path, name, size, 0, final_name, err);
 }
 
-void hp_part_set_time(int fd, int64_t mtime_ms)
+void hp_part_set_marks(int fd, int64_t mtime_ms, bool executable)
 {
+    if (executable)
+        hp_disk_set_executable(fd);
+
     const struct timespec mtime = {.tv_sec = mtime_ms / 1000 - (mtime_ms % 1000 < 0),
                                    .tv_nsec = (mtime_ms % 1000 + 1000) % 1000 * 1000000};
     const struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, mtime};

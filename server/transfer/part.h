@@ -9,7 +9,7 @@
  *   create   makes the folders and an empty part file, syncs the folder; its identity is then committed
  *   reserve  sets the size: fallocate(2), or a sparse file where the file system has none
  *   open     takes up a part file again, if it is the one on record
- *   finish   fdatasync, rename to the first free candidate of the final name, folder sync
+ *   finish   fdatasync, zeros become holes, rename to the first free candidate of the final name, folder sync
  */
 #ifndef HP_TRANSFER_PART_H
 #define HP_TRANSFER_PART_H
@@ -21,9 +21,11 @@
 #include "base/path.h"
 
 /* Device numbers may be given anew at each boot: of a file that was seen in another one, device is 0, and not
- * compared. */
+ * compared. born_ns: when the file was made, as its file system says; 0 unknown, and not compared. A file
+ * that got the inode of one that was deleted was made later. */
 typedef struct hp_part_identity {
     uint64_t device, inode;
+    int64_t born_ns;
 } hp_part_identity_t;
 
 /* base: absolute folder, made if missing. path: the final file below it. name gets the part file's name,
@@ -32,11 +34,18 @@ typedef struct hp_part_identity {
 int hp_part_create(const char *base, const char *path, int64_t download_id, char name[HP_NAME_MAX + 1],
                    hp_part_identity_t *identity, hp_err_t *err);
 
+/* Sets err to what a person is told of a file that is too long for its file system; gives HP_E_TOO_LARGE. */
+int hp_part_too_long(hp_err_t *err, uint64_t size);
+
+/* Whether the file system of base takes a file of so many bytes, as far as can be told before it is written:
+ * 0, HP_E_TOO_LARGE, or why base cannot be opened. */
+int hp_part_takes(const char *base, uint64_t size, hp_err_t *err);
+
 /* Makes the file size bytes long and reserves room for it: all of it where that is a small part of what is
  * free, else as much as arrived bytes justify, because a source may claim any size. reserved gets how much
  * that is now; when half of it has arrived the next call takes more. 0, HP_E_NO_SPACE (-ENOSPC, -EDQUOT; also
- * when the whole cannot fit) or another system code; then it is as long as it was, and holds nothing of the
- * disk that it did not hold before. */
+ * when the whole cannot fit), HP_E_TOO_LARGE or another system code; then it is as long as it was, and holds
+ * nothing of the disk that it did not hold before. */
 int hp_part_reserve(int fd, uint64_t size, uint64_t arrived, uint64_t *reserved, hp_err_t *err);
 
 /* Cuts off what an earlier try of a body of unknown length has left past its end. 0 or a system code. */
@@ -47,6 +56,8 @@ int hp_part_shorten(int fd, uint64_t size);
  * to work well: a file system that is none of the local ones. */
 #define HP_PART_DIRECT_MIN (64u * 1024 * 1024)
 int hp_part_open_direct(int fd, uint64_t size);
+
+#define HP_PART_SPARSE_MIN (1024u * 1024) /* bytes of a file whose zeros become holes when it is finished */
 
 typedef enum {
     HP_PART_OPENED,  /* it is the recorded one, with the recorded size */
@@ -85,23 +96,24 @@ int hp_part_finish(int fd, const char *base, const char *path, const char *name,
 int hp_part_replace(int fd, const char *base, const char *path, const char *name, uint64_t size,
                     int64_t replaces_ns, char final_name[HP_NAME_MAX + 1], hp_err_t *err);
 
-/* Gives the file the time when it was changed at its source, ms since 1970; 0: unknown, does nothing. A disk
- * that cannot keep it is no error. */
-void hp_part_set_time(int fd, int64_t mtime_ms);
+/* Gives the file the time when it was changed at its source, ms since 1970 (0: unknown, it keeps its own),
+ * and lets those run it who may read it, but for whom the umask names. A disk that cannot keep either is no
+ * error. */
+void hp_part_set_marks(int fd, int64_t mtime_ms, bool executable);
 
 /* A file that is written in one step. */
 typedef struct hp_part_small {
     const char *base, *path;
     const void *data;
-    int64_t mtime_ms; /* as hp_part_set_time */
-    size_t length;    /* 0 makes an empty file */
+    int64_t mtime_ms; /* as hp_part_set_marks */
+    bool executable;
+    size_t length; /* 0 makes an empty file */
     /* results */
     int status; /* one that is not 0 before the call is left alone */
     hp_err_t err;
     char name[HP_NAME_MAX + 1]; /* that it has now, as of hp_part_finish */
     /* part.c's */
     int fd, folder;
-    bool named;
 } hp_part_small_t;
 
 /* Unnamed files are written, synced and linked to their final names, so that a crash leaves nothing of a
@@ -116,6 +128,10 @@ int hp_part_look(const char *base, const char *path, uint64_t *size, int64_t *mt
 
 /* Whether nothing stands at path below base. Links count as something. */
 int hp_part_is_free(const char *base, const char *path, bool *is_free, hp_err_t *err);
+
+/* Makes the folder at path, with all that is missing above it. One that is there is none to complain about.
+ */
+int hp_part_make_folder(const char *base, const char *path, hp_err_t *err);
 
 /* Removes the part file if it is the recorded one. A missing one is no error. */
 int hp_part_remove(const char *base, const char *path, const char *name, const hp_part_identity_t *identity,

@@ -32,24 +32,39 @@ static bool holds(int fd, const void *data, size_t length)
     return true;
 }
 
-/* A crash between the link and the commit leaves the file under its name, on no record: it is not written a
- * second time. Whether one of the names it can have holds these bytes. */
-static bool is_there(int folder, const char *path, const void *data, size_t length,
-                     char final_name[HP_NAME_MAX + 1])
+/* A crash between the link and the commit leaves the file under its name, on no record: it is not put there a
+ * second time. Whether what is called so holds these bytes. */
+static bool is_there(int folder, const char *name, const void *data, size_t length)
+{
+    int fd = hp_beneath_open(folder, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0, HP_BENEATH_NO_LINKS);
+    bool same = fd >= 0 && holds(fd, data, length);
+    if (fd >= 0)
+        close(fd);
+    return same;
+}
+
+/* What a system says where unnamed files cannot be linked: no /proc, a sandbox, a file system without links.
+ */
+static bool is_refused(int rc)
+{
+    return rc == -ENOENT || rc == -EPERM || rc == -EACCES || rc == -EXDEV || rc == -EINVAL || rc == -ENOSYS ||
+           rc == -EOPNOTSUPP || rc == -EMLINK || rc == -ELOOP;
+}
+
+/* Links the unnamed file to the first candidate that is free, or is this file already. */
+static int take_name(int folder, hp_part_small_t *file)
 {
     for (unsigned n = 0; n < HP_PART_CANDIDATES; n++) {
-        hp_path_candidate(hp_path_name(path), n, final_name);
-        int fd =
-            hp_beneath_open(folder, final_name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0, HP_BENEATH_NO_LINKS);
-        if (fd == -ENOENT)
-            return false;
-        bool same = fd >= 0 && holds(fd, data, length);
-        if (fd >= 0)
-            close(fd);
-        if (same)
-            return true;
+        hp_path_candidate(hp_path_name(file->path), n, file->name);
+        int rc = hp_disk_link(file->fd, folder, file->name);
+        if (rc == 0 || (rc == -EEXIST && is_there(folder, file->name, file->data, file->length)))
+            return 0;
+        if (is_refused(rc))
+            return -EOPNOTSUPP;
+        if (rc != -EEXIST)
+            return hp_part_fail(&file->err, rc, "giving its name to", file->path);
     }
-    return false;
+    return hp_part_fail(&file->err, -EEXIST, "finding a free name for", file->path);
 }
 
 /* ---- files of one chunk, many at a time ---- */
@@ -96,9 +111,6 @@ static void write_unnamed(small_batch_t *batch, hp_part_small_t *file)
         return;
     }
     int folder = batch->folders[file->folder].fd;
-    file->named = is_there(folder, file->path, file->data, file->length, file->name);
-    if (file->named)
-        return;
     int fd = hp_disk_open_unnamed(folder, HP_PART_MODE);
     if (fd == -EOPNOTSUPP) {
         file->status = fd;
@@ -112,7 +124,7 @@ static void write_unnamed(small_batch_t *batch, hp_part_small_t *file)
         return;
     }
     file->fd = fd;
-    hp_part_set_time(fd, file->mtime_ms);
+    hp_part_set_marks(fd, file->mtime_ms, file->executable);
     /* All begin before the first is waited for: one commit of the file system serves many. */
     if (!batch->together)
         hp_disk_begin_sync(fd);
@@ -124,9 +136,7 @@ static void give_name(small_batch_t *batch, hp_part_small_t *file)
     if (rc != 0)
         file->status = hp_part_fail(&file->err, rc, "writing", file->path);
     else
-        file->status = hp_part_take_name(batch->folders[file->folder].fd, file->fd, NULL, file->path,
-                                         file->name, &file->err);
-    file->named = file->status == 0;
+        file->status = take_name(batch->folders[file->folder].fd, file);
     close(file->fd);
     file->fd = -1;
 }
@@ -184,7 +194,7 @@ void hp_part_write_small(hp_part_small_t *files, size_t count)
     if (batch.together)
         sync_all(&batch);
     for (size_t i = 0; i < count; i++) {
-        if (files[i].status == 0 && !files[i].named)
+        if (files[i].status == 0)
             give_name(&batch, &files[i]);
         else
             drop(&files[i]);

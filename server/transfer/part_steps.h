@@ -12,9 +12,5 @@ int hp_part_fail(hp_err_t *err, int code, const char *verb, const char *path);
 /* The folder of path below base; make: with all that is missing. The descriptor, or a negative code. */
 int hp_part_open_folder(const char *base, const char *path, bool make, hp_err_t *err);
 int hp_part_sync_folder(int fd, const char *path, hp_err_t *err);
-/* Renames or links to the first free candidate; from is a name in folder, or NULL to link the unnamed fd:
- * -EOPNOTSUPP where that cannot be. */
-int hp_part_take_name(int folder, int fd, const char *from, const char *path,
-                      char final_name[HP_NAME_MAX + 1], hp_err_t *err);
 
 #endif

@@ -7,6 +7,7 @@ typedef struct removal {
     download_t *download;
     int64_t id, after;
     bool keep; /* what is there of an unfinished file, for the next order of the same */
+    bool kept; /* there was something */
     uv_work_t work;
     char *base;
     size_t count;
@@ -21,9 +22,8 @@ static void next_parts(removal_t *job);
 static int work_remove(hp_db_t *db, void *arg, hp_err_t *err)
 {
     removal_t *job = arg;
-    bool kept = false;
-    int rc = job->keep ? hp_db_download_keep(db, job->id, &kept, err) : 0;
-    return rc == 0 && !kept ? hp_db_download_remove(db, job->id, err) : rc;
+    int rc = job->keep ? hp_db_download_keep(db, job->id, &job->kept, err) : 0;
+    return rc == 0 && !job->kept ? hp_db_download_remove(db, job->id, err) : rc;
 }
 
 static void on_removed(void *arg, int status, const hp_err_t *err)
@@ -38,6 +38,8 @@ static void on_removed(void *arg, int status, const hp_err_t *err)
     if (status == 0) {
         hp_log(HP_LOG_INFO, "download %lld (%s): removed", (long long)id, self->name);
         transfer->counts[self->state]--;
+        if (!job->kept)
+            hp_kept_drop_download(transfer, id);
         hp_transfer_unlink(transfer, self);
         hp_download_free(self);
         if (transfer->hooks.removed != NULL)

@@ -198,7 +198,7 @@ static source_t *next_source(const item_t *item, const source_t *only, uint64_t 
 }
 
 /* A file with a root that its host does not have any more may have got another name there: the hosts' lists
- * tell, a moment later. Whether that is waited for now. */
+ * tell, a moment later. Whether the item waits for them. */
 static bool looks_where_it_is(item_t *item)
 {
     const hp_transfer_hooks_t *hooks = &item->download->transfer->hooks;
@@ -231,7 +231,7 @@ static bool fail_without_sources(item_t *item)
             return false;
         last = s;
     }
-    if (last == NULL || item->leases != NULL || looks_where_it_is(item) ||
+    if (last == NULL || item->leases != NULL || looks_where_it_is(item) || hp_item_looks_for_newer(item) ||
         !hp_pending_is_none(&item->pending))
         return false;
     hp_item_fail(item, last->code != 0 ? last->code : HP_E_NO_SOURCE,
@@ -272,6 +272,9 @@ bool hp_item_schedule(item_t *item)
     hp_item_check_complete(item);
     if (item->phase != ITEM_FETCHING)
         return true;
+    /* A body without a length begins from zero in another part file: not while the last is written. */
+    if (item->endless && item->leases == NULL && item->writing.count > 0)
+        return true;
     if (fail_without_sources(item))
         return true;
     if (lost_its_source(item)) {
@@ -294,5 +297,5 @@ bool hp_item_schedule(item_t *item)
             ;
     }
     return item->leases != NULL || item->writing.count > 0 || item->manifest_source != NULL ||
-           item->unsaved > 0 || now < item->moved_until;
+           item->unsaved > 0 || now < item->moved_until || now < item->newer_until;
 }

@@ -24,6 +24,7 @@ struct hp_small_file {
     bool renamed; /* path is not the item's, which the disk does not take */
     uint64_t chunk_size, size;
     int64_t mtime_ms, replaces_ns; /* of the item's row */
+    bool executable;
     bool has_expected;
     uint8_t expected[HP_SHA256_SIZE], digest[HP_SHA256_SIZE];
 };
@@ -71,7 +72,7 @@ static int write_by_part(const hp_small_file_t *file, hp_part_small_t *part)
         rc = HP_E_NO_SPACE;
     if (rc != 0)
         hp_err_set(&part->err, rc, "writing %s: %s", part->path, hp_err_sentence(rc));
-    hp_part_set_time(fd, part->mtime_ms);
+    hp_part_set_marks(fd, part->mtime_ms, part->executable);
     if (rc == 0)
         rc = hp_part_replace(fd, part->base, part->path, name, part->length, file->replaces_ns, part->name,
                              &part->err);
@@ -93,6 +94,7 @@ static void on_work(uv_work_t *work)
             .data = file->buffer != NULL ? (const void *)file->buffer->data : "",
             .length = file->buffer != NULL ? file->buffer->length : 0,
             .mtime_ms = file->mtime_ms,
+            .executable = file->executable,
             .status = check_digest(file),
         };
         if (self->parts[i].status == 0 && file->replaces_ns != 0)
@@ -205,6 +207,7 @@ void hp_item_finish_small(item_t *self, hp_chunk_buffer_t *buffer, source_t *sou
         .chunk_size = self->chunk_size,
         .size = self->size,
         .mtime_ms = self->row.mtime_ms,
+        .executable = hp_transfer_lets_run(transfer, &self->row),
         .replaces_ns = self->row.replaces_ns,
     };
     file->has_expected = buffer != NULL && self->row.root != NULL &&

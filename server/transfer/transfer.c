@@ -227,13 +227,18 @@ void hp_transfer_throttle(hp_transfer_t *self)
 static void on_tick(uv_timer_t *timer)
 {
     hp_transfer_t *self = HP_CONTAINER(timer, hp_transfer_t, tick);
+    bool runs = false;
     for (download_t *d = self->active; d != NULL; d = d->next_active)
-        if (hp_download_is_running(d))
+        if (hp_download_is_running(d)) {
             hp_download_changed(d);
+            runs = true;
+        }
     hp_transfer_tell_waiting(self);
     if (uv_now(self->loop) - self->disk_looked_at >= DISK_LOOK_MS)
         hp_transfer_look_at_disks(self);
     hp_kept_drop_old(self);
+    if (!runs)
+        hp_writer_empty_stock(self->writer);
     if (self->ticks++ % PARTS_TICKS == 0)
         hp_transfer_look_at_parts(self);
     hp_transfer_wake(self);
@@ -244,6 +249,11 @@ static void on_tick(uv_timer_t *timer)
 void hp_transfer_set_hooks(hp_transfer_t *self, const hp_transfer_hooks_t *hooks)
 {
     self->hooks = *hooks;
+}
+
+bool hp_transfer_lets_run(const hp_transfer_t *self, const hp_download_file_row_t *row)
+{
+    return self->keeps_executable && row->executable;
 }
 
 int hp_transfer_set(hp_transfer_t *self, const hp_transfer_settings_t *settings, hp_err_t *err)
@@ -263,6 +273,7 @@ int hp_transfer_set(hp_transfer_t *self, const hp_transfer_settings_t *settings,
     self->connections = HP_MAX(settings->connections_per_source, 1u);
     hp_bucket_set(&self->bucket, settings->down_limit_bps);
     self->plain_content = settings->plain_content;
+    self->keeps_executable = settings->keeps_executable;
     if (!self->plain_content)
         hp_plain_stop(self);
     if (self->started) {

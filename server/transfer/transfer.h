@@ -103,6 +103,7 @@ typedef struct hp_transfer_settings {
     unsigned connections_per_source;
     uint64_t down_limit_bps; /* 0: none */
     bool plain_content;      /* take content in plain from hosts that offer it; see plain.c */
+    bool keeps_executable;   /* what hosts of proven identity list as executable may be run here */
 } hp_transfer_settings_t;
 
 /* Loads what is unfinished from the store (blocks; start-up). Nothing runs before start. */
@@ -158,6 +159,10 @@ void hp_transfer_change(hp_transfer_t *transfer, int64_t id, const int *priority
  * has ended. */
 void hp_transfer_set_url(hp_transfer_t *transfer, int64_t id, const char *url, hp_download_fn done,
                          void *arg);
+/* The SHA-256 fingerprint of the certificate that its server must show, as in an order by URL: it goes on
+ * with that, and one that failed or runs is queued. HP_E_INVALID, HP_E_CONFLICT as above. */
+void hp_transfer_set_certificate(hp_transfer_t *transfer, int64_t id, const char *certificate,
+                                 hp_download_fn done, void *arg);
 /* Forgets the download; keep_data leaves an unfinished part file where it is. A finished file always stays.
  */
 void hp_transfer_remove(hp_transfer_t *transfer, int64_t id, bool keep_data, hp_download_fn done, void *arg);

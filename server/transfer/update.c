@@ -12,6 +12,30 @@
 #define PAGE     1000
 #define SLACK_MS 2000 /* FAT keeps times to 2 s, exFAT some to a second */
 
+bool hp_order_lets_run(const hp_remote_file_t *listed)
+{
+    return listed->executable && strncmp(listed->host, "addr-", strlen("addr-")) != 0;
+}
+
+int hp_order_insert_file(hp_db_t *db, int64_t download, const char *path, const char *source_path,
+                         const hp_remote_file_t *listed, hp_err_t *err)
+{
+    hp_download_file_row_t row = {
+        .download = download,
+        .path = (char *)path,
+        .source_path = (char *)source_path,
+        .state = (char *)"open",
+        .size = HP_DB_SIZE_UNKNOWN,
+    };
+    if (listed != NULL) {
+        row.size = listed->size;
+        row.root = listed->root[0] != '\0' ? (char *)listed->root : NULL;
+        row.mtime_ms = listed->mtime != HP_REMOTE_NO_TIME ? listed->mtime : 0;
+        row.executable = hp_order_lets_run(listed);
+    }
+    return hp_db_download_file_insert(db, &row, err);
+}
+
 int hp_order_look(const hp_download_row_t *download, const hp_download_file_row_t *file, bool *same,
                   int64_t *mtime_ns, hp_err_t *err)
 {
@@ -88,6 +112,7 @@ static int reopen(update_t *self, hp_download_file_row_t *file, const hp_remote_
     row.verified = false;
     row.part = row.boot_id = NULL;
     row.mtime_ms = listed->mtime != HP_REMOTE_NO_TIME ? listed->mtime : 0;
+    row.executable = hp_order_lets_run(listed);
     row.replaces_ns = replaces_ns;
     int rc = hp_db_chunk_clear(self->db, row.id, err);
     if (rc == 0)
@@ -106,8 +131,7 @@ static int take(update_t *self, const hp_remote_file_t *listed, size_t skip, hp_
         char *path = hp_sprintf("%s/%s", self->row.path, listed->path + skip);
         int rc = hp_path_check(path, strlen(path), err);
         if (rc == 0)
-            rc = hp_order_insert_file(self->db, self->row.id, path, listed->path, listed->size, listed->root,
-                                      listed->mtime, err);
+            rc = hp_order_insert_file(self->db, self->row.id, path, listed->path, listed, err);
         self->fresh++;
         free(path);
         return rc;
@@ -164,13 +188,18 @@ int hp_order_update(hp_db_t *db, const char *base, const char *host, const char 
     rc = is_wanted_there(&self.row, base, to != NULL ? to : "") ? read_files(&self, err) : HP_E_NOT_FOUND;
     if (rc == 0)
         rc = take_list(&self, host, folder, err);
-    *updated = rc == 0 && self.fresh > 0;
+    int64_t folders = 0;
+    if (rc == 0)
+        rc = hp_order_count_missing_folders(db, &self.row, &folders, err);
+    *updated = rc == 0 && (self.fresh > 0 || folders > 0);
     if (*updated) {
         free(self.row.state);
         free(self.row.note);
         self.row.state = hp_strdup("queued");
         self.row.note =
-            hp_sprintf("Ordered again: %lld files were new or had changed", (long long)self.fresh);
+            self.fresh > 0
+                ? hp_sprintf("Ordered again: %lld files were new or had changed", (long long)self.fresh)
+                : hp_sprintf("Ordered again: %lld empty folders were not there", (long long)folders);
         self.row.finished_at = 0;
         rc = hp_db_download_update(db, &self.row, err);
     }

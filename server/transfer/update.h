@@ -3,6 +3,7 @@
 #define HP_TRANSFER_UPDATE_H
 
 #include "db/download.h"
+#include "db/remote_file.h"
 #include "transfer/transfer.h"
 
 /* Store thread. Whether a file that was fetched stands where it landed, as it was then; and its st_mtim, 0
@@ -16,8 +17,10 @@ int hp_order_update(hp_db_t *db, const char *base, const char *host, const char 
 /* Loop. Such a one, as its row says now, is queued again. */
 void hp_download_update(hp_transfer_t *transfer, const hp_download_row_t *row);
 
-/* order.c: a row for a file that is to be fetched. mtime: as in hp_remote_file_t. */
+/* A row for a file that is to be fetched; listed: NULL when nobody lists it. */
 int hp_order_insert_file(hp_db_t *db, int64_t download, const char *path, const char *source_path,
-                         int64_t size, const char *root, int64_t mtime, hp_err_t *err);
+                         const hp_remote_file_t *listed, hp_err_t *err);
+/* Whether a file is to be executable here: one that is at a host that has proven who it is. */
+bool hp_order_lets_run(const hp_remote_file_t *listed);
 
 #endif

@@ -6,6 +6,7 @@
 #include <strings.h>
 
 #include "base/mem.h"
+#include "base/path.h"
 
 #define HEADERS_MAX       32
 #define HEADERS_BYTES_MAX 8192
@@ -70,6 +71,16 @@ const char **hp_url_split_headers(const char *lines)
         all[i++] = line;
     all[i] = NULL;
     return all;
+}
+
+const char *hp_url_shown_certificate(int code, const char *detail)
+{
+    uint8_t digest[32];
+    size_t length = strlen(detail);
+    if (code != HP_E_CERTIFICATE || length < 64 ||
+        hp_hex_decode(detail + length - 64, digest, sizeof digest) != 0)
+        return NULL;
+    return detail + length - 64;
 }
 
 int hp_url_read_certificate(const char *text, char out[65], hp_err_t *err)

@@ -28,7 +28,7 @@ hp_writer_t *hp_writer_create(uv_loop_t *loop, void (*room)(void *arg), void *ar
     return self;
 }
 
-static void empty_stock(hp_writer_t *self)
+void hp_writer_empty_stock(hp_writer_t *self)
 {
     while (self->stock != NULL) {
         hp_chunk_buffer_t *buffer = self->stock;
@@ -40,7 +40,7 @@ static void empty_stock(hp_writer_t *self)
 
 void hp_writer_destroy(hp_writer_t *self)
 {
-    empty_stock(self);
+    hp_writer_empty_stock(self);
     free(self);
 }
 
@@ -60,7 +60,7 @@ hp_chunk_buffer_t *hp_writer_take(hp_writer_t *self, uint64_t chunk_size)
         return buffer;
     }
     if (self->bytes + chunk_size > HP_WRITER_BYTES)
-        empty_stock(self); /* of another size: it only takes the room */
+        hp_writer_empty_stock(self); /* of another size: it only takes the room */
     buffer = hp_alloc_aligned(HP_WRITER_ALIGN, HP_WRITER_ALIGN + chunk_size);
     *buffer = (hp_chunk_buffer_t){.capacity = chunk_size, .data = (uint8_t *)buffer + HP_WRITER_ALIGN};
     self->bytes += chunk_size;
@@ -106,18 +106,23 @@ void hp_file_writes_dispose(hp_file_writes_t *writes)
     uv_mutex_destroy(&writes->lock);
 }
 
-static bool may_go_direct(const hp_chunk_job_t *job)
+/* Bytes of a chunk. */
+typedef struct run {
+    size_t from, length;
+} run_t;
+
+static bool may_go_direct(const hp_chunk_job_t *job, run_t run)
 {
-    return job->writes->direct_fd >= 0 && !job->cached && job->offset % HP_WRITER_ALIGN == 0 &&
-           job->buffer->length % HP_WRITER_ALIGN == 0;
+    return job->writes->direct_fd >= 0 && !job->cached && (job->offset + run.from) % HP_WRITER_ALIGN == 0 &&
+           run.length % HP_WRITER_ALIGN == 0;
 }
 
-static int write_in_turn(hp_chunk_job_t *job)
+static int write_in_turn(hp_chunk_job_t *job, run_t run)
 {
     hp_file_writes_t *writes = job->writes;
     uv_mutex_lock(&writes->lock);
-    int rc = hp_write_all_at(job->fd, job->buffer->data, job->buffer->length, job->offset);
-    writes->unsent += job->buffer->length;
+    int rc = hp_write_all_at(job->fd, job->buffer->data + run.from, run.length, job->offset + run.from);
+    writes->unsent += run.length;
     bool send = writes->unsent >= HP_WRITEBACK_BYTES && !writes->sending;
     if (send) {
         writes->unsent = 0;
@@ -134,13 +139,49 @@ static int write_in_turn(hp_chunk_job_t *job)
     return rc;
 }
 
-static int write_chunk(hp_chunk_job_t *job)
+static int write_run(hp_chunk_job_t *job, run_t run)
 {
     int rc = -EINVAL;
-    if (may_go_direct(job))
-        rc = hp_write_all_at(job->writes->direct_fd, job->buffer->data, job->buffer->length, job->offset);
+    if (may_go_direct(job, run))
+        rc = hp_write_all_at(job->writes->direct_fd, job->buffer->data + run.from, run.length,
+                             job->offset + run.from);
     /* EINVAL: the file system wants another alignment, here or after a short write. */
-    return rc == -EINVAL ? write_in_turn(job) : rc;
+    return rc == -EINVAL ? write_in_turn(job, run) : rc;
+}
+
+static bool is_zeros(const hp_chunk_buffer_t *buffer, size_t from)
+{
+    const uint8_t *at = buffer->data + from;
+    size_t length = HP_MIN((size_t)HP_WRITER_ZEROS, buffer->length - from);
+    return at[0] == 0 && memcmp(at, at + 1, length - 1) == 0;
+}
+
+/* The bytes from `from` on that are all to be written, or all zeros. */
+static run_t next_run(const hp_chunk_buffer_t *buffer, size_t from, bool *zeros)
+{
+    size_t end = from;
+    *zeros = is_zeros(buffer, from);
+    do
+        end += HP_WRITER_ZEROS;
+    while (end < buffer->length && is_zeros(buffer, end) == *zeros);
+    return (run_t){.from = from, .length = HP_MIN(end, buffer->length) - from};
+}
+
+static int write_chunk(hp_chunk_job_t *job)
+{
+    const hp_chunk_buffer_t *buffer = job->buffer;
+    if (job->file_size == UINT64_MAX) /* the file is as long as what was written: zeros have to be */
+        return write_run(job, (run_t){.length = buffer->length});
+    int rc = 0;
+    run_t run = {0};
+    for (size_t at = 0; at < buffer->length && rc == 0; at = run.from + run.length) {
+        bool zeros;
+        run = next_run(buffer, at, &zeros);
+        rc = zeros ? hp_disk_zero(job->fd, job->offset + at, run.length) : -EOPNOTSUPP;
+        if (rc == -EOPNOTSUPP)
+            rc = write_run(job, run);
+    }
+    return rc;
 }
 
 static void on_work(uv_work_t *work)

@@ -2,8 +2,8 @@
  *
  * A chunk's way: hp_writer_take() gives an empty buffer; the lease fills it; hp_writer_put() hands it to a
  * pool thread, which computes the tree node over it, compares it with the expected digest if there is one,
- * writes it with one pwrite and comes back on the loop with the result. The buffer returns to the stock by
- * itself.
+ * writes it (but for blocks of zeros, see 5) and comes back on the loop with the result. The buffer returns
+ * to the stock by itself.
  *
  * Invariants
  * 1. Loop thread only. Buffers together take at most HP_WRITER_BYTES, or two of the largest chunk, as long as
@@ -15,6 +15,8 @@
  *    pages to find, nothing left for the sync at the end. Where that cannot be, and while somebody reads
  *    along, its chunks go through the page cache, one at a time, because the kernel would let the other
  *    writers spin for the inode's lock; and the disk is told to start on them as they come.
+ * 5. Blocks of HP_WRITER_ZEROS that are all zeros are told to the disk as such, where it understands that:
+ * their room stays reserved until the file is finished, and is given back then (part.h).
  */
 #ifndef HP_TRANSFER_WRITER_H
 #define HP_TRANSFER_WRITER_H
@@ -28,6 +30,7 @@
 
 #define HP_WRITER_BYTES    (16u * 1024 * 1024)
 #define HP_WRITEBACK_BYTES (8u * 1024 * 1024) /* of one file, then the disk is told to start */
+#define HP_WRITER_ZEROS    65536u             /* bytes of a block that is looked at for zeros */
 #define HP_WRITER_ALIGN    4096u              /* of buffers, and of what is written past the page cache */
 
 typedef struct hp_writer hp_writer_t;
@@ -79,6 +82,8 @@ bool hp_writer_has_room(const hp_writer_t *writer, uint64_t chunk_size);
 /* Never NULL; ask for room first. */
 hp_chunk_buffer_t *hp_writer_take(hp_writer_t *writer, uint64_t chunk_size);
 void hp_writer_give_back(hp_writer_t *writer, hp_chunk_buffer_t *buffer);
+/* Frees the buffers that nobody uses, which are there for the next chunks. */
+void hp_writer_empty_stock(hp_writer_t *writer);
 
 /* For a pool job that works on a buffer by other means (a small file, which is written in one step). buffer
  * may be NULL. */

@@ -88,7 +88,7 @@ static void begin_session(hp_reach_t *self)
 /* No try of this session is left. */
 static void give_up(hp_reach_t *self, uint64_t now)
 {
-    self->tries = 0;
+    self->tries = self->unanswered = 0;
     if (self->again) { /* meanwhile there is something new to try */
         hp_retry_reset(&self->rests);
         begin_session(self);
@@ -122,7 +122,7 @@ void hp_reach_leave(hp_reach_t *self)
     if (self->state == HP_REACH_IDLE)
         return;
     self->up = self->again = self->missed = false;
-    self->tries = 0;
+    self->tries = self->unanswered = 0;
     hp_retry_reset(&self->rests);
     set_reason(self, "");
     set_state(self, HP_REACH_IDLE, UINT64_MAX);
@@ -228,6 +228,7 @@ void hp_reach_go(hp_reach_t *self, const hp_go_t *go, uint64_t now)
     if (self->state != HP_REACH_OFFER || strcmp(go->peer.session, self->own.session) != 0)
         return;
     judge_networks(self, &go->peer);
+    self->unanswered = 0;
     self->begun_at = now;
     uint32_t wait = HP_MIN(go->wait_ms, (uint32_t)HP_SIGNALLING_WAIT_MAX);
     set_state(self, HP_REACH_PUNCH, now + wait + HP_REACH_PUNCH_MS);
@@ -300,7 +301,11 @@ void hp_reach_tick(hp_reach_t *self, uint64_t now)
     switch (self->state) {
     case HP_REACH_OFFER:
         set_reason(self, "the other host does not answer through the hub");
-        give_up(self, now);
+        /* A hub says who is away: the offer was lost, most likely, as the other host was just connecting. */
+        if (self->initiator && ++self->unanswered < HP_REACH_OFFERS)
+            begin_session(self);
+        else
+            give_up(self, now);
         self->ops.unheard(self->ops.arg);
         break;
     case HP_REACH_PUNCH: /* the reason is what the networks are like */

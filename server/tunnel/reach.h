@@ -1,10 +1,15 @@
 /* The direct way to one host of another network, as a state machine: looked for, found, lost, and looked for
  * again.
  *
- *     idle ──wanted, or an offer──> gather ──> offer ──go──> punch ──both ways──> handshake ──proven──>
- * direct ^                             ^          │             │                     │                  │ │
- * ├──tries left────────────┴─────────────────────┘      lost        │ └──nobody wants it── relay <──┴──no
- * tries left; looks again after a rest <───────────────────────┘
+ *     state      what leads to another
+ *     idle       it is wanted, or the other host offers: gather
+ *     gather     the own addresses are known: offer
+ *     offer      the hub has both offers: punch; no answer: gather, or relay after HP_REACH_OFFERS of them
+ *     punch      packets come both ways: handshake; none: gather for the next try, or relay when none is left
+ *     handshake  the key is proven: direct; else as from punch
+ *     direct     it is lost: gather; it is lost and nobody wants it: relay
+ *     relay      a rest is over, or there is something new to try: gather
+ *     any        nobody has wanted it for a while: idle
  *
  * In every state but direct new connections are relayed, where a hub relays: relay means no more than that
  * nothing else is under way.
@@ -30,6 +35,7 @@
 #include "tunnel/signalling.h"
 
 #define HP_REACH_TRIES    3
+#define HP_REACH_OFFERS   3    /* without an answer, in a row */
 #define HP_REACH_OFFER_MS 5000 /* for the other host's answer to come through the hub */
 #define HP_REACH_PUNCH_MS 2000
 #define HP_REACH_CROSSING_MS                                                                                 \
@@ -76,14 +82,15 @@ typedef struct hp_reach {
     char own_id[HP_PEER_ID_SIZE], id[HP_PEER_ID_SIZE];
     hp_reach_ops_t ops;
     hp_reach_state_t state;
-    bool up;           /* a direct way stands */
-    bool initiator;    /* of the session: tries again */
-    bool again;        /* begin anew when the try that is under way has failed */
-    bool missed;       /* the last try could not even begin, for want of the hub */
-    bool hopeless;     /* what is known of both networks says that a direct way is unlikely */
-    uint64_t due;      /* ms: the present state's end; UINT64_MAX: none */
-    uint64_t begun_at; /* ms: when the last punching began */
-    unsigned tries;    /* that failed in a row */
+    bool up;             /* a direct way stands */
+    bool initiator;      /* of the session: tries again */
+    bool again;          /* begin anew when the try that is under way has failed */
+    bool missed;         /* the last try could not even begin, for want of the hub */
+    bool hopeless;       /* what is known of both networks says that a direct way is unlikely */
+    uint64_t due;        /* ms: the present state's end; UINT64_MAX: none */
+    uint64_t begun_at;   /* ms: when the last punching began */
+    unsigned tries;      /* that failed in a row */
+    unsigned unanswered; /* offers, in a row */
     hp_retry_t rests;
     hp_offer_t own; /* of the session that is under way */
     hp_mapping_t other_mapping;

@@ -5,6 +5,7 @@
 #include <limits.h>
 #include <linux/magic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/uio.h>
 #include <sys/utsname.h>
@@ -43,6 +44,12 @@ int hp_disk_open_unnamed(int folder, mode_t mode)
 int hp_disk_link(int fd, int folder, const char *name)
 {
     char self[LINK_SIZE];
+    /* Cheaper than by way of /proc, and to be had without it, but for those alone who may read everything:
+     * linkat(2). */
+    if (linkat(fd, "", folder, name, AT_EMPTY_PATH) == 0)
+        return 0;
+    if (errno != ENOENT)
+        return -errno;
     return linkat(AT_FDCWD, link_of(fd, self), folder, name, AT_SYMLINK_FOLLOW) == 0 ? 0 : -errno;
 }
 
@@ -139,6 +146,32 @@ static int is_known_well(int fd)
     return 0;
 }
 
+int hp_disk_zero(int fd, uint64_t offset, uint64_t length)
+{
+    int rc;
+    do
+        rc = fallocate(fd, FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE, (off_t)offset, (off_t)length) == 0
+                 ? 0
+                 : -errno;
+    while (rc == -EINTR);
+    return is_lacking(rc) ? -EOPNOTSUPP : rc;
+}
+
+void hp_disk_release_zeros(int fd)
+{
+    struct stat st;
+    if (is_known_well(fd) <= 0 || fstat(fd, &st) != 0)
+        return;
+    for (off_t at = lseek(fd, 0, SEEK_HOLE), end; at >= 0 && at < st.st_size;
+         at = lseek(fd, end, SEEK_HOLE)) {
+        end = lseek(fd, at, SEEK_DATA);
+        if (end < 0)
+            end = st.st_size;
+        if (fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, at, end - at) != 0 || end >= st.st_size)
+            return;
+    }
+}
+
 int hp_disk_open_direct(int fd)
 {
     char self[LINK_SIZE];
@@ -218,6 +251,35 @@ void hp_disk_uncache(int fd, uint64_t offset, uint64_t length)
     (void)posix_fadvise(fd, (off_t)offset, (off_t)length, POSIX_FADV_DONTNEED);
 }
 
+int64_t hp_disk_born_ns(int fd, const char *name)
+{
+    struct statx stx;
+    if (statx(fd, name, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW | AT_STATX_DONT_SYNC, STATX_BTIME, &stx) != 0 ||
+        (stx.stx_mask & STATX_BTIME) == 0)
+        return 0;
+    return (int64_t)stx.stx_btime.tv_sec * 1000000000 + stx.stx_btime.tv_nsec;
+}
+
+/* The umask cannot be read in C without being changed for a moment, in all threads. */
+static mode_t umask_now(void)
+{
+    char text[1024], *line;
+    int fd = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd >= 0 ? read(fd, text, sizeof text - 1) : -1;
+    if (fd >= 0)
+        close(fd);
+    text[n > 0 ? n : 0] = '\0';
+    line = strstr(text, "\nUmask:");
+    return line != NULL ? (mode_t)strtoul(line + strlen("\nUmask:"), NULL, 8) : 0;
+}
+
+void hp_disk_set_executable(int fd)
+{
+    struct stat st;
+    if (fstat(fd, &st) == 0)
+        (void)fchmod(fd, (st.st_mode & 0777) | ((st.st_mode & 0444) >> 2 & ~umask_now()));
+}
+
 bool hp_disk_is_unchanged(int fd, const struct stat *before)
 {
     struct statx now;
@@ -271,6 +333,12 @@ const char *hp_disk_remote_name(int fd)
 bool hp_disk_is_remote(int fd)
 {
     return hp_disk_remote_name(fd) != NULL;
+}
+
+uint64_t hp_disk_file_max(int fd)
+{
+    struct statfs fs;
+    return fstatfs(fd, &fs) == 0 && (unsigned long)fs.f_type == MSDOS_SUPER_MAGIC ? UINT32_MAX : UINT64_MAX;
 }
 
 void hp_disk_id(int fd, char out[HP_DISK_ID_SIZE])

@@ -6,6 +6,7 @@
 #include <linux/rtnetlink.h>
 #include <linux/sockios.h>
 #include <net/if.h>
+#include <net/if_arp.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
@@ -48,4 +49,42 @@ bool hp_interface_is_virtual_cable(const char *name)
     bool is_veth = ioctl(fd, SIOCETHTOOL, &request) == 0 && strcmp(info.driver, "veth") == 0;
     close(fd);
     return is_veth;
+}
+
+static bool has(const char *name, const char *what)
+{
+    char path[96];
+    snprintf(path, sizeof path, "/sys/class/net/%.32s/%s", name, what);
+    return access(path, F_OK) == 0;
+}
+
+/* Its hardware type (if_arp.h); -1 unknown. */
+static int type_of(const char *name)
+{
+    struct ifreq request = {0};
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), type = -1;
+    if (fd < 0)
+        return -1;
+    snprintf(request.ifr_name, sizeof request.ifr_name, "%s", name);
+    if (ioctl(fd, SIOCGIFHWADDR, &request) == 0)
+        type = request.ifr_hwaddr.sa_family;
+    close(fd);
+    return type;
+}
+
+/* sysfs shows the hardware; programs that make bridges and cables for containers name them so. */
+hp_interface_kind_t hp_interface_kind(const char *name)
+{
+    static const char *const containers[] = {"docker", "br-",     "podman", "cni",  "virbr", "lxc",
+                                             "lxdbr",  "incusbr", "vnet",   "veth", "cali",  "flannel"};
+    int type = type_of(name);
+    if (has(name, "wireless") || has(name, "phy80211"))
+        return HP_INTERFACE_WIFI;
+    if (type == ARPHRD_NONE || type == ARPHRD_PPP || type == ARPHRD_TUNNEL || type == ARPHRD_TUNNEL6 ||
+        type == ARPHRD_IPGRE || type == ARPHRD_SIT || has(name, "tun_flags"))
+        return HP_INTERFACE_VPN;
+    for (size_t i = 0; i < sizeof containers / sizeof *containers; i++)
+        if (strncmp(name, containers[i], strlen(containers[i])) == 0)
+            return HP_INTERFACE_CONTAINER;
+    return has(name, "device") ? HP_INTERFACE_WIRED : HP_INTERFACE_VIRTUAL;
 }

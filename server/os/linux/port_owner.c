@@ -10,22 +10,30 @@
 
 #define LISTENING 0x0a /* the state in /proc/net/tcp */
 
-/* The inode of the socket that listens on the port, as the table has it; 0: none does. */
-static unsigned long find_socket(const char *table, uint16_t port)
+#define NOTES 32
+
+static struct {
+    uint16_t port;
+    char text[HP_PORT_OWNER_SIZE];
+} notes[NOTES];
+static size_t note_count;
+
+/* Calls fn with the inode of each socket that listens on one of the ports. */
+static void each_listener(const char *table, uint16_t first, unsigned count,
+                          void (*fn)(void *arg, uint16_t port, unsigned long inode), void *arg)
 {
     FILE *file = fopen(table, "re");
     char line[256];
-    unsigned long found = 0, inode;
-    while (file != NULL && found == 0 && fgets(line, sizeof line, file) != NULL) {
+    unsigned long inode;
+    while (file != NULL && fgets(line, sizeof line, file) != NULL) {
         unsigned local, state;
         if (sscanf(line, "%*d: %*[0-9A-Fa-f]:%x %*[0-9A-Fa-f]:%*x %x %*s %*s %*s %*u %*d %lu", &local, &state,
                    &inode) == 3 &&
-            local == port && state == LISTENING)
-            found = inode;
+            local - first < count && state == LISTENING)
+            fn(arg, (uint16_t)local, inode);
     }
     if (file != NULL)
         fclose(file);
-    return found;
 }
 
 /* Whether one of the process's descriptors is that socket. */
@@ -60,12 +68,9 @@ static void describe(const char *process, char out[HP_PORT_OWNER_SIZE])
     snprintf(out, HP_PORT_OWNER_SIZE, "%s (process %.10s)", shown[0] != '\0' ? shown : "a program", process);
 }
 
-bool hp_port_owner(uint16_t port, char out[HP_PORT_OWNER_SIZE])
+static bool find_process(unsigned long inode, char out[HP_PORT_OWNER_SIZE])
 {
-    unsigned long inode = find_socket("/proc/net/tcp", port);
-    if (inode == 0)
-        inode = find_socket("/proc/net/tcp6", port);
-    DIR *all = inode != 0 ? opendir("/proc") : NULL;
+    DIR *all = opendir("/proc");
     bool found = false;
     for (struct dirent *entry; all != NULL && !found && (entry = readdir(all)) != NULL;) {
         const char *process = entry->d_name;
@@ -76,4 +81,45 @@ bool hp_port_owner(uint16_t port, char out[HP_PORT_OWNER_SIZE])
     if (all != NULL)
         closedir(all);
     return found;
+}
+
+static void note(void *arg, uint16_t port, unsigned long inode)
+{
+    (void)arg;
+    if (note_count < NOTES && find_process(inode, notes[note_count].text))
+        notes[note_count++].port = port;
+}
+
+void hp_port_owner_note(uint16_t first, unsigned count)
+{
+    if (first == 0)
+        return;
+    each_listener("/proc/net/tcp", first, count, note, NULL);
+    each_listener("/proc/net/tcp6", first, count, note, NULL);
+}
+
+typedef struct {
+    char *out;
+    bool found;
+} search_t;
+
+static void search(void *arg, uint16_t port, unsigned long inode)
+{
+    search_t *self = arg;
+    (void)port;
+    if (!self->found)
+        self->found = find_process(inode, self->out);
+}
+
+bool hp_port_owner(uint16_t port, char out[HP_PORT_OWNER_SIZE])
+{
+    search_t now = {.out = out};
+    each_listener("/proc/net/tcp", port, 1, search, &now);
+    each_listener("/proc/net/tcp6", port, 1, search, &now);
+    for (size_t i = 0; i < note_count && !now.found; i++)
+        if (notes[i].port == port) {
+            memcpy(out, notes[i].text, HP_PORT_OWNER_SIZE);
+            now.found = true;
+        }
+    return now.found;
 }
