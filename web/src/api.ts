@@ -11,7 +11,9 @@ import type {
   Host,
   Incoming,
   Invite,
+  Kept,
   LogLine,
+  Look,
   Message,
   MessagePage,
   Pairing,
@@ -20,6 +22,7 @@ import type {
   NewDownload,
   SearchPage,
   Settings,
+  SharedFolder,
   Status,
   SettingsChange,
   Unread,
@@ -97,6 +100,10 @@ async function get<T>(path: string, signal?: AbortSignal): Promise<T> {
 }
 
 async function change<T>(method: string, path: string, body?: unknown): Promise<T> {
+  return (await call<T>(method, path, body)).value;
+}
+
+async function call<T>(method: string, path: string, body?: unknown): Promise<{ value: T; status: number }> {
   const init: RequestInit = { method };
   if (body !== undefined) {
     init.headers = { "Content-Type": "application/json" };
@@ -104,7 +111,7 @@ async function change<T>(method: string, path: string, body?: unknown): Promise<
   }
   const response = await send(BASE + path, init);
   const text = await response.text();
-  return (text === "" ? undefined : JSON.parse(text)) as T;
+  return { value: (text === "" ? undefined : JSON.parse(text)) as T, status: response.status };
 }
 
 const hostPath = (id: string): string => `/hosts/${encodeURIComponent(id)}`;
@@ -129,7 +136,9 @@ export const api = {
   /** The group's secret: asked for only when a person wants to see it. */
   invite: async (id: number) => (await get<Invite>(`/groups/${id}/invite`)).invite,
   renewGroup: (id: number) => change<Invite>("POST", `/groups/${id}/renew`),
-  push: (host: string, paths: string[]) => change<Push>("POST", `${hostPath(host)}/push`, { paths }),
+  push: (host: string, paths: string[], pin?: string) =>
+    change<Push>("POST", `${hostPath(host)}/push`, pin === undefined ? { paths } : { paths, pin }),
+  beginLook: (host: string) => change<Look>("POST", "/doctor", host ? { host } : {}),
   pushes: async () => (await get<{ pushes: Push[] }>("/pushes")).pushes,
   cancelPush: (id: number) => change<void>("DELETE", `/pushes/${id}`),
   inbox: async () => (await get<{ incoming: Incoming[] }>("/inbox")).incoming,
@@ -147,10 +156,20 @@ export const api = {
     get<SearchPage>(`/search${query({ q, limit })}`, signal),
 
   downloads: async () => (await get<{ downloads: Download[] }>("/downloads")).downloads,
-  addDownload: (what: NewDownload) => change<Download>("POST", "/downloads", what),
+  /** `created`: it is a new one; false: the same content is there or on its way already. */
+  addDownload: async (what: NewDownload): Promise<{ download: Download; created: boolean }> => {
+    const { value, status } = await call<Download>("POST", "/downloads", what);
+    return { download: value, created: status === 201 };
+  },
   changeDownload: (
     id: number,
-    fields: { state?: "paused" | "queued"; priority?: number; limit_bps?: number; url?: string },
+    fields: {
+      state?: "paused" | "queued";
+      priority?: number;
+      limit_bps?: number;
+      url?: string;
+      certificate?: string;
+    },
   ) => change<Download>("PATCH", `/downloads/${id}`, fields),
   retryDownload: (id: number) => change<void>("POST", `/downloads/${id}/retry`),
   recheckDownload: (id: number) => change<void>("POST", `/downloads/${id}/recheck`),
@@ -161,6 +180,8 @@ export const api = {
     (await change<{ removed: number }>("DELETE", "/downloads?state=finished")).removed,
   pauseAll: () => change<void>("POST", "/downloads/pause"),
   resumeAll: () => change<void>("POST", "/downloads/resume"),
+  kept: async () => (await get<{ kept: Kept[] }>("/kept")).kept,
+  removeKept: (id: number) => change<void>("DELETE", `/kept/${id}`),
   chunks: (id: number, signal?: AbortSignal) => get<Chunks>(`/downloads/${id}/chunks`, signal),
   /** Who gave how much of it, the one that gave the most first. */
   given: async (id: number, signal?: AbortSignal) =>
@@ -187,6 +208,9 @@ export const api = {
   removeSharedFolder: (path: string) =>
     change<void>("DELETE", `/share/files/${encodePath(path)}?recursive=true`),
   removeShared: (path: string) => change<void>("DELETE", `/share/files/${encodePath(path)}`),
+  addShareFolder: (folder: { folder: string; name?: string }) =>
+    change<SharedFolder>("POST", "/share/folders", folder),
+  removeShareFolder: (name: string) => change<void>("DELETE", `/share/folders/${encodeURIComponent(name)}`),
   /** Digest of a file, or null while the server computes it. */
   shareDigest: (path: string, algorithm: string) => digest(`/share/digest${query({ path, algorithm })}`),
   downloadDigest: (id: number, algorithm: string) => digest(`/downloads/${id}/digest${query({ algorithm })}`),

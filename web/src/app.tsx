@@ -206,6 +206,9 @@ function View() {
         />
       );
     case "downloads":
+      if (rest[0] === "kept") {
+        return <Lazy key="kept" load={async () => (await import("./parts/kept")).KeptView} props={{}} />;
+      }
       return <DownloadsView selected={/^\d+$/.test(rest[0] ?? "") ? Number(rest[0]) : null} />;
     case "search":
       return <HostsView query={rest[0] ?? ""} />;
@@ -223,6 +226,14 @@ function View() {
           key="messages"
           load={async () => (await import("./views/messages")).MessagesView}
           props={{ with: rest[0] ?? null }}
+        />
+      );
+    case "doctor":
+      return (
+        <Lazy
+          key="doctor"
+          load={async () => (await import("./views/doctor")).DoctorView}
+          props={{ host: rest[0] ?? "" }}
         />
       );
     case "activity":
@@ -339,7 +350,9 @@ const hidden = signal<ReadonlySet<string>>(new Set());
 
 /** What the server wants the person to know about how this host is set up. */
 function StatusNotices() {
-  const shown = (status.value?.notices ?? []).filter((notice) => !hidden.value.has(notice.code));
+  const shown = (status.value?.notices ?? []).filter(
+    (notice) => notice.code !== "not_reached" && !hidden.value.has(notice.code),
+  );
   return (
     <>
       {shown.map((notice) => (

@@ -16,7 +16,11 @@ const dictionary = signal<Dictionary>(en);
 const meanings = signal<Meanings>(enMeanings);
 
 export function t(key: Key, values: Record<string, string | number> = {}): string {
-  let text: string = dictionary.value[key];
+  return fill(dictionary.value[key], values);
+}
+
+/** A text with its form chosen and its placeholders filled in. */
+export function fill(text: string, values: Record<string, string | number>): string {
   const bar = text.indexOf("|");
   if (bar >= 0) text = values["n"] === 1 || values["n"] === "1" ? text.slice(0, bar) : text.slice(bar + 1);
   return text.replace(/\{(\w+)\}/g, (whole, name: string) => {

@@ -4,8 +4,8 @@ import { useSignal } from "@preact/signals";
 import { api } from "../api";
 import { bytes } from "../format";
 import { t } from "../i18n";
-import { downloads, hosts, status } from "../state/store";
-import { type Dialog, copy, dialog, go, notify, sentence } from "../state/ui";
+import { hosts, status } from "../state/store";
+import { type Dialog, copy, dialog, go, href, notify, sentence } from "../state/ui";
 import { Button, Facts, Field, Modal } from "./bits";
 import { Lazy } from "./lazy";
 
@@ -19,7 +19,9 @@ export function Dialogs() {
     case "add-host":
       return <AddHost />;
     case "add-url":
-      return <AddUrl />;
+      return (
+        <Lazy key="url" load={async () => (await import("./addurl")).AddUrl} props={{ onClose: close }} />
+      );
     case "confirm":
       return <Confirm question={open} />;
     case "shortcuts":
@@ -47,6 +49,14 @@ export function Dialogs() {
           key="push"
           load={async () => (await import("./push")).PushDialog}
           props={{ host: open.host, paths: open.paths, onClose: close }}
+        />
+      );
+    case "drop":
+      return (
+        <Lazy
+          key="drop"
+          load={async () => (await import("./push")).DropDialog}
+          props={{ host: open.host, files: open.files, onClose: close }}
         />
       );
     case "incoming":
@@ -88,34 +98,23 @@ export function Dialogs() {
   }
 }
 
-/** A form of one text field whose submission may fail with the server's sentence. */
-function OneField({
-  title,
-  label,
-  help,
-  placeholder,
-  submitLabel,
-  type,
-  submit,
-}: {
-  title: string;
-  label: string;
-  help: string;
-  placeholder: string;
-  submitLabel: string;
-  type: "text" | "url";
-  submit: (text: string) => Promise<void>;
-}) {
+function AddHost() {
   const text = useSignal("");
   const error = useSignal<string | undefined>(undefined);
   const busy = useSignal(false);
+  const address = text.value.trim();
   const onSubmit = async (event: Event): Promise<void> => {
     event.preventDefault();
-    if (busy.value || text.value.trim() === "") return;
+    if (busy.value || address === "") return;
     busy.value = true;
     error.value = undefined;
     try {
-      await submit(text.value.trim());
+      const host = await api.addHost(address);
+      hosts.put(host);
+      notify("good", t("hosts.added", { name: host.name || address }), {
+        label: t("files.browse"),
+        run: () => go("hosts", host.id),
+      });
       close();
     } catch (reason) {
       error.value = sentence(reason);
@@ -123,16 +122,15 @@ function OneField({
     busy.value = false;
   };
   return (
-    <Modal title={title} onClose={close}>
+    <Modal title={t("hosts.add")} onClose={close}>
       <form onSubmit={(event) => void onSubmit(event)} noValidate>
-        <Field label={label} help={help} error={error.value}>
+        <Field label={t("address")} help={t("address.help")} error={error.value}>
           {(attributes) => (
             <input
               {...attributes}
               type="text"
-              inputMode={type}
               value={text.value}
-              placeholder={placeholder}
+              placeholder="192.168.1.20"
               autocomplete="off"
               autocapitalize="off"
               spellcheck={false}
@@ -141,57 +139,17 @@ function OneField({
             />
           )}
         </Field>
+        {error.value && (
+          <a href={href("doctor", address)} onClick={close}>
+            {t("doctor.title")}
+          </a>
+        )}
         <div class="row end">
           <Button label={t("cancel.dialog")} onClick={close} />
-          <Button
-            type="submit"
-            kind="primary"
-            label={submitLabel}
-            busy={busy.value}
-            disabled={text.value.trim() === ""}
-          />
+          <Button type="submit" kind="primary" label={t("add")} busy={busy.value} disabled={address === ""} />
         </div>
       </form>
     </Modal>
-  );
-}
-
-function AddHost() {
-  return (
-    <OneField
-      title={t("hosts.add")}
-      label={t("address")}
-      help={t("address.help")}
-      placeholder="192.168.1.20"
-      submitLabel={t("add")}
-      type="text"
-      submit={async (address) => {
-        const host = await api.addHost(address);
-        hosts.put(host);
-        notify("good", t("hosts.added", { name: host.name || address }), {
-          label: t("files.browse"),
-          run: () => go("hosts", host.id),
-        });
-      }}
-    />
-  );
-}
-
-function AddUrl() {
-  return (
-    <OneField
-      title={t("url.add")}
-      label={t("url")}
-      help={t("url.help")}
-      placeholder="https://example.org/file.iso"
-      submitLabel={t("download")}
-      type="url"
-      submit={async (url) => {
-        const download = await api.addDownload({ url });
-        downloads.put(download);
-        go("downloads", download.id);
-      }}
-    />
   );
 }
 

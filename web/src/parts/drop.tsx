@@ -1,9 +1,10 @@
-// Files that are dropped anywhere on the page, or picked, are added to the shared folder.
+// Files that are dropped anywhere on the page, or picked, are added to the shared folder. Those that are dropped on a host or on
+// the conversation with it are asked about first, and then offered to it.
 
 import { useEffect } from "preact/hooks";
 import { signal } from "@preact/signals";
 import { t } from "../i18n";
-import { go, route, sentence, notify } from "../state/ui";
+import { dialog, go, route, sentence, notify } from "../state/ui";
 import { missing } from "../state/loading";
 import { Icon } from "./icons";
 
@@ -19,6 +20,16 @@ async function offerAll(folder: string, list: () => Promise<{ path: string; file
     const [{ addUploads }, found] = await Promise.all([import("./upload"), list()]);
     addUploads(found.map(({ path, file }) => ({ path: folder === "" ? path : `${folder}/${path}`, file })));
     if (found.length > 0 && route.peek().path[0] !== "share") go("share");
+  } catch (error) {
+    notify("bad", sentence(error));
+  }
+}
+
+/** What is dropped on a host is for that host: it is asked about, as others can get it too. */
+async function ask(host: string, list: () => Promise<{ path: string; file: File }[]>): Promise<void> {
+  try {
+    const files = await list();
+    if (files.length > 0) dialog.value = { kind: "drop", host, files };
   } catch (error) {
     notify("bad", sentence(error));
   }
@@ -54,7 +65,9 @@ export function DropZone() {
         .map((item) => item.webkitGetAsEntry())
         .filter((entry) => entry !== null);
       const files = [...event.dataTransfer.files];
-      void offerAll(openFolder(), async () => (await import("./upload")).filesOfDrop(entries, files));
+      const list = async () => (await import("./upload")).filesOfDrop(entries, files);
+      const host = (event.target as Element).closest<HTMLElement>("[data-host]")?.dataset["host"];
+      void (host === undefined ? offerAll(openFolder(), list) : ask(host, list));
     };
     addEventListener("dragover", over);
     addEventListener("dragleave", leave);

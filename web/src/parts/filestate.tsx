@@ -12,22 +12,44 @@ import { Icon } from "./icons";
 /** Where downloads that were started from this page went: "host\npath", a folder's with "/" → download. */
 const ordered = new Map<string, number>();
 
-export async function order(what: NewDownload): Promise<Download> {
-  const download = await api.addDownload(what);
+/** Orders one. `here`: it was finished before. */
+export async function order(what: NewDownload): Promise<{ download: Download; here: boolean }> {
+  const { download, created } = await api.addDownload(what);
   downloads.put(download);
   if ("path" in what) ordered.set(`${what.host}\n${what.path}`, download.id);
   if ("folder" in what) ordered.set(`${what.host}\n${what.folder}/`, download.id);
-  return download;
+  return { download, here: !created && download.state === "done" };
 }
 
-export function started(download: Download): void {
-  if (download.state === "done") notify("info", t("download.already", { name: download.name }));
-  else {
-    notify("good", t("download.started", { name: download.name }), {
-      label: t("show"),
-      run: () => go("downloads", download.id),
-    });
+/** Requests under way at once when many files are asked for. */
+const PARALLEL_ORDERS = 4;
+
+/** Orders all of these and tells what came of it. What is here already comes again only if the person says so. */
+export async function startAll(wanted: NewDownload[]): Promise<void> {
+  const todo = [...wanted];
+  const begun: Download[] = [];
+  const finished: { what: NewDownload; download: Download }[] = [];
+  const worker = async (): Promise<void> => {
+    for (let what = todo.shift(); what; what = todo.shift()) {
+      const next = what;
+      await attempt(async () => {
+        const { download, here } = await order(next);
+        if (here) finished.push({ what: next, download });
+        else begun.push(download);
+      });
+    }
+  };
+  await Promise.all(Array.from({ length: PARALLEL_ORDERS }, worker));
+  const [first] = begun;
+  if (first !== undefined) {
+    const one = wanted.length === 1;
+    notify(
+      "good",
+      one ? t("download.started", { name: first.name }) : t("downloads.started", { n: begun.length }),
+      { label: t("show"), run: () => (one ? go("downloads", first.id) : go("downloads")) },
+    );
   }
+  if (finished.length > 0) (await import("./again")).askToCopy(finished);
 }
 
 /** How far a folder is that was ordered from this page, or the button that fetches it, as it is now. */
@@ -76,12 +98,14 @@ export function FileState({
     (id !== undefined ? downloads.get(id) : undefined) ??
     (file.root ? byRoot.value.get(file.root) : undefined);
   if (download && isUnfinished(download)) return <OnItsWay download={download} />;
+  const label = t("download.of", { name: file.name });
+  const start = (): void => void startAll([{ host, path: file.path }]);
   if (download?.state === "done" || (!download && file.local === "done")) {
     return (
-      <span class="file-state here">
+      <button type="button" class="link file-state here" title={label} onClick={start}>
         <Icon name="check" size={16} />
         {t("file.here")}
-      </span>
+      </button>
     );
   }
   return (
@@ -89,8 +113,8 @@ export function FileState({
       icon="downloads"
       kind={full ? "primary" : "quiet"}
       iconOnly={!full}
-      label={full ? t("download") : t("download.of", { name: file.name })}
-      onClick={() => void attempt(async () => started(await order({ host, path: file.path })))}
+      label={full ? t("download") : label}
+      onClick={start}
     />
   );
 }

@@ -2,7 +2,7 @@
 
 import { type Key, t } from "../i18n";
 import { hostName, hosts } from "../state/store";
-import type { Group, Host, Push } from "../types";
+import type { Group, Host } from "../types";
 import { Icon } from "./icons";
 
 /** The shield of a paired host. */
@@ -48,7 +48,3 @@ const LOOKS = { connected: "online", connecting: "waiting", unreachable: "failed
 export function GroupState({ group }: { group: Group }) {
   return <span class={`state ${LOOKS[group.state]}`}>{t(`group.${group.state}`)}</span>;
 }
-
-/** How a push stands, in words. */
-export const pushState = (one: Push): string =>
-  t(`${["declined", "failed", "cancelled"].includes(one.state) ? "incoming" : "push"}.${one.state}` as Key);

@@ -118,6 +118,11 @@ export function IncomingDialog({ id, onClose }: { id: number; onClose: () => voi
               )}
               <FileLine file={file} />
             </label>
+            {file.preview !== null && file.preview !== undefined && (
+              <blockquote class="incoming-preview">
+                <bdi>{file.preview}</bdi>
+              </blockquote>
+            )}
           </li>
         ))}
       </ul>

@@ -5,7 +5,16 @@ import { useEffect, useState } from "preact/hooks";
 import { t } from "../i18n";
 import { Failed, Loading } from "./bits";
 
-export function Lazy<P extends object>({ load, props }: { load: () => Promise<ComponentType<P>>; props: P }) {
+export function Lazy<P extends object>({
+  load,
+  props,
+  quiet = false,
+}: {
+  load: () => Promise<ComponentType<P>>;
+  props: P;
+  /** Nothing stands in its place until it is there. */
+  quiet?: boolean;
+}) {
   const [found, setFound] = useState<{ component: ComponentType<P> } | null>(null);
   const [failed, setFailed] = useState(false);
   useEffect(() => {
@@ -19,6 +28,7 @@ export function Lazy<P extends object>({ load, props }: { load: () => Promise<Co
     };
   }, []);
   // A part of the page that cannot be fetched any more: the server was updated or is away.
+  if (quiet && !found) return null;
   if (failed) return <Failed text={t("failed.part")} retry={() => location.reload()} />;
   if (!found) return <Loading />;
   const Component = found.component;

@@ -4,11 +4,12 @@ import { useSignal } from "@preact/signals";
 import { api } from "../api";
 import { ago, percent } from "../format";
 import { t } from "../i18n";
-import { hostName, hosts, pushes } from "../state/store";
-import { attempt, notify, sentence } from "../state/ui";
+import { type PushKey, tp } from "../i18n/push";
+import { devices, hostName, hosts, pushes } from "../state/store";
+import { attempt, go, notify, sentence } from "../state/ui";
 import type { Push } from "../types";
 import { Button, Empty, Modal, Progress } from "./bits";
-import { HostName, pushState } from "./hostname";
+import { HostName } from "./hostname";
 import { PickShared } from "./pickshared";
 
 /** What is not known yet, the files or the host, is asked for. */
@@ -28,7 +29,7 @@ export function PushDialog({
     error.value = null;
     try {
       pushes.put(await api.push(to, what));
-      notify("info", t("push.offered", { name: hostName(to) }));
+      notify("info", tp("offered", hostName(to)));
       onClose();
     } catch (reason) {
       error.value = sentence(reason);
@@ -38,10 +39,12 @@ export function PushDialog({
   if (paths === null && host !== null && error.value === null) {
     return <PickShared onPick={(file) => void send(host, [file.path])} onClose={onClose} />;
   }
-  const there = hosts.all().filter((one) => one.proven && !one.blocked && one.state === "online");
+  const there = [...hosts.all().filter((one) => one.proven && !one.blocked), ...devices.all()].filter(
+    (one) => one.state === "online",
+  );
   return (
-    <Modal title={host === null ? t("push.to") : hostName(host)} onClose={onClose}>
-      {host === null && there.length === 0 && <Empty icon="hosts" title={t("hosts.none")} />}
+    <Modal title={host === null ? tp("to") : hostName(host)} onClose={onClose}>
+      {host === null && there.length === 0 && <Empty icon="hosts" title={tp("nobody")} />}
       {host === null && paths !== null && (
         <ul class="pick">
           {there.map((one) => (
@@ -65,6 +68,70 @@ export function PushDialog({
   );
 }
 
+/** How a push stands, in words. */
+const pushState = (one: Push): string => tp(one.state as PushKey);
+
+/** How the other host's person has answered, and the end. */
+export function tellOfPush(one: Push): void {
+  if (one.finished_at === null || one.state === "cancelled") return;
+  notify(
+    one.state === "failed" ? "bad" : "good",
+    `${hostName(one.host)}: ${pushState(one)}${one.reason ? `. ${one.reason}` : ""}`,
+    { label: t("show"), run: () => go("share") },
+  );
+}
+
+/** Names that are shown of what was dropped. */
+const NAMES = 5;
+
+/** Puts files into the share and offers them to a host. */
+async function give(host: string, files: { path: string; file: File }[]): Promise<void> {
+  await attempt(async () => {
+    const { addUploads, uploaded } = await import("./upload");
+    const paths = await uploaded(addUploads(files));
+    if (paths.length === 0) return;
+    pushes.put(await api.push(host, paths));
+    notify("info", tp("offered", hostName(host)));
+  });
+}
+
+/** Asks before files that were dropped on a host are shared and offered to it. */
+export function DropDialog({
+  host,
+  files,
+  onClose,
+}: {
+  host: string;
+  files: { path: string; file: File }[];
+  onClose: () => void;
+}) {
+  const name = hostName(host);
+  return (
+    <Modal title={tp("drop", name)} onClose={onClose}>
+      <p>{tp("drop.text", name)}</p>
+      <ul>
+        {files.slice(0, NAMES).map((one) => (
+          <li key={one.path}>
+            <bdi class="breakable">{one.path}</bdi>
+          </li>
+        ))}
+      </ul>
+      {files.length > NAMES && <p class="muted small">{t("incoming.more", { n: files.length - NAMES })}</p>}
+      <div class="row end wrap">
+        <Button label={t("cancel.dialog")} onClick={onClose} />
+        <Button
+          label={tp("drop.go")}
+          kind="primary"
+          onClick={() => {
+            onClose();
+            void give(host, files);
+          }}
+        />
+      </div>
+    </Modal>
+  );
+}
+
 /** Those that are over and shown. */
 const OVER = 3;
 
@@ -74,13 +141,40 @@ export function PushList() {
   const over = list.filter((one) => one.finished_at !== null).slice(0, OVER);
   return (
     <section class="panel incoming" aria-labelledby="push-title">
-      <h2 id="push-title">{t("push.list")}</h2>
+      <h2 id="push-title">{tp("list")}</h2>
       <ul>
         {[...open, ...over].map((one) => (
           <Row key={one.id} one={one} />
         ))}
       </ul>
     </section>
+  );
+}
+
+const isNewest = (one: Push): boolean =>
+  pushes.all().every((other) => other.host !== one.host || other.id <= one.id);
+
+/** The other side asks for a PIN: the same once more with it. */
+function PinForm({ one }: { one: Push }) {
+  const pin = useSignal("");
+  const label = tp("pin", hostName(one.host));
+  const send = async (event: Event): Promise<void> => {
+    event.preventDefault();
+    await attempt(async () => pushes.put(await api.push(one.host, one.paths, pin.value.trim())));
+  };
+  return (
+    <form class="row push-pin" onSubmit={(event) => void send(event)}>
+      <input
+        inputMode="numeric"
+        autocomplete="off"
+        required
+        aria-label={label}
+        placeholder={label}
+        value={pin.value}
+        onInput={(event) => (pin.value = event.currentTarget.value)}
+      />
+      <Button type="submit" label={tp("pin.send")} />
+    </form>
   );
 }
 
@@ -103,10 +197,9 @@ function Row({ one }: { one: Push }) {
         {one.finished_at === null && (
           <Button label={t("cancel.dialog")} onClick={() => void attempt(() => api.cancelPush(one.id))} />
         )}
+        {one.code === "pin" && isNewest(one) && <PinForm one={one} />}
       </div>
-      {sending && (
-        <Progress value={one.size > 0 ? one.done_bytes / one.size : null} label={t("push.sending")} />
-      )}
+      {sending && <Progress value={one.size > 0 ? one.done_bytes / one.size : null} label={tp("sending")} />}
     </li>
   );
 }

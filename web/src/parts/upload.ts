@@ -1,6 +1,6 @@
 // Uploads into the shared folder: one file after another, each in pieces, going on after a lost connection.
 
-import { signal } from "@preact/signals";
+import { effect, signal } from "@preact/signals";
 import { ApiError, api, askReceived, putPiece } from "../api";
 import { t } from "../i18n";
 import { link } from "../state/connection";
@@ -27,19 +27,31 @@ let nextId = 1;
 let running = false;
 const aborts = new Map<number, AbortController>();
 
-export function addUploads(files: { path: string; file: File }[]): void {
-  uploads.value = [
-    ...uploads.value,
-    ...files.map(({ path, file }) => ({
-      id: nextId++,
-      path,
-      file,
-      sent: 0,
-      state: "waiting" as const,
-      error: null,
-    })),
-  ];
+/** The ids of the uploads. */
+export function addUploads(files: { path: string; file: File }[]): ReadonlySet<number> {
+  const added = files.map(({ path, file }) => ({
+    id: nextId++,
+    path,
+    file,
+    sent: 0,
+    state: "waiting" as const,
+    error: null,
+  }));
+  uploads.value = [...uploads.value, ...added];
   void work();
+  return new Set(added.map(({ id }) => id));
+}
+
+/** Where these uploads are in the share, once none of them is under way: those that failed or were skipped are missing. */
+export function uploaded(ids: ReadonlySet<number>): Promise<string[]> {
+  return new Promise((resolve) => {
+    const stop = effect(() => {
+      const mine = uploads.value.filter(({ id }) => ids.has(id));
+      if (mine.some(({ state }) => state !== "done" && state !== "failed")) return;
+      resolve(mine.filter(({ state }) => state === "done").map(({ path }) => path));
+      queueMicrotask(() => stop());
+    });
+  });
 }
 
 export function cancelUpload(id: number): void {

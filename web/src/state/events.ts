@@ -5,7 +5,7 @@
 import { batch } from "@preact/signals";
 import { type ServerEvent, api } from "../api";
 import { explain, t } from "../i18n";
-import type { Download, Events, Incoming, LogLine, Message, Pairing, Push, Removed } from "../types";
+import type { Download, Events, Incoming, LogLine, Message, Pairing, Removed } from "../types";
 import { isBeforeLoaded, isWanted } from "./loading";
 import { hold, takeAll } from "./pending";
 import {
@@ -13,9 +13,9 @@ import {
   downloads,
   groups,
   hostName,
-  hosts,
   incoming,
   log,
+  look,
   messages,
   pairings,
   pushes,
@@ -24,11 +24,11 @@ import {
   settings,
   shareRevision,
   status,
+  tableOf,
   takeUnread,
   unread,
   unreadBy,
 } from "./store";
-import { pushState } from "../parts/hostname";
 import type { Table } from "./table";
 import { background, dialog, go, notify, route } from "./ui";
 
@@ -76,6 +76,9 @@ const appliers: { [K in Exclude<keyof Events, "log" | "reset">]: (data: Events[K
     // Messages were read on another page, or removed: only the server knows which.
     if (isWanted("messages") && data.messages.unread !== unread.peek()) void countUnread();
   },
+  doctor: (data) => {
+    look.value = data;
+  },
   settings: (data) => {
     settings.value = data;
   },
@@ -88,7 +91,7 @@ const appliers: { [K in Exclude<keyof Events, "log" | "reset">]: (data: Events[K
     if (now) status.value = { ...now, share };
     shareRevision.value++;
   },
-  host: (data) => putOrRemove(hosts, data),
+  host: (data) => putOrRemove(tableOf(data.id as string), data),
   group: (data) => putOrRemove(groups, data),
   download: (data) => putOrRemove(downloads, data),
   connection: (data) => putOrRemove(connections, data),
@@ -106,7 +109,8 @@ const appliers: { [K in Exclude<keyof Events, "log" | "reset">]: (data: Events[K
   push: (data) => {
     const before = pushes.signalOf(data.id as number)?.peek().state;
     putOrRemove(pushes, data);
-    if (!("removed" in data) && before !== undefined && before !== data.state) tellOfPush(data);
+    if (!("removed" in data) && before !== undefined && before !== data.state)
+      void import("../parts/push").then((part) => part.tellOfPush(data));
   },
   message: (data) => {
     const { id } = data as { id: number };
@@ -162,16 +166,6 @@ function tellOfIncoming(one: Incoming): void {
   const show = (): void => go("downloads");
   if (done && background("hostpair", text, `inbox ${one.id}`, show)) return;
   notify(done ? "good" : "bad", text, { label: t("show"), run: show });
-}
-
-/** How the other host's person has answered, and the end. */
-function tellOfPush(one: Push): void {
-  if (one.finished_at === null || one.state === "cancelled") return;
-  notify(
-    one.state === "failed" ? "bad" : "good",
-    `${hostName(one.host)}: ${pushState(one)}${one.reason ? `. ${one.reason}` : ""}`,
-    { label: t("show"), run: () => go("share") },
-  );
 }
 
 /** Whether a download that was under way is over now; one that the list did not have began after it was loaded. */

@@ -4,6 +4,7 @@ import { batch, signal } from "@preact/signals";
 import { ApiError, api } from "../api";
 import {
   connections,
+  devices,
   downloads,
   firstVersion,
   groups,
@@ -17,6 +18,7 @@ import {
   settings,
   shareRevision,
   status,
+  tableOf,
   takeUnread,
 } from "./store";
 
@@ -138,7 +140,7 @@ export async function loadAll(): Promise<void> {
   batch(() => {
     status.value = now;
     if (firstVersion.peek() === "") firstVersion.value = now.version;
-    hosts.replace(hostList);
+    for (const table of [hosts, devices]) table.replace(hostList.filter(({ id }) => tableOf(id) === table));
     downloads.replace(downloadList);
     shareRevision.value++;
   });

@@ -8,6 +8,7 @@ import type {
   Host,
   Incoming,
   LogLine,
+  Look,
   Message,
   Pairing,
   Push,
@@ -19,6 +20,9 @@ import { Table } from "./table";
 
 export const status = signal<Status | null>(null);
 export const hosts = new Table<string, Host>("host");
+/** Those with LocalSend, which are hosts for the server: they can be sent files and have none to show. */
+export const devices = new Table<string, Host>("host");
+export const tableOf = (id: string): Table<string, Host> => (id.startsWith("localsend-") ? devices : hosts);
 export const downloads = new Table<number, Download>("download");
 export const connections = new Table<number, Connection>("connection");
 export const messages = new Table<number, Message>("message");
@@ -30,6 +34,8 @@ export const incoming = new Table<number, Incoming>("inbox");
 export const pushes = new Table<number, Push>("push");
 /** The groups that this host is in. */
 export const groups = new Table<number, Group>("group");
+/** The last look of the doctor that was told of. */
+export const look = signal<Look | null>(null);
 export const settings = signal<Settings | null>(null);
 export const log = signal<LogLine[]>([]);
 /** Goes up when something in the shared folder may have changed. */
@@ -61,7 +67,7 @@ export function takeUnread(now: Unread): void {
 /** A host's name by its id; its id while it is unknown. */
 export function hostName(id: string | null): string {
   if (id === null || id === "") return "";
-  return hosts.get(id)?.name || id;
+  return tableOf(id).get(id)?.name || id;
 }
 
 /** Whether two people still have something to do for it. */

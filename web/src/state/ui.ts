@@ -148,6 +148,7 @@ export type Dialog =
   | { kind: "host"; host: string }
   | { kind: "incoming"; id: number }
   | { kind: "push"; host: string | null; paths: string[] | null }
+  | { kind: "drop"; host: string; files: { path: string; file: File }[] }
   | { kind: "pairing"; host: string }
   | { kind: "far" }
   | { kind: "invite"; group: number }

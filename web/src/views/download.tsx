@@ -9,6 +9,7 @@ import { Button, Empty, Facts, Loading, Progress } from "../parts/bits";
 import { ChunkMap, SOURCE_STYLES, Swatch } from "../parts/chunkmap";
 import { DigestFact } from "../parts/digest";
 import { HostName } from "../parts/hostname";
+import { Lazy } from "../parts/lazy";
 import { Icon } from "../parts/icons";
 import { downloads, hostName, hosts } from "../state/store";
 import { attempt, copy, go, href, sentence } from "../state/ui";
@@ -64,6 +65,14 @@ export function DownloadDetails({ id }: { id: number }) {
           <Icon name="warn" size={18} />
           <span title={download.reason ?? undefined}>{reason.text}</span>
         </p>
+      )}
+      {download.state === "failed" && download.error?.certificate && (
+        <Lazy
+          key={download.error.certificate}
+          quiet
+          load={async () => (await import("../parts/trust")).TrustCertificate}
+          props={{ id, certificate: download.error.certificate }}
+        />
       )}
       {download.note && (
         <p class="note" data-note>

@@ -90,6 +90,7 @@ export function DownloadsView({ selected }: { selected: number | null }) {
         {incoming.ids.value.length > 0 && (
           <Lazy load={async () => (await import("../parts/incoming")).IncomingList} props={{}} />
         )}
+        <Lazy quiet load={async () => (await import("../parts/kept")).KeptLine} props={{}} />
         {!downloads.loaded.value ? (
           <Loading />
         ) : all === 0 && incoming.ids.value.length > 0 ? null : all === 0 ? (
@@ -208,7 +209,10 @@ export function progressLine(download: Download): string {
 /** Why it is not going on, or what went wrong: the server's sentence. */
 export function reasonOf(download: Download): { text: string; bad: boolean } | null {
   if (download.error) {
-    return { text: explain(download.error.code, download.error.detail || download.error.code), bad: true };
+    const { code, detail, certificate } = download.error;
+    // The fingerprint stands below, to be compared.
+    const words = certificate ? detail.replace(/; the SHA-256 of the certificate is [0-9a-f]+$/, "") : detail;
+    return { text: explain(code, words || code), bad: true };
   }
   if (download.reason) return { text: waitingFor(download) ?? download.reason, bad: false };
   return null;

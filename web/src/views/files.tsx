@@ -5,21 +5,19 @@ import { useEffect, useMemo, useRef } from "preact/hooks";
 import { api } from "../api";
 import { ago, bytes } from "../format";
 import { t } from "../i18n";
+import { ArchiveLinks, archiveUrl } from "../parts/archive";
 import { Button, Empty, Menu, type MenuLink, SearchBox } from "../parts/bits";
 import { peerUrl } from "../parts/dialogs";
-import { FileState, FolderState, order, started } from "../parts/filestate";
+import { FileState, FolderState, order, startAll } from "../parts/filestate";
 import { FileTable, SelectionBar } from "../parts/filetable";
 import { NotProven, PairedMark } from "../parts/hostname";
 import { Icon, kindOf } from "../parts/icons";
 import { FileList, join } from "../state/filelist";
 import { missing } from "../state/loading";
 import { hosts, messages } from "../state/store";
-import { attempt, dialog, go, href, notify } from "../state/ui";
+import { attempt, dialog, go, href } from "../state/ui";
 import type { FileEntry, Host, NewDownload } from "../types";
 import { hostActions, offerOf } from "./hosts";
-
-/** Requests under way at once when many files are asked for. */
-const PARALLEL_ORDERS = 4;
 
 export function FilesView({ host: id, folder }: { host: string; folder: string }) {
   const list = useMemo(() => new FileList((options, signal) => api.files(id, options, signal)), [id]);
@@ -61,29 +59,19 @@ export function FilesView({ host: id, folder }: { host: string; folder: string }
     await attempt(() => api.refreshFiles(id));
     refreshing.value = false;
   };
+  // All of a folder is the folder itself, however many files that are.
+  const whole = list.query.value === "" && selected.size === list.rowCount.value;
   const downloadSelected = async (): Promise<void> => {
-    // All of a folder is the folder itself, however many files that are.
-    const whole = list.query.value === "" && selected.size === list.rowCount.value;
     const todo: NewDownload[] = whole
       ? [{ host: id, folder }]
       : [...selected].map((key) =>
           key.endsWith("/") ? { host: id, folder: key.slice(0, -1) } : { host: id, path: key },
         );
     list.selected.value = new Set();
-    let done = 0;
-    const worker = async (): Promise<void> => {
-      for (let next = todo.shift(); next; next = todo.shift()) {
-        const what = next;
-        if (await attempt(() => order(what))) done++;
-      }
-    };
-    await Promise.all(Array.from({ length: PARALLEL_ORDERS }, worker));
-    if (done > 0) {
-      notify("good", t("downloads.started", { n: done }), { label: t("show"), run: () => go("downloads") });
-    }
+    await startAll(todo);
   };
-  const downloadFolder = (path: string): void =>
-    void attempt(async () => started(await order({ host: id, folder: path })));
+  const from = host ? archivesOf(host) : null;
+  const downloadFolder = (path: string): void => void startAll([{ host: id, folder: path }]);
 
   return (
     <section class="view" aria-labelledby="view-title">
@@ -170,22 +158,29 @@ export function FilesView({ host: id, folder }: { host: string; folder: string }
             label={t("download.selected", { n: selected.size, size: bytes(list.selectedBytes.value) })}
             onClick={() => void downloadSelected()}
           />
+          {from !== null && <ArchiveLinks host={from} folder={folder} keys={whole ? [] : selected} />}
         </SelectionBar>
       )}
     </section>
   );
 }
 
-/** What has this folder come as one file, from the host itself, to whoever looks at this page. */
-function archives(host: Host, folder: string): MenuLink[] {
+/** Where the browser gets archives from the host; null where it cannot. */
+function archivesOf(host: Host): string | null {
   const address = host.addresses[0];
   // A browser reaches neither a member of a group nor an interface that has to be named.
-  if (host.kind !== "hostpair" || host.path !== "lan" || !address || address.includes("%")) return [];
-  const path = folder === "" ? "" : `${folder.split("/").map(encodeURIComponent).join("/")}/`;
+  if (host.kind !== "hostpair" || host.path !== "lan" || !address || address.includes("%")) return null;
+  return peerUrl(address, 9000);
+}
+
+/** What has this folder come as one file. */
+function archives(host: Host, folder: string): MenuLink[] {
+  const from = archivesOf(host);
+  if (from === null) return [];
   return (["zip", "tar"] as const).map((format) => ({
     label: t(`folder.${format}`),
     icon: "archive",
-    link: `${peerUrl(address, 9000)}/files/${path}?archive=${format}`,
+    link: archiveUrl(from, folder, format) ?? "",
   }));
 }
 
@@ -207,7 +202,7 @@ function HostMenu({ host, name, first }: { host: Host; name: string; first: Menu
 /** Shows a file while it downloads: what is looked at is fetched first. */
 function preview(host: string, file: FileEntry): void {
   void attempt(async () => {
-    const download = await order({ host, path: file.path });
+    const { download } = await order({ host, path: file.path });
     dialog.value = { kind: "preview", download: download.id };
   });
 }

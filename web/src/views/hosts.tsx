@@ -5,7 +5,7 @@ import { useRef } from "preact/hooks";
 import { api } from "../api";
 import { ago, amount, clockOffset, clockThere, rtt } from "../format";
 import { type Key, t } from "../i18n";
-import { Button, Empty, Facts, Loading, Menu, type MenuItem, Progress, SearchBox } from "../parts/bits";
+import { Button, Facts, Loading, Menu, type MenuItem, Progress, SearchBox } from "../parts/bits";
 import { peerUrl } from "../parts/dialogs";
 import { offer } from "../parts/drop";
 import { GroupState, NotProven, PairedMark, foundBy } from "../parts/hostname";
@@ -15,12 +15,12 @@ import { startPairing } from "../parts/pair";
 import { missing, want } from "../state/loading";
 import {
   connections,
+  devices,
   groups,
   hosts,
   isOpenPairing,
   messages,
   pairings,
-  settings,
   status,
 } from "../state/store";
 import { askToConfirm, attempt, capital, copy, dialog, go, href, narrow, notify } from "../state/ui";
@@ -65,6 +65,9 @@ export function HostsView({ query }: { query: string }) {
           <span class="muted">{t("scan.progress", { done: scan.done, total: scan.total })}</span>
         </div>
       )}
+      {status.value?.notices.some((notice) => notice.code === "not_reached") && (
+        <Lazy load={async () => (await import("./alone")).NotReached} props={{}} />
+      )}
       {query === "" && <ThisHost />}
       {query === "" && <GroupLines />}
       {!missing.value.has("search") && (some || query !== "") && (
@@ -84,7 +87,10 @@ export function HostsView({ query }: { query: string }) {
           {offline.value.length > 0 && <OfflineHosts ids={offline.value} open={online.value.length === 0} />}
         </>
       ) : (
-        <Alone />
+        <Lazy load={async () => (await import("./alone")).Alone} props={{}} />
+      )}
+      {query === "" && devices.ids.value.length > 0 && (
+        <Lazy load={async () => (await import("../parts/devices")).Devices} props={{}} />
       )}
     </section>
   );
@@ -190,28 +196,6 @@ function GroupLines() {
         </li>
       ))}
     </ul>
-  );
-}
-
-/** What to do while nobody else is here. */
-function Alone() {
-  const looks = settings.value === null || settings.value.scan || settings.value.beacon;
-  return (
-    <Empty
-      icon="hosts"
-      title={t("hosts.none")}
-      action={
-        <Button
-          icon="plus"
-          kind="primary"
-          label={t("hosts.add")}
-          onClick={() => (dialog.value = { kind: "add-host" })}
-        />
-      }
-    >
-      {t(looks ? "hosts.none.text" : "hosts.none.quiet")}
-      <span class="empty-more">{t("hosts.none.guest", { url: ownUrl() })}</span>
-    </Empty>
   );
 }
 

@@ -185,7 +185,7 @@ function Thread({ with: key }: { with: string }) {
   const host = hosts.get(key);
   const nobody = key === EVERYONE && hosts.loaded.value && hosts.ids.value.length === 0;
   return (
-    <div class="thread">
+    <div class="thread" data-host={host?.id}>
       <header>
         {narrow.value && (
           <Button icon="back" kind="quiet" iconOnly label={t("back")} onClick={() => go("messages")} />

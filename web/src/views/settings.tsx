@@ -7,11 +7,13 @@ import { api } from "../api";
 import { bytes } from "../format";
 import { type Key, t } from "../i18n";
 import { LANGUAGES } from "../i18n/languages";
+import { to } from "../i18n/orders";
+import { ts } from "../i18n/share";
 import { GroupList } from "../parts/groups";
 import { Failed, Field, Loading, Segments } from "../parts/bits";
 import { missing, want } from "../state/loading";
 import { groups, settings } from "../state/store";
-import { canTell, notify, sentence, tell, telling } from "../state/ui";
+import { canTell, href, notify, sentence, tell, telling } from "../state/ui";
 import type { Settings, SettingsChange } from "../types";
 
 export function SettingsView() {
@@ -38,7 +40,11 @@ export function SettingsView() {
             <TextSetting name="name" help="settings.name.help" />
             <TextSetting name="share_folder" help="settings.share_folder.help" />
             <TextSetting name="downloads_folder" help="settings.downloads_folder.help" />
+            <p>
+              <a href={href("downloads", "kept")}>{to("kept.title")}</a>
+            </p>
           </fieldset>
+          {now.share_ignore !== undefined && <Ignored />}
           <fieldset class="panel">
             <legend>{t("settings.speed")}</legend>
             <LimitSetting name="down_limit_bps" />
@@ -51,6 +57,9 @@ export function SettingsView() {
             <SwitchSetting name="scan" help="settings.scan.help" />
             <SwitchSetting name="beacon" help="settings.beacon.help" />
             {now.localsend !== undefined && <SwitchSetting name="localsend" help="settings.localsend.help" />}
+            <p>
+              <a href={href("doctor")}>{t("doctor.title")}</a>
+            </p>
           </fieldset>
           {now.access !== undefined && (
             <fieldset class="panel">
@@ -81,6 +90,9 @@ export function SettingsView() {
               )}
               {now.encrypt_content !== undefined && (
                 <SwitchSetting name="encrypt_content" help="settings.encrypt_content.help" />
+              )}
+              {now.keep_executable !== undefined && (
+                <SwitchSetting name="keep_executable" help="settings.keep_executable.help" />
               )}
             </fieldset>
           )}
@@ -214,6 +226,33 @@ function NumberSetting({
   );
 }
 
+/** Names that are not offered. The server objects to what is no pattern. */
+function Ignored() {
+  const typed = useTyped("share_ignore", settings.value!.share_ignore, String, (text) => text.trim());
+  const error = useSignal<string | undefined>(undefined);
+  return (
+    <fieldset class="panel">
+      <legend>{ts("ignore.title")}</legend>
+      <Field label={ts("ignore.patterns")} help={ts("ignore.patterns.help")} error={typed.error}>
+        {(attributes) => <input {...attributes} {...typed.attributes} type="text" spellcheck={false} />}
+      </Field>
+      <Field label={ts("ignore.dotfiles")} help={ts("ignore.dotfiles.help")} error={error.value} inline>
+        {(attributes) => (
+          <input
+            {...attributes}
+            type="checkbox"
+            role="switch"
+            checked={settings.value!.share_dotfiles}
+            onChange={async (event) => {
+              error.value = await save({ share_dotfiles: event.currentTarget.checked });
+            }}
+          />
+        )}
+      </Field>
+    </fieldset>
+  );
+}
+
 const MEGA = 1_000_000;
 
 /** A limit in MB a second, 0 for none. */
@@ -248,7 +287,7 @@ function SwitchSetting({
   name,
   help,
 }: {
-  name: "scan" | "beacon" | "localsend" | "encrypt_content";
+  name: "scan" | "beacon" | "localsend" | "encrypt_content" | "keep_executable";
   help: Key;
 }) {
   const error = useSignal<string | undefined>(undefined);

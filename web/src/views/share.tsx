@@ -5,7 +5,9 @@ import { useEffect, useMemo, useRef } from "preact/hooks";
 import { api } from "../api";
 import { amount, bytes, percent, speed } from "../format";
 import { t } from "../i18n";
-import { Button, Empty, Menu, Modal, Progress, SearchBox } from "../parts/bits";
+import { ts } from "../i18n/share";
+import { ArchiveLinks } from "../parts/archive";
+import { Button, Empty, Menu, type MenuItem, Modal, Progress, SearchBox } from "../parts/bits";
 import { peerUrl } from "../parts/dialogs";
 import { DigestFact } from "../parts/digest";
 import { offer } from "../parts/drop";
@@ -19,7 +21,7 @@ import { FileList, join } from "../state/filelist";
 import { missing, want } from "../state/loading";
 import { connections, hostName, messages, pushes, shareRevision, status } from "../state/store";
 import { askToConfirm, attached, attempt, copy, dialog, go, href, notify } from "../state/ui";
-import type { FileEntry, Folder } from "../types";
+import type { FileEntry, Folder, Share } from "../types";
 
 export function ShareView({ folder }: { folder: string }) {
   const list = useMemo(() => new FileList((options, signal) => api.shareFiles(options, signal)), []);
@@ -67,7 +69,8 @@ export function ShareView({ folder }: { folder: string }) {
         </div>
       </div>
       <p class="muted share-folder">
-        {share && (folder === "" ? share.folder : join(share.folder, folder))}
+        {share && placeOf(share, folder)}
+        {share && isAway(share, folder) && <span class="bad"> · {ts("folders.missing")}</span>}
         <span class="drop-hint"> · {t("self.drop")}</span>
       </p>
       {share && share.hashed_bytes < share.bytes && (
@@ -81,9 +84,19 @@ export function ShareView({ folder }: { folder: string }) {
           </span>
         </div>
       )}
+      {share && share.left_out.length > 0 && (
+        <Lazy key="left-out" load={async () => (await import("../parts/sharefolders")).LeftOut} props={{}} />
+      )}
+      {folder === "" && (
+        <Lazy
+          key="folders"
+          load={async () => (await import("../parts/sharefolders")).SharedFolders}
+          props={{ onChange: () => list.reload() }}
+        />
+      )}
       <Uploads />
       {pushes.ids.value.length > 0 && (
-        <Lazy load={async () => (await import("../parts/push")).PushList} props={{}} />
+        <Lazy key="pushes" load={async () => (await import("../parts/push")).PushList} props={{}} />
       )}
       <Readers />
       {some && (
@@ -126,12 +139,7 @@ export function ShareView({ folder }: { folder: string }) {
             label={t("more.of", { name: one.name })}
             items={[
               ...pushing([join(folder, one.name)]),
-              {
-                label: t("share.remove"),
-                icon: "trash",
-                danger: true,
-                run: () => removeFolder(one, join(folder, one.name), list),
-              },
+              ...deleting(join(folder, one.name), () => removeFolder(one, join(folder, one.name), list)),
             ]}
           />
         )}
@@ -149,12 +157,7 @@ export function ShareView({ folder }: { folder: string }) {
                 ...pushing([file.path]),
                 { label: t("share.link"), icon: "link", run: () => void copy(fileUrl(file)) },
                 { label: t("digest"), icon: "shield", run: () => (digestOf.value = file.path) },
-                {
-                  label: t("share.remove"),
-                  icon: "trash",
-                  danger: true,
-                  run: () => removeShared(file, list),
-                },
+                ...deleting(file.path, () => removeShared(file, list)),
               ]}
             />
           </>
@@ -172,7 +175,16 @@ export function ShareView({ folder }: { folder: string }) {
               }}
             />
           )}
-          <RemoveSelected list={list} />
+          <ArchiveLinks
+            host={ownUrl()}
+            folder={folder}
+            keys={
+              list.query.value === "" && list.selected.value.size === list.rowCount.value
+                ? []
+                : list.selected.value
+            }
+          />
+          {![...list.selected.value].some(inPlace) && <RemoveSelected list={list} />}
         </SelectionBar>
       )}
       {digestOf.value !== null && (
@@ -182,6 +194,28 @@ export function ShareView({ folder }: { folder: string }) {
       )}
     </section>
   );
+}
+
+/** Whether a path lies in a folder that is shared in place: nothing is deleted there. */
+function inPlace(path: string): boolean {
+  return !!status.peek()?.share.folders.some((one) => one.name === path.split("/")[0]);
+}
+
+/** The menu item that deletes, where that is done. */
+function deleting(path: string, run: () => void): MenuItem[] {
+  return inPlace(path) ? [] : [{ label: t("share.remove"), icon: "trash", danger: true, run }];
+}
+
+/** Whether the shared folder that a folder lies in is not there now. */
+function isAway(share: Share, folder: string): boolean {
+  return (share.folders.find((one) => one.name === folder.split("/")[0]) ?? share).missing;
+}
+
+/** Where a folder of the share is on the disk. */
+function placeOf(share: Share, folder: string): string {
+  const [top = "", ...rest] = folder.split("/");
+  const place = share.folders.find((one) => one.name === top);
+  return [place?.folder ?? share.folder, ...(place ? rest : [folder])].filter(Boolean).reduce(join);
 }
 
 /** The menu item that gives files and folders of the share to another host. */
@@ -216,11 +250,14 @@ function ShareCrumbs({ folder }: { folder: string }) {
   );
 }
 
-/** Where any browser on the network gets the file. */
-function fileUrl(file: FileEntry): string {
+/** Where any browser on the network gets what this host shares. */
+function ownUrl(): string {
   const now = status.peek();
-  const path = file.path.split("/").map(encodeURIComponent).join("/");
-  return `${peerUrl(now?.addresses[0] ?? location.hostname, now?.peer_port ?? 9000)}/files/${path}`;
+  return peerUrl(now?.addresses[0] ?? location.hostname, now?.peer_port ?? 9000);
+}
+
+function fileUrl(file: FileEntry): string {
+  return `${ownUrl()}/files/${file.path.split("/").map(encodeURIComponent).join("/")}`;
 }
 
 /** Takes a file along to the messages, where it goes with the next one. */

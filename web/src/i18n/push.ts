@@ -1,0 +1,70 @@
+// The texts of what is given to other hosts and to devices, which the first load of the page does without.
+
+import { language } from "./index";
+
+const en = {
+  asking: "asks there",
+  cancelled: "cancelled",
+  connecting: "connecting",
+  declined: "declined",
+  "device.away": "away",
+  "device.desktop": "Computer with LocalSend",
+  "device.forget": "Remove from the list",
+  "device.headless": "Machine with LocalSend",
+  "device.here": "online",
+  "device.mobile": "Phone or tablet with LocalSend",
+  "device.only": "No other host with hostpair yet",
+  "device.send": "Send files",
+  "device.server": "Machine with LocalSend",
+  "device.title": "Devices with LocalSend",
+  "device.web": "Browser with LocalSend",
+  done: "has the files",
+  drop: "Send to {name}?",
+  "drop.go": "Share and offer",
+  "drop.text":
+    "This is put into the shared folder first, where others can get it too, and is then offered to {name}.",
+  failed: "failed",
+  list: "Sent to hosts",
+  nobody: "Nobody is online whom files can be sent to",
+  offered: "Offered to {name}",
+  pin: "PIN of {name}",
+  "pin.send": "Send with this PIN",
+  sending: "gets the files",
+  to: "Send to which host?",
+};
+
+const zh: typeof en = {
+  asking: "等待对方答复",
+  cancelled: "已取消",
+  connecting: "正在连接",
+  declined: "已拒绝",
+  "device.away": "已离开",
+  "device.desktop": "装有 LocalSend 的电脑",
+  "device.forget": "从列表中移除",
+  "device.headless": "装有 LocalSend 的设备",
+  "device.here": "在线",
+  "device.mobile": "装有 LocalSend 的手机或平板",
+  "device.only": "还没有其他装有 hostpair 的主机",
+  "device.send": "发送文件",
+  "device.server": "装有 LocalSend 的设备",
+  "device.title": "LocalSend 设备",
+  "device.web": "使用 LocalSend 的浏览器",
+  done: "已收到",
+  drop: "发送给 {name} 吗？",
+  "drop.go": "共享并发送",
+  "drop.text": "这些文件会先放入共享文件夹（其他人也可以获取），然后发送给 {name}。",
+  failed: "失败",
+  list: "发给其他主机的文件",
+  nobody: "没有可以接收文件的在线主机",
+  offered: "已向 {name} 提出发送",
+  pin: "{name} 的 PIN",
+  "pin.send": "用此 PIN 发送",
+  sending: "正在接收",
+  to: "发送到哪台主机？",
+};
+
+export type PushKey = keyof typeof en;
+
+/** A text of this file in the person's language, with a name filled in. */
+export const tp = (key: PushKey, name = ""): string =>
+  (language.value.startsWith("zh") ? zh : en)[key].replace("{name}", () => name);
