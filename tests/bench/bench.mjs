@@ -13,7 +13,7 @@ import { GB, MiB, ratio } from "./measure.mjs";
 
 const ROWS = [
     ...["serve", "serve_tls", "download", "download_tls", "small", "sync", "memory", "idle", "idle_tls"],
-    ...["scan", "start", "api", "kill", "hub", "relay"],
+    ...["scan", "start", "api", "kill", "hub", "relay", "give"],
 ];
 
 /**

@@ -104,6 +104,13 @@ export function waitHashed(source, files = 1) {
 }
 
 /**
+ * A hostpair that knows nobody.
+ * @param {string} downloads where it is to put what it fetches @param {{ beacon?: boolean }} [options]
+ */
+export const startBareReceiver = (downloads, options = {}) =>
+    startHostpair({ name: "receiver", downloads, ...options });
+
+/**
  * A hostpair that knows the sources and has their lists.
  * @param {Bench} bench @param {Hostpair[]} sources @param {string} path a file that all of them have
  */

@@ -85,10 +85,11 @@ async function makeCertificate(folder) {
 /**
  * One process, one worker: as many as hostpair has loops.
  * @param {string} folder what it serves @param {string} work a folder for its own files
- * @param {{ tls?: boolean }} [options] in TLS 1.3 with the cipher that hostpair's own connections have
+ * @param {{ tls?: boolean, puts?: boolean }} [options] in TLS 1.3 with the cipher that hostpair's own connections have; puts:
+ *     it takes files as well
  * @returns {Promise<Server>}
  */
-export async function startNginx(folder, work, { tls = false } = {}) {
+export async function startNginx(folder, work, { tls = false, puts = false } = {}) {
     const port = await freePort();
     const own = join(work, `nginx-${port}`);
     mkdirSync(own);
@@ -98,12 +99,13 @@ export async function startNginx(folder, work, { tls = false } = {}) {
     const { key, certificate } = tls ? await makeCertificate(own) : { key: "", certificate: "" };
     const secured = `ssl_certificate ${certificate}; ssl_certificate_key ${key}; ssl_protocols TLSv1.3;
                      ssl_conf_command Ciphersuites TLS_AES_128_GCM_SHA256;`;
+    const taking = puts ? "dav_methods PUT; client_max_body_size 0;" : "";
     writeFileSync(
         join(own, "nginx.conf"),
         `daemon off; master_process off; user root; pid ${own}/pid; error_log ${own}/error;
          events { worker_connections 20000; }
          http { access_log off; sendfile on; tcp_nopush on; autoindex on; keepalive_requests 1000000; ${temporary.join(" ")}
-                server { listen 127.0.0.1:${port} ${tls ? "ssl" : ""} backlog=4096; root ${folder}; ${tls ? secured : ""} } }`,
+                server { listen 127.0.0.1:${port} ${tls ? "ssl" : ""} backlog=4096; root ${folder}; ${taking} ${tls ? secured : ""} } }`,
     );
     const command = ["nginx", "-e", join(own, "error"), "-c", join(own, "nginx.conf")];
     return {

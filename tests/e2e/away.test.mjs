@@ -43,7 +43,7 @@ async function begin(t, below, kind = /** @type {import("./mounts.mjs").Kind} */
     const link = await startLink({ t, to: a.peerPort, rate: 8 * MiB });
     const host = await addHost(b, link.port);
     const { id } = await download(b, { host: host.id, path: "big.bin" });
-    await waitState(b, id, (d) => d.done_bytes >= 6 * MiB);
+    await waitState(b, id, (d) => d.done_bytes >= 10 * MiB);
     return { disk, b, id, sum, link, start, host, data };
 }
 

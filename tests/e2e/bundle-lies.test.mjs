@@ -3,10 +3,12 @@
 // all the same, nothing lands outside, and what came whole is not asked for twice.
 
 import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { describe, test } from "node:test";
+import { promisify } from "node:util";
 import { gzipSync } from "node:zlib";
 
 import { addHost, download, makeBytes, pathOf, startHostpair, waitState } from "./harness.mjs";
@@ -56,11 +58,13 @@ const third = (make) => (paths, files) =>
 /**
  * A host with a folder of small files that gives bundles as `lie` says, and a hostpair that knows it.
  * @param {TestContext} t @param {Lie} lie
+ * @param {{ empty?: (i: number) => boolean, untold?: (i: number) => boolean }} [which] are empty, are listed without a root
  */
-async function prepare(t, lie) {
+async function prepare(t, lie, { empty = () => false, untold = () => false } = {}) {
     /** @type {Map<string, Buffer>} */
     const files = new Map();
-    for (let i = 0; i < COUNT; i++) files.set(`small/d${i % 3}/f${i}`, makeBytes(100 + i * 37, i));
+    for (let i = 0; i < COUNT; i++)
+        files.set(`small/d${i % 3}/f${i}`, makeBytes(empty(i) ? 0 : 100 + i * 37, i));
     /** @type {{ bundles: string[][], single: string[] }} */
     const asked = { bundles: [], single: [] };
     const host = await fakeHost(t, {
@@ -68,13 +72,13 @@ async function prepare(t, lie) {
         handler: (req, res) => {
             const url = decodeURIComponent(String(req.url));
             if (url === "/list") {
-                const lines = [...files].map(([path, bytes]) =>
+                const lines = [...files].map(([path, bytes], i) =>
                     JSON.stringify({
                         path,
                         size: bytes.length,
                         mtime: "2024-01-02T03:04:05.000Z",
                         type: "text/plain",
-                        root: createHash("sha256").update(bytes).digest("hex"),
+                        root: empty(i) || untold(i) ? null : createHash("sha256").update(bytes).digest("hex"),
                     }),
                 );
                 res.writeHead(200, { "content-type": "application/x-ndjson", etag: '"1"' });
@@ -111,11 +115,11 @@ async function prepare(t, lie) {
     return { h, id, files, asked };
 }
 
-/** Downloads the folder, which has to be right. @param {Awaited<ReturnType<typeof prepare>>} all */
-async function fetchAll({ h, id, files }) {
+/** Downloads the folder, which has to be right. @param {Awaited<ReturnType<typeof prepare>>} all @param {boolean} [verified] */
+async function fetchAll({ h, id, files }, verified = true) {
     const { id: number } = await download(h, { host: id, folder: "small" });
     const d = await waitState(h, number, "done");
-    assert.equal(d.verified, true);
+    assert.equal(d.verified, verified);
     const to = pathOf(h, d);
     for (const [path, bytes] of files)
         assert.deepEqual(readFileSync(join(to, path.slice("small/".length))), bytes, path);
@@ -132,6 +136,31 @@ test("an honest host is asked for bundles and for nothing else", async (t) => {
     await fetchAll(all);
     assert.deepEqual(all.asked.bundles.flat().sort(), [...all.files.keys()].sort());
     assert.deepEqual(all.asked.single, []);
+});
+
+test("empty files come in bundles too, and count as verified", async (t) => {
+    const all = await prepare(t, (paths, files) => tar(paths, files), { empty: (i) => i % 5 === 0 });
+    await fetchAll(all);
+    assert.deepEqual(all.asked.bundles.flat().sort(), [...all.files.keys()].sort());
+    assert.deepEqual(all.asked.single, []);
+});
+
+test("so do files whose root nobody has told yet, and they do not count as verified", async (t) => {
+    const all = await prepare(t, (paths, files) => tar(paths, files), { untold: (i) => i % 5 === 0 });
+    await fetchAll(all, false);
+    assert.deepEqual(all.asked.single, []);
+    const { stdout } = await promisify(execFile)("sqlite3", [
+        join(all.h.dataDir, "hostpair.db"),
+        "SELECT source_path, verified, lower(hex(root)) FROM download_file",
+    ]);
+    const rows = stdout.trim().split("\n");
+    for (const [path, verified, root] of rows.map((row) => row.split("|"))) {
+        const i = Number(/f(\d+)$/.exec(path)?.[1]);
+        assert.equal(verified, i % 5 === 0 ? "0" : "1", path);
+        const bytes = /** @type {Buffer} */ (all.files.get(path));
+        assert.equal(root, createHash("sha256").update(bytes).digest("hex"), path);
+    }
+    assert.equal(rows.length, COUNT);
 });
 
 test("names and times in pax headers are understood", async (t) => {
@@ -295,7 +324,7 @@ describe("a host that gives no bundles", () => {
             assert.equal(all.asked.bundles.length, before, "it is remembered for the next download");
         });
 
-    test("for now (503) is asked again", async (t) => {
+    test("with 503 is asked again", async (t) => {
         let busy = true;
         const all = await prepare(t, (paths, files, res) => {
             if (!busy) return tar(paths, files);

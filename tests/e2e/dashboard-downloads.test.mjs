@@ -3,6 +3,7 @@
 // came from, how it is removed from the list.
 
 import assert from "node:assert/strict";
+import { X509Certificate } from "node:crypto";
 import { after, describe, test } from "node:test";
 
 import { assertAccessible, closeBrowser, openDashboard, skip } from "./browser.mjs";
@@ -17,6 +18,7 @@ import {
     waitState,
 } from "./harness.mjs";
 import { linked, sharing } from "./hosts.mjs";
+import { makeIdentity } from "./identities.mjs";
 import { assertFile, give, listen } from "./web.mjs";
 
 /** @param {import("playwright-core").Page} page @param {number} id */
@@ -147,6 +149,82 @@ describe("dashboard: downloads", { skip }, () => {
         await assertFile(b, await waitState(b, id, "done"), sha256Of(bytes));
     });
 
+    test("gives a web server what it asks for, and shows it never again", { timeout: 120_000 }, async (t) => {
+        const bytes = makeBytes(50_000, 11);
+        const login = `Basic ${Buffer.from("ann:s3cret/x").toString("base64")}`;
+        /** @type {import("node:http").IncomingHttpHeaders[]} */
+        const heads = [];
+        const port = await listen(t, (req, res) => {
+            heads.push(req.headers);
+            if (req.headers.authorization === login) give(req, res, bytes);
+            else res.writeHead(401, { "Content-Length": 0 }).end();
+        });
+        const b = await startHostpair({ t, name: "workbench" });
+        const page = await openDashboard(t, b, "#/downloads", {
+            width: 390,
+            expected: /\/api\/v1\/downloads$/,
+        });
+        const dialog = page.getByRole("dialog");
+        const field = (/** @type {string} */ label) =>
+            dialog.locator(".field", { has: page.getByLabel(label, { exact: true }) });
+        const says = async (/** @type {string} */ label, /** @type {RegExp} */ text) => {
+            await dialog.getByRole("button", { name: "Download" }).click();
+            await field(label).locator(".error").getByText(text).waitFor();
+            assert.equal(await dialog.locator(".error").count(), 1);
+        };
+        const fill = (/** @type {string} */ label, /** @type {string} */ text) =>
+            dialog.getByLabel(label, { exact: true }).fill(text);
+        await page.getByRole("button", { name: "Add URL" }).click();
+        await dialog.getByLabel("URL").waitFor();
+        assert.equal(await dialog.getByLabel("Password").isVisible(), false, "it is folded");
+        await fill("URL", `gopher://127.0.0.1:${port}/report.bin`);
+        await says("URL", /^Only http:\/\/ and https:\/\//);
+        await fill("URL", `http://127.0.0.1:${port}/report.bin`);
+        await dialog.getByText("What the server asks for").click();
+        await fill("Password", "s3cret/x");
+        await says("User name", /^A password needs a user name\.$/);
+        await fill("User name", "ann");
+        await fill("Header lines", "X-One: 1\n\nno colon");
+        await says("Header lines", /^Line 3 is not of the form Name: value\.$/);
+        await fill("Header lines", "X-One: 1\nx-one: 2");
+        await says("Header lines", /^x-one is there twice\.$/);
+        // What follows is said by the server.
+        await fill("Header lines", "Host: example.org");
+        await says("Header lines", /Host is sent by hostpair itself/);
+        await fill("Header lines", "X-One: 1\n\n X-Two:  a: b \n");
+        const print = "SHA-256 fingerprint of its certificate";
+        await fill(print, "12:34");
+        await dialog.getByText("What the server asks for").click();
+        await says(print, /64 hex digits/);
+        assert.ok(await dialog.getByLabel(print).isVisible(), "an objection is not folded away");
+        await assertAccessible(page, "what a server asks for");
+        await fill(print, "ab".repeat(32));
+        await says(print, /https/);
+        await fill(print, "");
+        assert.equal(heads.length, 0, "nothing was ordered so far");
+        await dialog.getByRole("button", { name: "Download" }).click();
+        await page.locator('[data-details][data-state="done"]').waitFor();
+        const [d] = (await b.api("/downloads")).json.downloads;
+        await assertFile(b, d, sha256Of(bytes));
+        const last = heads.at(-1);
+        assert.deepEqual([last?.authorization, last?.["x-one"], last?.["x-two"]], [login, "1", "a: b"]);
+
+        const secrets = ["s3cret", "X-Two", "ann:"];
+        const told = `${await page.content()} ${(await b.api("/downloads")).text}`;
+        for (const secret of secrets) assert.ok(!told.includes(secret), secret);
+        await page.keyboard.press("u");
+        await dialog.getByText("What the server asks for").click();
+        for (const label of ["URL", "User name", "Password", "Header lines", print])
+            assert.equal(await dialog.getByLabel(label, { exact: true }).inputValue(), "", label);
+        const stored = await page.evaluate(() =>
+            JSON.stringify([{ ...localStorage }, { ...sessionStorage }]),
+        );
+        for (const secret of secrets) assert.ok(!stored.includes(secret), stored);
+        await b.api("/settings", { method: "PATCH", json: { language: "zh-CN" } });
+        await dialog.getByText("服务器的要求").waitFor();
+        await dialog.getByText("只发送给这台服务器，之后不再显示。").waitFor();
+    });
+
     test("says why a web server is waited for", async (t) => {
         const b = await startHostpair({ t, name: "workbench" });
         const port = await freePort();
@@ -156,6 +234,46 @@ describe("dashboard: downloads", { skip }, () => {
             .getByText(/Waiting for http:\/\/127\.0\.0\.1:\d+: .*refused/)
             .first()
             .waitFor();
+    });
+
+    test("shows the certificate that is not trusted, and has it trusted by a click", async (t) => {
+        const bytes = makeBytes(2 * MiB, 12);
+        const { key, cert } = makeIdentity();
+        let asked = 0;
+        const port = await listen(
+            t,
+            (req, res) => {
+                asked++;
+                give(req, res, bytes);
+            },
+            { key, cert },
+        );
+        const b = await startHostpair({ t, name: "workbench" });
+        const page = await openDashboard(t, b, "#/downloads");
+        const dialog = page.getByRole("dialog");
+        await page.getByRole("button", { name: "Add URL" }).click();
+        await dialog.getByLabel("URL", { exact: true }).fill(`https://127.0.0.1:${port}/report.bin`);
+        await dialog.getByRole("button", { name: "Download" }).click();
+        const details = page.locator("[data-details]");
+        await page.locator('[data-details][data-state="failed"]').waitFor();
+        const { fingerprint256 } = new X509Certificate(cert);
+        await details.locator("[data-certificate]").getByText(fingerprint256, { exact: true }).waitFor();
+        await assertAccessible(page, "a certificate that is not trusted");
+        await details.getByRole("button", { name: "Try again", exact: true }).click();
+        await waitFor(
+            async () => b.stderr().split(fingerprint256.replaceAll(":", "").toLowerCase()).length > 3,
+            {
+                what: "the second failure",
+                detail: () => b.stderr(),
+            },
+        );
+        await page.locator('[data-details][data-state="failed"]').waitFor();
+        assert.equal(asked, 0, "trying again trusts nothing");
+        await details.getByRole("button", { name: "Trust this certificate" }).click();
+        await page.locator('[data-details][data-state="done"]').waitFor();
+        assert.equal(await page.locator("[data-certificate]").count(), 0);
+        const [d] = (await b.api("/downloads")).json.downloads;
+        await assertFile(b, d, sha256Of(bytes));
     });
 
     test("closes a dialog when the browser goes back", async (t) => {

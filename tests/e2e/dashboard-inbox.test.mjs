@@ -195,4 +195,41 @@ describe("dashboard inbox", { skip }, () => {
         await page.getByText("attic: declined").waitFor();
         await assertAccessible(page, "the list of what was sent");
     });
+
+    test("a file dropped on a host's card or on its conversation is asked about before it is shared", async (t) => {
+        const other = await startHostpair({ t, name: "loft" });
+        const { id } = await addHost(h, other.peerPort);
+        const page = await openDashboard(t, h, "#/hosts");
+        /** @param {string} name */
+        const drop = async (name) => {
+            const data = await page.evaluateHandle((/** @type {string} */ file) => {
+                const transfer = new DataTransfer();
+                transfer.items.add(new File([file], file, { type: "text/plain" }));
+                return transfer;
+            }, name);
+            await page.locator(`[data-host="${id}"]`).first().dispatchEvent("drop", { dataTransfer: data });
+        };
+        const shared = async (/** @type {string} */ name) =>
+            (await h.api(`/share/files?q=${name}`)).json.files.length;
+        const dialog = page.getByRole("dialog", { name: "Send to loft?" });
+        await page.locator(`[data-host="${id}"]`).first().waitFor();
+        await drop("card.txt");
+        await dialog.getByText(/others can get it too/).waitFor();
+        await assertAccessible(page, "what is dropped on a host");
+        assert.equal(await shared("card.txt"), 0, "nothing is shared before the answer");
+        await dialog.getByRole("button", { name: "Cancel" }).click();
+        await page.goto(`${h.dashboardUrl}/#/messages/${id}`);
+        await page.locator(`.thread[data-host="${id}"]`).waitFor();
+        await drop("thread.txt");
+        await dialog.getByText("thread.txt", { exact: true }).waitFor();
+        assert.equal(await shared("thread.txt"), 0);
+        await dialog.getByRole("button", { name: "Share and offer" }).click();
+        const asking = await newest(other, "asking");
+        assert.deepEqual(
+            asking.files.map((/** @type {any} */ file) => file.name),
+            ["thread.txt"],
+        );
+        await waitFor(async () => (await shared("thread.txt")) === 1, { what: "the share to list the file" });
+        assert.equal(await shared("card.txt"), 0, "what was not wanted is nowhere");
+    });
 });

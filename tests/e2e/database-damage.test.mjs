@@ -51,6 +51,8 @@ describe("a database that is damaged", () => {
     let a;
     let address = "";
 
+    /** @type {Awaited<ReturnType<typeof startHostpair>> | undefined} */
+    let running;
     before(async () => {
         a = await startHostpair({ name: "a" });
         await makeFile(join(a.shareDir, "big.bin"), 8 * MiB, 3);
@@ -73,6 +75,7 @@ describe("a database that is damaged", () => {
         cpSync(join(folder, "run"), kept, { recursive: true });
     });
     after(async () => {
+        await running?.dispose();
         await a?.dispose();
         rmSync(folder, { recursive: true, force: true });
     });
@@ -89,7 +92,7 @@ describe("a database that is damaged", () => {
         /** @type {Awaited<ReturnType<typeof startHostpair>>} */
         let h;
         try {
-            h = await startHostpair({ ...where, name: "b" });
+            h = running = await startHostpair({ ...where, name: "b" });
         } catch (error) {
             const said = error instanceof Error ? error.message : String(error);
             assert.match(said, /it ended at start: \{"code":[1-9][0-9]*,"signal":null\}/, what);
@@ -109,7 +112,10 @@ describe("a database that is damaged", () => {
             // A list that breaks off is cut where no client takes it for the whole.
             const reply = await h.api(call).catch((error) => error);
             if (reply instanceof Error)
-                assert.match(h.stderr(), /is cut short: .*malformed/, `${what}: ${call}: ${reply.message}`);
+                await waitFor(() => /is cut short: .*malformed/.test(h.stderr()), {
+                    what: `${what}: ${call}: the reason of: ${reply.message}`,
+                    detail: () => h.stderr(),
+                });
             else
                 assert.ok(
                     reply.status === 200 || reply.json?.code === "database-damaged",
@@ -146,6 +152,7 @@ describe("a database that is damaged", () => {
         else assert.equal(d.state, "unknown", what);
         const knew = d.state === "done";
         await h.dispose();
+        running = undefined;
         return { ran: true, knew };
     }
 

@@ -4,7 +4,7 @@
 
 import assert from "node:assert/strict";
 import { execFileSync, spawnSync } from "node:child_process";
-import { mkdirSync, statfsSync } from "node:fs";
+import { statfsSync } from "node:fs";
 import { rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, test } from "node:test";
@@ -24,41 +24,10 @@ import {
     waitState,
 } from "./harness.mjs";
 import { startLink } from "./link.mjs";
+import { smallDisk } from "./mounts.mjs";
 
 const root = process.getuid?.() === 0;
 const skip = root ? false : "mounting a small disk needs root";
-
-/**
- * A small file system of its own, unmounted when the test ends.
- * @param {import("node:test").TestContext} t
- * @param {number} mib
- * @param {"tmpfs" | "ext2" | "ext4"} kind ext2 knows no fallocate, so that a disk is found full in the middle of a write;
- * ext4 leaves a reservation that it could not make whole where it is
- * @returns {string | undefined} undefined: this machine cannot mount it
- */
-function smallDisk(t, mib, kind) {
-    const dir = tempDir();
-    const at = join(dir, "disk");
-    mkdirSync(at);
-    let mount;
-    if (kind === "tmpfs") mount = ["-t", "tmpfs", "-o", `size=${mib}m`, "hostpair-test", at];
-    else {
-        const image = join(dir, "image");
-        execFileSync("truncate", ["-s", `${mib}M`, image]);
-        execFileSync(`/sbin/mkfs.${kind}`, ["-q", "-m", "0", image]);
-        mount = ["-o", "loop", image, at];
-    }
-    const done = spawnSync("mount", mount, { encoding: "utf8" });
-    const unmount = () => spawnSync("umount", ["-l", at]);
-    if (done.status !== 0) return undefined;
-    process.once("exit", unmount);
-    t.after(async () => {
-        unmount();
-        process.off("exit", unmount);
-        await rm(dir, { recursive: true, force: true });
-    });
-    return at;
-}
 
 /** @param {string} dir */
 function free(dir) {

@@ -51,6 +51,7 @@ const SANITIZER =
  * @property {string} [data] --data; default: a new folder
  * @property {string[]} [args] further arguments; --peer-listen and --dashboard-listen replace the default ones
  * @property {boolean} [defaultPorts] give no --peer-listen and no --dashboard-listen: only in a network of its own
+ * @property {boolean} [beacon] leave out --no-beacon, which switches LocalSend off as well: only in a network of its own
  * @property {boolean} [defaultFolders] give no --share, --downloads, --data: they are then below the home folder
  * @property {Record<string, string | undefined>} [env] further environment variables; undefined removes one
  * @property {string} [bin] the program; default: HOSTPAIR_BIN
@@ -238,6 +239,7 @@ export async function startHostpair(options = {}) {
         wrap = [],
         defaultFolders,
         defaultPorts,
+        beacon,
     } = options;
     if (!existsSync(bin)) throw new Error(`there is no program ${bin}: build it, or set HOSTPAIR_BIN`);
     const root = tempDir();
@@ -310,6 +312,8 @@ export async function startHostpair(options = {}) {
 
     async function start() {
         rmSync(portFile, { force: true });
+        self.peerPort ||= await freePort();
+        self.dashboardPort ||= await freePort();
         const command = [...wrap, bin];
         if (!defaultPorts && !given("--peer-listen"))
             command.push("--peer-listen", `127.0.0.1:${self.peerPort}`);
@@ -317,7 +321,8 @@ export async function startHostpair(options = {}) {
             command.push("--dashboard-listen", `127.0.0.1:${self.dashboardPort}`);
         if (!defaultFolders)
             command.push("--share", shareDir, "--downloads", downloadsDir, "--data", dataDir);
-        command.push("--port-file", portFile, "--no-scan", "--no-beacon");
+        command.push("--port-file", portFile, "--no-scan");
+        if (!beacon) command.push("--no-beacon");
         if (name !== undefined) command.push("--name", name);
         command.push(...args);
         const process_ = spawn(command[0], command.slice(1), {
@@ -553,12 +558,25 @@ export async function waitState(h, id, state, { timeout = 60_000 } = {}) {
  */
 export const pathOf = (h, d) => resolve(h.downloadsDir, d.path);
 
-/** A free TCP port on 127.0.0.1, for tests that must name one. */
+const PORTS = { first: 10_000, count: 22_000, each: 100 };
+let portsGiven = 0;
+
+/**
+ * A free TCP port on 127.0.0.1, none that the kernel gives to connections: what is started there again finds it free. Each
+ * process that runs tests has a hundred of its own.
+ * @returns {Promise<number>}
+ */
 export async function freePort() {
-    const server = http.createServer();
-    await new Promise((done) => server.listen(0, "127.0.0.1", () => done(undefined)));
-    const address = server.address();
-    const port = address && typeof address === "object" ? address.port : 0;
-    await new Promise((done) => server.close(done));
-    return port;
+    for (;;) {
+        const own = (process.pid * PORTS.each) % PORTS.count;
+        const port = PORTS.first + own + (portsGiven++ % PORTS.each);
+        const server = http.createServer();
+        const free = await new Promise((done) => {
+            server.on("error", () => done(false));
+            server.listen(port, "127.0.0.1", () => done(true));
+        });
+        if (!free) continue;
+        await new Promise((done) => server.close(done));
+        return port;
+    }
 }

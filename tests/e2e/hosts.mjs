@@ -43,7 +43,7 @@ export const oddNames = [
     "favicon.ico",
     "index.html",
     "CON",
-    "tilde~",
+    "til~de",
     `${"l".repeat(251)}.txt`,
     "文".repeat(85),
 ];

@@ -19,6 +19,7 @@ import { checkEvent, checkReply, isDescribed } from "./schema.mjs";
  * @property {string | Buffer} [body]
  * @property {unknown} [json] a body to send as application/json
  * @property {number} [timeout] milliseconds without a byte, default 60000
+ * @property {string} [from] an address of this machine that it comes from, such as 127.0.0.2
  * @property {http.Agent} [agent] whose connections are used; default: a connection for this request alone
  *
  * @typedef {{ id: string, event: string, data: any, raw: string }} Event
@@ -33,7 +34,7 @@ export const dashboards = new Set();
  * @param {RequestOptions} [options]
  * @returns {Promise<Reply>}
  */
-export function request(url, { method, headers = {}, body, json, timeout = 60_000, agent } = {}) {
+export function request(url, { method, headers = {}, body, json, timeout = 60_000, from, agent } = {}) {
     /** @type {Record<string, string>} */
     const sent = { ...headers };
     let payload = body;
@@ -48,6 +49,7 @@ export function request(url, { method, headers = {}, body, json, timeout = 60_00
             {
                 method: method ?? (payload === undefined ? "GET" : "POST"),
                 headers: sent,
+                localAddress: from,
                 agent: agent ?? false,
             },
             (res) => {

@@ -133,7 +133,12 @@ test("an old, swapped or forged list is refused, and the newer one stays", async
         ((await a.api(`/hosts/${ben.id}/files`)).json.files ?? []).map(
             (/** @type {any} */ f) => f.name ?? f.path,
         );
-    await waitFor(async () => (await names()).length === 1, { what: "the list", detail: () => a.stderr() });
+    // Ben himself is tried first, through the relay.
+    await waitFor(async () => (await names()).length === 1, {
+        what: "the list",
+        timeout: 30_000,
+        detail: () => a.stderr(),
+    });
     let etag = 0;
     /** @param {Buffer} list @param {RegExp} said */
     const refuses = async (list, said) => {

@@ -44,7 +44,11 @@ export async function startHub(t, { args = [], data, port = 0 } = {}) {
         return exited;
     };
     t.after(() => stop("SIGKILL"));
-    await waitFor(() => over || existsSync(portFile), { what: "the hub to listen", detail: () => log });
+    await waitFor(() => over || existsSync(portFile), {
+        timeout: 30_000,
+        what: "the hub to listen",
+        detail: () => log,
+    });
     if (over) throw new Error(`the hub did not start: ${log}`);
     const { port: bound, fingerprint } = JSON.parse(await readFile(portFile, "utf8"));
     return { port: bound, fingerprint, pid: child.pid ?? 0, data: folder, stderr: () => log, stop };

@@ -40,14 +40,14 @@ function identity(key, cert) {
     return { key, cert, fingerprint, id: fingerprint.slice(0, 32) };
 }
 
-/** An ECDSA P-256 key and a self-signed certificate of it, as a host has them. */
-export function makeIdentity() {
+/**
+ * An ECDSA P-256 key and a self-signed certificate of it, as a host has them.
+ * @param {object} [options]
+ * @param {string} [options.until] when it expires, YYYYMMDDHHMMSSZ
+ */
+export function makeIdentity({ until = "99991231235959Z" } = {}) {
     const { privateKey, publicKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
-    const dates = der(
-        0x30,
-        der(0x18, Buffer.from("20000101000000Z")),
-        der(0x18, Buffer.from("99991231235959Z")),
-    );
+    const dates = der(0x30, der(0x18, Buffer.from("20000101000000Z")), der(0x18, Buffer.from(until)));
     const serial = Buffer.concat([Buffer.from([0x01]), randomBytes(8)]);
     const body = der(
         0x30,

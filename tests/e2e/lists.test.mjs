@@ -80,7 +80,7 @@ describe("the list of another host", { concurrency: 1 }, () => {
         const nodes = await a.peer(`/manifest/${root}?chunk=${2 * MiB}`);
         assert.equal(nodes.body.length, 64);
         await makeFiles(a.shareDir, { twin: nodes.body });
-        await hashed(a, 2);
+        await hashed(a, 2, 4 * MiB + 64);
         const { id } = await addHost(b, a.peerPort);
         await listed(b, id, 2);
         for (const path of ["large", "twin"]) assert.equal((await entry(b, id, path)).root, root, path);

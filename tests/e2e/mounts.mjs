@@ -94,3 +94,35 @@ export function makeDisk(t, kind, mib) {
  * @param {number} mib
  */
 export const mountImage = (t, kind, mib) => makeDisk(t, kind, mib)?.at;
+
+/**
+ * A small file system of its own, unmounted when the test ends.
+ * @param {import("node:test").TestContext} t
+ * @param {number} mib
+ * @param {"tmpfs" | "ext2" | "ext4"} kind ext2 knows no fallocate, so that a disk is found full in the middle of a write;
+ * ext4 leaves a reservation that it could not make whole where it is
+ * @returns {string | undefined} undefined: this machine cannot mount it
+ */
+export function smallDisk(t, mib, kind) {
+    const dir = tempDir();
+    const at = join(dir, "disk");
+    mkdirSync(at);
+    let mount;
+    if (kind === "tmpfs") mount = ["-t", "tmpfs", "-o", `size=${mib}m`, "hostpair-test", at];
+    else {
+        const image = join(dir, "image");
+        execFileSync("truncate", ["-s", `${mib}M`, image]);
+        execFileSync(`/sbin/mkfs.${kind}`, ["-q", "-m", "0", image]);
+        mount = ["-o", "loop", image, at];
+    }
+    const done = spawnSync("mount", mount, { encoding: "utf8" });
+    const unmount = () => spawnSync("umount", ["-l", at]);
+    if (done.status !== 0) return undefined;
+    process.once("exit", unmount);
+    t.after(async () => {
+        unmount();
+        process.off("exit", unmount);
+        await rm(dir, { recursive: true, force: true });
+    });
+    return at;
+}

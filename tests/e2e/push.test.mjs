@@ -7,7 +7,9 @@ import { join } from "node:path";
 import { describe, test } from "node:test";
 
 import { MiB, addHost, makeFile, request, startHostpair, waitFor } from "./harness.mjs";
+import { listed } from "./hosts.mjs";
 import { decide, inbox, newest } from "./inbox.mjs";
+import { startLink } from "./link.mjs";
 import { asks, piped } from "./terminal.mjs";
 
 /** @typedef {import("./harness.mjs").Hostpair} Hostpair */
@@ -139,6 +141,39 @@ describe("pushes", () => {
         await waitFor(async () => (await b.api("/downloads")).json.downloads.length === 0);
         assert.ok(!existsSync(join(b.downloadsDir, "Received/studio/big.bin")));
         assert.equal((await reaches(a, id, "cancelled")).reason, "It was cancelled here");
+    });
+
+    test("a folder that is newer than the list that is being fetched arrives all the same", async (t) => {
+        const a = await startHostpair({ t, name: "studio" });
+        const b = await startHostpair({ t, name: "attic" });
+        await makeFile(join(a.shareDir, "old.bin"), 5000, 1);
+        const link = await startLink({ t, to: a.peerPort });
+        const ofA = (await addHost(b, link.port)).id;
+        const ofB = (await addHost(a, b.peerPort)).id;
+        await listed(b, ofA, 1);
+        // The list as it is before there is the folder is on its way, and stays there.
+        let held = false;
+        link.onReply = ({ path }) => {
+            if (/^\/list/.test(path) && !held) {
+                held = true;
+                link.stall();
+            }
+            return true;
+        };
+        await b.api(`/hosts/${ofA}/files/refresh`, { method: "POST" });
+        await waitFor(() => held, {
+            what: "the list on its way",
+            detail: () => JSON.stringify(link.requests),
+        });
+        await makeFile(join(a.shareDir, "fresh/deep/new.bin"), 7000, 2);
+        await waitFor(async () => (await a.api("/share/files?q=new.bin")).json.files.length === 1);
+        await push(a, ofB, ["fresh"]);
+        await decide(b, (await newest(b, "asking")).id, "accept");
+        await newest(b, "receiving");
+        link.go();
+        const done = await newest(b, "done", "failed");
+        assert.equal(done.state, "done", done.reason);
+        assertSame(a, "fresh/deep/new.bin", b, `${done.files[0].path}/deep/new.bin`);
     });
 
     test("nobody can name files of a host without its key", async (t) => {

@@ -23,6 +23,7 @@ import {
 } from "./harness.mjs";
 import { assertWords, fileBytes, linked, sharing } from "./hosts.mjs";
 import { assertContent, carries, isWaiting, sourceOf } from "./sources.mjs";
+import { give, listen } from "./web.mjs";
 
 /** @typedef {import("./harness.mjs").Hostpair} Hostpair */
 /** @typedef {import("./link.mjs").Link} Link */
@@ -265,6 +266,31 @@ describe("a file that is replaced at its source while it is downloaded", { concu
             if (d.root) assert.equal(d.root, await waitRoot(a, "f.bin"));
         });
 
+    test("what came of it without a validator is not gone on with", { timeout: 60_000 }, async (t) => {
+        const old = makeBytes(size, 30);
+        let replaced = false;
+        /** @type {Array<string | undefined>} */
+        const ranges = [];
+        const port = await listen(t, (req, res) => {
+            ranges.push(req.headers.range);
+            if (replaced) return give(req, res, wanted);
+            // All of it at once, and then no more.
+            res.writeHead(200, { "Content-Length": size });
+            res.write(old.subarray(0, 9 * MiB));
+        });
+        const b = await startHostpair({ t, name: "b" });
+        const { id } = await download(b, { url: `http://127.0.0.1:${port}/f.bin` });
+        await waitState(b, id, (d) => d.chunks_done >= 6);
+        await b.api(`/downloads/${id}`, { method: "PATCH", json: { state: "paused" } });
+        await waitState(b, id, "paused");
+        replaced = true;
+        ranges.length = 0;
+        await b.api(`/downloads/${id}`, { method: "PATCH", json: { state: "queued" } });
+        const d = await waitState(b, id, (d) => ["done", "failed"].includes(d.state));
+        assert.equal(d.state, "done", d.error?.detail);
+        assert.equal(await sha256(pathOf(b, d)), sha256Of(wanted), JSON.stringify(ranges));
+    });
+
     test("while it is still being written it is waited for", { timeout: 60_000 }, async (t) => {
         const a = await startHostpair({ t, name: "a" });
         const b = await startHostpair({ t, name: "b" });
@@ -403,19 +429,103 @@ describe("a file that is another one than its host listed", { concurrency: 3 }, 
      * @param {Buffer} now
      */
     async function changedSinceListed(t, now) {
-        const old = makeBytes(size, 40);
-        const line = { path: "f.bin", size, type: "application/octet-stream", root: hashTree(old, MiB).root };
+        const old = hashTree(makeBytes(size, 40), MiB).root;
+        return listedAs(t, now, size, [{ root: old, mtime: "2024-01-02T03:04:05.000Z" }]);
+    }
+
+    /**
+     * A host whose list says one thing after the other, the next one from each request for the file on.
+     * @param {import("node:test").TestContext} t
+     * @param {Buffer} now what it gives
+     * @param {number} listed the size in its list
+     * @param {Array<{ root: string | null, mtime: string }>} lines the last one stays
+     * @param {{ oldTree?: Buffer }} [options] oldTree: of the first root, given as long as it is asked for
+     */
+    async function listedAs(t, now, listed, lines, { oldTree } = {}) {
+        const line = (/** @type {number} */ n) =>
+            JSON.stringify({
+                path: "f.bin",
+                size: listed,
+                type: "application/octet-stream",
+                ...lines[Math.min(n, lines.length - 1)],
+            });
+        const listLines = [line(0)];
+        let asked = 0;
         const a = await startEvil({
             t,
             files: { "f.bin": now },
             hostpair: { id: "77".repeat(16), name: "changing" },
-            listLines: [JSON.stringify({ ...line, mtime: "2024-01-02T03:04:05.000Z" })],
+            listLines,
+            before: (request, socket) => {
+                if (request.path === "f.bin") listLines[0] = line(++asked);
+                if (!oldTree || request.path !== `manifest/${lines[0].root}`) return false;
+                send(socket, 200, [["Content-Length", oldTree.length]]);
+                socket.write(oldTree);
+                return true;
+            },
         });
         const b = await startHostpair({ t, name: "b" });
         const { link, id: host } = await linked(t, b, a.port, { files: 1 });
         const { id } = await download(b, { host, path: "f.bin" });
         return { b, link, d: await waitState(b, id, (d) => ["done", "failed"].includes(d.state)) };
     }
+
+    const before = makeBytes(size, 40);
+    const after = makeBytes(size, 42);
+    const [then, later] = ["2024-01-02T03:04:05.000Z", "2024-01-02T03:05:06.700Z"];
+    /** @type {Record<string, { now?: Buffer, listed?: Buffer, next: Buffer | null, oldTree?: boolean }>} */
+    const lists = {
+        "with its new hash": { next: after },
+        "without a hash": { next: null },
+        "and its host still has the old hash tree": { next: after, oldTree: true },
+        "as a small file": {
+            listed: before.subarray(0, 9999),
+            now: after.subarray(0, 9999),
+            next: after.subarray(0, 9999),
+        },
+    };
+    for (const [what, { now = after, listed = before, next, oldTree }] of Object.entries(lists))
+        test(
+            `by its bytes alone, then listed ${what}: it goes on as that`,
+            { timeout: 60_000 },
+            async (t) => {
+                const tree = hashTree(listed, MiB);
+                const { b, link, d } = await listedAs(
+                    t,
+                    now,
+                    listed.length,
+                    [
+                        { root: tree.root, mtime: then },
+                        { root: next && hashTree(next, MiB).root, mtime: later },
+                    ],
+                    oldTree ? { oldTree: tree.layer } : {},
+                );
+                await assertContent(b, d, sha256Of(now));
+                assert.equal(d.root, hashTree(now, MiB).root);
+                assert.equal(d.verified, next !== null, "what is compared is what the new list says");
+                assert.equal(statSync(pathOf(b, d)).mtime.toISOString(), later);
+                assert.ok(fileBytes(link) <= 3 * now.length, `${fileBytes(link)} bytes for ${now.length}`);
+                assert.deepEqual(readdirSync(b.downloadsDir), ["f.bin"], "nothing of the first try is left");
+            },
+        );
+
+    test(
+        "by its bytes alone, and listed anew each time: it fails after a few tries",
+        { timeout: 120_000 },
+        async (t) => {
+            const small = after.subarray(0, 20_000);
+            const lines = Array.from({ length: 40 }, (_, i) => ({
+                root: sha256Of(Buffer.from(`${i}`)),
+                mtime: new Date(1.7e12 + i * 1000).toISOString(),
+            }));
+            const { b, link, d } = await listedAs(t, small, small.length, lines);
+            assert.equal(d.state, "failed");
+            assertWords(d.error.detail);
+            assert.match(d.error.detail, /never the same twice/);
+            assert.ok(!existsSync(join(b.downloadsDir, "f.bin")), "it has no name");
+            assert.ok(fileBytes(link) < 15 * small.length, `${fileBytes(link)} bytes for ${small.length}`);
+        },
+    );
 
     for (const longer of [-MiB - 1, 7, 3 * MiB])
         test(`by ${longer} bytes: what is there now comes once`, { timeout: 60_000 }, async (t) => {
@@ -456,6 +566,107 @@ describe("a file that is another one than its host listed", { concurrency: 3 }, 
         const [got, now] = [readFileSync(pathOf(b, d)), readFileSync(path)];
         assert.ok(got.length > 12 * MiB, "with lines that came after it was listed");
         assert.equal(sha256Of(got), sha256Of(now.subarray(0, got.length)));
+    });
+
+    describe("a log that grows behind a slow link", { concurrency: 3 }, () => {
+        const whole = makeBytes(48 * MiB, 45);
+
+        /**
+         * A download of a file that becomes longer by 320 KiB a second, and whoever appends to it.
+         * @param {import("node:test").TestContext} t
+         * @param {number} [every] ms
+         */
+        async function growing(t, every = 200) {
+            let at = 20 * MiB;
+            const a = await sharing(t, "a", { "grows.log": whole.subarray(0, at) });
+            const path = join(a.shareDir, "grows.log");
+            const b = await startHostpair({ t, name: "b" });
+            const { link, id: host } = await linked(t, b, a.peerPort, { rate: 6 * MiB });
+            let writing = true;
+            const writer = (async () => {
+                const step = (every * 65536) / 200;
+                for (; writing && at < whole.length; at += step) {
+                    await appendFile(path, whole.subarray(at, at + step));
+                    await sleep(every);
+                }
+            })();
+            const stop = async () => {
+                writing = false;
+                await writer;
+            };
+            t.after(stop);
+            const { id } = await download(b, { host, path: "grows.log" });
+            return { a, b, link, path, id, stop };
+        }
+
+        /** The reply that was asked for as long as the file was. @param {Link} link */
+        const asOpened = (link) => link.requests.findLast((r) => r.headers["hostpair-growing"] === "1");
+        /** What happened, for a test that fails. @param {Hostpair} b @param {Link} link */
+        const story = (b, link) =>
+            `${b.stderr()}\n${link.requests.map((r) => `${r.path} ${r.headers.range} ${r.status} ${r.bytes} ${r.replyHeaders["content-length"]} ${r.replyHeaders.etag} ${r.replyHeaders["hostpair-root"]} ${r.headers["hostpair-growing"]}`).join("\n")}`;
+
+        for (const every of [200, 50])
+            test(
+                `it comes as it was at a moment, and that is said: every ${every} ms`,
+                { timeout: 90_000 },
+                async (t) => {
+                    const { b, link, path, id, stop } = await growing(t, every);
+                    const d = await waitState(b, id, (d) => ["done", "failed"].includes(d.state), {
+                        timeout: 60_000,
+                    });
+                    assert.equal(d.state, "done", d.error?.detail);
+                    await stop();
+                    const [got, now] = [readFileSync(pathOf(b, d)), readFileSync(path)];
+                    assert.ok(
+                        got.length >= 20 * MiB && got.length < now.length,
+                        `${got.length} of ${now.length}`,
+                    );
+                    assert.equal(sha256Of(got), sha256Of(now.subarray(0, got.length)));
+                    assert.equal(d.size, got.length);
+                    assert.match(asOpened(link)?.replyHeaders.etag ?? "", /^W\//, story(b, link));
+                    // Between two pieces the host may have hashed it.
+                    if (every === 50) assert.equal(d.verified, false);
+                    if (d.verified) assert.equal(d.root, hashTree(got, MiB).root);
+                    else assert.match(d.note, /grows at the source/);
+                    assert.deepEqual(
+                        readdirSync(b.downloadsDir),
+                        ["grows.log"],
+                        "nothing of the first tries is left",
+                    );
+                },
+            );
+
+        const other = makeBytes(32 * MiB + 5, 46);
+        /** @type {Record<string, (path: string) => Promise<void>>} */
+        const replacements = {
+            "in place": async (path) => {
+                const file = await open(path, "r+");
+                await file.write(other, 0, other.length, 0);
+                await file.close();
+            },
+            "by another file": async (path) => {
+                await writeFile(`${path}.new`, other);
+                await rename(`${path}.new`, path);
+            },
+        };
+        for (const [how, replace] of Object.entries(replacements))
+            test(`it is replaced ${how}: never a mix`, { timeout: 90_000 }, async (t) => {
+                const { b, link, path, id, stop } = await growing(t);
+                await waitFor(async () => (asOpened(link)?.bytes ?? 0) > 2 * MiB, {
+                    timeout: 60_000,
+                    what: "some of the reply that may grow",
+                    detail: () => story(b, link),
+                });
+                await stop();
+                await replace(path);
+                const d = await waitState(b, id, (d) => ["done", "failed"].includes(d.state), {
+                    timeout: 60_000,
+                });
+                assert.equal(d.state, "done", d.error?.detail);
+                const got = readFileSync(pathOf(b, d));
+                const known = [other, whole.subarray(0, got.length)].map(sha256Of);
+                assert.ok(known.includes(sha256Of(got)), `a mix of ${got.length} bytes: ${story(b, link)}`);
+            });
     });
 
     for (const begun of [true, false])

@@ -6,7 +6,16 @@ import { existsSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 
-import { addHost, checkout, defaultBin, download, startHostpair, tempDir, waitFor } from "./harness.mjs";
+import {
+    addHost,
+    checkout,
+    defaultBin,
+    download,
+    makeFile,
+    startHostpair,
+    tempDir,
+    waitFor,
+} from "./harness.mjs";
 import { listed, sharing } from "./hosts.mjs";
 import { asks, commands, pair, piped, rows, terminal } from "./terminal.mjs";
 
@@ -54,6 +63,18 @@ describe("completion in bash", () => {
         assert.deepEqual(await complete(["settings", "sc"], env), ["scan"]);
         assert.deepEqual(await complete(["settings", "theme", ""], env), ["auto", "light", "dark"]);
         assert.deepEqual(await complete(["settings", "scan", "f"], env), ["false"]);
+    });
+
+    test("offers what is shared here to push", async (t) => {
+        const { own, env } = await pair(t);
+        await makeFile(join(own.shareDir, "mine.txt"), 5);
+        await makeFile(join(own.shareDir, "films/a b.mkv"), 5);
+        await waitFor(async () => (await own.api("/status")).json.share.files === 2);
+        assert.deepEqual(await complete(["push", ""], env), ["attic"]);
+        assert.deepEqual(await complete(["push", "attic", ""], env), ["films/", "mine.txt"]);
+        assert.deepEqual(await complete(["push", "attic", "m"], env), ["mine.txt"]);
+        assert.deepEqual(await complete(["push", "attic", "mine.txt", "films/"], env), ["films/a\\ b.mkv"]);
+        assert.deepEqual(await complete(["push", "attic", "holiday"], env), []);
     });
 
     test("finds a name in a folder of many, and nothing deeper", async (t) => {

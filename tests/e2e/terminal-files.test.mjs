@@ -102,7 +102,7 @@ describe("get", () => {
     test("Ctrl-C leaves alone what was under way before", async (t) => {
         const other = await sharing(t, "attic", { "big.bin": { size: 12 * MiB, seed: 7 } });
         const own = await startHostpair({ t, name: "own" });
-        const { link, id } = await linked(t, own, other.peerPort, { rate: 3 * MiB });
+        const { link, id } = await linked(t, own, other.peerPort, { rate: MiB });
         const d = await download(own, { host: id, path: "big.bin" });
         const seen = terminal(["get", "attic", "big.bin"], { env: asks(own) });
         await seen.shows(/ [1-6]\d %/);

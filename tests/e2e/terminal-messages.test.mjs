@@ -208,7 +208,7 @@ describe("text of strangers", () => {
         }
         const { stdout } = await piped(["hosts"], { env });
         assert.equal(rows(stdout).length, 1);
-        assert.equal(stdout.split("\t").length, 9, "a name adds no fields");
+        assert.equal(stdout.split("\t").length, 10, "a name adds no fields");
     });
 
     test("is escaped in --json, which keeps it whole", async (t) => {

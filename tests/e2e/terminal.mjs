@@ -25,7 +25,9 @@ export const commands = [
     "ls",
     "get",
     "downloads",
+    "kept",
     "share",
+    "folders",
     "send",
     "messages",
     "push",
@@ -35,6 +37,8 @@ export const commands = [
     "settings",
     "identity",
     "group",
+    "menu",
+    "doctor",
     "help",
 ];
 

@@ -4,7 +4,7 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { X509Certificate } from "node:crypto";
-import { readFileSync, readdirSync } from "node:fs";
+import { readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import http2 from "node:http2";
 import { join } from "node:path";
@@ -23,16 +23,21 @@ import {
     waitState,
 } from "./harness.mjs";
 import { assertWords, linked, sharing } from "./hosts.mjs";
+import { makeIdentity } from "./identities.mjs";
 import { startLink } from "./link.mjs";
 import { assertFile, give, listen } from "./web.mjs";
 
 /** @typedef {import("./harness.mjs").TestContext} TestContext */
 
-/** Files with a key and a certificate for 127.0.0.1 that nobody else has signed. @param {TestContext} t */
-function certificate(t) {
+/**
+ * Files with a key and a certificate that nobody else has signed.
+ * @param {TestContext} t
+ * @param {string} [names] subjectAltName
+ */
+function certificate(t, names = "IP:127.0.0.1") {
     const dir = tempDir(t);
     const [key, cert] = [join(dir, "key.pem"), join(dir, "cert.pem")];
-    const subject = ["-subj", "/CN=h2", "-addext", "subjectAltName=IP:127.0.0.1"];
+    const subject = ["-subj", "/CN=h2", "-addext", `subjectAltName=${names}`];
     const curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"];
     const files = ["-nodes", "-days", "2", "-keyout", key, "-out", cert];
     execFileSync("openssl", ["req", "-x509", ...curve, ...subject, ...files], { stdio: "pipe" });
@@ -373,7 +378,7 @@ describe("a link", { concurrency: 4 }, () => {
             const { id } = await download(h, { url, certificate: known });
             await assertFile(h, await waitState(h, id, ended), sha256Of(bytes));
             const without = await waitState(h, (await download(h, { url: `${url}?2` })).id, ended);
-            assert.equal(without.error?.code, "tls", "it holds for that order alone");
+            assert.equal(without.error?.code, "certificate", "it holds for that order alone");
             for (const [at, bad] of [
                 [url, "12:34"],
                 [`http://127.0.0.1:${port}/f.bin`, known],
@@ -382,6 +387,94 @@ describe("a link", { concurrency: 4 }, () => {
                 assert.equal(status, 422);
                 assert.match(json.detail, /^certificate: /);
             }
+        },
+    );
+
+    /** Certificates that are not trusted. @type {Record<string, (t: TestContext) => { key: Buffer, cert: Buffer, file?: string }>} */
+    const untrusted = {
+        "that nobody known has signed": (t) => {
+            const { key, cert } = certificate(t);
+            return { key: readFileSync(key), cert: readFileSync(cert) };
+        },
+        "for another name": (t) => {
+            const { key, cert } = certificate(t, "DNS:example.org");
+            return { key: readFileSync(key), cert: readFileSync(cert), file: cert };
+        },
+        "that has expired": (t) => {
+            const { key, cert } = makeIdentity({ until: "20010101000000Z" });
+            const file = join(tempDir(t), "cert.pem");
+            writeFileSync(file, cert);
+            return { key: Buffer.from(key), cert: Buffer.from(cert), file };
+        },
+    };
+    for (const [what, make] of Object.entries(untrusted))
+        test(
+            `to a server with a certificate ${what}: it is told, and may be trusted`,
+            { timeout: 60_000 },
+            async (t) => {
+                const bytes = makeBytes(2 * MiB, 80);
+                const { key, cert, file } = make(t);
+                const shown = new X509Certificate(cert).fingerprint256.replaceAll(":", "").toLowerCase();
+                /** @type {Array<string | undefined>} */
+                const logins = [];
+                const port = await listen(
+                    t,
+                    (req, res) => {
+                        logins.push(req.headers.authorization);
+                        give(req, res, bytes);
+                    },
+                    { key, cert },
+                );
+                const h = await startHostpair({ t, env: file ? { SSL_CERT_FILE: file } : {} });
+                const url = `https://127.0.0.1:${port}/f.bin`;
+                const { id } = await download(h, { url, user: "ann", password: "p" });
+                const failed = await waitState(h, id, ended);
+                assert.equal(failed.state, "failed");
+                assertWords(failed.error.detail);
+                assert.equal(failed.error.code, "certificate");
+                assert.equal(failed.error.certificate, shown);
+                assert.ok(failed.error.detail.endsWith(shown), failed.error.detail);
+                assert.deepEqual(logins, [], "nothing was asked of it");
+                await h.api(`/downloads/${id}/retry`, { method: "POST" });
+                assert.equal((await waitState(h, id, ended)).state, "failed", "a retry trusts nothing");
+                await h.restart();
+                assert.equal((await getDownload(h, id)).error.certificate, shown);
+                const change = (/** @type {object} */ json) =>
+                    h.api(`/downloads/${id}`, { method: "PATCH", json });
+                const wrong = await change({ certificate: shown.slice(1) });
+                assert.equal(wrong.status, 422, wrong.text);
+                assert.deepEqual(logins, []);
+                const trusted = await change({ certificate: shown });
+                assert.equal(trusted.status, 200, trusted.text);
+                await assertFile(h, await waitState(h, id, ended), sha256Of(bytes));
+                assert.deepEqual([...new Set(logins)], [`Basic ${Buffer.from("ann:p").toString("base64")}`]);
+                const other = await waitState(h, (await download(h, { url: `${url}?2` })).id, ended);
+                assert.equal(other.error?.code, "certificate", "it holds for that download alone");
+            },
+        );
+
+    test(
+        "that redirects to a server whose certificate is not trusted: what it is holds for the first alone",
+        { timeout: 60_000 },
+        async (t) => {
+            const { key, cert } = makeIdentity();
+            const shown = new X509Certificate(cert).fingerprint256.replaceAll(":", "").toLowerCase();
+            const secure = await listen(t, (req, res) => give(req, res, Buffer.from("x")), { key, cert });
+            const port = await listen(t, (req, res) => {
+                res.writeHead(302, { Location: `https://127.0.0.1:${secure}/f.bin` }).end();
+            });
+            const h = await startHostpair({ t });
+            const { id } = await download(h, { url: `http://127.0.0.1:${port}/f.bin` });
+            const failed = await waitState(h, id, ended);
+            assert.equal(failed.error?.code, "tls");
+            assert.equal(failed.error.certificate, undefined, "there is nothing to trust it for");
+            assert.match(failed.error.detail, new RegExp(shown));
+            const refused = await h.api(`/downloads/${id}`, {
+                method: "PATCH",
+                json: { certificate: shown },
+            });
+            assert.equal(refused.status, 422, refused.text);
+            assert.match(refused.json.detail, /^certificate: .*https/);
         },
     );
 });

@@ -147,7 +147,7 @@ describe("a web server", { concurrency: 8 }, () => {
                 res.on("close", () => busy--);
                 give(req, res, bytes);
             });
-            const link = await startLink({ t, to: port, rate: 8 * MiB });
+            const link = await startLink({ t, to: port, rate: 3 * MiB });
             const h = await startHostpair({ t });
             const { id } = await download(h, { url: `http://127.0.0.1:${link.port}/f.bin` });
             await assertFile(h, await waitState(h, id, ended), sha256Of(bytes));

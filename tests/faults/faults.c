@@ -1,9 +1,10 @@
-/* A library to preload (LD_PRELOAD): makes chosen system calls fail, or do less than they were asked to.
+/* A library to preload (LD_PRELOAD): makes chosen system calls fail, or do less than they were asked to, or
+ * ends the process before them.
  *
  * HP_FAULTS names a file of slots, one a kind of call, laid out by faults.mjs. Each slot counts the
  * calls of its kind; those with a number from `first` to `last` fail with `error`, or, with SHORT, transfer
- * half of the bytes (calls that transfer some). The test reads and writes the slots while the program runs
- * (faults.mjs). Without HP_FAULTS every call passes.
+ * half of the bytes (calls that transfer some), or, with KILL, are never made: the process is killed. The
+ * test reads and writes the slots while the program runs (faults.mjs). Without HP_FAULTS every call passes.
  *
  * Left alone: descriptors that are neither files nor sockets (libuv ends the process when its eventfd fails).
  * Calls on hostpair's database have kinds of their own. */
@@ -12,6 +13,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -28,6 +30,7 @@
 #include <unistd.h>
 
 #define SHORT    (-1)
+#define KILL     (-2)
 #define FD_LIMIT 4096
 
 /* clang-format off */
@@ -84,7 +87,10 @@ static int fault(int kind)
     if (number < atomic_load(&slot->first) || number > atomic_load(&slot->last))
         return 0;
     atomic_fetch_add(&slot->hits, 1);
-    return atomic_load(&slot->error);
+    int error = atomic_load(&slot->error);
+    if (error == KILL)
+        raise(SIGKILL);
+    return error;
 }
 
 static bool is_db(int fd)

@@ -1,13 +1,39 @@
 // @ts-check
 // The slots of faults.c, from the test's side: which call of which kind fails, and how.
 
+import { execFileSync } from "node:child_process";
 import { closeSync, openSync, readSync, writeFileSync, writeSync } from "node:fs";
 import { constants } from "node:os";
+import { dirname, join } from "node:path";
+
+import { defaultBin } from "../e2e/harness.mjs";
+
+export const library = process.env.HP_FAULTS_LIB ?? join(dirname(defaultBin), "lab/faults.so");
+export const everyCall = process.env.HP_FAULTS_ALL === "1";
+
+/** What a program wants loaded before anything else: the library of its sanitizer. */
+function sanitizerOf(/** @type {string} */ bin) {
+    const needed = execFileSync("ldd", [bin], { encoding: "utf8" });
+    return /=> (\S*lib[at]san\S*)/.exec(needed)?.[1];
+}
+
+/** What makes a program ask the slots at this path. @param {string} path */
+export function preload(path) {
+    const sanitizer = sanitizerOf(defaultBin);
+    return { LD_PRELOAD: [...(sanitizer ? [sanitizer] : []), library].join(" "), HP_FAULTS: path };
+}
+
+/** Which calls of so many are made to fail. @param {number} calls @returns {number[]} */
+export function chosen(calls) {
+    if (everyCall) return Array.from({ length: calls }, (_, i) => i + 1);
+    return [...new Set([1, Math.ceil(calls / 2), calls])];
+}
 
 /** Bytes of a slot and of the name in it, as in faults.c. */
 const SLOT = 48;
 const NAME = 24;
 const SHORT = -1;
+const KILL = -2;
 
 /** Calls that transfer bytes, and may do less than they were asked to. */
 const TRANSFERS = ["read", "write", "pread", "pwrite", "sendfile", "send", "db_read", "db_write"];
@@ -74,7 +100,7 @@ export function openSlots(path) {
         hits: (kind) => read(place(kind) + NAME + 16),
         /**
          * From the n-th call of this kind on, counted from now, so many fail.
-         * @param {string} kind @param {string} error a name, or "short" @param {number} n @param {number} times
+         * @param {string} kind @param {string} error a name, "short", or "kill" @param {number} n @param {number} times
          */
         arm(kind, error, n, times) {
             const at = place(kind);
@@ -83,7 +109,7 @@ export function openSlots(path) {
             bytes.writeUInt32LE(first, 0);
             bytes.writeUInt32LE(Math.min(first + times - 1, 0xffffffff), 4);
             const errors = /** @type {Record<string, number>} */ (constants.errno);
-            bytes.writeInt32LE(error === "short" ? SHORT : errors[error], 8);
+            bytes.writeInt32LE({ short: SHORT, kill: KILL }[error] ?? errors[error], 8);
             writeSync(fd, bytes, 0, 12, at + NAME + 4);
         },
         /** No call of this kind fails any more. @param {string} kind */

@@ -6,16 +6,14 @@
 // every call of a job, which takes an hour; without it a few of each kind are tried: the first, the last, one between.
 
 import assert from "node:assert/strict";
-import { execFileSync } from "node:child_process";
 import { existsSync, readFileSync, readdirSync } from "node:fs";
 import { rm } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 
 import {
     MiB,
     addHost,
-    defaultBin,
     limitFile,
     makeBytes,
     makeFile,
@@ -27,24 +25,11 @@ import {
     tempDir,
     waitFor,
 } from "../e2e/harness.mjs";
-import { FAULTS, openSlots } from "./faults.mjs";
+import { FAULTS, chosen, everyCall, library, openSlots, preload } from "./faults.mjs";
+import { receiveJob } from "./receive.mjs";
 
-const library = process.env.HP_FAULTS_LIB ?? join(dirname(defaultBin), "lab/faults.so");
-const everyCall = process.env.HP_FAULTS_ALL === "1";
 const FOREVER = 0x7fffffff;
 if (everyCall) limitFile(300);
-
-/** What a program wants loaded before anything else: the library of its sanitizer. */
-function sanitizerOf(/** @type {string} */ bin) {
-    const needed = execFileSync("ldd", [bin], { encoding: "utf8" });
-    return /=> (\S*lib[at]san\S*)/.exec(needed)?.[1];
-}
-
-/** What makes a program ask the slots at this path. @param {string} path */
-function preload(path) {
-    const sanitizer = sanitizerOf(defaultBin);
-    return { LD_PRELOAD: [...(sanitizer ? [sanitizer] : []), library].join(" "), HP_FAULTS: path };
-}
 
 /**
  * @typedef {Awaited<ReturnType<typeof startHostpair>>} Hostpair
@@ -66,12 +51,6 @@ async function insist(call) {
             ),
         { timeout: 20_000, interval: 20 },
     );
-}
-
-/** Which calls of so many are made to fail. @param {number} calls @returns {number[]} */
-function chosen(calls) {
-    if (everyCall) return Array.from({ length: calls }, (_, i) => i + 1);
-    return [...new Set([1, Math.ceil(calls / 2), calls])];
 }
 
 describe(
@@ -223,6 +202,7 @@ describe(
                     assert.deepEqual(partsOf(b.shareDir), []);
                 },
             },
+            receiveJob(() => b, insist),
         ];
 
         for (const job of jobs)

@@ -39,7 +39,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     hp_localsend_device_t device;
     hp_localsend_offer_t offer;
+    hp_localsend_accepted_t accepted;
     hp_err_t err;
+    if (hp_localsend_read_accepted(&accepted, data, size, &err) == 0) {
+        const char *token = hp_localsend_token(&accepted, "0");
+        if (accepted.session[0] == '\0' || (token != NULL && strlen(token) > HP_INBOX_TEXT_MAX))
+            abort();
+        hp_localsend_accepted_dispose(&accepted);
+    }
     if (hp_localsend_read_device(&device, data, size, &err) == 0)
         check_device(&device);
     if (hp_localsend_read_offer(&offer, data, size, &err) != 0)

@@ -8,7 +8,7 @@ import { test } from "node:test";
 
 import { sleep, tempDir, waitFor } from "../e2e/harness.mjs";
 import { BEACON_ONLY, QUIET, SCAN_ONLY, oneNetwork, skip, waitForAll } from "./discovery.mjs";
-import { Lan } from "./lan.mjs";
+import { IN_CONTAINER, Lan } from "./lan.mjs";
 
 test("three hosts find each other by beacon within two seconds", { skip }, async (t) => {
     const lan = new Lan(t);
@@ -336,17 +336,6 @@ test("a file that was added is seen by the others within seconds, again and agai
     const page = await a.api(`/hosts/${id}/files`);
     assert.equal(page.json.files.length, 3);
 });
-
-/** The file that a container's runtime leaves, in a /run of its own. */
-const IN_CONTAINER = [
-    "unshare",
-    "--mount",
-    "--propagation",
-    "private",
-    "sh",
-    "-c",
-    'mount -t tmpfs none /run && touch /run/.containerenv && exec "$0" "$@"',
-];
 
 test(
     "a container on a bridge says once that others cannot reach it, and names --advertise",

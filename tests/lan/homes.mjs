@@ -92,7 +92,7 @@ export class Homes extends NatLab {
             [b, a],
         ])
             await waitFor(() => one.api(`/hosts/${other.id}`).state === "online", {
-                timeout: 20_000,
+                timeout: 40_000,
                 what: "one to see the other",
                 detail: one.log,
             });

@@ -46,6 +46,17 @@ export function whyNot() {
  * @typedef {Awaited<ReturnType<Lan["start"]>>} LanHost
  */
 
+/** The file that a container's runtime leaves, in a /run of its own. */
+export const IN_CONTAINER = [
+    "unshare",
+    "--mount",
+    "--propagation",
+    "private",
+    "sh",
+    "-c",
+    'mount -t tmpfs none /run && touch /run/.containerenv && exec "$0" "$@"',
+];
+
 export class Lan {
     /** @param {TestContext} t everything is taken down when this test ends */
     constructor(t) {

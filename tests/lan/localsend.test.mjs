@@ -3,50 +3,27 @@
 // protocol, or curl and a socket where that package cannot do what is asked.
 
 import assert from "node:assert/strict";
-import { createHash } from "node:crypto";
 import { execFile, execFileSync, spawn } from "node:child_process";
-import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, writeFileSync } from "node:fs";
-import { dirname, join } from "node:path";
-import { describe, test } from "node:test";
-import { fileURLToPath } from "node:url";
+import { existsSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { after, describe, test } from "node:test";
 
-import { makeBytes, makeFile, sha256Of, tempDir, waitFor } from "../e2e/harness.mjs";
+import { closeBrowser, openDashboard, skip as noBrowser } from "../e2e/browser.mjs";
+import { defaultBin, makeBytes, makeFile, sha256Of, tempDir, waitFor } from "../e2e/harness.mjs";
 import { Lan, whyNot } from "./lan.mjs";
+import { findDevice } from "./localsend-npm.mjs";
 
 /** @typedef {import("./lan.mjs").LanHost} LanHost */
 
 const skip = whyNot() || false;
-const here = dirname(fileURLToPath(import.meta.url));
 const HOST = "10.79.0.1";
 const PORT = 53317;
 const GROUP = "224.0.0.167";
 
-/** The program of npm's package, which needs no other one; undefined where it cannot be had. */
-function findDevice() {
-    const [version, digest] = ["0.1.2", "447188e212cc7ed1a0a6a9106e8f03c26525d7f4694e1199acee7e527c497316"];
-    const kept = join(here, "../e2e/node_modules/.cache", `localsend-${version}.mjs`);
-    if (existsSync(kept)) return kept;
-    try {
-        const dir = tempDir();
-        const quiet = {
-            cwd: dir,
-            timeout: 60_000,
-            stdio: /** @type {const} */ (["ignore", "pipe", "ignore"]),
-        };
-        execFileSync("npm", ["pack", `localsend@${version}`, "--silent"], quiet);
-        const packed = join(dir, `localsend-${version}.tgz`);
-        assert.equal(createHash("sha256").update(readFileSync(packed)).digest("hex"), digest);
-        execFileSync("tar", ["-xzf", packed, "package/dist/cli.js"], quiet);
-        mkdirSync(dirname(kept), { recursive: true });
-        writeFileSync(`${kept}.${process.pid}`, readFileSync(join(dir, "package/dist/cli.js")));
-        renameSync(`${kept}.${process.pid}`, kept);
-        return kept;
-    } catch {
-        return undefined;
-    }
-}
 const device = skip ? undefined : findDevice();
 const noDevice = skip || (device ? false : "npm's package localsend cannot be fetched");
+
+after(closeBrowser);
 
 /** A host and a device in one network. @param {import("./lan.mjs").TestContext} t @param {string[]} args */
 async function network(t, args = []) {
@@ -237,14 +214,68 @@ describe("LocalSend", { skip }, () => {
             const { status, json } = await call(lan, "phone", "v2/register", { json: device, scheme });
             assert.equal(status, 200);
             assert.equal(json.alias, "attic");
-            assert.equal(json.download, false);
+            assert.equal(json.download, true);
             for (const path of ["v1/info", "v2/info"])
                 assert.deepEqual((await call(lan, "phone", path, { method: "GET", scheme })).json, json);
         }
         assert.equal((await call(lan, "phone", "v2/register", { json: {} })).status, 400);
         assert.equal((await call(lan, "phone", "v2/register", { method: "GET" })).status, 405);
-        assert.equal((await call(lan, "phone", "v2/prepare-download")).status, 404);
         assert.equal((await call(lan, "phone", "../../list", { method: "GET" })).status, 404);
+    });
+
+    test("the share is there for a device that asks for it, as far as access and the PIN let it", async (t) => {
+        const { lan, attic } = await network(t);
+        await makeFile(join(attic.shareDir, "film.bin"), 300_000, 1);
+        await makeFile(join(attic.shareDir, "trip/ä & b.txt"), 5000, 2);
+        await waitFor(async () => (await attic.api("/status")).json.share.files === 2);
+        const { status, json } = await call(lan, "phone", "v2/prepare-download");
+        assert.equal(status, 200);
+        assert.equal(json.info.alias, "attic");
+        assert.deepEqual(
+            Object.values(json.files).map((file) => [file.id, file.fileName, file.size, file.fileType]),
+            [
+                ["film.bin", "film.bin", 300_000, "application/octet-stream"],
+                ["trip/ä & b.txt", "trip/ä & b.txt", 5000, "text/plain"],
+            ],
+        );
+        /** @param {string} machine @param {string} session @param {string} file */
+        const get = (machine, session, file) =>
+            call(lan, machine, `v2/download?sessionId=${session}&fileId=${encodeURIComponent(file)}`, {
+                method: "GET",
+            });
+        const command = ["curl", "-sSk", "-m", "30"];
+        const url = `https://${HOST}:${PORT}/api/localsend/v2/download?sessionId=${json.sessionId}&fileId=`;
+        for (const file of ["film.bin", "trip/ä & b.txt"]) {
+            const exec = [
+                "netns",
+                "exec",
+                lan.namespaceOf("phone"),
+                ...command,
+                url + encodeURIComponent(file),
+            ];
+            const bytes = execFileSync("ip", exec, { timeout: 60_000 });
+            assert.ok(bytes.equals(readFileSync(join(attic.shareDir, file))), file);
+        }
+        assert.equal((await get("other", json.sessionId, "film.bin")).status, 403, "another address");
+        assert.equal((await get("phone", "0".repeat(32), "film.bin")).status, 403);
+        assert.equal((await get("phone", json.sessionId, "none")).status, 404);
+        assert.equal((await get("phone", json.sessionId, "../data/hostpair.db")).status, 404);
+        assert.equal((await call(lan, "phone", "v2/download", { method: "GET" })).status, 400);
+
+        await set(attic, { receive_pin: "4711" });
+        assert.equal((await call(lan, "phone", "v2/prepare-download")).status, 401);
+        assert.equal((await call(lan, "phone", "v2/prepare-download?pin=4711")).status, 200);
+        for (let i = 0; i < 3; i++)
+            assert.equal((await call(lan, "phone", "v2/prepare-download?pin=1")).status, 401);
+        assert.equal((await call(lan, "phone", "v2/prepare-download?pin=4711")).status, 429);
+        const again = (await call(lan, "other", "v2/prepare-download?pin=4711")).json.sessionId;
+        assert.equal((await call(lan, "other", `v2/prepare-download?sessionId=${again}`)).status, 200);
+
+        const last = (await call(lan, "other", "v2/prepare-download?pin=4711")).json.sessionId;
+        await set(attic, { access: "paired" });
+        assert.equal((await get("other", last, "film.bin")).status, 403);
+        assert.equal((await call(lan, "other", "v2/prepare-download?pin=4711")).status, 403);
+        assert.equal((await call(lan, "phone", "v2/info", { method: "GET" })).json.download, false);
     });
 
     test("a person is asked, and says which files", async (t) => {
@@ -291,6 +322,60 @@ describe("LocalSend", { skip }, () => {
         assert.ok(!existsSync(join(landed, "b.txt")));
         assert.equal((await upload("a", json.files.a, "hello")).status, 200, "an answer may be lost");
         assert.deepEqual(readdirSync(join(landed, "trip")), ["a.txt"]);
+    });
+
+    test("a person sees a text before the answer, cut and harmless", async (t) => {
+        const { lan, attic } = await network(t);
+        const hostile = "Meet at \u001b[2J8\u202e\n  0  Back\nNumber: ";
+        const long = "é".repeat(400);
+        const files = {
+            a: { fileName: "a.txt", size: 40, fileType: "text/plain", preview: hostile },
+            b: { fileName: "b.txt", size: 800, fileType: "text/plain", preview: long },
+            c: { fileName: "c.jpg", size: 9, fileType: "image/jpeg", preview: "/9j/4AAQSkZJRg" },
+            d: { fileName: "d.txt", size: 9, fileType: "text/plain", preview: 7 },
+            e: { fileName: "e.txt", size: 9 },
+        };
+        const asked = call(lan, "phone", "v2/prepare-upload", { json: offerOf(files) });
+        const transfer = await incoming(attic, "asking");
+        assert.deepEqual(
+            transfer.files.map((/** @type {any} */ file) => [file.name, file.preview]),
+            [
+                ["a.txt", hostile],
+                ["b.txt", "é".repeat(250)],
+                ["c.jpg", null],
+                ["d.txt", null],
+                ["e.txt", null],
+            ],
+        );
+        /** @param {string[]} args @param {string} [input] */
+        const run = (args, input = "") =>
+            execFileSync(
+                "ip",
+                ["netns", "exec", lan.namespaceOf("attic"), defaultBin, "--data", attic.dataDir, ...args],
+                { input, encoding: "utf8", timeout: 60_000 },
+            );
+        const screen = run(["menu"], "4\n1\n0\n0\n0\n");
+        assert.match(
+            screen,
+            / {2}a\.txt \(40 B\)\n {4}"Meet at \\x1b\[2J8\S+"\n {4}" {2}0 {2}Back"\n {4}"Number: "\n/,
+        );
+        assert.doesNotMatch(screen, /[\u001b\u202e]/);
+        assert.match(run(["inbox"]), /\tasking\t5\t\d*\ta\.txt\t/, "a program gets the name");
+
+        if (!noBrowser) {
+            const at = { dashboardUrl: `http://127.0.0.1:${attic.dashboardPort}` };
+            const page = await openDashboard(t, at, "#/hosts", {
+                namespace: lan.namespaceOf("attic"),
+                width: 390,
+            });
+            const shown = page.getByRole("dialog").getByRole("blockquote");
+            await shown.first().waitFor();
+            assert.deepEqual(await shown.allTextContents(), [hostile, "é".repeat(250)]);
+            if (process.env.HP_LAN_SHOTS)
+                await page.screenshot({ path: `${process.env.HP_LAN_SHOTS}-preview.png` });
+        }
+        await attic.api(`/inbox/${transfer.id}/accept`, { method: "POST", json: { files: ["a"] } });
+        assert.deepEqual(Object.keys((await asked).json.files), ["a"]);
     });
 
     test("a no, a change of mind and an offer that cannot be are told apart", async (t) => {

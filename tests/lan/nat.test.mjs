@@ -10,7 +10,7 @@ import { KINDS } from "./routers.mjs";
 
 const skip = whyNoNat() || undefined;
 const noMiniupnpd = existsSync("/usr/sbin/miniupnpd") ? undefined : "miniupnpd is not installed";
-const quick = process.env.HP_E2E_QUICK !== undefined;
+const quick = Boolean(process.env.HP_E2E_QUICK);
 const soak = process.env.HP_LAB_SOAK; // how many runs
 const BOTH_VARY = "both networks change ports on every connection";
 

@@ -52,9 +52,11 @@ typedef struct {
     hp_messages_t *messages;
     hp_inbox_t *inbox;
     hp_pushes_t *pushes;
+    hp_devices_t *devices;
     hp_pairings_t *pairings;
     hp_traffic_t *traffic;
     hp_discovery_t *discovery;
+    hp_doctor_t *doctor;
     hp_http_listener_t *peer;
     hp_api_t *api;
     int closed; /* what uv_loop_close said */
@@ -85,8 +87,10 @@ static inline void on_closed(void *arg)
     CLOSE(api, hp_api_destroy)
     CLOSE(traffic, hp_traffic_destroy)
     CLOSE(peer, hp_http_destroy)
+    CLOSE(doctor, hp_doctor_destroy)
     CLOSE(pairings, hp_pairings_destroy)
     CLOSE(pushes, hp_pushes_destroy)
+    CLOSE(devices, hp_devices_destroy)
     CLOSE(inbox, hp_inbox_destroy)
     CLOSE(messages, hp_messages_destroy)
     CLOSE(discovery, hp_discovery_destroy)
@@ -184,7 +188,9 @@ static inline void start_server(char **more)
         rc = hp_inbox_create(&s->inbox, &inbox, &settings, &err);
     }
     if (rc == 0)
-        s->pushes = hp_pushes_create(&s->loop, s->fetcher, s->hosts, s->share);
+        s->devices = hp_devices_create(&s->loop, s->fetcher, &s->self, (const uint8_t *)"test", 4);
+    if (rc == 0)
+        s->pushes = hp_pushes_create(&s->loop, s->fetcher, s->hosts, s->devices, s->share, NULL);
     if (rc == 0)
         s->pairings = hp_pairings_create(&s->loop, s->fetcher, s->hosts, &s->self);
     hp_transfer_settings_t transfer = {0};
@@ -193,6 +199,14 @@ static inline void start_server(char **more)
     rc = rc != 0 ? rc : hp_transfer_create(&s->transfer, &s->loop, s->store, s->fetcher, &transfer, &err);
     hp_discovery_options_t discovery = {0};
     rc = rc != 0 ? rc : hp_discovery_create(&s->discovery, &s->loop, s->hosts, &s->self, &discovery, &err);
+    hp_doctor_deps_t doctor = {.loop = &s->loop,
+                               .fetcher = s->fetcher,
+                               .hosts = s->hosts,
+                               .discovery = s->discovery,
+                               .self = &s->self,
+                               .address = "127.0.0.1"};
+    if (rc == 0)
+        s->doctor = hp_doctor_create(&doctor);
     hp_http_options_t peer = {.name = "peer", .server = "test", .body_max = 1024, .handler = on_peer_request};
     rc = rc != 0 ? rc : hp_http_listen(&s->peer, &s->loop, "127.0.0.1", 0, &peer, &err);
     if (rc == 0)
@@ -203,11 +217,13 @@ static inline void start_server(char **more)
                           .store = s->store,
                           .share = s->share,
                           .discovery = s->discovery,
+                          .doctor = s->doctor,
                           .hosts = s->hosts,
                           .transfer = s->transfer,
                           .messages = s->messages,
                           .inbox = s->inbox,
                           .pushes = s->pushes,
+                          .devices = s->devices,
                           .pairings = s->pairings,
                           .traffic = s->traffic,
                           .peer = s->peer,

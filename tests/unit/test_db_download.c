@@ -289,6 +289,7 @@ static void damaged_downloads_are_named_and_the_others_read(void **state)
         {"UPDATE download SET path = '' WHERE id = 2", "download 2: its path leads out of the folder"},
         {"UPDATE download SET base = 'etc' WHERE id = 2", "download 2: its folder is no absolute path"},
         {"UPDATE download SET limit_bps = -5 WHERE id = 2", "download 2: its limit is negative"},
+        {"UPDATE download SET state = 'lost', kept = 0 WHERE id = 2", "download 2: its state is none"},
         {"UPDATE download_file SET path = 'a/../../b' WHERE id = 2",
          "download 2: its path leads out of the folder"},
     };
@@ -318,6 +319,7 @@ static void damaged_files_of_downloads_are_named(void **state)
         {"UPDATE download_file SET chunk_size = -1", "file 1 of download 1: its chunk size is none"},
         {"UPDATE download_file SET chunk_size = 1048577", "file 1 of download 1: its chunk size is none"},
         {"UPDATE download_file SET size = 1 << 60", "file 1 of download 1: its chunk size is none"},
+        {"UPDATE download_file SET state = 'lost'", "file 1 of download 1: its state is none"},
         {"UPDATE download_file SET size = -9", "file 1 of download 1: its size is negative"},
         {"UPDATE download_file SET part = '../../.bashrc'",
          "file 1 of download 1: the name of its part file is none"},

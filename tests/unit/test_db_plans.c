@@ -44,6 +44,7 @@ static const struct {
     {"remote_file.size_by_root", "USE TEMP B-TREE FOR ORDER BY", "the few sizes of one root"},
     {"share.load", "SCAN share", "has one row"},
     {"share.commit", "SCAN share", "has one row"},
+    {"shared_place.list", "SCAN shared_place", "a person has named each of them"},
     {"shared_file.page_first", "SCAN shared_file USING INDEX sqlite_autoindex_shared_file_1",
      "stops at its limit"},
     {"shared_file.newest", "SCAN shared_file USING INDEX shared_file_newest", "stops at its limit"},

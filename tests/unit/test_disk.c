@@ -202,6 +202,37 @@ static void what_happens_in_a_folder_is_told(void **state)
     close(watch);
 }
 
+static void zeros_keep_their_room_until_it_is_given_back(void **state)
+{
+    (void)state;
+    enum { BLOCK = 65536 };
+    static uint8_t data[BLOCK], got[BLOCK];
+    memset(data, 7, sizeof data);
+    int fd = make("sparse", "");
+    assert_int_equal(hp_disk_reserve(fd, 16 * BLOCK), 0);
+    for (int i = 0; i < 16; i++)
+        assert_int_equal(hp_write_all_at(fd, data, BLOCK, (uint64_t)i * BLOCK), 0);
+    if (hp_disk_zero(fd, BLOCK, 8 * BLOCK) == -EOPNOTSUPP) {
+        close(fd);
+        skip();
+    }
+    struct stat before, after;
+    assert_int_equal(hp_disk_sync_data(fd), 0);
+    assert_int_equal(fstat(fd, &before), 0);
+    assert_true(before.st_blocks * 512 >= 16 * BLOCK);
+    hp_disk_release_zeros(fd);
+    assert_int_equal(fstat(fd, &after), 0);
+    assert_int_equal(after.st_size, 16 * BLOCK);
+    assert_true(after.st_blocks * 512 <=
+                9 * BLOCK); /* 8 of them, and what the file system takes for itself */
+    for (int i = 0; i < 16; i++) {
+        memset(data, i >= 1 && i < 9 ? 0 : 7, sizeof data);
+        assert_int_equal(pread(fd, got, BLOCK, (off_t)i * BLOCK), BLOCK);
+        assert_memory_equal(got, data, BLOCK);
+    }
+    close(fd);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -209,6 +240,7 @@ int main(void)
         TEST(a_file_without_a_name_gets_one_that_is_free),
         TEST(a_new_name_never_replaces_another_file),
         TEST(room_is_reserved_or_given_back),
+        TEST(zeros_keep_their_room_until_it_is_given_back),
         TEST(bytes_are_read_in_passing),
         TEST(a_changed_file_is_noticed_and_found),
         TEST(what_happens_in_a_folder_is_told),

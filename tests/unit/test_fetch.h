@@ -91,9 +91,9 @@ static void *accept_thread(void *arg)
         pthread_mutex_lock(&server->lock);
         server->fds[number] = fd;
         pthread_mutex_unlock(&server->lock);
+        server->connections++; /* before the reply, after which a test may count them */
         if (pthread_create(&server->threads[number], NULL, serve_thread, served) != 0)
             abort();
-        server->connections++;
     }
 }
 

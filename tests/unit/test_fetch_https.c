@@ -127,7 +127,7 @@ static void a_certificate_that_nobody_vouches_for_is_refused(void **state)
     client_start(&client);
     outcome_init(&outcome);
     ask(&client, &options, &outcome);
-    if (outcome.status != HP_E_TLS)
+    if (outcome.status != HP_E_CERTIFICATE)
         fail_msg("%d %s", outcome.status, hp_err_text(&outcome.err));
     assert_int_equal(outcome.heads, 0);
     client_stop(&client);
@@ -148,7 +148,7 @@ static void a_certificate_that_nobody_vouches_for_is_refused(void **state)
     outcome_init(&outcome);
     snprintf(url, sizeof url, "https://localhost:%u/reply", tls.port);
     ask(&client, &options, &outcome);
-    assert_int_equal(outcome.status, HP_E_TLS);
+    assert_int_equal(outcome.status, HP_E_CERTIFICATE);
     client_stop(&client);
     unsetenv("SSL_CERT_FILE");
     tls_stop(&tls);

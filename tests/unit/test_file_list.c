@@ -48,6 +48,27 @@ static void a_line_of_json_gives_all_it_says(void **state)
     assert_true(entry.mtime == HP_REMOTE_NO_TIME);
 }
 
+static void a_line_may_tell_a_program_or_an_empty_folder(void **state)
+{
+    (void)state;
+    assert_int_equal(json_line("{\"path\":\"run\",\"size\":1,\"executable\":true}"), 0);
+    assert_true(entry.executable);
+    assert_false(entry.is_folder);
+    assert_int_equal(json_line("{\"path\":\"run\",\"size\":1,\"executable\":1}"), 0);
+    assert_false(entry.executable);
+    assert_int_equal(json_line("{\"folder\":\"a/b\"}"), 0);
+    assert_true(entry.is_folder);
+    assert_string_equal(entry.path, "a/b");
+    assert_int_equal(json_line("{\"path\":\"a\",\"folder\":\"b\"}"), 0);
+    assert_false(entry.is_folder);
+    assert_string_equal(entry.path, "a");
+    static const char *const bad[] = {"{\"folder\":\"../a\"}", "{\"folder\":\"\"}", "{\"folder\":1}",
+                                      "{\"folder\":\"a/\"}", "{\"path\":1,\"folder\":\"b\"}"};
+    for (size_t i = 0; i < HP_COUNT(bad); i++)
+        if (json_line(bad[i]) != HP_E_INVALID)
+            fail_msg("taken: %s", bad[i]);
+}
+
 static void a_hostile_line_of_json_is_passed_over(void **state)
 {
     static const char *const lines[] = {
@@ -112,6 +133,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_line_of_json_gives_all_it_says),
+        cmocka_unit_test(a_line_may_tell_a_program_or_an_empty_folder),
         cmocka_unit_test(a_hostile_line_of_json_is_passed_over),
         cmocka_unit_test(a_line_of_text_is_a_name_of_unknown_size),
     };

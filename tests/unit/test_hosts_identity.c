@@ -155,15 +155,25 @@ static void a_right_id_over_a_wrong_key_changes_nothing_and_is_told(void **state
     fake_stop(&victim);
 }
 
+static fake_t attic(bool plain)
+{
+    return (fake_t){.id = ID_A, .plain = plain, .name = "attic", .instance = INSTANCE_1, .list = ""};
+}
+
+/* A host is added, proves its key and goes. Gives the port that it had, for what comes in its place. */
+static uint16_t prove_and_leave(net_t *net, fake_t *fake)
+{
+    fake_start(&net->loop, fake, "127.0.0.1", 0);
+    add_host(net, "127.0.0.1", fake->port);
+    fake_stop(fake);
+    return fake->port;
+}
+
 static void a_host_once_proven_is_never_asked_in_plain_again(void **state)
 {
     net_t *net = *state;
-    fake_t fake = {.id = ID_A, .name = "attic", .instance = INSTANCE_1, .list = ""};
-    fake_start(&net->loop, &fake, "127.0.0.1", 0);
-    uint16_t port = fake.port;
-    add_host(net, "127.0.0.1", port);
-    fake_stop(&fake);
-    fake_t plain = {.id = ID_A, .plain = true, .name = "attic", .instance = INSTANCE_1, .list = ""};
+    fake_t fake = attic(false), plain = attic(true);
+    uint16_t port = prove_and_leave(net, &fake);
     fake_start(&net->loop, &plain, "127.0.0.1", port);
     wait_until(net, !is_online(net, ID_A) && host_of(net, ID_A)->problem[0] != '\0');
     assert_non_null(strstr(host_of(net, ID_A)->problem, "plain HTTP"));
@@ -188,6 +198,28 @@ static void a_host_once_proven_is_never_asked_in_plain_again(void **state)
     fake_start(&net->loop, &plain, "127.0.0.1", port);
     assert_string_equal(add_host(net, "127.0.0.1", port).id, plain_id(&plain));
     fake_stop(&plain);
+}
+
+static void one_handshake_that_breaks_off_is_no_problem(void **state)
+{
+    net_t *net = *state;
+    fake_t fake = attic(false), broken = attic(true);
+    uint16_t port = prove_and_leave(net, &fake);
+    fake_start(&net->loop, &broken, "127.0.0.1", port);
+    wait_until(net, broken.greetings == 1);
+    fake_stop(&broken);
+    run_for(net, quick.retry);
+    assert_string_equal(host_of(net, ID_A)->problem, "");
+    fake_start(&net->loop, &fake, "127.0.0.1", port);
+    wait_until(net, is_online(net, ID_A) && fake.probes > 1);
+    /* What answered meanwhile makes the next one the first again. */
+    fake_stop(&fake);
+    broken.greetings = 0;
+    fake_start(&net->loop, &broken, "127.0.0.1", port);
+    wait_until(net, broken.greetings == 1);
+    fake_stop(&broken);
+    run_for(net, quick.retry);
+    assert_string_equal(host_of(net, ID_A)->problem, "");
 }
 
 static void a_host_that_says_it_speaks_tls_and_does_not_is_none(void **state)
@@ -394,6 +426,7 @@ int main(void)
         T(a_host_that_speaks_plain_alone_is_its_address_whatever_it_says),
         T(a_right_id_over_a_wrong_key_changes_nothing_and_is_told),
         T(a_host_once_proven_is_never_asked_in_plain_again),
+        T(one_handshake_that_breaks_off_is_no_problem),
         T(a_host_that_says_it_speaks_tls_and_does_not_is_none),
         T(an_old_host_becomes_the_one_that_proves_a_key_in_its_place),
         T(a_host_with_another_name_at_its_place_is_not_the_old_one),

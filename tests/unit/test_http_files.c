@@ -13,6 +13,7 @@ static char folder[] = "/tmp/hostpair-test-XXXXXX";
 static char path[64];
 static char *content; /* of the file */
 static size_t size;
+static hp_send_limit_t limit;
 static hp_http_file_t file; /* what the handler answers with; fd is opened anew each time */
 
 static void on_request(void *arg, hp_http_request_t *request)
@@ -61,7 +62,8 @@ static int set_up_file(void **state)
     snprintf(path, sizeof path, "%s/file", folder);
     file = (hp_http_file_t){.content_type = "text/plain", .etag = "\"tag\""};
     int rc = set_up(state);
-    listen_with((hp_http_options_t){.handler = on_request});
+    hp_send_limit_init(&limit);
+    listen_with((hp_http_options_t){.handler = on_request, .limit = &limit});
     return rc;
 }
 
@@ -257,11 +259,12 @@ static void change_in_the_middle(void (*change)(int fd))
 {
     make_file(24 * MIB);
     client_t *c = client_open();
+    uint64_t before = hp_http_bytes_sent(listener);
     c->reads = false;
     client_send(c, "GET /f HTTP/1.1\r\nHost: h\r\n\r\n");
-    wait_until(hp_http_bytes_sent(listener) > 100000);
+    wait_until(hp_http_bytes_sent(listener) - before > 100000);
     run_for(50);
-    assert_true(hp_http_bytes_sent(listener) < size);
+    assert_true(hp_http_bytes_sent(listener) - before < size);
     int fd = open(path, O_WRONLY | O_CLOEXEC);
     change(fd);
     close(fd);
@@ -302,6 +305,53 @@ static void a_file_that_becomes_longer_cuts_the_reply(void **state)
 {
     (void)state;
     change_in_the_middle(lengthen_it);
+}
+
+/* What was sent already. */
+static void overwrite_its_start(int fd)
+{
+    assert_int_equal(pwrite(fd, "\xff\xff\xff\xff", 4, 10), 4);
+}
+
+static void append_and_overwrite_it(int fd)
+{
+    lengthen_it(fd);
+    overwrite_its_start(fd);
+}
+
+static void rewrite_it_longer(int fd)
+{
+    assert_int_equal(ftruncate(fd, 0), 0);
+    lengthen_it(fd);
+}
+
+static void a_file_that_may_grow_is_cut_where_it_becomes_another(void **state)
+{
+    (void)state;
+    void (*const changes[])(int) = {truncate_it, overwrite_its_start, append_and_overwrite_it,
+                                    rewrite_it_longer};
+    for (size_t i = 0; i < HP_COUNT(changes); i++) {
+        file.may_grow = true;
+        change_in_the_middle(changes[i]);
+    }
+}
+
+static void a_file_that_may_grow_is_sent_as_it_was(void **state)
+{
+    (void)state;
+    make_file(24 * MIB);
+    file.may_grow = true;
+    client_t *c = client_open();
+    const char *body;
+    c->reads = false;
+    client_send(c, "GET /f HTTP/1.1\r\nHost: h\r\n\r\n");
+    wait_until(hp_http_bytes_sent(listener) > 100000);
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    lengthen_it(fd);
+    close(fd);
+    c->reads = true;
+    assert_int_equal(status_of(client_reply(c, &body)), 200);
+    assert_same(body, 0, 24 * MIB);
 }
 
 static void a_small_file_that_changed_after_it_was_opened_is_not_sent(void **state)
@@ -351,7 +401,7 @@ static void the_limit_holds_and_is_shared(void **state)
 {
     (void)state;
     make_file(MIB);
-    hp_http_set_limit(listener, MIB);
+    hp_send_limit_set(&limit, MIB);
     uint64_t begun = hp_clock_ms();
     client_t *a = client_ask("GET /f HTTP/1.1\r\nHost: h\r\n\r\n"),
              *b = client_ask("GET /f HTTP/1.1\r\nHost: h\r\n\r\n");
@@ -364,7 +414,7 @@ static void the_limit_holds_and_is_shared(void **state)
     uint64_t took = hp_clock_ms() - begun;
     if (took < 1600 || took > 4000)
         fail_msg("2 MiB at 1 MiB/s took %llu ms", (unsigned long long)took);
-    hp_http_set_limit(listener, 0);
+    hp_send_limit_set(&limit, 0);
     const char *body;
     client_reply(a, &body);
     assert_same(body, 0, size);
@@ -377,7 +427,7 @@ static void what_a_late_loop_missed_is_made_up(void **state)
     (void)state;
     const uint64_t rate = MIB;
     make_file(4 * MIB);
-    hp_http_set_limit(listener, rate);
+    hp_send_limit_set(&limit, rate);
     client_t *c = client_ask("GET /f HTTP/1.1\r\nHost: h\r\n\r\n");
     wait_until(c->length > 0);
     size_t before = c->length;
@@ -392,7 +442,7 @@ static void what_a_late_loop_missed_is_made_up(void **state)
     }
     if (c->length - before < due / 10 * 9)
         fail_msg("%zu bytes instead of %llu", c->length - before, (unsigned long long)due);
-    hp_http_set_limit(listener, 0);
+    hp_send_limit_set(&limit, 0);
     const char *body;
     assert_int_equal(status_of(client_reply(c, &body)), 200);
     assert_same(body, 0, size);
@@ -402,12 +452,12 @@ static void a_limit_that_nobody_reaches_slows_nobody(void **state)
 {
     (void)state;
     make_file(8 * MIB);
-    hp_http_set_limit(listener, UINT64_C(1) << 62); /* the settings take up to 2^63 - 1 */
+    hp_send_limit_set(&limit, UINT64_C(1) << 62); /* the settings take up to 2^63 - 1 */
     client_t *c = client_ask("GET /f HTTP/1.1\r\nHost: h\r\n\r\n");
     const char *body;
     assert_int_equal(status_of(client_reply(c, &body)), 200);
     assert_same(body, 0, size);
-    hp_http_set_limit(listener, 0);
+    hp_send_limit_set(&limit, 0);
 }
 
 static void a_fast_client_leaves_others_their_turn(void **state)
@@ -463,7 +513,7 @@ static void the_end_comes_in_the_middle_of_files(void **state)
         client_send(c, "GET /f HTTP/1.1\r\nHost: h\r\n\r\n");
     }
     wait_until(hp_http_bytes_sent(listener) > 100000);
-    hp_http_set_limit(listener, 1000);
+    hp_send_limit_set(&limit, 1000);
     client_ask("GET /f HTTP/1.1\r\nHost: h\r\n\r\n");
     uint64_t begun = hp_clock_ms();
     destroy_listener();
@@ -503,6 +553,8 @@ int main(void)
         TEST(a_file_that_becomes_shorter_cuts_the_reply),
         TEST(a_file_that_is_overwritten_cuts_the_reply),
         TEST(a_file_that_becomes_longer_cuts_the_reply),
+        TEST(a_file_that_may_grow_is_cut_where_it_becomes_another),
+        TEST(a_file_that_may_grow_is_sent_as_it_was),
         TEST(a_small_file_that_changed_after_it_was_opened_is_not_sent),
         TEST(a_growing_file_is_sent_as_far_as_allowed),
         TEST(the_limit_holds_and_is_shared),

@@ -144,14 +144,43 @@ static void on_piece(void *arg, int status, const hp_incoming_file_t *file, cons
     }
 }
 
-static result_t write_piece(int64_t id, const char *file, uint64_t offset, const char *text, bool last)
+static result_t bring(int64_t id, const char *file, const hp_inbox_piece_t *piece)
 {
     result_t result = {0};
-    hp_inbox_piece_t piece = {
-        .data = hp_strdup(text), .length = strlen(text), .offset = offset, .last = last};
-    hp_inbox_write(inbox, id, hp_inbox_file_find(inbox, id, file), &piece, on_piece, &result);
+    hp_inbox_write(inbox, id, hp_inbox_file_find(inbox, id, file), piece, on_piece, &result);
     wait_until(is_called, &result);
     return result;
+}
+
+static result_t write_piece(int64_t id, const char *file, uint64_t offset, const char *text, bool last)
+{
+    hp_inbox_piece_t piece = {
+        .data = hp_strdup(text), .length = strlen(text), .offset = offset, .last = last};
+    return bring(id, file, &piece);
+}
+
+/* So many zeros that how far the file is goes on record. */
+#define MUCH ((size_t)8 * 1024 * 1024)
+
+static result_t write_much(int64_t id, const char *file, uint64_t offset)
+{
+    hp_inbox_piece_t piece = {.data = calloc(1, MUCH), .length = MUCH, .offset = offset};
+    return bring(id, file, &piece);
+}
+
+static bool is_store_quiet(void *arg)
+{
+    (void)arg;
+    return hp_store_pending(f->store) == 0;
+}
+
+static int64_t accepted_large(void)
+{
+    static hp_inbox_offer_file_t file = {.id = "x", .name = "x.bin", .size = 3 * MUCH};
+    hp_inbox_offer_t offer = offer_of(&file, 1);
+    int64_t id = make_offer(&offer);
+    accept_it(id, &(hp_inbox_choice_t){0}, 0);
+    return id;
 }
 
 static hp_incoming_t get(int64_t id)
@@ -253,6 +282,120 @@ static void wrong_bytes_get_no_name_and_may_come_again(void **state)
     assert_int_equal(write_piece(id, "x", 0, "ab", false).status, 0);
     assert_true(write_piece(id, "x", 2, "c", false).done);
     assert_content("Received/Anna's phone/x.txt", "abc");
+}
+
+static int run_sql(hp_db_t *db, void *arg, hp_err_t *err)
+{
+    (void)err;
+    return sqlite3_exec(hp_db_handle(db), arg, NULL, NULL, NULL) == SQLITE_OK ? 0 : -EIO;
+}
+
+static void in_database(const char *sql)
+{
+    assert_int_equal(hp_store_run_now(f->store, HP_STORE_WRITE, run_sql, (void *)(uintptr_t)sql, NULL), 0);
+}
+
+static void a_file_that_cannot_be_put_on_record_is_so_later_and_lands_once(void **state)
+{
+    (void)state;
+    int64_t id = offered();
+    accept_it(id, &(hp_inbox_choice_t){0}, 0);
+    in_database("CREATE TEMP TRIGGER full BEFORE UPDATE ON incoming_file WHEN new.done"
+                " BEGIN SELECT raise(FAIL, 'no room'); END");
+    result_t small = write_piece(id, "a", 0, "abc", false);
+    assert_int_not_equal(small.status, 0);
+    assert_int_equal(small.received, 2); /* so that the sender brings something */
+    assert_false(small.done);
+    assert_int_equal(write_piece(id, "b", 0, "d", false).received, 1);
+    result_t large = write_piece(id, "b", 1, "e", false);
+    assert_int_not_equal(large.status, 0);
+    assert_int_equal(large.received, 1);
+    assert_string_not_equal(get(id).reason, "");
+    assert_int_not_equal(write_piece(id, "a", 2, "c", false).status, 0); /* as long as there is no room */
+
+    in_database("DROP TRIGGER full");
+    assert_true(write_piece(id, "a", 2, "c", false).done);
+    assert_true(write_piece(id, "b", 1, "e", false).done);
+    assert_int_equal(get(id).state, HP_INCOMING_DONE);
+    assert_string_equal(get(id).reason, "");
+    assert_content("Received/Anna's phone/one.txt", "abc");
+    assert_content("Received/Anna's phone/deep/two.txt", "de");
+    char again[PATH_SIZE * 2];
+    snprintf(again, sizeof again, "%s/Received/Anna's phone/one (1).txt", downloads);
+    assert_int_equal(access(again, F_OK), -1);
+}
+
+static uint64_t received_of(int64_t id)
+{
+    hp_incoming_file_t info;
+    assert_true(hp_inbox_file_at(inbox, id, 0, &info));
+    return info.received;
+}
+
+static int hold_store(hp_db_t *db, void *arg, hp_err_t *err)
+{
+    (void)db;
+    (void)err;
+    uv_sem_wait(arg);
+    return 0;
+}
+
+static void pieces_wait_for_the_record_only_where_a_crash_would_take_too_much(void **state)
+{
+    (void)state;
+    int64_t id = accepted_large();
+    uv_sem_t held;
+    assert_int_equal(uv_sem_init(&held, 0), 0);
+    assert_int_equal(write_piece(id, "x", 0, "a", false).status, 0); /* the part file is on record */
+    hp_store_post(f->store, HP_STORE_READ, hold_store, NULL, &held);
+    result_t first = {0}, result = {0};
+    hp_inbox_piece_t piece = {.data = calloc(1, MUCH), .length = MUCH, .offset = 1};
+    hp_inbox_write(inbox, id, 0, &piece, on_piece, &first);
+    for (uint64_t start = hp_clock_ms(); hp_clock_ms() - start < GUARD_MS && !first.called;)
+        uv_run(&f->loop, UV_RUN_NOWAIT);
+    bool went_on = first.called;
+    piece = (hp_inbox_piece_t){.data = calloc(1, MUCH), .length = MUCH, .offset = MUCH + 1};
+    hp_inbox_write(inbox, id, 0, &piece, on_piece, &result);
+    for (uint64_t start = hp_clock_ms(); hp_clock_ms() - start < 500;)
+        uv_run(&f->loop, UV_RUN_NOWAIT);
+    bool waited = !result.called;
+    uv_sem_post(&held); /* before anything may fail: the end waits for the store */
+    assert_true(went_on);
+    assert_true(waited);
+    wait_until(is_called, &result);
+    assert_int_equal(result.status, 0);
+    assert_int_equal(result.received, 2 * MUCH + 1);
+    wait_until(is_store_quiet, NULL);
+    uv_sem_destroy(&held);
+    close_inbox();
+    open_inbox(0);
+    assert_in_range(received_of(id), MUCH, 2 * MUCH + 1);
+    assert_int_equal(write_much(id, "x", received_of(id)).status, 0);
+}
+
+static void the_sender_is_told_when_it_cannot_be_put_on_record_how_far_the_file_is(void **state)
+{
+    (void)state;
+    int64_t id = accepted_large();
+    in_database("CREATE TEMP TRIGGER full BEFORE UPDATE ON incoming_file WHEN new.received > 0"
+                " BEGIN SELECT raise(FAIL, 'no room'); END");
+    assert_int_equal(write_much(id, "x", 0).status, 0);
+    wait_until(is_store_quiet, NULL);
+    result_t next = write_piece(id, "x", MUCH, "abc", false);
+    assert_int_not_equal(next.status, 0);
+    assert_int_equal(next.received, MUCH + 3);
+    assert_string_not_equal(get(id).reason, "");
+    wait_until(is_store_quiet, NULL);
+
+    in_database("DROP TRIGGER full");
+    assert_int_not_equal(write_piece(id, "x", MUCH + 3, "d", false).status,
+                         0); /* as it was tried once more */
+    assert_int_equal(write_piece(id, "x", MUCH + 4, "e", false).status, 0);
+    assert_string_equal(get(id).reason, "");
+    wait_until(is_store_quiet, NULL);
+    close_inbox();
+    open_inbox(0);
+    assert_in_range(received_of(id), MUCH, MUCH + 5);
 }
 
 static void names_that_leave_the_folder_are_refused_and_named(void **state)
@@ -544,6 +687,9 @@ int main(void)
         TEST(a_piece_may_overlap_but_leaves_no_gap_and_brings_no_more_than_was_offered),
         TEST(a_file_of_unknown_size_ends_with_its_last_piece),
         TEST(wrong_bytes_get_no_name_and_may_come_again),
+        TEST(a_file_that_cannot_be_put_on_record_is_so_later_and_lands_once),
+        TEST(pieces_wait_for_the_record_only_where_a_crash_would_take_too_much),
+        TEST(the_sender_is_told_when_it_cannot_be_put_on_record_how_far_the_file_is),
         TEST(names_that_leave_the_folder_are_refused_and_named),
         TEST(the_same_name_twice_gets_a_number),
         TEST(a_person_takes_some_files_into_another_folder),

@@ -90,6 +90,31 @@ static void an_offer_names_its_files(void **state)
             fail_msg("%s is taken", bad[i]);
 }
 
+static void an_answer_has_a_session_and_tokens(void **state)
+{
+    (void)state;
+    static const char *const bad[] = {"",
+                                      "[]",
+                                      "{}",
+                                      "{\"sessionId\":\"\",\"files\":{}}",
+                                      "{\"sessionId\":5,\"files\":{}}",
+                                      "{\"sessionId\":\"a\",\"files\":[]}"};
+    hp_localsend_accepted_t accepted;
+    hp_err_t err = {0};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        assert_int_not_equal(hp_localsend_read_accepted(&accepted, bad[i], strlen(bad[i]), &err), 0);
+        assert_null(accepted.json);
+    }
+    const char *good = "{\"sessionId\":\"s\",\"files\":{\"0\":\"t\",\"1\":\"\",\"2\":7},\"more\":1}";
+    assert_int_equal(hp_localsend_read_accepted(&accepted, good, strlen(good), &err), 0);
+    assert_string_equal(accepted.session, "s");
+    assert_string_equal(hp_localsend_token(&accepted, "0"), "t");
+    assert_null(hp_localsend_token(&accepted, "1"));
+    assert_null(hp_localsend_token(&accepted, "2"));
+    assert_null(hp_localsend_token(&accepted, "3"));
+    hp_localsend_accepted_dispose(&accepted);
+}
+
 static void this_host_says_what_others_read(void **state)
 {
     (void)state;
@@ -115,6 +140,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_device_describes_itself),
         cmocka_unit_test(an_offer_names_its_files),
+        cmocka_unit_test(an_answer_has_a_session_and_tokens),
         cmocka_unit_test(this_host_says_what_others_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

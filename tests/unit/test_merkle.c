@@ -261,6 +261,24 @@ static void a_layer_of_the_wrong_length_is_refused(void **state)
     assert_int_equal(hp_merkle_fold_layer(layer, 4, MIB, MIB / 2, 3 * MIB + 5, layer), HP_E_INVALID);
 }
 
+static void only_the_whole_layer_of_a_root_fits_it(void **state)
+{
+    (void)state;
+    const uint64_t size = 3 * MIB + 5;
+    uint8_t layer[5 * 32] = {0}, root[32];
+    plain_layer(size, MIB, layer);
+    plain_root(size, root);
+    assert_true(hp_merkle_layer_fits(layer, 4 * 32, MIB, size, root));
+    assert_false(hp_merkle_layer_fits(layer, 3 * 32, MIB, size, root));
+    assert_false(hp_merkle_layer_fits(layer, 5 * 32, MIB, size, root));
+    assert_false(hp_merkle_layer_fits(layer, 4 * 32 + 1, MIB, size, root));
+    assert_false(hp_merkle_layer_fits(layer, 0, MIB, size, root));
+    assert_false(hp_merkle_layer_fits(layer, 4 * 32, 2 * MIB, size, root));
+    assert_false(hp_merkle_layer_fits(root, 32, MIB, size, root));
+    layer[4 * 32 - 1] ^= 1;
+    assert_false(hp_merkle_layer_fits(layer, 4 * 32, MIB, size, root));
+}
+
 static void a_changed_byte_changes_the_root(void **state)
 {
     (void)state;
@@ -323,6 +341,7 @@ int main(void)
         cmocka_unit_test(roots_and_layers_are_those_of_libtorrent),
         cmocka_unit_test(an_empty_file_has_no_root),
         cmocka_unit_test(a_layer_of_the_wrong_length_is_refused),
+        cmocka_unit_test(only_the_whole_layer_of_a_root_fits_it),
         cmocka_unit_test(a_changed_byte_changes_the_root),
         cmocka_unit_test(bytes_past_the_end_or_out_of_step_are_refused),
         cmocka_unit_test(chunks_grow_when_a_file_would_have_more_than_65536),

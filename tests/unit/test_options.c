@@ -284,6 +284,22 @@ static void without_home_the_passwd_entry_is_used(void **state)
         assert_null(strchr(err.detail, '\n'));                                                               \
     } while (0)
 
+static void shared_folders_have_names_and_absolute_paths(void **state)
+{
+    (void)state;
+    assert_int_equal(chdir("/usr"), 0);
+    setenv("HOSTPAIR_SHARE_FOLDER", "/srv/with blanks/,b=/srv/c,", 1);
+    assert_int_equal(READ(), 0);
+    assert_int_equal(options.folders.count, 2);
+    assert_string_equal(options.folders.items[0], "with blanks=/srv/with blanks");
+    assert_string_equal(options.folders.items[1], "b=/srv/c");
+    assert_int_equal(READ("--share-folder", "/srv/a=b", "--share-folder=My photos=x/y,z", ), 0);
+    assert_int_equal(options.folders.count, 2);
+    assert_string_equal(options.folders.items[0], "a=b=/srv/a=b");
+    assert_string_equal(options.folders.items[1], "My photos=/usr/x/y,z");
+    unsetenv("HOSTPAIR_SHARE_FOLDER");
+}
+
 static void a_bad_value_is_refused_naming_the_option(void **state)
 {
     (void)state;
@@ -301,6 +317,9 @@ static void a_bad_value_is_refused_naming_the_option(void **state)
     REFUSED("--no-scan", "--no-scan=perhaps", );
     REFUSED("--share", "--share", );
     REFUSED("--share", "--share", "--no-scan", );
+    REFUSED("--share-folder", "--share-folder", "/", );
+    REFUSED("--share-folder", "--share-folder", "=/srv/a", );
+    REFUSED("--share-folder", "--share-folder", "", );
     REFUSED("--allow-host", "--allow-host", "a/b", );
     REFUSED("--dashboard-token", "--dashboard-token", "two words", );
     REFUSED("--web-root", "--web-root", "/no/such/folder", );
@@ -567,6 +586,7 @@ int main(void)
         TEST(the_user_s_own_folders_are_found_as_xdg_user_dir_does),
         TEST(folders_of_earlier_releases_are_used_where_files_lie_in_them),
         TEST(without_home_the_passwd_entry_is_used),
+        TEST(shared_folders_have_names_and_absolute_paths),
         TEST(a_bad_value_is_refused_naming_the_option),
         TEST(a_command_ends_the_options),
         TEST(a_command_takes_the_options_that_find_hostpair),

@@ -338,6 +338,47 @@ static void a_device_number_of_another_boot_is_not_compared(void **state)
     open_part(f, 5, true, HP_PART_MISSING);
 }
 
+static void a_part_that_was_made_later_with_the_same_inode_is_another_one(void **state)
+{
+    fixture_t *f = *state;
+    int fd = hp_part_create(f->base, "f", 1, f->name, &f->identity, &f->err);
+    assert_true(fd >= 0);
+    close(fd);
+    if (f->identity.born_ns == 0)
+        skip(); /* the file system does not say when a file was made */
+    open_part(f, 0, false, HP_PART_OPENED);
+    f->identity.born_ns--;
+    open_part(f, 0, false, HP_PART_MISSING);
+    assert_int_equal(hp_part_remove(f->base, "f", f->name, &f->identity, &f->err), 0);
+    assert_int_equal(access(at(f, f->name), F_OK), 0);
+    f->identity.born_ns = 0; /* of a release that did not keep it */
+    open_part(f, 0, false, HP_PART_OPENED);
+}
+
+static void a_program_may_be_run_as_far_as_the_umask_allows(void **state)
+{
+    static const struct {
+        mode_t mask, plain, program;
+    } cases[] = {
+        {022, 0644, 0755}, {077, 0600, 0700}, {002, 0664, 0775}, {0133, 0644, 0644}, {0137, 0640, 0640}};
+    fixture_t *f = *state;
+    for (size_t i = 0; i < HP_COUNT(cases); i++) {
+        mode_t before = umask(cases[i].mask);
+        hp_part_small_t files[2] = {
+            {.base = f->base, .path = "plain", .data = "a", .length = 1},
+            {.base = f->base, .path = "run", .data = "b", .length = 1, .executable = true}};
+        hp_part_write_small(files, 2);
+        umask(before);
+        struct stat plain, run;
+        assert_int_equal(stat(at(f, "plain"), &plain), 0);
+        assert_int_equal(stat(at(f, "run"), &run), 0);
+        assert_int_equal(plain.st_mode & 07777, cases[i].plain);
+        assert_int_equal(run.st_mode & 07777, cases[i].program);
+        assert_int_equal(unlink(at(f, "plain")), 0);
+        assert_int_equal(unlink(at(f, "run")), 0);
+    }
+}
+
 static void a_part_that_was_copied_is_opened_for_a_closer_look(void **state)
 {
     fixture_t *f = *state;
@@ -609,6 +650,8 @@ int main(void)
         T(a_part_of_another_size_or_file_is_missing),
         T(a_reservation_that_fails_gives_back_what_it_got),
         T(a_device_number_of_another_boot_is_not_compared),
+        T(a_part_that_was_made_later_with_the_same_inode_is_another_one),
+        T(a_program_may_be_run_as_far_as_the_umask_allows),
         T(a_part_that_was_copied_is_opened_for_a_closer_look),
         T(a_part_that_is_shorter_than_its_record_holds_no_chunks),
         T(a_final_file_whose_part_is_gone_is_found),

@@ -6,6 +6,8 @@
 
 #include "peer/peer.h"
 
+#define ZIP_MEMORY ((size_t)400 * 1024) /* bytes: of some 2,500 files with names as here */
+
 static const hp_self_t self = {.id = "0123456789abcdef0123456789abcdef", .name = "test"};
 static char *folder;
 static hp_store_t *store;
@@ -23,7 +25,7 @@ static int open_peer(void **state)
 {
     hp_err_t err = {0};
     const char *tmp = getenv("TMPDIR");
-    hp_peer_options_t options = {.address = "127.0.0.1"};
+    hp_peer_options_t options = {.address = "127.0.0.1", .zip_memory = ZIP_MEMORY};
     set_up(state);
     folder = hp_sprintf("%s/hostpair-peer-XXXXXX", tmp != NULL ? tmp : "/tmp");
     assert_non_null(mkdtemp(folder));
@@ -89,12 +91,57 @@ static void an_end_before_the_first_walk_answers_nobody(void **state)
     }
 }
 
+static void make_files(size_t from, size_t to)
+{
+    for (size_t i = from; i < to; i++) {
+        char *path = hp_sprintf("%s/shared/many/file-%06zu.txt", folder, i);
+        int fd = open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+        assert_true(fd >= 0);
+        close(fd);
+        free(path);
+    }
+}
+
+/* Asks for the folder as a zip. Whether it came to its end. */
+static bool zip_comes(void)
+{
+    size_t length;
+    client_t *c = client_ask("GET /files/many/?archive=zip HTTP/1.0\r\nHost: h\r\n\r\n");
+    wait_until(c->ended);
+    assert_int_equal(status_of(client_reply(c, NULL)), 200);
+    length = c->length;
+    return length > 22 && memcmp(c->data + length - 22, "PK\5\6", 4) == 0;
+}
+
+static void a_zip_with_too_many_files_for_its_memory_ends_without_looking_whole(void **state)
+{
+    (void)state;
+    char *path = hp_sprintf("%s/shared/many", folder);
+    assert_int_equal(mkdir(path, 0700), 0);
+    free(path);
+    hp_share_start(share);
+    make_files(0, 1000);
+    assert_true(zip_comes());
+    make_files(1000, 6000);
+    assert_false(zip_comes());
+    client_t *c = client_ask("GET /files/many/?archive=tar HTTP/1.0\r\nHost: h\r\n\r\n");
+    wait_until(c->ended);
+    assert_true(c->length > 6000 * 512); /* a tar has no directory */
+    for (size_t i = 1000; i < 6000; i++) {
+        path = hp_sprintf("%s/shared/many/file-%06zu.txt", folder, i);
+        assert_int_equal(unlink(path), 0);
+        free(path);
+    }
+    assert_true(zip_comes()); /* what the one that ended had is given back */
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_peer, close_peer)
     const struct CMUnitTest tests[] = {
         TEST(who_waits_for_the_first_walk_keeps_no_other_waiting),
         TEST(an_end_before_the_first_walk_answers_nobody),
+        TEST(a_zip_with_too_many_files_for_its_memory_ends_without_looking_whole),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

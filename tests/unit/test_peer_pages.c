@@ -184,6 +184,7 @@ static void a_name_cannot_turn_around_what_follows_it(void **state)
     assert_null(strstr(page, "\xe2\x81\xa7"));
     assert_non_null(strstr(page, ">photo\\xe2\\x80\\xaegpj.exe</a>"));
     assert_non_null(strstr(page, "href=\"/files/photo%E2%80%AEgpj.exe\"")); /* the file is not lost */
+    assert_non_null(strstr(page, "value=\"photo&#8238;gpj.exe\""));
     free(page);
 }
 
@@ -198,10 +199,15 @@ static void folders_come_first_and_an_empty_page_says_so(void **state)
     assert_null(strstr(page, "<nav>"));
     assert_null(strstr(page, "rel=\"next\""));
     assert_non_null(strstr(page, "href=\"/files/?archive=zip\">Download all as zip</a>"));
+    assert_non_null(
+        strstr(page, "<form method=\"post\" action=\"/hostpair/archive?archive=zip&amp;folder=\">"));
+    assert_non_null(strstr(page, "aria-label=\"Choose a.txt\" value=\"a.txt\">"));
     free(page);
     view.folder = "a b/\"<";
     page = page_of(&view);
     assert_non_null(strstr(page, "href=\"/files/a%20b/%22%3C/?archive=tar\">as tar</a>"));
+    assert_non_null(
+        strstr(page, "formaction=\"/hostpair/archive?archive=tar&amp;folder=a%20b/%22%3C\">as tar</button>"));
     free(page);
     view.count = 0;
     page = page_of(&view);

@@ -506,7 +506,7 @@ static void a_reader_that_stands_still_holds_the_writer(void **state)
     int fd = open_stream();
     start_flow(&here, write_flow, fd, (size_t)64 << 20, 1);
     assert_true(wait_until(b_has_stream, 5000));
-    assert_true(wait_until(in_is_full, 5000));
+    assert_true(wait_until(in_is_full, 20000));
     wait_until(a_down, 200);
     assert_in_range(b.quic->held, 150000, HP_QUIC_STREAM_WINDOW);
     assert_in_range(a.quic->out.used, 1, (size_t)3 << 20); /* what is read ahead, and what is under way */

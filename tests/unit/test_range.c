@@ -119,6 +119,17 @@ static void sixteen_ranges_are_served_and_seventeen_give_the_whole(void **state)
     assert_int_equal(parse(value, 10), HP_RANGE_IGNORE);
 }
 
+static void several_ranges_whose_bytes_no_number_holds_give_the_whole(void **state)
+{
+    (void)state;
+    const uint64_t size = INT64_MAX;
+    assert_int_equal(parse("bytes=0-", size), HP_RANGE_OK);
+    assert_int_equal(parse("bytes=0-9,-9", size), HP_RANGE_OK);
+    assert_int_equal(parse("bytes=0-,0-", size), HP_RANGE_IGNORE);
+    assert_int_equal(parse("bytes=0-,0-,0-", size), HP_RANGE_IGNORE); /* more than 64 bits */
+    assert_int_equal(parse("bytes=0-,0-", HP_RANGES_BYTES_MAX / 2), HP_RANGE_OK);
+}
+
 static int content(const char *value, hp_range_t *range, uint64_t *total)
 {
     char *copy = exact(value);
@@ -243,6 +254,41 @@ static void every_cut_of_a_value_stays_inside_it(void **state)
     }
 }
 
+static void the_body_of_a_put_is_as_long_as_its_range(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *field;
+        uint64_t length;
+        int rc;
+        hp_body_range_t range;
+    } cases[] = {
+        {NULL, 5, 0, {false, 0, 5}},
+        {NULL, 0, 0, {false, 0, 0}},
+        {"bytes 0-4/5", 5, 0, {false, 0, 5}},
+        {"bytes 10-14/100", 5, 0, {false, 10, 100}},
+        {"bytes 10-14/*", 5, 0, {false, 10, HP_RANGE_UNKNOWN}},
+        {"bytes */100", 0, 0, {true, 0, 100}},
+        {"bytes */100", 5, HP_E_BAD_REQUEST, {0}},
+        {"bytes 0-4/5", 4, HP_E_BAD_REQUEST, {0}},
+        {"bytes 0-4/4", 5, HP_E_BAD_REQUEST, {0}},
+        {"bytes 5", 5, HP_E_BAD_REQUEST, {0}},
+        {"", 5, HP_E_BAD_REQUEST, {0}},
+    };
+    for (size_t i = 0; i < HP_COUNT(cases); i++) {
+        hp_body_range_t range;
+        hp_err_t err = {0};
+        assert_int_equal(hp_range_of_body(cases[i].field, cases[i].length, &range, &err), cases[i].rc);
+        if (cases[i].rc != 0) {
+            assert_memory_equal(hp_err_text(&err), "Content-Range: ", 15);
+            continue;
+        }
+        assert_int_equal(range.asks, cases[i].range.asks);
+        assert_int_equal(range.first, cases[i].range.first);
+        assert_int_equal(range.total, cases[i].range.total);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -252,6 +298,8 @@ int main(void)
         cmocka_unit_test(ranges_past_the_end_are_unsatisfiable),
         cmocka_unit_test(the_end_of_an_empty_file_is_the_whole_of_it),
         cmocka_unit_test(sixteen_ranges_are_served_and_seventeen_give_the_whole),
+        cmocka_unit_test(several_ranges_whose_bytes_no_number_holds_give_the_whole),
+        cmocka_unit_test(the_body_of_a_put_is_as_long_as_its_range),
         cmocka_unit_test(content_range_gives_bytes_and_total),
         cmocka_unit_test(a_content_range_that_contradicts_itself_is_refused),
         cmocka_unit_test(only_well_formed_quoted_tags_are_strong),

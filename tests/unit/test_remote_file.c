@@ -146,6 +146,45 @@ static void all_files_below_a_folder_are_listed_once(void **state)
     assert_int_equal(files.count, 0);
 }
 
+static void assert_empty_below(hp_db_t *db, const char *folder, const char *expected)
+{
+    hp_remote_files_t found;
+    ok(hp_remote_empty_below(db, HOST, folder, NULL, 100, &found, &err));
+    char *text = hp_strdup("");
+    for (size_t i = 0; i < found.count; i++) {
+        char *more = hp_sprintf("%s%s ", text, found.items[i].path);
+        free(text);
+        text = more;
+    }
+    assert_string_equal(text, expected);
+    free(text);
+    hp_remote_files_dispose(&found);
+}
+
+static void empty_folders_are_kept_and_found_below_a_folder(void **state)
+{
+    hp_db_t *db = *state;
+    hp_remote_entry_t program = F("a/run", 1);
+    program.executable = true;
+    import_list(db, HOST, program, F("a/b/file", 2), {.is_folder = true, .path = "a/b"},
+                {.is_folder = true, .path = "a/none/deep"}, {.is_folder = true, .path = "a-none"},
+                {.is_folder = true, .path = "a/none/deep"}, {.is_folder = true, .path = "z"});
+    assert_empty_below(db, "", "a-none a/none/deep z ");
+    assert_empty_below(db, "a", "a/none/deep ");
+    assert_empty_below(db, "z", "z ");
+    assert_empty_below(db, "a/b", "");
+    assert_empty_below(db, "nowhere", "");
+    assert_walk(db, "a/(2,3) a-none/(0,0) z/(0,0) ", .folder = "");
+    assert_walk(db, "a/b/(1,2) a/none/(0,0) a/run(1) ", .folder = "a");
+    hp_remote_file_t file;
+    ok(hp_remote_file_find(db, HOST, "a/run", &file, &err));
+    assert_true(file.executable);
+    hp_remote_file_dispose(&file);
+    ok(hp_remote_file_find(db, HOST, "a/b/file", &file, &err));
+    assert_false(file.executable);
+    hp_remote_file_dispose(&file);
+}
+
 static void a_content_is_found_on_every_host_that_has_it(void **state)
 {
     hp_db_t *db = *state;
@@ -420,6 +459,7 @@ int main(void)
         T(like_patterns_and_quotes_are_only_text),
         T(a_file_is_found_by_its_exact_path),
         T(all_files_below_a_folder_are_listed_once),
+        T(empty_folders_are_kept_and_found_below_a_folder),
         T(a_content_is_found_on_every_host_that_has_it),
         T(one_root_with_two_sizes_is_two_contents),
         T(searching_all_hosts_groups_the_same_content),

@@ -44,7 +44,7 @@ static int64_t put(hp_db_t *db, const char *path, hp_shared_identity_t file)
 {
     hp_shared_change_t change = {0};
     int64_t id;
-    assert_int_equal(hp_shared_put(db, path, &file, &id, &change, NULL), 0);
+    assert_int_equal(hp_shared_put(db, path, &file, false, &id, &change, NULL), 0);
     assert_int_equal(hp_shared_commit(db, &change, NULL), 0);
     return id;
 }
@@ -210,11 +210,11 @@ static void a_layer_goes_with_the_last_file_that_has_it(void **state)
     assert_true(has_layer(db, 5));
     take_away(db, "a");
     assert_true(has_layer(db, 5));
-    put(db, "b", identity(2, 4 * MIB, 1000000001));
+    put(db, "b", identity(2, 3 * MIB - 7, 1000000001));
     assert_false(has_layer(db, 5));
-    set_root(db, identity(2, 4 * MIB, 1000000001), 6);
+    set_root(db, identity(2, 3 * MIB - 7, 1000000001), 6);
     assert_true(has_layer(db, 6));
-    put(db, "b2", identity(2, 4 * MIB, 1000000001)); /* moved: the new row comes first */
+    put(db, "b2", identity(2, 3 * MIB - 7, 1000000001)); /* moved: the new row comes first */
     take_away(db, "b");
     assert_true(has_layer(db, 6));
     take_away(db, "b2");
@@ -238,7 +238,7 @@ static void the_newest_and_the_smallest_come_first(void **state)
 static void put_twins(hp_db_t *db, hp_shared_identity_t file)
 {
     hp_shared_change_t change = {0};
-    assert_int_equal(hp_shared_put_twins(db, &file, &change, NULL), 0);
+    assert_int_equal(hp_shared_put_twins(db, &file, false, &change, NULL), 0);
     assert_int_equal(hp_shared_commit(db, &change, NULL), 0);
 }
 
@@ -393,6 +393,68 @@ static void the_latest_roots_are_read_in_steps(void **state)
     assert_int_equal(calls, 3);
 }
 
+static bool is_kept(void *arg, const char *path)
+{
+    return strcmp(path, arg) == 0;
+}
+
+static void put_folder(hp_db_t *db, const char *path)
+{
+    hp_shared_change_t change = {0};
+    assert_int_equal(hp_shared_folder_put(db, path, &change, NULL), 0);
+    assert_int_equal(hp_shared_commit(db, &change, NULL), 0);
+}
+
+static void assert_folders(hp_db_t *db, const char *expected)
+{
+    char text[200] = "";
+    hp_shared_rows_t rows;
+    assert_int_equal(hp_shared_folder_page(db, NULL, 100, &rows, NULL), 0);
+    for (size_t i = 0; i < rows.count; i++) {
+        strcat(text, rows.items[i].path);
+        strcat(text, " ");
+    }
+    hp_shared_rows_dispose(&rows);
+    assert_string_equal(text, expected);
+}
+
+static void empty_folders_are_news_once_and_swept_below_a_folder(void **state)
+{
+    hp_db_t *db = *state;
+    assert_int_equal(hp_shared_state_save(db, "/share", 1, true, NULL), 0);
+    static const char *const paths[] = {"a", "a/b", "a/c/d", "a.b", "z"};
+    for (size_t i = 0; i < sizeof paths / sizeof *paths; i++)
+        put_folder(db, paths[i]);
+    uint64_t before = revision(db);
+    put_folder(db, "a/b");
+    assert_int_equal(revision(db), before);
+    assert_folders(db, "a.b a/b a/c/d z "); /* what has something in it is not empty */
+    hp_shared_change_t change = {0};
+    assert_int_equal(hp_shared_folder_sweep(db, "a", is_kept, "a/c/d", &change, NULL), 0);
+    assert_int_equal(change.rows, 1);
+    assert_folders(db, "a.b a/c/d z ");
+    assert_int_equal(hp_shared_folder_sweep(db, "", is_kept, "z", &change, NULL), 0);
+    assert_folders(db, "z ");
+}
+
+static void a_new_mode_is_news(void **state)
+{
+    hp_db_t *db = *state;
+    hp_shared_identity_t file = identity(1, 10, 0);
+    hp_shared_change_t change = {0};
+    int64_t id;
+    put(db, "run", file);
+    assert_int_equal(hp_shared_put(db, "run", &file, true, &id, &change, NULL), 0);
+    assert_int_equal(change.rows, 1);
+    assert_int_equal(hp_shared_put(db, "run", &file, true, &id, &change, NULL), 0);
+    assert_int_equal(change.rows, 1);
+    hp_shared_rows_t rows;
+    assert_int_equal(hp_shared_page(db, NULL, 10, &rows, NULL), 0);
+    assert_int_equal(rows.count, 1);
+    assert_true(rows.items[0].executable);
+    hp_shared_rows_dispose(&rows);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, make, drop)
 
 int main(void)
@@ -410,6 +472,8 @@ int main(void)
         TEST(a_sweep_goes_in_steps_and_stays_below_its_folder),
         TEST(pages_go_on_after_a_path_in_byte_order),
         TEST(the_latest_roots_are_read_in_steps),
+        TEST(empty_folders_are_news_once_and_swept_below_a_folder),
+        TEST(a_new_mode_is_news),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

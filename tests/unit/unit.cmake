@@ -12,7 +12,7 @@ if(NOT CMOCKA_FOUND)
   return()
 endif()
 
-set(unit_all_libs api pairing rendezvous settings localsend inbox push traffic peer http transfer message discovery fetch tunnel share store db secure
+set(unit_all_libs api pairing rendezvous settings localsend inbox push traffic peer http transfer message doctor discovery fetch tunnel share store db secure
     identity path archive pool os base)
 file(GLOB unit_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/unit/test_*.c)
 

@@ -15,7 +15,8 @@ import {
 import { contest, timed } from "../measure.mjs";
 import { cleanEnvironment, fetchers, startLighttpd } from "../peers.mjs";
 
-export const title = "download of 2 GiB, bytes in plain; hostpair's is verified and synced to disk, nobody else's is";
+export const title =
+    "download of 2 GiB, bytes in plain; hostpair's is verified and synced to disk, nobody else's is";
 export const goal = "at least rclone with 4 streams, 1.3 x curl and wget2, 2 x aria2c";
 
 /** @param {import("../hostpairs.mjs").Bench} bench */
