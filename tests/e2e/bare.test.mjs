@@ -189,7 +189,7 @@ async function tryUnits(inside) {
     };
     const until = (/** @type {string} */ script) =>
         waitFor(() => inside(script).status === 0, {
-            timeout: 60_000,
+            timeout: 120_000,
             interval: 300,
             what: script,
             detail: () => inside("journalctl -n 30 --no-pager").output,

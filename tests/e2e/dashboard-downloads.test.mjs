@@ -52,7 +52,7 @@ describe("dashboard: downloads", { skip }, () => {
             "album/two.bin": { size: 4 * MiB, seed: 4 },
         });
         const b = await startHostpair({ t, name: "workbench" });
-        const { link, id: host } = await linked(t, b, a.peerPort, { rate: MiB, files: 2 });
+        const { link, id: host } = await linked(t, b, a.peerPort, { rate: MiB / 4, files: 2 });
         const page = await openDashboard(t, b, `#/hosts/${host}`);
         const order = page.getByRole("button", { name: "Download album" });
         await order.click();

@@ -34,7 +34,7 @@ export const MiB = 1024 * 1024;
 export const checkout = resolve(dirname(fileURLToPath(import.meta.url)), "../..");
 export const defaultBin = resolve(process.env.HOSTPAIR_BIN || join(checkout, "build/hostpair"));
 
-const START_TIMEOUT_MS = 30_000;
+const START_TIMEOUT_MS = 60_000;
 const STOP_TIMEOUT_MS = 30_000;
 const KEPT_LOG_BYTES = 4 * MiB;
 const SANITIZER =
@@ -73,7 +73,7 @@ const SANITIZER =
  * @param {{ timeout?: number, interval?: number, what?: string, detail?: () => unknown }} [options]
  * @returns {Promise<Exclude<NonNullable<T>, false | 0 | "">>}
  */
-export async function waitFor(fn, { timeout = 10_000, interval = 25, what = "a condition", detail } = {}) {
+export async function waitFor(fn, { timeout = 30_000, interval = 25, what = "a condition", detail } = {}) {
     const end = performance.now() + timeout;
     /** @type {unknown} */
     let last;
@@ -529,7 +529,7 @@ export async function getDownload(h, id) {
  * @param {{ timeout?: number }} [options]
  * @returns {Promise<any>}
  */
-export async function waitState(h, id, state, { timeout = 60_000 } = {}) {
+export async function waitState(h, id, state, { timeout = 120_000 } = {}) {
     const states = typeof state === "string" ? [state] : Array.isArray(state) ? state : undefined;
     const accepts = typeof state === "function" ? state : (/** @type {any} */ d) => states?.includes(d.state);
     /** @type {any} */

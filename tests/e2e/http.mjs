@@ -180,7 +180,7 @@ export async function sse(url, { lastEventId, headers = {} } = {}) {
          * @param {number} [timeout]
          * @returns {Promise<Event>}
          */
-        async next(match, timeout = 10_000) {
+        async next(match, timeout = 30_000) {
             const accepts = typeof match === "string" ? (/** @type {Event} */ e) => e.event === match : match;
             const end = performance.now() + timeout;
             for (let seen = 0; ;) {

@@ -46,6 +46,7 @@ function aptSources(root, release) {
             else lines.add(`deb ${uri} ${release} main`).add(`deb ${uri} ${release}-updates main`);
     }
     if (lines.size > 0) writeFileSync(join(root, "etc/apt/sources.list"), [...lines].join("\n") + "\n");
+    writeFileSync(join(root, "etc/apt/apt.conf.d/99retries"), 'Acquire::Retries "3";\n');
 }
 
 /** Lets apt and npm work in `root` as they do here. @param {string} root @returns {Record<string, string>} environment */
