@@ -22,6 +22,7 @@ static json_t *file_json(const hp_incoming_file_t *file)
                         file->size == HP_INBOX_ANY_SIZE ? json_null() : hp_json_count(file->size));
     json_object_set_new(json, "type", hp_json_text(file->type));
     json_object_set_new(json, "preview", hp_json_text_or_null(file->preview));
+    json_object_set_new(json, "picture", hp_json_text_or_null(file->picture));
     json_object_set_new(json, "wanted", json_boolean(file->wanted));
     json_object_set_new(json, "done", json_boolean(file->done));
     json_object_set_new(json, "done_bytes", hp_json_count(file->received));

@@ -31,6 +31,8 @@ static int read_file(const json_t *object, hp_inbox_offer_file_t *file, hp_err_t
         rc = read_text(object, "type", &file->type, err);
     if (rc == 0)
         rc = read_text(object, "sha256", &file->sha256, err);
+    if (rc == 0)
+        rc = read_text(object, "preview", &file->preview, err);
     if (rc != 0)
         return rc;
     if (file->id == NULL || file->name == NULL)

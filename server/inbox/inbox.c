@@ -18,6 +18,7 @@ void hp_inbox_file_dispose(hp_inbox_file_t *file)
     free(file->type);
     free(file->sha256);
     free(file->preview);
+    free(file->picture);
     free(file->path);
     free(file->part);
     free(file->unrecorded);
@@ -123,6 +124,7 @@ void hp_inbox_set_state(hp_inbox_item_t *item, hp_incoming_state_t state, const 
            reason);
     item->state = state;
     hp_inbox_set_reason(item, reason);
+    hp_inbox_drop_previews(item);
     item->jobs++;
     if (hp_incoming_is_over(state)) {
         item->finished_at = hp_clock_wall_ms();

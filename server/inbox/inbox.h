@@ -38,7 +38,8 @@
 #define HP_INBOX_GIVE_UP_MS  (24 * 3600 * 1000) /* no byte came for so long: failed */
 #define HP_INBOX_TOKEN_SIZE  33
 #define HP_INBOX_TEXT_MAX    200        /* bytes of a sender's name, of a file's id and type */
-#define HP_INBOX_PREVIEW_MAX 500        /* bytes of a preview */
+#define HP_INBOX_PREVIEW_MAX 500        /* bytes of the preview of a text */
+#define HP_INBOX_PICTURES    20         /* previews of pictures that are kept of one offer */
 #define HP_INBOX_ANY_SIZE    UINT64_MAX /* the sender does not know how long a file is */
 
 typedef struct hp_inbox hp_inbox_t;
@@ -63,7 +64,8 @@ typedef struct hp_inbox_offer_file {
     const char *name;    /* may lead through folders: "holiday/1.jpg" */
     const char *type;    /* media type; NULL: by the name */
     const char *sha256;  /* 64 hex digits; NULL */
-    const char *preview; /* text of a text file, UTF-8, of which HP_INBOX_PREVIEW_MAX bytes are kept; NULL */
+    const char *preview; /* of a text file: UTF-8, of which HP_INBOX_PREVIEW_MAX bytes are kept; of a picture
+                            or a film: see picture.h. What is neither is left out; NULL */
     uint64_t size;       /* bytes, or HP_INBOX_ANY_SIZE */
     bool folder;         /* of a host: a folder with everything below it, size bytes in all */
 } hp_inbox_offer_file_t;
@@ -84,7 +86,9 @@ typedef struct hp_inbox_offer {
 
 typedef struct hp_incoming_file {
     const char *id, *name, *type;
-    const char *preview; /* what the sender says that is in it, a text of a stranger; "" */
+    /* What the sender says that is in it, a stranger's; "": nothing, or the offer was answered. */
+    const char *preview; /* of a text */
+    const char *picture; /* of a picture or a film: a data URL (picture.h) */
     uint64_t size;       /* or HP_INBOX_ANY_SIZE */
     uint64_t received;   /* bytes from its start: where the sender goes on */
     bool wanted;         /* true until a person accepts without it */

@@ -15,10 +15,10 @@ typedef struct hp_inbox_item hp_inbox_item_t;
 
 typedef struct hp_inbox_file {
     char *id, *name, *type;
-    char *sha256;  /* NULL */
-    char *preview; /* NULL; not on record, as an offer is not */
-    char *path;    /* NULL until it is done */
-    char *part;    /* name of the part file; NULL */
+    char *sha256;            /* NULL */
+    char *preview, *picture; /* NULL; gone when the offer is answered */
+    char *path;              /* NULL until it is done */
+    char *part;              /* name of the part file; NULL */
     uint64_t inode, size;
     uint64_t received;             /* bytes in the part file; below size until it is done */
     uint64_t synced;               /* of them, that are on the disk */
@@ -98,6 +98,8 @@ uint64_t hp_inbox_wanted_size(const hp_inbox_item_t *item);
 /* 0, or the first thing that is wrong with an offer's file. */
 int hp_inbox_check_file(const hp_inbox_offer_file_t *file, hp_sender_kind_t kind, hp_err_t *err);
 void hp_inbox_copy_file(hp_inbox_file_t *copy, const hp_inbox_offer_file_t *file);
+/* The offer is answered: nobody looks at them any more. */
+void hp_inbox_drop_previews(hp_inbox_item_t *item);
 /* The folder that a sender of this name gets: one segment that is allowed. Malloced. */
 char *hp_inbox_folder_of(const char *name);
 

@@ -8,6 +8,7 @@
 #include "base/utf8.h"
 #include "identity/digest.h"
 #include "inbox/internal.h"
+#include "inbox/picture.h"
 
 #define FOLDER_NAME_MAX 100 /* bytes of the folder that a sender gets */
 
@@ -60,15 +61,19 @@ int hp_inbox_check_file(const hp_inbox_offer_file_t *file, hp_sender_kind_t kind
     return 0;
 }
 
-/* NULL: none, or what is shown in no other way than as text is none. */
-static char *copy_preview(const hp_inbox_offer_file_t *file, const char *type)
+/* What is neither a text's nor a picture's is none. */
+static void copy_preview(hp_inbox_file_t *copy, const char *preview)
 {
-    const char *text = file->preview;
-    if (text == NULL || text[0] == '\0' || strncmp(type, "text/", 5) != 0 ||
-        !hp_utf8_valid(text, strlen(text)))
-        return NULL;
-    size_t length = hp_utf8_prefix(text, strlen(text), HP_INBOX_PREVIEW_MAX);
-    return hp_sprintf("%.*s", (int)length, text);
+    if (preview == NULL || preview[0] == '\0')
+        return;
+    if (strncmp(copy->type, "text/", 5) == 0) {
+        if (hp_utf8_valid(preview, strlen(preview)))
+            copy->preview =
+                hp_strndup(preview, hp_utf8_prefix(preview, strlen(preview), HP_INBOX_PREVIEW_MAX));
+    } else if (strncmp(copy->type, "image/", 6) == 0 || strncmp(copy->type, "video/", 6) == 0) {
+        if (hp_picture_fits(preview))
+            copy->picture = hp_strdup(preview);
+    }
 }
 
 void hp_inbox_copy_file(hp_inbox_file_t *copy, const hp_inbox_offer_file_t *file)
@@ -79,12 +84,22 @@ void hp_inbox_copy_file(hp_inbox_file_t *copy, const hp_inbox_offer_file_t *file
         .id = hp_strdup(file->id),
         .name = hp_strdup(file->name),
         .type = hp_strdup(type),
-        .preview = copy_preview(file, type),
         .sha256 = file->sha256 != NULL ? hp_strdup(file->sha256) : NULL,
         .size = file->size,
         .folder = file->folder,
         .wanted = true,
     };
+    copy_preview(copy, file->preview);
+}
+
+void hp_inbox_drop_previews(hp_inbox_item_t *item)
+{
+    for (size_t i = 0; i < item->files.count; i++) {
+        hp_inbox_file_t *file = &item->files.items[i];
+        free(file->preview);
+        free(file->picture);
+        file->preview = file->picture = NULL;
+    }
 }
 
 static int compare_ids(const void *a, const void *b)
@@ -202,6 +217,19 @@ static int make_token(char token[HP_INBOX_TOKEN_SIZE], hp_err_t *err)
     return 0;
 }
 
+/* So that offers that wait do not take much memory. */
+static void keep_few_pictures(hp_inbox_item_t *item)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < item->files.count; i++) {
+        hp_inbox_file_t *file = &item->files.items[i];
+        if (file->picture == NULL || ++kept <= HP_INBOX_PICTURES)
+            continue;
+        free(file->picture);
+        file->picture = NULL;
+    }
+}
+
 static hp_inbox_item_t *create(hp_inbox_t *self, const hp_inbox_offer_t *offer, const char *token)
 {
     char shown[HP_INBOX_TEXT_MAX + 1];
@@ -219,6 +247,7 @@ static hp_inbox_item_t *create(hp_inbox_t *self, const hp_inbox_offer_t *offer, 
     hp_array_reserve(&item->files, offer->count);
     for (size_t i = 0; i < offer->count; i++)
         hp_inbox_copy_file(hp_array_add(&item->files), &offer->files[i]);
+    keep_few_pictures(item);
     return item;
 }
 

@@ -8,6 +8,7 @@
   const status = document.getElementById("send-status");
   const button = form.querySelector("button");
   const PIECE = 16 * 1024 * 1024;
+  const PREVIEW = { text: 500, picture: 8192, side: 128, files: 20, ms: 2000 };
   let files = [];
   let busy = false;
 
@@ -71,6 +72,36 @@
       request.send(body === undefined ? null : body);
     });
 
+  const pictureOf = async (file) => {
+    const image = await createImageBitmap(file);
+    const scale = Math.min(1, PREVIEW.side / Math.max(image.width, image.height));
+    const canvas = document.createElement("canvas");
+    canvas.width = Math.max(1, Math.round(image.width * scale));
+    canvas.height = Math.max(1, Math.round(image.height * scale));
+    const context = canvas.getContext("2d");
+    context.imageSmoothingQuality = "high";
+    context.fillStyle = "#fff";
+    context.fillRect(0, 0, canvas.width, canvas.height);
+    context.drawImage(image, 0, 0, canvas.width, canvas.height);
+    image.close();
+    return [0.7, 0.4, 0.1]
+      .map((quality) => canvas.toDataURL("image/jpeg", quality))
+      .find((url) => url.length <= PREVIEW.picture);
+  };
+
+  // What the person who is asked sees of the files: of the first ones, and of those that can be read at once.
+  const addPreviews = async (offered) => {
+    const end = Date.now() + PREVIEW.ms;
+    for (let i = 0; i < Math.min(offered.length, PREVIEW.files) && Date.now() < end; i++) {
+      const { file } = files[i];
+      try {
+        if (/^text\//.test(file.type))
+          offered[i].preview = (await file.slice(0, PREVIEW.text).text()).replace(/[\0\uFFFD]/g, "");
+        else if (/^image\//.test(file.type)) offered[i].preview = await pictureOf(file);
+      } catch (error) {}
+    }
+  };
+
   const sendFile = async (token, one) => {
     let at = one.received || 0;
     let failures = 0;
@@ -128,6 +159,7 @@
       type: one.file.type || undefined,
     }));
     say(words.asking);
+    await addPreviews(fields.files);
     const reply = await call("POST", "/hostpair/inbox", JSON.stringify(fields), {
       "Content-Type": "application/json",
     });

@@ -62,7 +62,7 @@ const char hp_guest_style[] =
 /* SHA-256 of hp_guest_style and hp_guest_script; a test holds one against the other. */
 const char hp_guest_csp[] =
     "default-src 'none'; style-src 'sha256-xEHmtdgHTLWCbIRTuWzwNWBaU6Cqr5A5O63CxYIaOIg='; img-src 'self'; "
-    "media-src 'self'; script-src 'sha256-O5GttVc8xy7uCoN4YADSNyEs6OGYcWyu6994nJr8/xU='; connect-src 'self'; "
+    "media-src 'self'; script-src 'sha256-teI77lo2VGEc6btmEu8yd2sJC405b6+x9KUN4QfUleQ='; connect-src 'self'; "
     "base-uri 'none'; form-action 'self'; "
     "frame-ancestors 'none'";
 

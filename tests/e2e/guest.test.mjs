@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { after, describe, test } from "node:test";
 
 import { assertAccessible, closeBrowser, openDashboard, skip } from "./browser.mjs";
-import { MiB, makeBytes, request, startHostpair, tempDir, waitFor } from "./harness.mjs";
+import { MiB, checkout, makeBytes, request, startHostpair, tempDir, waitFor } from "./harness.mjs";
 import { at, decide, inbox, newest } from "./inbox.mjs";
 
 /** @typedef {import("./harness.mjs").Hostpair} Hostpair */
@@ -63,6 +63,48 @@ describe("the guest page sends files", { skip }, () => {
         await page.reload();
         await page.getByText("Send files to this host").click();
         assert.equal(await page.getByLabel("Your name").inputValue(), "Maria");
+    });
+
+    test("shows whoever is asked small pictures of photos, and the beginning of texts", async (t) => {
+        const h = await startHostpair({ t });
+        const photo = readFileSync(join(checkout, "web/screenshot-light.png"));
+        const text = "zwölf Boxkämpfer ".repeat(60);
+        const page = await openGuest(t, h);
+        await page.getByText("Send files to this host").click();
+        const files = {
+            "photo.png": photo,
+            "broken.png": photo.subarray(0, 999),
+            "note.txt": Buffer.from(text),
+        };
+        await page.getByLabel(/Choose files/).setInputFiles(filesOf(t, files));
+        await page.getByRole("button", { name: "Send" }).click();
+        const asking = await newest(h, "asking");
+        const [seen, broken, note] = asking.files;
+        assert.match(seen.picture, /^data:image\/jpeg;base64,/);
+        assert.ok(seen.picture.length <= 8192, `${seen.picture.length} bytes`);
+        assert.deepEqual([seen.preview, broken.picture, note.picture], [null, null, null]);
+        assert.ok(Buffer.byteLength(note.preview) > 490 && text.startsWith(note.preview), note.preview);
+
+        const dashboard = await openDashboard(t, h);
+        const picture = dashboard.getByRole("img", { name: "A small picture of photo.png" });
+        await picture.waitFor();
+        const size = await picture.evaluate((image) => {
+            const { naturalWidth, naturalHeight } = /** @type {HTMLImageElement} */ (image);
+            return [naturalWidth, naturalHeight];
+        });
+        assert.equal(Math.max(...size), 128, `${size}`);
+        await assertAccessible(dashboard, "an offer with a picture");
+
+        await decide(h, asking.id, "accept");
+        const { files: later } = await newest(h, "done");
+        assert.deepEqual(
+            later.map((/** @type {any} */ file) => [file.preview, file.picture]),
+            [
+                [null, null],
+                [null, null],
+                [null, null],
+            ],
+        );
     });
 
     test("says that nobody wants them, that a PIN is wrong, and ends when the page is left", async (t) => {

@@ -679,6 +679,42 @@ static void the_folder_of_a_sender_is_one_harmless_name(void **state)
     }
 }
 
+static void pictures_of_an_offer_are_few_and_gone_with_the_answer(void **state)
+{
+    static const char picture[] = "data:image/jpeg;base64,/9j/wAAICAAKAAoB";
+    hp_inbox_offer_file_t list[HP_INBOX_PICTURES + 5];
+    char ids[HP_COUNT(list)][8];
+    size_t pictures = 0;
+    hp_incoming_file_t file;
+    hp_err_t err = {0};
+    (void)state;
+    for (size_t i = 0; i < HP_COUNT(list); i++) {
+        snprintf(ids[i], sizeof ids[i], "%zu", i);
+        list[i] =
+            (hp_inbox_offer_file_t){.id = ids[i], .name = ids[i], .type = "image/png", .preview = picture};
+    }
+    list[0].preview = "data:image/png;base64,iVBORw0KGgo=";
+    list[1].type = "application/pdf";
+    list[2].type = "text/plain";
+    list[3].type = "video/mp4";
+    hp_inbox_offer_t offer = offer_of(list, HP_COUNT(list));
+    int64_t id = make_offer(&offer);
+    for (size_t i = 0; i < HP_COUNT(list); i++) {
+        assert_true(hp_inbox_file_at(inbox, id, i, &file));
+        assert_string_equal(file.preview, i == 2 ? picture : "");
+        assert_string_equal(file.picture, i > 2 && pictures < HP_INBOX_PICTURES ? picture : "");
+        pictures += file.picture[0] != '\0';
+    }
+    assert_int_equal(pictures, HP_INBOX_PICTURES);
+
+    assert_int_equal(hp_inbox_decline(inbox, id, &err), 0);
+    for (size_t i = 0; i < HP_COUNT(list); i++) {
+        assert_true(hp_inbox_file_at(inbox, id, i, &file));
+        assert_string_equal(file.preview, "");
+        assert_string_equal(file.picture, "");
+    }
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
@@ -703,6 +739,7 @@ int main(void)
         TEST(a_full_disk_is_told_before_anything_is_accepted),
         TEST(the_history_is_bounded),
         TEST(the_folder_of_a_sender_is_one_harmless_name),
+        TEST(pictures_of_an_offer_are_few_and_gone_with_the_answer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -247,6 +247,7 @@ export default {
   "incoming.left": "{time} left to answer",
   "incoming.list": "Received from others",
   "incoming.more": "and {n} more file|and {n} more files",
+  "incoming.picture": "A small picture of {name}",
   "incoming.receiving": "receiving",
   "incoming.show": "Show files",
   "incoming.stopped": "The files from {name} did not arrive. {reason}",

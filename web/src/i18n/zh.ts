@@ -241,6 +241,7 @@ const zh: Dictionary = {
   "incoming.left": "剩余 {time} 可答复",
   "incoming.list": "他人发来的文件",
   "incoming.more": "还有 {n} 个文件",
+  "incoming.picture": "{name} 的缩略图",
   "incoming.receiving": "正在接收",
   "incoming.show": "显示文件",
   "incoming.stopped": "{name} 发来的文件没有送达。{reason}",

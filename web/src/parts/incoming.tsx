@@ -118,8 +118,15 @@ export function IncomingDialog({ id, onClose }: { id: number; onClose: () => voi
               )}
               <FileLine file={file} />
             </label>
+            {file.picture && (
+              <img
+                class="incoming-picture"
+                src={file.picture}
+                alt={t("incoming.picture", { name: file.name })}
+              />
+            )}
             {file.preview !== null && file.preview !== undefined && (
-              <blockquote class="incoming-preview">
+              <blockquote class="incoming-preview" tabIndex={0}>
                 <bdi>{file.preview}</bdi>
               </blockquote>
             )}
