@@ -128,7 +128,8 @@ static void on_share_change(void *arg)
 
 static uint64_t count_received(void *arg)
 {
-    return hp_transfer_bytes(((hp_app_t *)arg)->transfer);
+    const hp_app_t *app = arg;
+    return hp_transfer_bytes(app->transfer) + hp_inbox_bytes(app->inbox);
 }
 
 static uint64_t count_sent(void *arg)

@@ -101,6 +101,8 @@ int hp_api_read_algorithm(hp_http_request_t *request, int *algorithm, hp_err_t *
 /* ---- things as JSON that need more than one module ---- */
 
 json_t *hp_api_status_json(hp_api_t *api);
+/* Bytes of file contents that come in a second: of downloads and of the inbox. */
+uint64_t hp_api_received_bps(const hp_api_t *api);
 json_t *hp_api_scan_json(hp_api_t *api);
 json_t *hp_api_share_json(hp_api_t *api);
 json_t *hp_api_shared_folders_json(hp_api_t *api);

@@ -3,6 +3,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/mem.h"
+#include "inbox/inbox.h"
 
 #define METRICS_MAX ((size_t)64 * 1024) /* bytes; there are no labels of unbounded number */
 
@@ -51,13 +52,14 @@ void hp_api_get_metrics(hp_api_t *api, hp_http_request_t *request, const char *a
     hp_buf_add_text(&out, "hostpair_info{version=\"" HP_VERSION "\"} 1\n");
     metric(&out, "uptime_seconds", "gauge", (hp_clock_ms() - api->started_ms) / 1000,
            "Time since the start.");
-    metric(&out, "received_bytes_total", "counter", hp_transfer_bytes(api->deps.transfer),
-           "Bytes of file contents received.");
+    metric(&out, "received_bytes_total", "counter",
+           hp_transfer_bytes(api->deps.transfer) + hp_inbox_bytes(api->deps.inbox),
+           "Bytes of file contents received, by downloads and by the inbox.");
     metric(&out, "sent_bytes_total", "counter",
            hp_http_bytes_sent(api->deps.peer) + hp_pushes_bytes_sent(api->deps.pushes),
            "Bytes of replies and uploads sent to other hosts.");
-    metric(&out, "receive_bytes_per_second", "gauge", hp_transfer_speed_bps(api->deps.transfer),
-           "Speed of downloads over the last seconds.");
+    metric(&out, "receive_bytes_per_second", "gauge", hp_api_received_bps(api),
+           "Speed of what is received over the last seconds.");
     metric(&out, "send_bytes_per_second", "gauge", hp_traffic_sent_bps(api->deps.traffic),
            "Speed of uploads over the last seconds.");
     metric(&out, "connections", "gauge", hp_http_connections(api->deps.peer, NULL, 0),

@@ -6,6 +6,7 @@
 #include "api/internal.h"
 #include "base/clock.h"
 #include "base/mem.h"
+#include "inbox/inbox.h"
 #include "share/folders.h"
 
 /* Addresses that others cannot use: loopback, and link-local ones, which mean another thing on every host. */
@@ -147,10 +148,15 @@ static json_t *notices_json(hp_api_t *api)
     return list;
 }
 
+uint64_t hp_api_received_bps(const hp_api_t *api)
+{
+    return hp_transfer_speed_bps(api->deps.transfer) + hp_inbox_speed_bps(api->deps.inbox);
+}
+
 json_t *hp_api_status_json(hp_api_t *api)
 {
     json_t *json = json_object(), *speed = json_object();
-    json_object_set_new(speed, "down_bps", hp_json_count(hp_transfer_speed_bps(api->deps.transfer)));
+    json_object_set_new(speed, "down_bps", hp_json_count(hp_api_received_bps(api)));
     json_object_set_new(speed, "up_bps", hp_json_count(hp_traffic_sent_bps(api->deps.traffic)));
     json_object_set_new(json, "id", hp_json_text(api->deps.self->id));
     json_object_set_new(json, "name", hp_json_text(api->deps.self->name));

@@ -172,6 +172,11 @@ void hp_inbox_on_event(hp_inbox_t *self, hp_inbox_event_fn *fn, void *arg);
 void hp_inbox_off_event(hp_inbox_t *self, hp_inbox_event_fn *fn, void *arg);
 
 /* Newest first. */
+/* Bytes of pieces that came since the start, and the speed over the last seconds. What is fetched from
+ * another host is a download's, and not in them. */
+uint64_t hp_inbox_bytes(const hp_inbox_t *self);
+uint64_t hp_inbox_speed_bps(const hp_inbox_t *self);
+
 size_t hp_inbox_count(const hp_inbox_t *self);
 void hp_inbox_at(const hp_inbox_t *self, size_t index, hp_incoming_t *info);
 bool hp_inbox_get(const hp_inbox_t *self, int64_t id, hp_incoming_t *info);

@@ -10,6 +10,7 @@
 #include "db/incoming.h"
 #include "inbox/guesses.h"
 #include "inbox/inbox.h"
+#include "transfer/meter.h"
 
 typedef struct hp_inbox_item hp_inbox_item_t;
 
@@ -63,6 +64,8 @@ struct hp_inbox {
     size_t count;
     int64_t last_id;
     hp_inbox_guesses_t guesses;
+    uint64_t bytes; /* of pieces that came */
+    hp_meter_t meter;
     uv_timer_t timer;
     HP_SIGNAL(hp_inbox_event_fn) event;
     hp_list_t ordering;   /* fetched.c: orders that are not answered yet */

@@ -5,9 +5,10 @@
 #include <stdint.h>
 #include <string.h>
 
-#define START    "data:image/jpeg;base64,"
-#define ALPHABET "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=" /* RFC 4648, section 4  \
-                                                                                      */
+#define START "data:image/jpeg;base64,"
+#define ALPHABET                                                                                             \
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=" /* RFC 4648, section 4               \
+                                                                         */
 
 /* Markers of ITU-T T.81, table B.1. */
 enum {

@@ -1,6 +1,7 @@
 /* Transfers as others see them. */
 #include <string.h>
 
+#include "base/clock.h"
 #include "inbox/internal.h"
 
 uint64_t hp_inbox_wanted_size(const hp_inbox_item_t *item)
@@ -42,6 +43,17 @@ static void fill(const hp_inbox_item_t *item, hp_incoming_t *info)
         info->done_count += file->done;
         info->done_bytes += file->received;
     }
+}
+
+uint64_t hp_inbox_bytes(const hp_inbox_t *self)
+{
+    return self->bytes;
+}
+
+uint64_t hp_inbox_speed_bps(const hp_inbox_t *self)
+{
+    hp_meter_t meter = self->meter;
+    return hp_meter_bps(&meter, hp_clock_ms());
 }
 
 size_t hp_inbox_count(const hp_inbox_t *self)

@@ -482,6 +482,8 @@ void hp_inbox_write(hp_inbox_t *inbox, int64_t id, size_t index, const hp_inbox_
     file->busy = true;
     item->jobs++;
     item->moved_ms = hp_clock_ms();
+    inbox->bytes += piece->length;
+    hp_meter_add(&inbox->meter, piece->length, item->moved_ms);
     if (file->landed) {
         self->finished = true;
         self->received = self->synced = file->size;

@@ -121,6 +121,23 @@ describe("the inbox", () => {
         assert.ok(landed(h, "Received/Anna/x.bin").equals(bytes));
     });
 
+    test("what comes counts as received, in the speed and over time", async (t) => {
+        const h = await startHostpair({ t });
+        const bytes = makeBytes(5 * MiB);
+        const { token } = await accepted(h, [{ name: "film.mp4", size: bytes.length }]);
+        const before = (await h.api("/status")).json.speed.down_bps;
+        assert.equal((await put(h, token, "0", bytes)).json.done, true);
+        const speed = async () => (await h.api("/status")).json.speed.down_bps;
+        const during = await waitFor(speed, { what: "a speed", detail: speed });
+        assert.equal(before, 0);
+        assert.ok(during <= 20 * bytes.length, `${during} bytes a second`);
+        const { text } = await h.api("/metrics");
+        assert.match(text, new RegExp(`^hostpair_received_bytes_total ${bytes.length}$`, "m"));
+        const { minutes } = (await h.api("/traffic")).json;
+        const sum = minutes.reduce((/** @type {number} */ n, /** @type {any} */ m) => n + m.down_bytes, 0);
+        assert.equal(sum, bytes.length);
+    });
+
     test("bytes that do not agree with the SHA-256 get no name, and may come again", async (t) => {
         const h = await startHostpair({ t });
         const bytes = makeBytes(2 * MiB);
