@@ -44,7 +44,8 @@ static void on_host(void *arg, hp_host_event_t event, const hp_host_t *host)
     hp_endpoint_t endpoints[16];
     for (size_t i = 0; i < count; i++)
         endpoints[i] = host->addresses[i].endpoint;
-    hp_transfer_host(app->transfer, host->id, host->name, endpoints, count, host->protocol > 0, host->online);
+    hp_transfer_host(app->transfer, host->id, host->name, host->added_as, endpoints, count,
+                     host->protocol > 0, host->online);
     if (event == HP_HOST_LISTED)
         hp_transfer_host_listed(app->transfer, host->id);
 }

@@ -41,8 +41,8 @@ static void forget_renamed(hp_transfer_t *self, const char *id)
             hp_array_remove(&self->renamed, i - 1);
 }
 
-void hp_transfer_host(hp_transfer_t *self, const char *id, const char *name, const hp_endpoint_t *endpoints,
-                      size_t count, bool hostpair, bool online)
+void hp_transfer_host(hp_transfer_t *self, const char *id, const char *name, const char *added_as,
+                      const hp_endpoint_t *endpoints, size_t count, bool hostpair, bool online)
 {
     known_host_t *host = hp_transfer_known(self, id);
     if (host == NULL) {
@@ -53,6 +53,8 @@ void hp_transfer_host(hp_transfer_t *self, const char *id, const char *name, con
         forget_renamed(self, id);
     }
     snprintf(host->name, sizeof host->name, "%s", name);
+    free(host->added_as);
+    host->added_as = hp_strdup(added_as);
     if (online && !host->online)
         forget_failures(self, id);
     if (online && !host->online)
@@ -87,6 +89,7 @@ void hp_transfer_host_removed(hp_transfer_t *self, const char *id)
             known_host_t *host = *link;
             *link = host->next;
             free(host->endpoints);
+            free(host->added_as);
             free(host);
             break;
         }
@@ -148,6 +151,7 @@ void hp_transfer_free_hosts(hp_transfer_t *self)
         known_host_t *host = self->hosts;
         self->hosts = host->next;
         free(host->endpoints);
+        free(host->added_as);
         free(host);
     }
     hp_array_dispose(&self->renamed);

@@ -408,40 +408,68 @@ static void post_order(order_t *self)
                           on_ordered, self);
 }
 
-/* A link to a host that is known, as its page shows it, is an order of the file or folder there: with its
- * other addresses, hash trees and other hosts' copies. Links with a query mean something else. */
+/* What the link leads to at a host, as its page shows it: the path of a file, or with a slash at its end that
+ * of a folder. after: the link from the slash after the host on. False: something else. */
+static bool read_host_link(const char *after, char decoded[HP_PATH_MAX + 1])
+{
+    static const char page[] = "/?folder=", always[] = "/files/";
+    size_t used = 0, length;
+    if (strncmp(after, page, strlen(page)) == 0) {
+        after += strlen(page);
+        length = strcspn(after, "&#");
+        if (hp_path_decode(after, length, decoded, HP_PATH_MAX, &used) != 0 || used == 0)
+            return false;
+        if (decoded[used - 1] != '/')
+            memcpy(decoded + used++, "/", 2);
+    } else {
+        bool reserved = strncmp(after, always, strlen(always)) != 0 &&
+                        hp_source_is_reserved(after + 1, strcspn(after + 1, "/"));
+        if (after[0] != '/' || strpbrk(after, "?#") != NULL || reserved)
+            return false;
+        after += strncmp(after, always, strlen(always)) == 0 ? strlen(always) : 1;
+        if (hp_path_decode(after, strlen(after), decoded, HP_PATH_MAX + 1, &used) != 0 || used == 0)
+            return false;
+    }
+    size_t named = decoded[used - 1] == '/' ? used - 1 : used;
+    return strlen(decoded) == used && hp_path_check(decoded, named, NULL) == 0 && !hp_path_is_part(decoded);
+}
+
+/* Whether people reach the host by this "address:port" or "name:port". */
+static bool is_place_of(const known_host_t *host, const char *place, size_t length)
+{
+    if (strlen(host->added_as) == length && strncasecmp(host->added_as, place, length) == 0)
+        return true;
+    for (size_t i = 0; i < host->endpoint_count; i++) {
+        char text[HP_ENDPOINT_URL_SIZE];
+        const char *own = strstr(hp_endpoint_url(&host->endpoints[i], text), "://");
+        if (own != NULL && strlen(own + 3) == length && strncasecmp(own + 3, place, length) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* A link to a host that is known is an order of the file or folder there: with its other addresses, hash
+ * trees and other hosts' copies. */
 static void take_host_link(order_t *self)
 {
     const char *place = strstr(self->url, "://") + 3;
     size_t length = strcspn(place, "/?#");
-    const char *path = place + length;
-    if (strpbrk(path, "?#") != NULL || path[0] != '/')
+    char path[HP_PATH_MAX + 1];
+    if (!read_host_link(place + length, path))
         return;
-    path++;
-    bool always = strncmp(path, "files/", 6) == 0;
-    char decoded[HP_PATH_MAX + 1];
-    size_t used = 0, first = strcspn(path, "/");
-    if (hp_path_decode(path + (always ? 6 : 0), strlen(path + (always ? 6 : 0)), decoded, sizeof decoded,
-                       &used) != 0 ||
-        used == 0 || strlen(decoded) != used || (!always && hp_source_is_reserved(path, first)))
+    const known_host_t *host = self->transfer->hosts;
+    while (host != NULL && !is_place_of(host, place, length))
+        host = host->next;
+    if (host == NULL)
         return;
-    bool folder = decoded[used - 1] == '/';
+    char *end = path + strlen(path) - 1;
+    bool folder = *end == '/';
     if (folder)
-        decoded[used - 1] = '\0';
-    if (hp_path_check(decoded, strlen(decoded), NULL) != 0 || hp_path_is_part(decoded))
-        return;
-    for (const known_host_t *host = self->transfer->hosts; host != NULL; host = host->next)
-        for (size_t i = 0; i < host->endpoint_count; i++) {
-            char text[HP_ENDPOINT_URL_SIZE];
-            const char *own = strstr(hp_endpoint_url(&host->endpoints[i], text), "://");
-            if (own == NULL || strlen(own + 3) != length || strncasecmp(own + 3, place, length) != 0)
-                continue;
-            self->host = hp_strdup(host->id);
-            *(folder ? &self->folder : &self->path) = hp_strdup(decoded);
-            free(self->url);
-            self->url = NULL;
-            return;
-        }
+        *end = '\0';
+    self->host = hp_strdup(host->id);
+    *(folder ? &self->folder : &self->path) = hp_strdup(path);
+    free(self->url);
+    self->url = NULL;
 }
 
 /* For failures that need no store: told from the loop's own turn, never inside the call. */

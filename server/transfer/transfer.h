@@ -117,9 +117,10 @@ int hp_transfer_set(hp_transfer_t *transfer, const hp_transfer_settings_t *setti
 
 /* ---- what the rest of hostpair tells it about hosts ---- */
 
-/* A host's present endpoints (best first). hostpair: it runs hostpair, not another HTTP server. online false:
- * no address answers now. Called at every change, and for every known host before start. */
-void hp_transfer_host(hp_transfer_t *transfer, const char *host, const char *name,
+/* A host's present endpoints (best first). added_as: "name:port" by which a person added it; "". hostpair: it
+ * runs hostpair, not another HTTP server. online false: no address answers now. Called at every change, and for
+ * every known host before start. */
+void hp_transfer_host(hp_transfer_t *transfer, const char *host, const char *name, const char *added_as,
                       const hp_endpoint_t *endpoints, size_t count, bool hostpair, bool online);
 /* The stored file list of a host changed. */
 void hp_transfer_host_listed(hp_transfer_t *transfer, const char *host);

@@ -95,6 +95,7 @@ typedef struct known_host {
     struct known_host *next;
     char id[80];
     char name[256];
+    char *added_as;           /* "name:port" by which a person added it; "" */
     hp_endpoint_t *endpoints; /* the best first */
     size_t endpoint_count;
     bool online;

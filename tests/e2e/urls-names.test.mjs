@@ -22,7 +22,7 @@ import {
     tempDir,
     waitState,
 } from "./harness.mjs";
-import { assertWords, linked, sharing } from "./hosts.mjs";
+import { assertWords, linked, listed, sharing } from "./hosts.mjs";
 import { makeIdentity } from "./identities.mjs";
 import { startLink } from "./link.mjs";
 import { assertFile, give, listen } from "./web.mjs";
@@ -156,6 +156,28 @@ describe("a link", { concurrency: 4 }, () => {
         }
         const folder = await waitState(b, (await download(b, { url: `${base}/files/sub/` })).id, "done");
         assert.deepEqual([folder.folder, folder.files_done], [true, 2]);
+    });
+
+    test("to the name by which it was added, or to its page of a folder, is the host's as well", async (t) => {
+        const a = await sharing(t, "a", {
+            "sub/f ile.bin": { size: 4000, seed: 71 },
+            "sub/g+h.bin": { size: 10, seed: 72 },
+        });
+        const b = await startHostpair({ t, name: "b" });
+        const added = await b.api("/hosts", { json: { address: `localhost:${a.peerPort}` } });
+        const host = added.json.id;
+        await listed(b, host, 2);
+        const named = await download(b, { url: `http://LocalHost:${a.peerPort}/files/sub/g+h.bin` });
+        const d = await waitState(b, named.id, "done");
+        assert.equal(d.sources[0].host, host);
+        const page = await download(b, { url: `http://127.0.0.1:${a.peerPort}/?folder=sub&from=0` });
+        const folder = await waitState(b, page.id, "done");
+        assert.deepEqual([folder.folder, folder.name, folder.files_done], [true, "sub", 2]);
+        for (const other of ["/?folder=", "/?folder=..%2f", "/?name=sub", "/?folder=sub%00"]) {
+            const { id } = await download(b, { url: `http://127.0.0.1:${a.peerPort}${other}` });
+            const last = await waitState(b, id, ["done", "failed"]);
+            assert.equal(last.folder, false, other);
+        }
     });
 
     test("that has expired is given anew, and goes on", { timeout: 60_000 }, async (t) => {

@@ -143,7 +143,7 @@ static void host_is(fixture_t *f, const char *url, bool online)
 {
     hp_endpoint_t endpoint;
     assert_int_equal(hp_endpoint_parse_url(url, 0, &endpoint, NULL), 0);
-    hp_transfer_host(f->transfer, HOST, "attic", &endpoint, 1, true, online);
+    hp_transfer_host(f->transfer, HOST, "attic", "", &endpoint, 1, true, online);
 }
 
 static void count_states(fixture_t *f, size_t *running, size_t *queued)
