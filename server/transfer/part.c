@@ -19,7 +19,8 @@
 #include "base/mem.h"
 
 #define HP_PART_CANDIDATES 10000 /* names tried before giving up */
-#define HP_PART_MODE       0666  /* less the umask, as the next */
+#define LOST_MAX           8 /* parts that somebody else locks as soon as they are made: each is left there */
+#define HP_PART_MODE       0666 /* less the umask, as the next */
 #define FOLDER_MODE        0777
 #define RESERVE_PART       8 /* a file that takes less than 1/8 of what is free is reserved at once */
 #define RESERVE_MIN        (64u * 1024 * 1024) /* bytes that are reserved on the word of a source alone */
@@ -118,6 +119,17 @@ static int open_abandoned(int folder, const char *name)
     return -EEXIST;
 }
 
+/* Whether the file system lets files be locked. Nobody else can have the one that is tried. */
+static bool has_locks(int folder)
+{
+    int fd = hp_disk_open_unnamed(folder, HP_PART_MODE);
+    if (fd < 0)
+        return true; /* it cannot be tried */
+    bool works = claim(fd);
+    close(fd);
+    return works;
+}
+
 static hp_part_identity_t identity_of(int fd, const struct stat *st)
 {
     return (hp_part_identity_t){
@@ -131,7 +143,8 @@ int hp_part_create(const char *base, const char *path, int64_t download_id, char
     if (folder < 0)
         return folder;
     int fd = -EEXIST;
-    for (unsigned n = 0; n < HP_PART_CANDIDATES && fd == -EEXIST; n++) {
+    unsigned lost = 0;
+    for (unsigned n = 0; n < HP_PART_CANDIDATES && fd == -EEXIST && lost < LOST_MAX; n++) {
         char stem[HP_NAME_MAX + 1];
         hp_path_candidate(hp_path_name(path), n, stem);
         if (n > 0) {
@@ -145,9 +158,10 @@ int hp_part_create(const char *base, const char *path, int64_t download_id, char
         fd = hp_beneath_open(folder, name, O_RDWR | O_CREAT | O_EXCL, HP_PART_MODE, HP_BENEATH_NO_LINKS);
         if (fd == -EEXIST)
             fd = open_abandoned(folder, name);
-        else if (fd >= 0 && !claim(fd)) {
+        else if (fd >= 0 && !claim(fd) && has_locks(folder)) {
             close(fd); /* it was taken for abandoned between the two calls, and is somebody else's now */
             fd = -EEXIST;
+            lost++;
         }
     }
     struct stat st;

@@ -20,6 +20,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/inotify.h>
 #include <sys/mman.h>
 #include <sys/sendfile.h>
@@ -36,7 +37,7 @@
 /* clang-format off */
 #define KINDS(X)                                                                                             \
     X(open) X(openat2) X(read) X(write) X(pread) X(pwrite) X(fsync) X(fdatasync) X(syncfs) X(fallocate)      \
-    X(ftruncate) X(linkat) X(renameat2) X(mkdirat) X(unlinkat) X(statx) X(accept4) X(socket) X(connect)      \
+    X(ftruncate) X(linkat) X(renameat2) X(mkdirat) X(unlinkat) X(flock) X(statx) X(accept4) X(socket) X(connect)      \
     X(sendfile) X(send) X(inotify_add_watch) X(pthread_create)                                               \
     X(db_open) X(db_read) X(db_write) X(db_sync) X(db_truncate)
 /* clang-format on */
@@ -245,6 +246,7 @@ CALL(renameat2, K_renameat2, (int from_at, const char *from, int to_at, const ch
      from_at, from, to_at, to, flags)
 CALL(mkdirat, K_mkdirat, (int at, const char *path, mode_t mode), at, path, mode)
 CALL(unlinkat, K_unlinkat, (int at, const char *path, int flags), at, path, flags)
+CALL(flock, K_flock, (int fd, int operation), fd, operation)
 CALL(statx, K_statx,
      (int at, const char *restrict path, int flags, unsigned mask, struct statx *restrict out), at, path,
      flags, mask, out)

@@ -55,6 +55,7 @@ const ERRORS = {
     renameat2: ["ENOSPC", "EIO"],
     mkdirat: ["ENOSPC", "EIO", "ENOMEM"],
     unlinkat: ["EIO", "ENOMEM"],
+    flock: ["EWOULDBLOCK", "ENOLCK"],
     statx: ["EIO", "ENOMEM"],
     accept4: ["EMFILE", "ENOMEM", "EINTR"],
     socket: ["EMFILE", "ENOMEM"],
