@@ -22,7 +22,7 @@ function readdress(lab, side, last) {
     ip("-n", lab.ns(side), "route", "replace", "default", "via", `${lab.lan[side]}.1`);
 }
 
-test("direct downloads in trouble", { skip, timeout: 300_000 }, async (t) => {
+test("direct downloads in trouble", { skip, timeout: 600_000 }, async (t) => {
     const good = { rate: RATE, queue: 300 };
     const lab = new Homes(t, { a: { ...good }, b: { ...good } });
     await lab.up({ a: "preserving", b: "preserving" });
@@ -30,7 +30,7 @@ test("direct downloads in trouble", { skip, timeout: 300_000 }, async (t) => {
     await reaches(b, a, "direct");
     let number = 0;
     /**
-     * @param {string} what @param {() => unknown} [midway]
+     * @param {string} what @param {(done: () => number) => unknown} [midway]
      * @param {{ breaks?: number, mib?: number, line?: import("./nat.mjs").Line, timeout?: number }} [options] line: how b's is meanwhile
      */
     const trouble = (what, midway, { breaks = midway ? 1 : 0, mib = 12, line, timeout } = {}) =>
@@ -39,7 +39,7 @@ test("direct downloads in trouble", { skip, timeout: 300_000 }, async (t) => {
             offer(a, name, mib * MiB);
             if (line) await lab.setLine?.("b", line);
             sub.diagnostic(await fetchFile(b, a, name, midway, { rate: RATE, breaks, timeout }));
-            if (line) await lab.setLine?.("b", { loss: 0, reorder: 0 });
+            if (line) await lab.setLine?.("b", { delay: 20, loss: 0, reorder: 0 });
             await reaches(b, a, "direct");
         });
     await trouble("nothing happens");
@@ -53,6 +53,35 @@ test("direct downloads in trouble", { skip, timeout: 300_000 }, async (t) => {
     await trouble("1 % is lost", undefined, { line: { loss: 0.01 }, mib: 8 });
     await trouble("5 % is lost", undefined, { line: { loss: 0.05 }, mib: 6 });
     await trouble("5 % comes late", undefined, { line: { reorder: 0.05, reorder_ms: 5 }, mib: 8 });
+    await trouble("200 ms there and back", undefined, { line: { delay: 85 }, mib: 8 });
+    /** Nothing passes for a while. @param {number} seconds */
+    const nothing = async (seconds) => {
+        await lab.setLine?.("b", { loss: 1 });
+        await pause(seconds * 1000);
+        await lab.setLine?.("b", { loss: 0 });
+    };
+    const flap = async () => {
+        for (let i = 0; i < 4; i++) {
+            await nothing(2);
+            await pause(2000);
+        }
+    };
+    await trouble("the line comes and goes every 2 s", flap, { breaks: 4, mib: 24, timeout: 60_000 });
+    await trouble("the other is gone for 20 s without a word", () => nothing(20), soon);
+    // QUIC needs 1200 bytes (RFC 9000, section 14): the relay takes over, and the direct way comes back.
+    await trouble(
+        "the MTU falls to 576 for a while",
+        async (done) => {
+            await lab.setLine?.("b", { mtu: 576 });
+            const before = done();
+            await waitFor(() => done() > before + 2 * MiB, {
+                timeout: 60_000,
+                what: "bytes in small packets",
+            });
+            await lab.setLine?.("b", { mtu: 1500 });
+        },
+        { breaks: 2, timeout: 90_000 },
+    );
     for (const mtu of [1400, 1280])
         for (const blackhole of [0, 1]) {
             const what = `the MTU falls to ${mtu}${blackhole ? ", and nobody tells" : ""}`;

@@ -9,6 +9,7 @@ export default {
   "address.help":
     "An IP address or a name, with a port if it is not 9000: 192.168.1.20, attic.local, 192.168.1.20:9005",
   back: "Back to the list",
+  "archive.many": "Too much is selected for one archive: take the folder, or less",
   "banner.close": "Hide this",
   "cancel.back": "Go back",
   "cancel.dialog": "Cancel",

@@ -10,6 +10,7 @@ const zh: Dictionary = {
   address: "地址",
   "address.help": "IP 地址或主机名；端口不是 9000 时请写上端口：192.168.1.20、attic.local、192.168.1.20:9005",
   back: "返回列表",
+  "archive.many": "所选内容太多，无法放入一个压缩包：请选择整个文件夹或减少选择",
   "banner.close": "隐藏",
   "cancel.back": "返回",
   "cancel.dialog": "取消",

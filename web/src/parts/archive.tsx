@@ -26,7 +26,7 @@ export function archiveUrl(
   return query.length > NAMES_MAX ? null : `${host}/files/${path}?archive=${format}${query}`;
 }
 
-/** Links to what is selected; nothing when that is too much for a link. */
+/** Links to what is selected; a word instead when that is too much for a link. */
 export function ArchiveLinks({
   host,
   folder,
@@ -37,6 +37,8 @@ export function ArchiveLinks({
   keys: Iterable<string>;
 }) {
   const wanted = [...keys];
+  if (archiveUrl(host, folder, "zip", wanted) === null)
+    return <span class="muted small">{t("archive.many")}</span>;
   return (
     <>
       {(["zip", "tar"] as const).map((format) => {
