@@ -1,10 +1,12 @@
-/* POST /api/v1/hosts/{id}/push and /api/v1/pushes: files of the share for other hosts. */
+/* POST /api/v1/hosts/{id}/push and /api/v1/pushes: files of the share for other hosts, and those that are set
+ * aside for one (upload.c puts them there). */
 #include <stdlib.h>
 #include <string.h>
 
 #include "api/internal.h"
 #include "base/mem.h"
 #include "push/push.h"
+#include "share/aside.h"
 
 static json_t *push_json(const hp_push_info_t *info)
 {
@@ -14,6 +16,7 @@ static json_t *push_json(const hp_push_info_t *info)
     json_object_set_new(json, "id", json_integer(info->id));
     json_object_set_new(json, "host", hp_json_text(info->host));
     json_object_set_new(json, "paths", paths);
+    json_object_set_new(json, "aside", json_boolean(info->aside));
     json_object_set_new(json, "state", json_string(hp_push_state_name(info->state)));
     json_object_set_new(json, "reason", hp_json_text_or_null(info->reason));
     json_object_set_new(json, "code", info->code != 0 ? json_string(hp_err_slug(info->code)) : json_null());
@@ -79,6 +82,29 @@ void hp_api_post_host_push(hp_api_t *api, hp_http_request_t *request, const char
         hp_http_reply_problem(request, rc, &err);
     free(paths);
     json_decref(body);
+}
+
+void hp_api_post_host_aside(hp_api_t *api, hp_http_request_t *request, const char *arg)
+{
+    char id[HP_ASIDE_ID_SIZE];
+    hp_err_t err = {0};
+    int rc = hp_pushes_check(api->deps.pushes, arg, &err);
+    if (rc == 0)
+        rc = hp_aside_begin(api->deps.share, arg, id, &err);
+    if (rc == 0)
+        hp_http_reply_json(request, 201, json_pack("{s:s}", "id", id));
+    else
+        hp_http_reply_problem(request, rc, &err);
+}
+
+void hp_api_delete_aside(hp_api_t *api, hp_http_request_t *request, const char *arg)
+{
+    hp_err_t err = {0};
+    int rc = hp_aside_end(api->deps.share, arg, &err);
+    if (rc == 0)
+        hp_http_reply_empty(request, 204);
+    else
+        hp_http_reply_problem(request, rc, &err);
 }
 
 void hp_api_delete_push(hp_api_t *api, hp_http_request_t *request, const char *arg)

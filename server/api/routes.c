@@ -17,6 +17,7 @@ const hp_route_t hp_api_routes[] = {
     {"POST", "/api/v1/hosts/{id}/pair", hp_api_post_host_pair},
     {"DELETE", "/api/v1/hosts/{id}/pair", hp_api_delete_host_pair},
     {"POST", "/api/v1/hosts/{id}/pair/confirm", hp_api_post_host_pair_confirm},
+    {"POST", "/api/v1/hosts/{id}/aside", hp_api_post_host_aside},
     {"POST", "/api/v1/hosts/{id}/push", hp_api_post_host_push},
     {"GET", "/api/v1/pairings", hp_api_get_pairings},
     {"POST", "/api/v1/scan", hp_api_post_scan},
@@ -68,6 +69,8 @@ const hp_route_t hp_api_routes[] = {
 
     {"GET", "/api/v1/pushes", hp_api_get_pushes},
     {"DELETE", "/api/v1/pushes/{id}", hp_api_delete_push},
+    {"PUT", "/api/v1/aside/{path...}", hp_api_put_aside},
+    {"DELETE", "/api/v1/aside/{path...}", hp_api_delete_aside},
     {"GET", "/api/v1/inbox", hp_api_get_inbox},
     {"GET", "/api/v1/inbox/{id}", hp_api_get_incoming},
     {"GET", "/api/v1/inbox/{id}/content", hp_api_get_incoming_content},

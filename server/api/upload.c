@@ -1,4 +1,5 @@
-/* Files put into the shared folder and taken out of it: PUT and DELETE /api/v1/share/files/{path...}.
+/* Files put into the shared folder and taken out of it: PUT and DELETE /api/v1/share/files/{path...}; and
+ * those that are set aside for one host: PUT /api/v1/aside/{path...}.
  *
  * A piece of a file is a request with Content-Range; "bytes * /TOTAL" (without the space) asks how much is
  * there; a request without that field is a whole file. "If-None-Match: *" refuses each of these (412) when a
@@ -9,6 +10,7 @@
 #include "api/internal.h"
 #include "base/mem.h"
 #include "base/range.h"
+#include "share/aside.h"
 #include "share/put.h"
 
 static json_t *received_json(const char *path, const hp_share_stored_t *stored, uint64_t total)
@@ -70,7 +72,10 @@ static int read_piece(hp_http_request_t *request, hp_share_piece_t *piece, hp_er
     return rc;
 }
 
-void hp_api_put_share_file(hp_api_t *api, hp_http_request_t *request, const char *arg)
+typedef void put_fn(hp_share_t *share, const char *path, const hp_share_piece_t *piece, hp_share_put_fn done,
+                    void *arg);
+
+static void put_file(hp_api_t *api, hp_http_request_t *request, const char *path, put_fn *into)
 {
     hp_err_t err = {0};
     hp_share_piece_t piece = {0};
@@ -80,9 +85,19 @@ void hp_api_put_share_file(hp_api_t *api, hp_http_request_t *request, const char
         return;
     }
     put_op_t *put = hp_api_op_create(sizeof *put, api, request);
-    put->path = hp_strdup(arg);
+    put->path = hp_strdup(path);
     put->total = piece.total;
-    hp_share_put(api->deps.share, put->path, &piece, on_put, put);
+    into(api->deps.share, put->path, &piece, on_put, put);
+}
+
+void hp_api_put_share_file(hp_api_t *api, hp_http_request_t *request, const char *arg)
+{
+    put_file(api, request, arg, hp_share_put);
+}
+
+void hp_api_put_aside(hp_api_t *api, hp_http_request_t *request, const char *arg)
+{
+    put_file(api, request, arg, hp_aside_put);
 }
 
 void hp_api_delete_share_file(hp_api_t *api, hp_http_request_t *request, const char *arg)

@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "base/path.h"
 #include "etag.h"
+#include "share/aside.h"
 
 typedef struct {
     hp_peer_t *peer;
@@ -16,6 +17,7 @@ typedef struct {
     char *path;
     bool as_folder; /* the URL ends with "/" */
     bool again;     /* it was opened before and had just changed */
+    bool aside;     /* it is not shared, but set aside for one host */
     int64_t asked_at;
     uv_timer_t timer;
 } open_t;
@@ -60,7 +62,8 @@ static void reply(open_t *self, const hp_share_file_t *file, bool settled)
     const char *type = hp_path_media_type(hp_path_name(self->path));
     if (file->root[0] != '\0')
         hp_http_set_header(self->request, "Hostpair-Root", file->root);
-    hp_peer_offer_plain(self->peer, self->request);
+    if (!self->aside)
+        hp_peer_offer_plain(self->peer, self->request);
     if (is_active(type))
         hp_http_set_header(self->request, "Content-Security-Policy", "sandbox");
     hp_http_set_header(self->request, "Cache-Control", "no-cache");
@@ -126,7 +129,11 @@ static void ask(open_t *self)
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
     self->asked_at = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-    hp_share_open(self->peer->share, self->path, on_opened, self);
+    self->aside = hp_aside_has(self->peer->share, self->path);
+    if (self->aside)
+        hp_aside_open(self->peer->share, self->path, hp_http_who(self->request)->id, on_opened, self);
+    else
+        hp_share_open(self->peer->share, self->path, on_opened, self);
 }
 
 void hp_peer_file(hp_peer_t *peer, hp_http_request_t *request, const char *encoded)

@@ -112,8 +112,16 @@ static void on_opened(void *arg, int status, const hp_share_file_t *file)
     hp_push_drop(self);
 }
 
+void hp_push_open(hp_push_t *self, const char *path, hp_share_open_fn done)
+{
+    if (hp_aside_has(self->owner->share, path))
+        hp_aside_open(self->owner->share, path, self->host, done, self);
+    else
+        hp_share_open(self->owner->share, path, done, self);
+}
+
 void hp_push_look(hp_push_t *self)
 {
     hp_push_hold(self);
-    hp_share_open(self->owner->share, self->paths[self->looked], on_opened, self);
+    hp_push_open(self, self->paths[self->looked], on_opened);
 }

@@ -1,5 +1,5 @@
 /* What the files of server/push share: push.c (the list of pushes, their states, what people do), files.c
- * (what is at their paths in the share), and a file for each kind of host that they go to. */
+ * (what is at their paths), and a file for each kind of host that they go to. */
 #ifndef HP_PUSH_INTERNAL_H
 #define HP_PUSH_INTERNAL_H
 
@@ -9,13 +9,14 @@
 #include "base/retry.h"
 #include "base/signal.h"
 #include "push/push.h"
+#include "share/aside.h"
 
 #define HP_PUSH_FAILURES_MAX 20 /* in a row: the host is given up */
 
 typedef struct hp_push hp_push_t;
 
 typedef struct hp_push_file {
-    char *path;       /* in the share */
+    char *path;       /* in the share, or set aside */
     const char *name; /* inside path: from the last folder on that a person named */
     uint64_t size;
     bool folder;
@@ -64,6 +65,7 @@ struct hp_push {
     hp_fetch_t *telling; /* the other side that it is over; NULL */
     unsigned jobs;       /* that hold it: the timer, requests, looks at the share */
     bool forgotten;
+    bool aside; /* some of it is set aside for the host (share/aside.h): held until it is over */
 };
 
 struct hp_pushes {
@@ -110,6 +112,8 @@ bool hp_push_try_again(hp_push_t *self, int code, const char *reason);
 
 /* ---- files.c ---- */
 
+/* As hp_share_open, of what is shared or set aside for the host. It holds nothing. */
+void hp_push_open(hp_push_t *self, const char *path, hp_share_open_fn done);
 /* Finds out what is at the paths, then begins it; a path that is not shared fails it. */
 void hp_push_look(hp_push_t *self);
 

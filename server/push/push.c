@@ -93,6 +93,14 @@ static void prune(hp_pushes_t *self)
     }
 }
 
+/* What was set aside for it is removed; only a missing PIN, which a person may give now, leaves it there. */
+static void let_go(hp_push_t *push)
+{
+    for (size_t i = 0; push->aside && i < push->count; i++)
+        hp_aside_drop(push->owner->share, push->paths[i],
+                      push->state == HP_PUSH_FAILED && push->code == HP_E_PIN);
+}
+
 void hp_push_set_state(hp_push_t *push, hp_push_state_t state, const char *reason)
 {
     hp_pushes_t *self = push->owner;
@@ -107,8 +115,10 @@ void hp_push_set_state(hp_push_t *push, hp_push_state_t state, const char *reaso
         uv_timer_stop(&push->timer);
     }
     tell(push);
-    if (hp_push_is_over(push))
+    if (hp_push_is_over(push)) {
+        let_go(push);
         prune(self);
+    }
 }
 
 void hp_push_fail(hp_push_t *self, int code, const char *reason)
@@ -174,7 +184,13 @@ static int find_kind(const hp_pushes_t *self, const char *id, const hp_push_kind
     return hp_err_set(err, HP_E_NOT_FOUND, "there is no host %.40s", id);
 }
 
-static int check(hp_pushes_t *self, const char *const *paths, size_t count, hp_err_t *err)
+int hp_pushes_check(const hp_pushes_t *self, const char *host, hp_err_t *err)
+{
+    const hp_push_kind_t *kind;
+    return find_kind(self, host, &kind, err);
+}
+
+static int check(hp_pushes_t *self, const char *host, const char *const *paths, size_t count, hp_err_t *err)
 {
     size_t open = 0;
     if (count == 0 || count > HP_PUSH_PATHS_MAX)
@@ -185,6 +201,9 @@ static int check(hp_pushes_t *self, const char *const *paths, size_t count, hp_e
             hp_err_prefix(err, "paths: ");
             return rc;
         }
+        if (hp_aside_has(self->share, paths[i]) && !hp_aside_is_for(self->share, paths[i], host))
+            return hp_err_set(err, HP_E_CONFLICT,
+                              "paths: what was set aside for another host is for it alone");
     }
     HP_LIST_EACH (link, &self->pushes)
         open += !hp_push_is_over(HP_CONTAINER(link, hp_push_t, link));
@@ -199,7 +218,7 @@ int hp_pushes_begin(hp_pushes_t *self, const char *host, const char *const *path
     const hp_push_kind_t *kind = NULL;
     int rc = self->closing ? UV_ECANCELED : find_kind(self, host, &kind, err);
     if (rc == 0)
-        rc = check(self, paths, count, err);
+        rc = check(self, host, paths, count, err);
     if (rc != 0)
         return rc;
     hp_push_t *push = hp_alloc(sizeof *push);
@@ -212,6 +231,10 @@ int hp_pushes_begin(hp_pushes_t *self, const char *host, const char *const *path
     push->count = count;
     for (size_t i = 0; i < count; i++)
         push->paths[i] = hp_strdup(paths[i]);
+    for (size_t i = 0; i < count; i++) {
+        push->aside |= hp_aside_has(self->share, paths[i]);
+        hp_aside_hold(self->share, paths[i]);
+    }
     push->created_at = hp_clock_wall_ms();
     hp_pending_add(&self->pending);
     uv_timer_init(self->loop, &push->timer);
@@ -272,6 +295,7 @@ static void fill(const hp_push_t *push, hp_push_info_t *info)
         .host = push->host,
         .paths = push->paths,
         .count = push->count,
+        .aside = push->aside,
         .state = push->state,
         .reason = push->reason,
         .code = push->code,

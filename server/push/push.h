@@ -1,4 +1,5 @@
-/* Pushes: files of the share that a person here wants to give to another host. There are two kinds of hosts:
+/* Pushes: files of the share, or set aside (share/aside.h), that a person here wants to give to another host.
+ * What is set aside is removed when its push is over. There are two kinds of hosts:
  *
  * hostpair (offer.c)   is made an offer (server/peer/PROTOCOL.md, "Giving files") that names paths; once
  *                      somebody there accepts, it fetches them as any other download. What this side does is
@@ -56,6 +57,7 @@ typedef struct hp_push_info {
     const char *host;
     const char *const *paths;
     size_t count;
+    bool aside; /* the paths are not in the share but set aside for the host */
     hp_push_state_t state;
     const char *reason;              /* why it ended so, or what it waits for, a sentence; "" */
     int code;                        /* why it failed, where a program may want to know; 0 */
@@ -78,9 +80,13 @@ typedef void hp_push_event_fn(void *arg, int64_t id);
 void hp_pushes_on_event(hp_pushes_t *self, hp_push_event_fn *fn, void *arg);
 void hp_pushes_off_event(hp_pushes_t *self, hp_push_event_fn *fn, void *arg);
 
-/* Files and folders by their paths in the share; pin: NULL, or what the other host asks for. 0 with the id;
- * HP_E_NOT_FOUND: no such host; HP_E_CONFLICT: one that cannot be given files; HP_E_INVALID, HP_E_BAD_NAME:
- * the paths; HP_E_TOO_MANY. A path that is not shared ends it as failed. */
+/* Whether the host can be given files: 0, HP_E_NOT_FOUND or HP_E_CONFLICT, as hp_pushes_begin. */
+int hp_pushes_check(const hp_pushes_t *self, const char *host, hp_err_t *err);
+
+/* Files and folders by their paths in the share, or files that are set aside for the host; pin: NULL, or what
+ * the other host asks for. 0 with the id; HP_E_NOT_FOUND: no such host; HP_E_CONFLICT: one that cannot be
+ * given files, or files that are set aside for another; HP_E_INVALID, HP_E_BAD_NAME: the paths;
+ * HP_E_TOO_MANY. A path that is not shared ends it as failed. */
 int hp_pushes_begin(hp_pushes_t *self, const char *host, const char *const *paths, size_t count,
                     const char *pin, int64_t *id, hp_err_t *err);
 

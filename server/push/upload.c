@@ -241,7 +241,7 @@ static void next_file(hp_push_t *self)
         return;
     }
     hp_push_hold(self);
-    hp_share_open(self->owner->share, self->files.items[upload->at].path, on_opened, self);
+    hp_push_open(self, self->files.items[upload->at].path, on_opened);
 }
 
 /* ---- the question ---- */

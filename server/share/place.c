@@ -18,7 +18,7 @@
 
 #define NS_PER_S 1000000000
 
-/* Files that hostpair keeps beside its database begin with this. */
+/* Files and folders that hostpair keeps beside its database begin with this. */
 #define OWN_FILES "hostpair."
 
 /* Where `inner` lies below `outer` (both resolved): a path, "" for the same, NULL outside. */
@@ -318,8 +318,7 @@ static bool has_part(const char *path)
 /* Whether hostpair's own data, or a part of a file, is at a path below a folder. */
 static bool is_own(const hp_place_folder_t *folder, const char *below)
 {
-    if (folder->holds_database && strchr(below, '/') == NULL &&
-        strncmp(below, OWN_FILES, strlen(OWN_FILES)) == 0)
+    if (folder->holds_database && strncmp(below, OWN_FILES, strlen(OWN_FILES)) == 0)
         return true;
     if (folder->hidden != NULL) {
         size_t length = strlen(folder->hidden);

@@ -36,6 +36,7 @@ struct hp_put {
     bool in_place;                /* it is not the main folder: what is there was not put there by hostpair */
     bool refused;                 /* that folder may not be shared: nothing is written there */
     bool is_top;                  /* the path is that of the shared folder itself */
+    bool is_private;              /* the folder is not shared, and made if missing (aside.c) */
     hp_share_piece_t piece;
     bool removes, tree;
     char *keep[2]; /* folders that stay */
@@ -122,7 +123,7 @@ static int take_piece(hp_put_t *self, int parent)
     if (self->piece.is_new && exists(parent, self->name))
         return disk_error(&self->err, -EEXIST, self->path);
     int flags = self->piece.ask || self->piece.first > 0 ? O_RDWR : O_RDWR | O_CREAT | O_TRUNC;
-    int part = hp_beneath_open(parent, part_name, flags, 0666, HP_BENEATH_NO_LINKS);
+    int part = hp_beneath_open(parent, part_name, flags, self->is_private ? 0600 : 0666, HP_BENEATH_NO_LINKS);
     if (part == -ENOENT) {
         if (self->piece.ask || is_finished_already(self, parent))
             return 0;
@@ -154,14 +155,15 @@ static int take_piece(hp_put_t *self, int parent)
 static void do_put(uv_work_t *work)
 {
     hp_put_t *self = work->data;
-    int folder = hp_home_open(self->folder, O_RDONLY, 0);
+    int made = self->is_private ? hp_make_folder(self->folder, 0700) : 0;
+    int folder = made != 0 ? made : hp_home_open(self->folder, O_RDONLY, 0);
     if (folder < 0) {
         self->status = disk_error(&self->err, folder, self->folder);
         return;
     }
     int parent = self->piece.ask
                      ? hp_beneath_open(folder, self->parent, O_RDONLY | O_DIRECTORY, 0, HP_BENEATH_NO_LINKS)
-                     : hp_beneath_make_folders(folder, self->parent, 0777);
+                     : hp_beneath_make_folders(folder, self->parent, self->is_private ? 0700 : 0777);
     if (parent >= 0) {
         self->status = take_piece(self, parent);
         close(parent);
@@ -285,23 +287,27 @@ static int check_path(hp_put_t *self)
 static bool collide(const hp_put_t *a, const hp_put_t *b)
 {
     size_t n = strlen(a->path), m = strlen(b->path);
+    if ((a->is_private || b->is_private) && strcmp(a->folder, b->folder) != 0)
+        return false;
     if (strncmp(a->path, b->path, HP_MIN(n, m)) != 0)
         return false;
     return n == m || (n < m && a->tree && b->path[n] == '/') || (m < n && b->tree && a->path[m] == '/');
 }
 
-static hp_put_t *create(hp_share_t *share, const char *path, void *arg)
+/* folder: one that is not shared; NULL: the shared one that the path lies in. */
+static hp_put_t *create(hp_share_t *share, const char *folder, const char *path, void *arg)
 {
     hp_put_t *self = hp_alloc(sizeof *self);
     self->share = share;
     self->path = hp_strdup(path);
     self->name = hp_path_name(self->path);
-    const char *below;
-    size_t number = hp_place_find(share->place, self->path, &below);
+    const char *below = self->path;
+    size_t number = folder == NULL ? hp_place_find(share->place, self->path, &below) : 0;
     self->parent = hp_strndup(below, self->name <= below ? 0 : (size_t)(self->name - below) - 1);
-    self->folder = hp_strdup(share->place->folders[number].path);
+    self->folder = hp_strdup(folder != NULL ? folder : share->place->folders[number].path);
+    self->is_private = folder != NULL;
     self->in_place = number > 0;
-    self->refused = share->place->folders[number].refused;
+    self->refused = folder == NULL && share->place->folders[number].refused;
     self->is_top = number > 0 && below[0] == '\0';
     self->work.data = self;
     self->arg = arg;
@@ -328,10 +334,10 @@ static void start(hp_put_t *self, uv_work_cb work)
     end(self);
 }
 
-void hp_share_put(hp_share_t *share, const char *path, const hp_share_piece_t *piece, hp_share_put_fn done,
-                  void *arg)
+static void put(hp_share_t *share, const char *folder, const char *path, const hp_share_piece_t *piece,
+                hp_share_put_fn done, void *arg)
 {
-    hp_put_t *self = create(share, path, arg);
+    hp_put_t *self = create(share, folder, path, arg);
     self->piece = *piece;
     self->put_done = done;
     if (piece->total > HP_SHARE_PUT_MAX) {
@@ -342,10 +348,22 @@ void hp_share_put(hp_share_t *share, const char *path, const hp_share_piece_t *p
     start(self, do_put);
 }
 
+void hp_share_put(hp_share_t *share, const char *path, const hp_share_piece_t *piece, hp_share_put_fn done,
+                  void *arg)
+{
+    put(share, NULL, path, piece, done, arg);
+}
+
+void hp_share_put_private(hp_share_t *share, const char *folder, const char *path,
+                          const hp_share_piece_t *piece, hp_share_put_fn done, void *arg)
+{
+    put(share, folder, path, piece, done, arg);
+}
+
 void hp_share_remove(hp_share_t *share, const char *path, const hp_share_removal_t *removal,
                      hp_share_removed_fn done, void *arg)
 {
-    hp_put_t *self = create(share, path, arg);
+    hp_put_t *self = create(share, NULL, path, arg);
     self->removes = true;
     self->tree = removal->tree;
     self->removed_done = done;

@@ -22,6 +22,8 @@ static const hp_share_tuning_t tuning = {
     .again_least = 10000,
     .again_most = 3600000,
     .again_error = 600000,
+    .aside_idle = 3600000,
+    .aside_look = 60000,
     .watches = SIZE_MAX,
 };
 
@@ -43,6 +45,7 @@ static void free_share(void *self)
     hp_place_release(share->place);
     hp_signal_dispose(&share->on_change);
     hp_left_out_dispose(&share->left_out);
+    hp_aside_free(share);
     free(share->database);
     free(share->ignore);
     free(share);
@@ -114,6 +117,8 @@ int hp_share_create(hp_share_t **result, uv_loop_t *loop, hp_store_t *store, con
         hp_roots_init(&share->roots);
         uv_timer_init(loop, &share->change_timer);
         share->change_timer.data = share;
+        uv_timer_init(loop, &share->aside_timer);
+        share->aside_timer.data = share;
         share->index = hp_index_create(share);
         share->hashing = hp_hashing_create(share);
         share->layers = hp_layers_create();
@@ -172,6 +177,7 @@ void hp_share_start(hp_share_t *share)
     hp_store_post(share->store, HP_STORE_READ, roots_work, on_roots, load);
     hp_index_start(share->index);
     hp_hashing_wake(share->hashing);
+    hp_aside_start(share);
 }
 
 static void on_timer_closed(uv_handle_t *handle)
@@ -189,6 +195,8 @@ void hp_share_destroy(hp_share_t *share, void (*closed)(void *arg), void *arg)
     hp_share_serve_rows(share);
     hp_pending_add(&share->pending);
     uv_close((uv_handle_t *)&share->change_timer, on_timer_closed);
+    hp_pending_add(&share->pending);
+    uv_close((uv_handle_t *)&share->aside_timer, on_timer_closed);
     hp_index_stop(share->index);
     hp_hashing_stop(share->hashing);
     hp_pending_when_none(&share->pending, free_share, share);

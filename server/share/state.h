@@ -12,6 +12,7 @@
  *   away.c     rows of folders that are not there
  *   move.c     other folders, or ignored names, take the place of these             loop
  *   put.c      files put into the folder and removed from it
+ *   aside.c    files that are set aside for one host, and not shared
  *   listing.c  pages of a folder, for people
  *   digest.c   digests as other programs print them; knows only open files
  *   left_out.c what is not offered, and why; knows only paths
@@ -34,6 +35,7 @@
 #include "db/shared_file.h"
 #include "share/left_out.h"
 #include "share/place.h"
+#include "share/put.h"
 #include "share/roots.h"
 #include "share/share.h"
 #include "store/store.h"
@@ -52,6 +54,8 @@ typedef struct hp_share_tuning {
     unsigned again_least, again_most; /* before a file that changed while it was hashed is tried again: ten
                                          times as long as it took, within these */
     unsigned again_error;             /* before a file that could not be read is tried again */
+    unsigned aside_idle;              /* what is set aside and used by nobody is kept so long */
+    unsigned aside_look;              /* between two looks for it */
     size_t watches;                   /* at most so many folders are watched */
 } hp_share_tuning_t;
 
@@ -61,6 +65,7 @@ typedef struct hp_layers hp_layers_t;
 typedef struct hp_names hp_names_t;
 typedef struct hp_move hp_move_t;
 typedef struct hp_put hp_put_t;
+typedef struct hp_aside hp_aside_t;
 
 typedef struct hp_share_totals {
     uint64_t revision, files, bytes, hashed_bytes;
@@ -108,11 +113,14 @@ struct hp_share {
     atomic_bool cancelled; /* closing, for pool threads */
     char *database;        /* its path; NULL: in memory */
     hp_put_t *puts;        /* put.c: files being written or removed */
-    hp_move_t *move;       /* to other folders, under way; NULL */
-    char *ignore;          /* patterns of names that are not offered, as wanted; "" none */
-    bool dotfiles;         /* names that begin with a dot are offered, as wanted */
-    atomic_bool halted;    /* closing or moving: nothing is walked, for any thread */
-    hp_pending_t pending;  /* what is under way and needs the share */
+    hp_aside_t *asides;    /* aside.c: sets of files, each for one host */
+    bool aside_cleaning;   /* what an earlier run left of them is being removed */
+    uv_timer_t aside_timer;
+    hp_move_t *move;      /* to other folders, under way; NULL */
+    char *ignore;         /* patterns of names that are not offered, as wanted; "" none */
+    bool dotfiles;        /* names that begin with a dot are offered, as wanted */
+    atomic_bool halted;   /* closing or moving: nothing is walked, for any thread */
+    hp_pending_t pending; /* what is under way and needs the share */
     void (*closed)(void *arg);
     void *closed_arg;
 };
@@ -152,6 +160,18 @@ void hp_hashing_pause(hp_hashing_t *hashing, void (*idle)(void *arg), void *arg)
 void hp_hashing_resume(hp_hashing_t *hashing);
 /* There may be something to hash. */
 void hp_hashing_wake(hp_hashing_t *hashing);
+
+/* ---- aside.c ---- */
+/* Removes what an earlier run has left. */
+void hp_aside_start(hp_share_t *share);
+/* Forgets all sets, and leaves their files. */
+void hp_aside_free(hp_share_t *share);
+
+/* ---- put.c ---- */
+/* As hp_share_put, into a folder (absolute, made if missing) that is not shared; path is the one in it. What
+ * is made is its owner's alone. */
+void hp_share_put_private(hp_share_t *share, const char *folder, const char *path,
+                          const hp_share_piece_t *piece, hp_share_put_fn done, void *arg);
 
 /* ---- open.c, layer.c ---- */
 hp_names_t *hp_names_create(hp_share_t *share);

@@ -2,11 +2,12 @@
 // Files that others send, on the page: the dialog on every view, what becomes of it, the list, the settings, a notification.
 
 import assert from "node:assert/strict";
+import { existsSync, readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, beforeEach, describe, test } from "node:test";
 
 import { assertAccessible, closeBrowser, openDashboard, skip } from "./browser.mjs";
-import { addHost, makeFile, startHostpair, waitFor } from "./harness.mjs";
+import { addHost, makeFile, request, startHostpair, waitFor } from "./harness.mjs";
 import { decide, inbox, newest, offered, put, state } from "./inbox.mjs";
 
 /** @typedef {import("./harness.mjs").Hostpair} Hostpair */
@@ -196,7 +197,7 @@ describe("dashboard inbox", { skip }, () => {
         await assertAccessible(page, "the list of what was sent");
     });
 
-    test("a file dropped on a host's card or on its conversation is asked about before it is shared", async (t) => {
+    test("a file dropped on a host's card or on its conversation is asked about, and goes to that host alone", async (t) => {
         const other = await startHostpair({ t, name: "loft" });
         const { id } = await addHost(h, other.peerPort);
         const page = await openDashboard(t, h, "#/hosts");
@@ -214,7 +215,7 @@ describe("dashboard inbox", { skip }, () => {
         const dialog = page.getByRole("dialog", { name: "Send to loft?" });
         await page.locator(`[data-host="${id}"]`).first().waitFor();
         await drop("card.txt");
-        await dialog.getByText(/others can get it too/).waitFor();
+        await dialog.getByText("Only loft can get this. It is not put into the shared folder.").waitFor();
         await assertAccessible(page, "what is dropped on a host");
         assert.equal(await shared("card.txt"), 0, "nothing is shared before the answer");
         await dialog.getByRole("button", { name: "Cancel" }).click();
@@ -223,13 +224,44 @@ describe("dashboard inbox", { skip }, () => {
         await drop("thread.txt");
         await dialog.getByText("thread.txt", { exact: true }).waitFor();
         assert.equal(await shared("thread.txt"), 0);
-        await dialog.getByRole("button", { name: "Share and offer" }).click();
+        assert.ok(
+            !existsSync(join(h.dataDir, "hostpair.aside")),
+            "nothing leaves the page before the answer",
+        );
+        await dialog.getByRole("button", { name: "Offer" }).click();
         const asking = await newest(other, "asking");
         assert.deepEqual(
             asking.files.map((/** @type {any} */ file) => file.name),
             ["thread.txt"],
         );
-        await waitFor(async () => (await shared("thread.txt")) === 1, { what: "the share to list the file" });
-        assert.equal(await shared("card.txt"), 0, "what was not wanted is nowhere");
+        await page.getByText("Offered to loft").waitFor();
+        assert.match(asking.files[0].id, /^[0-9a-f]{32}\/thread\.txt$/);
+        const guest = await request(`http://127.0.0.1:${h.peerPort}/${asking.files[0].id}`);
+        assert.equal(guest.status, 404);
+        await decide(other, asking.id, "accept");
+        await page.getByText("loft: has the files").waitFor();
+        assert.equal(
+            readFileSync(join(other.downloadsDir, "Received/studio/thread.txt"), "utf8"),
+            "thread.txt",
+        );
+        await waitFor(() => readdirSync(join(h.dataDir, "hostpair.aside")).length === 0, {
+            what: "what was given to be removed here",
+        });
+        await page.goto(`${h.dashboardUrl}/#/share`);
+        const list = page.getByRole("region", { name: "Sent to hosts" });
+        await list.getByText(/^thread\.txt/).waitFor();
+        assert.equal(await page.getByRole("region", { name: "Being added" }).count(), 0);
+        for (const name of ["thread.txt", "card.txt"])
+            assert.equal(await shared(name), 0, `${name} is not shared`);
+
+        // One that is declined is not kept, and not shared either.
+        await page.goto(`${h.dashboardUrl}/#/hosts`);
+        await page.locator(`[data-host="${id}"]`).first().waitFor();
+        await drop("again.txt");
+        await dialog.getByRole("button", { name: "Offer" }).click();
+        await decide(other, (await newest(other, "asking")).id, "decline");
+        await page.getByText("loft: declined").waitFor();
+        await waitFor(() => readdirSync(join(h.dataDir, "hostpair.aside")).length === 0);
+        assert.equal(await shared("again.txt"), 0);
     });
 });

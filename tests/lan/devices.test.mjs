@@ -185,6 +185,22 @@ describe("LocalSend devices", { skip }, () => {
         },
     );
 
+    test("a file that is set aside for a device is sent to it, is not shared, and is removed", async (t) => {
+        const { lan, attic } = await network(t);
+        const phone = await play(t, lan, "phone", { protocol: "http", alias: "Nice Orange" });
+        const { id } = await device(attic, "Nice Orange");
+        const set = (await attic.api(`/hosts/${id}/aside`, { method: "POST" })).json.id;
+        const put = await attic.api(`/aside/${set}/only%20you.txt`, { method: "PUT", json: "hello" });
+        assert.equal(put.status, 201, put.text);
+        await reaches(attic, await begin(attic, id, [`${set}/only you.txt`]), "done");
+        const [uploaded] = await phone.hears("upload");
+        assert.equal(uploaded.sha256, sha256Of(Buffer.from('"hello"')));
+        assert.doesNotMatch(JSON.stringify(phone.heard), new RegExp(set), "the device is told the bare name");
+        assert.equal((await attic.api("/status")).json.share.files, 4);
+        const again = await reaches(attic, await begin(attic, id, [`${set}/only you.txt`]), "failed");
+        assert.match(again.reason, /is not shared/);
+    });
+
     test(
         "npm's localsend is among the hosts, and takes files and folders, with its PIN",
         { skip: noNpm },

@@ -349,9 +349,12 @@ static void the_database_at_the_top_of_the_share_is_never_seen(void **state)
     free(f->data);
     f->data = hp_strdup(f->folder);
     make_file(f, "visible", 10, 1);
+    assert_int_equal(mkdir(at(f, "hostpair.own"), 0777), 0);
+    make_file(f, "hostpair.own/secret", 10, 2);
     open_share(f);
     start_share(f);
     assert_string_equal(paths(f), "visible");
+    assert_int_equal(open_status(f, "hostpair.own/secret"), HP_E_NOT_FOUND);
     assert_int_equal(open_status(f, "hostpair.db"), HP_E_NOT_FOUND);
     assert_int_equal(open_status(f, "hostpair.db-wal"), HP_E_NOT_FOUND);
     close_share(f);

@@ -139,6 +139,9 @@ export const api = {
   push: (host: string, paths: string[], pin?: string) =>
     change<Push>("POST", `${hostPath(host)}/push`, pin === undefined ? { paths } : { paths, pin }),
   beginLook: (host: string) => change<Look>("POST", "/doctor", host ? { host } : {}),
+  /** Begins a set of files for this host alone: its id. */
+  setAside: async (host: string) => (await change<{ id: string }>("POST", `${hostPath(host)}/aside`)).id,
+  removeAside: (id: string) => change<void>("DELETE", `/aside/${id}`),
   pushes: async () => (await get<{ pushes: Push[] }>("/pushes")).pushes,
   cancelPush: (id: number) => change<void>("DELETE", `/pushes/${id}`),
   inbox: async () => (await get<{ incoming: Incoming[] }>("/inbox")).incoming,
@@ -303,10 +306,19 @@ function parse(text: string): unknown {
 /** Bytes in one piece of an upload; the server refuses more in one request. */
 export const PIECE_BYTES = 8 * 1024 * 1024;
 
+/** Where a file is put: into the shared folder, or into a set for one host. */
+const targetOf = (path: string, aside: string | null): string =>
+  aside === null ? `${BASE}/share/files/${encodePath(path)}` : `${BASE}/aside/${aside}/${encodePath(path)}`;
+
 /** How much of an unfinished upload of this size is there already. */
-export async function askReceived(path: string, size: number, signal: AbortSignal): Promise<number> {
+export async function askReceived(
+  path: string,
+  aside: string | null,
+  size: number,
+  signal: AbortSignal,
+): Promise<number> {
   if (size === 0) return 0;
-  const response = await send(`${BASE}/share/files/${encodePath(path)}`, {
+  const response = await send(targetOf(path, aside), {
     method: "PUT",
     headers: { "Content-Range": `bytes */${size}` },
     signal,
@@ -314,13 +326,19 @@ export async function askReceived(path: string, size: number, signal: AbortSigna
   return ((await response.json()) as { received?: number }).received ?? 0;
 }
 
-/** Sends one piece of a file to the shared folder; resolves to the bytes that are there from the file's start on. */
-export async function putPiece(path: string, file: Blob, from: number, signal: AbortSignal): Promise<number> {
+/** Sends one piece of a file; resolves to the bytes that are there from the file's start on. */
+export async function putPiece(
+  path: string,
+  aside: string | null,
+  file: Blob,
+  from: number,
+  signal: AbortSignal,
+): Promise<number> {
   const end = Math.min(from + PIECE_BYTES, file.size);
   const headers: Record<string, string> = { "Content-Type": "application/octet-stream" };
   // An empty file has no range to name.
   if (file.size > 0) headers["Content-Range"] = `bytes ${from}-${end - 1}/${file.size}`;
-  const response = await send(`${BASE}/share/files/${encodePath(path)}`, {
+  const response = await send(targetOf(path, aside), {
     method: "PUT",
     headers,
     body: file.slice(from, end),

@@ -25,7 +25,7 @@ async function offerAll(folder: string, list: () => Promise<{ path: string; file
   }
 }
 
-/** What is dropped on a host is for that host: it is asked about, as others can get it too. */
+/** What is dropped on a host is for that host alone, and asked about first. */
 async function ask(host: string, list: () => Promise<{ path: string; file: File }[]>): Promise<void> {
   try {
     const files = await list();

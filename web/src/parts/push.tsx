@@ -84,18 +84,26 @@ export function tellOfPush(one: Push): void {
 /** Names that are shown of what was dropped. */
 const NAMES = 5;
 
-/** Puts files into the share and offers them to a host. */
+/** Offers files of this computer to a host, which alone is given them. */
 async function give(host: string, files: { path: string; file: File }[]): Promise<void> {
   await attempt(async () => {
-    const { addUploads, uploaded } = await import("./upload");
-    const paths = await uploaded(addUploads(files));
-    if (paths.length === 0) return;
-    pushes.put(await api.push(host, paths));
-    notify("info", tp("offered", hostName(host)));
+    const { uploadAside } = await import("./upload");
+    const set = await api.setAside(host);
+    let offered = false;
+    try {
+      const paths = await uploadAside(set, files);
+      if (paths.length === 0) return;
+      pushes.put(await api.push(host, paths));
+      offered = true;
+      notify("info", tp("offered", hostName(host)));
+    } finally {
+      // It may be gone already: hostpair removes one that the disk was too small for.
+      if (!offered) await api.removeAside(set).catch(() => {});
+    }
   });
 }
 
-/** Asks before files that were dropped on a host are shared and offered to it. */
+/** Asks before files that were dropped on a host are offered to it. */
 export function DropDialog({
   host,
   files,
@@ -131,6 +139,10 @@ export function DropDialog({
     </Modal>
   );
 }
+
+/** What people call the first of its files: one that is set aside has the id of its set before it. */
+const firstName = (one: Push): string =>
+  one.aside ? (one.paths[0] ?? "").replace(/^[0-9a-f]{32}\//, "") : (one.paths[0] ?? "");
 
 /** Those that are over and shown. */
 const OVER = 3;
@@ -185,7 +197,7 @@ function Row({ one }: { one: Push }) {
     <li>
       <div class="incoming-row">
         <span class="incoming-what">
-          <bdi class="breakable">{one.paths[0]}</bdi>
+          <bdi class="breakable">{firstName(one)}</bdi>
           {more > 0 && ` ${t("incoming.more", { n: more })}`}{" "}
           <span class="muted">
             → {hostName(one.host)} · {pushState(one)}

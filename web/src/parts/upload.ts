@@ -1,4 +1,5 @@
-// Uploads into the shared folder: one file after another, each in pieces, going on after a lost connection.
+// Uploads into the shared folder, or into a set of files for one host: one file after another, each in pieces, going on after
+// a lost connection.
 
 import { effect, signal } from "@preact/signals";
 import { ApiError, api, askReceived, putPiece } from "../api";
@@ -13,6 +14,8 @@ const RETRY_MS = 2000;
 export interface Upload {
   id: number;
   path: string;
+  /** The set for one host that it belongs to; null: it is put into the shared folder. */
+  aside: string | null;
   file: File;
   sent: number;
   state: "waiting" | "sending" | "done" | "failed" | "asking";
@@ -28,10 +31,14 @@ let running = false;
 const aborts = new Map<number, AbortController>();
 
 /** The ids of the uploads. */
-export function addUploads(files: { path: string; file: File }[]): ReadonlySet<number> {
+export function addUploads(
+  files: { path: string; file: File }[],
+  aside: string | null = null,
+): ReadonlySet<number> {
   const added = files.map(({ path, file }) => ({
     id: nextId++,
     path,
+    aside,
     file,
     sent: 0,
     state: "waiting" as const,
@@ -42,13 +49,26 @@ export function addUploads(files: { path: string; file: File }[]): ReadonlySet<n
   return new Set(added.map(({ id }) => id));
 }
 
-/** Where these uploads are in the share, once none of them is under way: those that failed or were skipped are missing. */
-export function uploaded(ids: ReadonlySet<number>): Promise<string[]> {
+/**
+ * Puts files into a set for one host: their paths, without those that the person takes out. Rejects when one fails. The list
+ * of uploads does not keep them.
+ */
+export async function uploadAside(set: string, files: { path: string; file: File }[]): Promise<string[]> {
+  const over = await uploadsOver(addUploads(files, set));
+  const failed = over.find(({ state }) => state === "failed");
+  uploads.value = uploads.value.filter(({ aside }) => aside !== set);
+  if (failed) throw new Error(failed.error ?? "");
+  return over.map(({ path }) => `${set}/${path}`);
+}
+
+/** These uploads, once all are done or one has failed; without those that were taken back. */
+function uploadsOver(ids: ReadonlySet<number>): Promise<Upload[]> {
   return new Promise((resolve) => {
     const stop = effect(() => {
       const mine = uploads.value.filter(({ id }) => ids.has(id));
-      if (mine.some(({ state }) => state !== "done" && state !== "failed")) return;
-      resolve(mine.filter(({ state }) => state === "done").map(({ path }) => path));
+      const failed = mine.some(({ state }) => state === "failed");
+      if (!failed && mine.some(({ state }) => state !== "done")) return;
+      resolve(mine);
       queueMicrotask(() => stop());
     });
   });
@@ -65,7 +85,10 @@ export function retryUpload(id: number): void {
 }
 
 export function clearUploads(): void {
-  uploads.value = uploads.value.filter((upload) => upload.state !== "done" && upload.state !== "failed");
+  // Those for one host are still to be offered, and go by themselves.
+  uploads.value = uploads.value.filter(
+    ({ state, aside }) => aside !== null || (state !== "done" && state !== "failed"),
+  );
 }
 
 function set(id: number, fields: Partial<Upload>): void {
@@ -94,8 +117,9 @@ async function one(id: number): Promise<void> {
   aborts.set(id, abort);
   try {
     let upload = get(id)!;
-    const unfinished = recall(keyOf(upload)) === stampOf(upload);
-    if (!unfinished && upload.sent === 0 && (await exists(upload.path))) {
+    const shared = upload.aside === null;
+    const unfinished = shared && recall(keyOf(upload)) === stampOf(upload);
+    if (shared && !unfinished && upload.sent === 0 && (await exists(upload.path))) {
       set(id, { state: "asking" });
       const answer = await askAbout(upload.path);
       if (answer === "skip") {
@@ -107,15 +131,18 @@ async function one(id: number): Promise<void> {
     if (!get(id)) return;
     upload = get(id)!;
     set(id, { state: "sending" });
-    remember(keyOf(upload), stampOf(upload));
+    if (shared) remember(keyOf(upload), stampOf(upload));
     let resume = unfinished || upload.sent > 0;
     for (;;) {
       upload = get(id)!;
       if (!upload) return;
       try {
-        if (resume) set(id, { sent: await askReceived(upload.path, upload.file.size, abort.signal) });
+        if (resume)
+          set(id, { sent: await askReceived(upload.path, upload.aside, upload.file.size, abort.signal) });
         resume = false;
-        set(id, { sent: await putPiece(upload.path, upload.file, get(id)?.sent ?? 0, abort.signal) });
+        set(id, {
+          sent: await putPiece(upload.path, upload.aside, upload.file, get(id)?.sent ?? 0, abort.signal),
+        });
         if ((get(id)?.sent ?? 0) >= upload.file.size) break;
       } catch (error) {
         if (abort.signal.aborted) return;
@@ -126,9 +153,9 @@ async function one(id: number): Promise<void> {
         await new Promise((resolve) => setTimeout(resolve, link.peek() === "live" ? RETRY_MS / 4 : RETRY_MS));
       }
     }
-    forget(keyOf(upload));
+    if (shared) forget(keyOf(upload));
     if (get(id)) set(id, { state: "done" });
-    shareRevision.value++;
+    if (shared) shareRevision.value++;
   } finally {
     aborts.delete(id);
   }

@@ -321,7 +321,7 @@ function Uploads() {
   const all = uploads.value;
   if (all.length === 0) return null;
   const done = all.filter((upload) => upload.state === "done").length;
-  const finished = all.some((upload) => upload.state === "done" || upload.state === "failed");
+  const finished = all.some(({ state, aside }) => aside === null && (state === "done" || state === "failed"));
   const shown = [...all].sort((a, b) => RANKS[a.state] - RANKS[b.state]).slice(0, UPLOADS_SHOWN);
   return (
     <section class="panel" aria-labelledby="uploads-title">
