@@ -179,7 +179,7 @@ static void end(hp_api_t *api, hp_http_request_t *request, const char *arg, bool
     if (!hp_api_read_number(request, arg, &id))
         return;
     int rc = decline ? hp_inbox_decline(api->deps.inbox, id, &err)
-                     : hp_inbox_cancel(api->deps.inbox, id, "It was cancelled here", &err);
+                     : hp_inbox_cancel(api->deps.inbox, id, HP_INBOX_CANCELLED_HERE, &err);
     if (rc == 0)
         reply(api, request, id, FILES_SHOWN);
     else

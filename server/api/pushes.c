@@ -20,6 +20,8 @@ static json_t *push_json(const hp_push_info_t *info)
     json_object_set_new(json, "state", json_string(hp_push_state_name(info->state)));
     json_object_set_new(json, "reason", hp_json_text_or_null(info->reason));
     json_object_set_new(json, "code", info->code != 0 ? json_string(hp_err_slug(info->code)) : json_null());
+    json_object_set_new(json, "offered", hp_json_count(info->offered));
+    json_object_set_new(json, "taken", info->answered ? hp_json_count(info->taken) : json_null());
     json_object_set_new(json, "size", hp_json_count(info->size));
     json_object_set_new(json, "done_bytes", hp_json_count(info->done_bytes));
     json_object_set_new(json, "created_at", hp_json_time(info->created_at));

@@ -38,15 +38,31 @@ static bool is_over(const json_t *push)
     return hp_client_text(push, "finished_at")[0] != '\0';
 }
 
-static void tell(const json_t *push, const char *host)
+/* Whether the host wants some of it only. */
+static bool is_part(const json_t *push)
 {
-    const char *state = hp_client_text(push, "state"), *reason = hp_client_text(push, "reason");
+    int64_t offered = hp_client_number(push, "offered", 0);
+    return hp_client_number(push, "taken", offered) < offered;
+}
+
+static void tell_state(const json_t *push, const char *host)
+{
+    const char *state = hp_client_text(push, "state");
     if (strcmp(state, "asking") == 0)
         hp_say(stderr, "Asking at %s.", host);
+    else if (strcmp(state, "sending") == 0 && is_part(push))
+        hp_say(stderr, "Accepted; %s takes %lld of the %lld offered.", host,
+               (long long)hp_client_number(push, "taken", 0),
+               (long long)hp_client_number(push, "offered", 0));
     else if (strcmp(state, "sending") == 0)
         hp_say(stderr, "Accepted; %s gets the files.", host);
-    else if (reason[0] != '\0')
-        hp_say(stderr, "%s; it is tried again.", reason);
+}
+
+/* What it waits for. */
+static void tell_reason(const json_t *push)
+{
+    bool again = strcmp(hp_client_text(push, "state"), "connecting") == 0;
+    hp_say(stderr, "%s%s.", hp_client_text(push, "reason"), again ? "; it is tried again" : "");
 }
 
 static int finish(hp_cli_t *cli, const json_t *push, const char *host)
@@ -54,11 +70,19 @@ static int finish(hp_cli_t *cli, const json_t *push, const char *host)
     const char *state = hp_client_text(push, "state"), *reason = hp_client_text(push, "reason");
     if (cli->flags.json)
         hp_say_json(stdout, push);
-    if (strcmp(state, "done") == 0) {
-        if (!cli->flags.json)
+    if (strcmp(state, "done") == 0 && hp_client_number(push, "taken", 1) > 0) {
+        if (cli->flags.json)
+            ;
+        else if (is_part(push))
+            hp_say(stdout, "%s took %lld of the %lld offered.", host,
+                   (long long)hp_client_number(push, "taken", 0),
+                   (long long)hp_client_number(push, "offered", 0));
+        else
             hp_say(stdout, "%s has it.", host);
         return 0;
     }
+    if (strcmp(state, "done") == 0)
+        state = "took none of it";
     hp_say(stderr, "hostpair: %s: %s%s%s", host, state, reason[0] != '\0' ? ": " : "", reason);
     return HP_EXIT_FAILED;
 }
@@ -67,11 +91,17 @@ static int follow(hp_cli_t *cli, json_t *push, const char *host)
 {
     hp_err_t err = {0};
     char told[16] = "";
+    bool waits = false; /* and why was told */
     int64_t id = hp_client_number(push, "id", -1);
     hp_term_catch();
     while (push != NULL && !is_over(push) && !hp_term_interrupted()) {
-        if (strcmp(told, hp_client_text(push, "state")) != 0)
-            tell(push, host);
+        bool news = strcmp(told, hp_client_text(push, "state")) != 0;
+        bool reason = hp_client_text(push, "reason")[0] != '\0';
+        if (news)
+            tell_state(push, host);
+        if (reason && (news || !waits))
+            tell_reason(push);
+        waits = reason;
         snprintf(told, sizeof told, "%s", hp_client_text(push, "state"));
         hp_term_wait(POLL_MS);
         json_decref(push);

@@ -237,6 +237,8 @@ void hp_inbox_accept(hp_inbox_t *self, int64_t id, const hp_inbox_choice_t *choi
                      void *arg);
 /* 0, HP_E_NOT_FOUND, HP_E_CONFLICT: it is not asking. */
 int hp_inbox_decline(hp_inbox_t *self, int64_t id, hp_err_t *err);
+/* The reason where a person here cancels. */
+#define HP_INBOX_CANCELLED_HERE "It was cancelled here"
 /* Ends what is asking or being received. reason: a sentence that says who did. 0, HP_E_NOT_FOUND,
  * HP_E_CONFLICT: it is over. */
 int hp_inbox_cancel(hp_inbox_t *self, int64_t id, const char *reason, hp_err_t *err);

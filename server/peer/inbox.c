@@ -93,12 +93,22 @@ static json_t *file_json(const hp_incoming_file_t *file)
     return json;
 }
 
+/* In the words of whoever is there: "here" is this host. */
+static char *reason_there(const hp_peer_t *peer, const hp_incoming_t *info)
+{
+    if (info->state == HP_INCOMING_CANCELLED && strcmp(info->reason, HP_INBOX_CANCELLED_HERE) == 0)
+        return hp_sprintf("It was cancelled at %s", peer->self->name);
+    return hp_strdup(info->reason);
+}
+
 static json_t *state_json(const hp_peer_t *peer, const hp_incoming_t *info)
 {
     json_t *json = json_object(), *files = json_array();
+    char *reason = reason_there(peer, info);
     json_object_set_new(json, "id", json_string(info->token));
     json_object_set_new(json, "state", json_string(hp_incoming_state_name(info->state)));
-    json_object_set_new(json, "reason", info->reason[0] != '\0' ? json_string(info->reason) : json_null());
+    json_object_set_new(json, "reason", reason[0] != '\0' ? json_string(reason) : json_null());
+    json_object_set_new(json, "wanted", json_integer((json_int_t)info->wanted_count));
     json_object_set_new(json, "received", json_integer((json_int_t)info->done_bytes));
     for (size_t i = 0; i < info->known_count; i++) {
         hp_incoming_file_t file;
@@ -106,6 +116,7 @@ static json_t *state_json(const hp_peer_t *peer, const hp_incoming_t *info)
             json_array_append_new(files, file_json(&file));
     }
     json_object_set_new(json, "files", files);
+    free(reason);
     return json;
 }
 

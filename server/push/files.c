@@ -17,6 +17,7 @@ static void add(hp_push_t *self, const char *path, size_t name, uint64_t size, b
     file->name = file->path + name;
     file->size = size;
     file->folder = folder;
+    file->wanted = true;
     self->size += size;
 }
 

@@ -20,6 +20,7 @@ typedef struct hp_push_file {
     const char *name; /* inside path: from the last folder on that a person named */
     uint64_t size;
     bool folder;
+    bool wanted; /* until the other side has said that it is not */
 } hp_push_file_t;
 
 /* One kind of host. All is called on the loop, none inside another. */
@@ -52,7 +53,9 @@ struct hp_push {
     const char **paths; /* as a person named them */
     size_t count, looked;
     HP_ARRAY(hp_push_file_t) files;
-    uint64_t size; /* of all of them */
+    uint64_t size; /* of those that are wanted */
+    size_t taken;  /* how many are, once answered */
+    bool answered; /* the other side has said which it takes */
     hp_push_state_t state;
     char reason[200];
     int code;
@@ -96,6 +99,11 @@ bool hp_push_is_idle(const hp_push_t *self);
 void hp_push_set_state(hp_push_t *self, hp_push_state_t state, const char *reason);
 /* Failed, with a code. */
 void hp_push_fail(hp_push_t *self, int code, const char *reason);
+/* The other side has said which files it takes: their `wanted` says it, and `taken` how many there are (an
+ * answer may name only some of many). Listeners hear of it. */
+void hp_push_set_taken(hp_push_t *self, size_t taken);
+/* Somebody at the other side, which is called so, has cancelled it. */
+void hp_push_cancelled_there(hp_push_t *self, const char *name);
 /* The bytes that the other side has; listeners hear of it. */
 void hp_push_set_done(hp_push_t *self, uint64_t bytes);
 

@@ -88,14 +88,48 @@ static uint64_t read_received(const json_t *json)
     return sum;
 }
 
+/* The file that the host calls so; hosts name them in the order of the offer. */
+static hp_push_file_t *find_file(hp_push_t *self, size_t index, const char *id)
+{
+    if (index < self->files.count && strcmp(self->files.items[index].path, id) == 0)
+        return &self->files.items[index];
+    for (size_t i = 0; i < self->files.count; i++)
+        if (strcmp(self->files.items[i].path, id) == 0)
+            return &self->files.items[i];
+    return NULL;
+}
+
+/* Which files are taken. Of an offer that is over not all are named, but an older hostpair does not say how
+ * many there are: what it has not named counts as it did before. */
+static void read_taken(hp_push_t *self, const json_t *json)
+{
+    const json_t *files = json_object_get(json, "files"), *all = json_object_get(json, "wanted");
+    size_t taken = 0;
+    for (size_t i = 0; i < json_array_size(files); i++) {
+        const json_t *one = json_array_get(files, i), *wanted = json_object_get(one, "wanted");
+        const char *id = json_string_value(json_object_get(one, "id"));
+        hp_push_file_t *file = id != NULL ? find_file(self, i, id) : NULL;
+        if (file != NULL && json_is_boolean(wanted))
+            file->wanted = json_is_true(wanted);
+    }
+    for (size_t i = 0; i < self->files.count; i++)
+        taken += self->files.items[i].wanted;
+    if (json_is_integer(all))
+        taken = (size_t)HP_MIN(HP_MAX(json_integer_value(all), 0), (json_int_t)self->files.count);
+    hp_push_set_taken(self, taken);
+}
+
 /* What it says of the offer. */
 static void take_state(hp_push_t *self, const json_t *json)
 {
     const char *state = json_string_value(json_object_get(json, "state"));
     const char *reason = json_string_value(json_object_get(json, "reason"));
+    const hp_host_t *host = hp_hosts_find(self->owner->hosts, self->host);
     state = state != NULL ? state : "";
     reason = reason != NULL ? reason : "";
     hp_push_set_done(self, read_received(json));
+    if (strcmp(state, "receiving") == 0 || strcmp(state, "done") == 0)
+        read_taken(self, json);
     if (strcmp(state, "asking") == 0)
         hp_push_set_state(self, HP_PUSH_ASKING, "");
     else if (strcmp(state, "receiving") == 0)
@@ -105,7 +139,7 @@ static void take_state(hp_push_t *self, const json_t *json)
     else if (strcmp(state, "declined") == 0)
         hp_push_set_state(self, HP_PUSH_DECLINED, reason);
     else if (strcmp(state, "cancelled") == 0)
-        hp_push_set_state(self, HP_PUSH_CANCELLED, reason);
+        hp_push_cancelled_there(self, host != NULL ? host->name : self->host);
     else
         hp_push_set_state(self, HP_PUSH_FAILED, reason);
     if (!hp_push_is_over(self))

@@ -128,6 +128,26 @@ void hp_push_fail(hp_push_t *self, int code, const char *reason)
     hp_push_set_state(self, HP_PUSH_FAILED, reason);
 }
 
+void hp_push_set_taken(hp_push_t *self, size_t taken)
+{
+    uint64_t size = 0;
+    for (size_t i = 0; i < self->files.count; i++)
+        size += self->files.items[i].wanted ? self->files.items[i].size : 0;
+    bool news = !self->answered || self->taken != taken || self->size != size;
+    self->answered = true;
+    self->taken = taken;
+    self->size = size;
+    if (news)
+        tell(self);
+}
+
+void hp_push_cancelled_there(hp_push_t *self, const char *name)
+{
+    char *reason = hp_sprintf("It was cancelled at %s", name);
+    hp_push_set_state(self, HP_PUSH_CANCELLED, reason);
+    free(reason);
+}
+
 void hp_push_set_done(hp_push_t *self, uint64_t bytes)
 {
     bool moved = bytes != self->done_bytes;
@@ -280,7 +300,8 @@ bool hp_pushes_cancelled_there(hp_pushes_t *self, const char *session, const cha
             continue;
         if (push->fetch != NULL)
             hp_fetch_cancel(push->fetch);
-        hp_push_set_state(push, HP_PUSH_CANCELLED, "It was cancelled there");
+        const hp_device_t *device = hp_devices_find(self->devices, push->host);
+        hp_push_cancelled_there(push, device != NULL ? device->about.alias : address);
         return true;
     }
     return false;
@@ -299,6 +320,9 @@ static void fill(const hp_push_t *push, hp_push_info_t *info)
         .state = push->state,
         .reason = push->reason,
         .code = push->code,
+        .offered = push->files.count,
+        .answered = push->answered,
+        .taken = push->taken,
         .size = push->size,
         .done_bytes = push->done_bytes,
         .created_at = push->created_at,

@@ -59,10 +59,13 @@ typedef struct hp_push_info {
     size_t count;
     bool aside; /* the paths are not in the share but set aside for the host */
     hp_push_state_t state;
-    const char *reason;              /* why it ended so, or what it waits for, a sentence; "" */
-    int code;                        /* why it failed, where a program may want to know; 0 */
-    uint64_t size;                   /* of the files; folders that are offered whole do not count */
-    uint64_t done_bytes;             /* that the other host has */
+    const char *reason;  /* why it ended so, or what it waits for, a sentence; "" */
+    int code;            /* why it failed, where a program may want to know; 0 */
+    size_t offered;      /* files, and folders that are offered whole; 0: not looked at yet */
+    bool answered;       /* the other host has said which it takes */
+    size_t taken;        /* how many of them; 0 until answered */
+    uint64_t size;       /* of those that are wanted; folders that are offered whole do not count */
+    uint64_t done_bytes; /* that the other host has */
     int64_t created_at, finished_at; /* wall ms; 0: not over */
 } hp_push_info_t;
 

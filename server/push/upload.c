@@ -246,6 +246,14 @@ static void next_file(hp_push_t *self)
 
 /* ---- the question ---- */
 
+static void took_none(hp_push_t *self)
+{
+    for (size_t i = 0; i < self->files.count; i++)
+        self->files.items[i].wanted = false;
+    hp_push_set_taken(self, 0);
+    hp_push_set_state(self, HP_PUSH_DONE, "The device wanted none of the files");
+}
+
 static void accepted(hp_push_t *self, const hp_fetch_reply_t *reply)
 {
     upload_t *upload = self->work;
@@ -253,9 +261,16 @@ static void accepted(hp_push_t *self, const hp_fetch_reply_t *reply)
         fail(self, HP_E_PROTOCOL, "The device's answer cannot be understood");
         return;
     }
-    self->size = 0; /* of what is wanted */
-    for (size_t i = 0; i < self->files.count; i++)
-        self->size += token_at(self, i) != NULL ? self->files.items[i].size : 0;
+    size_t taken = 0;
+    for (size_t i = 0; i < self->files.count; i++) {
+        self->files.items[i].wanted = token_at(self, i) != NULL;
+        taken += self->files.items[i].wanted;
+    }
+    if (taken == 0) {
+        took_none(self);
+        return;
+    }
+    hp_push_set_taken(self, taken);
     hp_retry_reset(&self->retry);
     hp_push_set_state(self, HP_PUSH_SENDING, "");
     next_file(self);
@@ -277,7 +292,7 @@ static void on_asked(void *arg, int status, const hp_fetch_reply_t *reply, const
     else if (answer == 200)
         accepted(self, reply);
     else if (answer == 204)
-        hp_push_set_state(self, HP_PUSH_DONE, "The device wanted none of the files");
+        took_none(self);
     else if (answer == 403)
         hp_push_set_state(self, HP_PUSH_DECLINED, "");
     else if (answer == 409)

@@ -61,7 +61,7 @@ describe("the inbox", () => {
     });
 
     test("a person declines, takes a part, cancels; the sender cancels", async (t) => {
-        const h = await startHostpair({ t });
+        const h = await startHostpair({ t, name: "den" });
         const files = [
             { name: "a.txt", size: 3 },
             { name: "b.txt", size: 3 },
@@ -85,6 +85,8 @@ describe("the inbox", () => {
         assert.equal((await put(h, third.token, "0", Buffer.from("abc"), "bytes 0-2/10")).json.received, 3);
         assert.equal(namesIn(h, "Received/Anna").length, 1);
         assert.equal((await decide(h, third.id, "cancel")).json.reason, "It was cancelled here");
+        const told = (await state(h, third.token)).json;
+        assert.deepEqual([told.reason, told.wanted], ["It was cancelled at den", 1]);
         await waitFor(() => namesIn(h, "Received/Anna").length === 0, { what: "the part file's end" });
         assert.match(
             (await put(h, third.token, "0", Buffer.from("d"), "bytes 3-3/10")).json.detail,

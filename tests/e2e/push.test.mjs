@@ -137,10 +137,36 @@ describe("pushes", () => {
         const asking = await newest(b, "asking");
         await decide(b, asking.id, "accept");
         await waitFor(async () => (await b.api("/downloads")).json.downloads.length === 1);
-        await decide(b, asking.id, "cancel");
+        assert.equal((await decide(b, asking.id, "cancel")).json.reason, "It was cancelled here");
         await waitFor(async () => (await b.api("/downloads")).json.downloads.length === 0);
         assert.ok(!existsSync(join(b.downloadsDir, "Received/studio/big.bin")));
-        assert.equal((await reaches(a, id, "cancelled")).reason, "It was cancelled here");
+        assert.equal((await reaches(a, id, "cancelled")).reason, "It was cancelled at attic");
+    });
+
+    test("of what is offered some is taken: that is said, and counted", async (t) => {
+        const { a, b, ofB } = await two(t);
+        const { id } = (await push(a, ofB, ["big.bin", "photos/1.jpg"])).json;
+        const asking = await newest(b, "asking");
+        const before = await reaches(a, id, "asking");
+        assert.deepEqual([before.offered, before.taken, before.size], [2, null, 20 * MiB + 5000]);
+        await decide(b, asking.id, "accept", { files: ["photos/1.jpg"] });
+        const done = await reaches(a, id, "done");
+        assert.deepEqual([done.offered, done.taken, done.size, done.done_bytes], [2, 1, 5000, 5000]);
+
+        const sent = piped(["push", "attic", "big.bin", "photos/1.jpg"], { env: asks(a) });
+        await decide(b, (await newest(b, "asking")).id, "accept", { files: ["photos/1.jpg"] });
+        assert.deepEqual([(await sent).code, (await sent).stdout], [0, "attic took 1 of the 2 offered.\n"]);
+    });
+
+    test("of many files those that are taken are counted, also when all is over at once", async (t) => {
+        const { a, b, ofB } = await two(t);
+        const paths = Array.from({ length: 150 }, (_, i) => `many/${String(i).padStart(3, "0")}.txt`);
+        await Promise.all(paths.map((path, i) => makeFile(join(a.shareDir, path), 10, i)));
+        await waitFor(async () => (await a.api("/share/files?q=149.txt")).json.files.length === 1);
+        const { id } = (await push(a, ofB, paths)).json;
+        await decide(b, (await newest(b, "asking")).id, "accept", { files: paths.slice(50) });
+        const done = await reaches(a, id, "done");
+        assert.deepEqual([done.offered, done.taken, done.size], [150, 100, 1000]);
     });
 
     test("a folder that is newer than the list that is being fetched arrives all the same", async (t) => {

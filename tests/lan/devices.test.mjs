@@ -358,6 +358,14 @@ describe("LocalSend devices", { skip }, () => {
             assert.match(over.reason ?? "", reason);
         };
         await expect({ status: 204 }, "done", null, /wanted none/);
+        const none = (await attic.api("/pushes")).json.pushes[0];
+        assert.deepEqual([none.offered, none.taken, none.size], [1, 0, 0]);
+        phone.tell({ prepare: [{ status: 204 }] });
+        assert.throws(
+            () => lan.on("attic", defaultBin, "--data", attic.dataDir, "push", id, "trip/1.jpg"),
+            (/** @type {any} */ error) =>
+                error.status === 1 && /took none of it: The device wanted none/.test(`${error.stderr}`),
+        );
         await expect({ status: 403 }, "declined", null, /^$/);
         await expect({ status: 401 }, "failed", "pin", /asks for a PIN/);
         await expect({ status: 429 }, "failed", "too-many", /too many requests/);
@@ -371,7 +379,7 @@ describe("LocalSend devices", { skip }, () => {
         await expect({ raw: '{"sessionId":"a","files":[]}' }, "failed", "protocol", /cannot be understood/);
         await expect({ huge: 5_000_000 }, "failed", "too-large", /longer than 4194304 bytes/);
         await expect({ cut: true }, "failed", undefined, /the connection ended/);
-        await expect({ raw: '{"sessionId":"a","files":{"7":"x","0":9}}' }, "done", null, /^$/);
+        await expect({ raw: '{"sessionId":"a","files":{"7":"x","0":9}}' }, "done", null, /wanted none/);
         await expect({ raw: "redirected", status: 302 }, "failed", "status", /\(302\)/);
         assert.equal(phone.heard.filter((one) => "upload" in one).length, 0);
 
@@ -383,6 +391,7 @@ describe("LocalSend devices", { skip }, () => {
         });
         const done = await reaches(attic, busy, "done");
         assert.equal(done.size, 60_000, "what is wanted");
+        assert.deepEqual([done.offered, done.taken], [3, 2]);
         assert.equal((await phone.hears("upload", 2)).length, 2);
     });
 
@@ -580,7 +589,7 @@ describe("LocalSend devices", { skip }, () => {
         phone.tell({ call: "cancel?sessionId=session%201%2F%2B" });
         assert.equal((await phone.hears("called"))[0].status, 200);
         const over = await reaches(attic, there, "cancelled");
-        assert.equal(over.reason, "It was cancelled there");
+        assert.equal(over.reason, "It was cancelled at Played phone");
         await phone.hears("broken", 2);
     });
 

@@ -1,6 +1,6 @@
 // The texts of what is given to other hosts and to devices, which the first load of the page does without.
 
-import { language } from "./index";
+import { fill, language } from "./index";
 
 const en = {
   asking: "asks there",
@@ -25,11 +25,13 @@ const en = {
   failed: "failed",
   list: "Sent to hosts",
   nobody: "Nobody is online whom files can be sent to",
+  none: "took none of it",
   offered: "Offered to {name}",
   pin: "PIN of {name}",
   "pin.send": "Send with this PIN",
   sending: "gets the files",
   to: "Send to which host?",
+  took: "took {n} of the {all} offered",
 };
 
 const zh: typeof en = {
@@ -55,15 +57,20 @@ const zh: typeof en = {
   failed: "失败",
   list: "发给其他主机的文件",
   nobody: "没有可以接收文件的在线主机",
+  none: "未接收任何文件",
   offered: "已向 {name} 提出发送",
   pin: "{name} 的 PIN",
   "pin.send": "用此 PIN 发送",
   sending: "正在接收",
   to: "发送到哪台主机？",
+  took: "接收了 {all} 项中的 {n} 项",
 };
 
 export type PushKey = keyof typeof en;
 
-/** A text of this file in the person's language, with a name filled in. */
-export const tp = (key: PushKey, name = ""): string =>
-  (language.value.startsWith("zh") ? zh : en)[key].replace("{name}", () => name);
+/** A text of this file in the person's language, with a name, or other values, filled in. */
+export const tp = (key: PushKey, values: string | Record<string, string | number> = {}): string =>
+  fill(
+    (language.value.startsWith("zh") ? zh : en)[key],
+    typeof values === "string" ? { name: values } : values,
+  );

@@ -69,13 +69,18 @@ export function PushDialog({
 }
 
 /** How a push stands, in words. */
-const pushState = (one: Push): string => tp(one.state as PushKey);
+function pushState(one: Push): string {
+  const { offered, state, taken } = one;
+  if (state === "done" && taken === 0) return tp("none");
+  if (state === "done" && taken !== null && taken < offered) return tp("took", { n: taken, all: offered });
+  return tp(state as PushKey);
+}
 
 /** How the other host's person has answered, and the end. */
 export function tellOfPush(one: Push): void {
   if (one.finished_at === null || one.state === "cancelled") return;
   notify(
-    one.state === "failed" ? "bad" : "good",
+    one.state === "failed" ? "bad" : one.taken === 0 ? "info" : "good",
     `${hostName(one.host)}: ${pushState(one)}${one.reason ? `. ${one.reason}` : ""}`,
     { label: t("show"), run: () => go("share") },
   );
