@@ -111,8 +111,9 @@ const hp_command_t hp_commands[] = {
      .more = HOST_HELP
      "A path is one of the shared folder, as \"hostpair share\" prints it. Somebody there accepts "
      "the offer within a minute,\n"
-     "and the host fetches the files; a device with LocalSend is sent them. Ctrl-C takes the offer "
-     "back.\n",
+     "and the host fetches the files; a device with LocalSend is sent them. A host that is away is "
+     "asked once it is back.\n"
+     "Ctrl-C takes the offer back. The exit status is 1 where none of it is taken.\n",
      .flags = "pin no-wait json",
      .min = 2,
      .max = SIZE_MAX,

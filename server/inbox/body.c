@@ -47,6 +47,18 @@ static int read_file(const json_t *object, hp_inbox_offer_file_t *file, hp_err_t
     return 0;
 }
 
+static int read_token(hp_inbox_body_t *body, hp_err_t *err)
+{
+    int rc = read_text(body->json, "token", &body->token, err);
+    if (rc != 0 || body->token == NULL)
+        return rc;
+    size_t length = strlen(body->token);
+    if (length != HP_INBOX_TOKEN_SIZE - 1 || strspn(body->token, "0123456789abcdef") != length)
+        return hp_err_set(err, HP_E_INVALID, "token: must have %d lower-case hex digits",
+                          HP_INBOX_TOKEN_SIZE - 1);
+    return 0;
+}
+
 static int read_files(hp_inbox_body_t *body, hp_err_t *err)
 {
     const json_t *list = json_object_get(body->json, "files");
@@ -81,6 +93,8 @@ int hp_inbox_body_parse(const char *data, size_t length, hp_inbox_body_t *body, 
         rc = read_text(body->json, "name", &body->name, err);
     if (rc == 0)
         rc = read_text(body->json, "pin", &body->pin, err);
+    if (rc == 0)
+        rc = read_token(body, err);
     if (rc == 0)
         rc = read_files(body, err);
     if (rc != 0)

@@ -1,6 +1,6 @@
 /* The JSON of an offer, as another host or the guest page sends it:
  *
- *     {"name","pin","files":[{"id","name","size","type","sha256","folder"}]}
+ *     {"name","pin","token","files":[{"id","name","size","type","sha256","folder"}]}
  *
  * Unknown fields are ignored. Pure; any thread. */
 #ifndef HP_INBOX_BODY_H
@@ -12,6 +12,7 @@
 
 typedef struct hp_inbox_body {
     const char *name, *pin; /* NULL: not given */
+    const char *token;      /* HP_INBOX_TOKEN_SIZE - 1 lower-case hex digits; NULL: not given */
     hp_inbox_offer_file_t *files;
     size_t count;
     struct json_t *json; /* holds the texts */

@@ -76,6 +76,8 @@ typedef struct hp_inbox_offer {
     const char *address; /* numeric */
     const char *host;    /* its proven id; NULL */
     const char *pin;     /* NULL: none was given */
+    const char *token;   /* of a proven host, that offers again where the answer was lost: as of
+                            hp_inbox_body_t. NULL: any */
     const hp_inbox_offer_file_t *files;
     size_t count;
     bool more; /* files may follow by hp_inbox_add_file, until hp_inbox_no_more; it cannot go on after a
@@ -191,7 +193,8 @@ size_t hp_inbox_file_find(const hp_inbox_t *self, int64_t id, const char *file);
 /* 0 with the id: it is asking now; the event tells what becomes of it, also when the settings accept it at
  * once. HP_E_FORBIDDEN: nothing is received (setting "off"); HP_E_PIN: the PIN is missing or wrong;
  * HP_E_TOO_MANY: wrong PINs, or too many offers (retry_after_s, which may be NULL, says how long to wait);
- * HP_E_INVALID, HP_E_BAD_NAME, HP_E_TOO_LARGE naming the file. Texts are copied. */
+ * HP_E_INVALID, HP_E_BAD_NAME, HP_E_TOO_LARGE naming the file. Texts are copied. An offer whose token is
+ * known is the one that it was, with its id, whatever became of it; HP_E_CONFLICT: it is another host's. */
 int hp_inbox_offer(hp_inbox_t *self, const hp_inbox_offer_t *offer, int64_t *id, unsigned *retry_after_s,
                    hp_err_t *err);
 

@@ -1,4 +1,5 @@
 /* Offers as they come in: what is allowed, and who has to be asked. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -251,6 +252,16 @@ static hp_inbox_item_t *create(hp_inbox_t *self, const hp_inbox_offer_t *offer, 
     return item;
 }
 
+static const hp_inbox_item_t *find_token(const hp_inbox_t *self, const char *token)
+{
+    HP_LIST_EACH (link, &self->items) {
+        const hp_inbox_item_t *item = HP_CONTAINER(link, hp_inbox_item_t, link);
+        if (strcmp(item->token, token) == 0)
+            return item;
+    }
+    return NULL;
+}
+
 int hp_inbox_offer(hp_inbox_t *self, const hp_inbox_offer_t *offer, int64_t *id, unsigned *retry_after_s,
                    hp_err_t *err)
 {
@@ -259,6 +270,13 @@ int hp_inbox_offer(hp_inbox_t *self, const hp_inbox_offer_t *offer, int64_t *id,
         *retry_after_s = 0;
     if (self->closing)
         return UV_ECANCELED;
+    const hp_inbox_item_t *same = offer->token != NULL ? find_token(self, offer->token) : NULL;
+    if (same != NULL && !is_same_sender(same, offer))
+        return hp_err_set(err, HP_E_CONFLICT, "The offer's token is taken");
+    if (same != NULL) {
+        *id = same->id;
+        return 0;
+    }
     if (self->receive == HP_RECEIVE_OFF)
         return hp_err_set(err, HP_E_FORBIDDEN, "This host takes no files");
     bool paired = offer->host != NULL && self->deps.is_paired != NULL &&
@@ -268,7 +286,9 @@ int hp_inbox_offer(hp_inbox_t *self, const hp_inbox_offer_t *offer, int64_t *id,
         rc = check_room(self, offer, retry_after_s, err);
     if (rc == 0)
         rc = check_files(offer, err);
-    if (rc == 0)
+    if (rc == 0 && offer->token != NULL)
+        snprintf(token, sizeof token, "%s", offer->token);
+    else if (rc == 0)
         rc = make_token(token, err);
     if (rc != 0)
         return rc;

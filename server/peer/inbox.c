@@ -154,14 +154,17 @@ static bool is_from_elsewhere(hp_http_request_t *request)
 int hp_peer_inbox_offer(hp_peer_t *peer, hp_http_request_t *request, hp_inbox_offer_t *offer, int64_t *id,
                         hp_err_t *err)
 {
+    const char *token = offer->token; /* counts only where the host is proven */
     const hp_who_t *who = hp_http_who(request);
     unsigned wait_s = 0;
     offer->kind = HP_SENDER_BROWSER;
+    offer->token = NULL;
     offer->address = who->address;
     if (who->id[0] != '\0') {
         const hp_host_t *host = peer->hosts != NULL ? hp_hosts_find(peer->hosts, who->id) : NULL;
         offer->kind = HP_SENDER_HOSTPAIR;
         offer->host = who->id;
+        offer->token = token;
         offer->name = host != NULL ? host->name : offer->name;
     }
     int rc = hp_inbox_offer(peer->inbox, offer, id, &wait_s, err);
@@ -196,8 +199,11 @@ static void take_offer(reading_t *self)
     hp_incoming_t info;
     int rc = hp_inbox_body_parse(self->body.data, self->body.length, &body, &err);
     if (rc == 0) {
-        hp_inbox_offer_t offer = {
-            .name = body.name, .pin = body.pin, .files = body.files, .count = body.count};
+        hp_inbox_offer_t offer = {.name = body.name,
+                                  .pin = body.pin,
+                                  .token = body.token,
+                                  .files = body.files,
+                                  .count = body.count};
         rc = hp_peer_inbox_offer(self->peer, self->request, &offer, &id, &err);
         hp_inbox_body_dispose(&body);
     }

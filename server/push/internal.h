@@ -115,6 +115,8 @@ void hp_push_drop(hp_push_t *self);
 void hp_push_on_told(void *arg, int status, const hp_fetch_reply_t *reply, const hp_err_t *err);
 
 void hp_push_later(hp_push_t *self, uint64_t ms);
+/* It failed once more: goes on after a pause, however often. */
+void hp_push_wait(hp_push_t *self);
 /* It failed once more: goes on after a pause, or is over with these words. Whether it goes on. */
 bool hp_push_try_again(hp_push_t *self, int code, const char *reason);
 

@@ -1,4 +1,8 @@
-/* Pushes to hostpair hosts: an offer that names paths, and looks at how it goes. */
+/* Pushes to hostpair hosts: an offer that names paths, and looks at how it goes. A host that is away is tried
+ * again until it is back, first at each of its addresses, then after a pause:
+ *
+ *   CONNECTING        it has not answered the offer. One whose answer was lost is made once more with the
+ * same token, so that nobody there is asked twice ASKING, SENDING   it has, and is asked how it goes */
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,10 +19,12 @@
 #define WAIT_MS       45000 /* for an answer that may be held for 30 s */
 #define REPLY_MAX     ((uint64_t)2 * 1024 * 1024)
 #define ADDRESSES_MAX 4
+#define TOKEN_BYTES   16   /* random */
 #define POLL_MS       1500 /* between two looks at how it goes */
 
 typedef struct {
-    char token[HP_PUSH_TOKEN_SIZE]; /* "": not offered yet */
+    char token[HP_PUSH_TOKEN_SIZE]; /* ours, until it gives another */
+    bool offered;                   /* it has answered the offer */
 } offer_t;
 
 static int check(const hp_pushes_t *owner, const char *id, hp_err_t *err)
@@ -34,16 +40,18 @@ static int check(const hp_pushes_t *owner, const char *id, hp_err_t *err)
 
 /* ---- requests ---- */
 
-/* NULL: no address of the host is known. Else it holds the push until done. */
+/* About the offer, or, with a body, the offer itself. NULL: no address of the host is known. Else it holds
+ * the push until done. */
 static hp_fetch_t *ask(hp_push_t *self, const char *method, const char *body, bool waits,
                        hp_fetch_reply_fn done)
 {
     const offer_t *offer = self->work;
+    bool named = body == NULL;
     const hp_host_t *host = hp_hosts_find(self->owner->hosts, self->host);
     if (host == NULL || host->address_count == 0)
         return NULL;
     char path[sizeof INBOX_PATH + HP_PUSH_TOKEN_SIZE + 1];
-    snprintf(path, sizeof path, "%s%s%s", INBOX_PATH, offer->token[0] != '\0' ? "/" : "", offer->token);
+    snprintf(path, sizeof path, "%s%s%s", INBOX_PATH, named ? "/" : "", named ? offer->token : "");
     hp_hosts_question_t question = {.method = method,
                                     .path = path,
                                     .body = body,
@@ -66,8 +74,8 @@ static void refused(hp_push_t *self, const hp_fetch_reply_t *reply)
     json_t *json = json_loadb(reply->body, reply->length, 0, NULL);
     const char *detail = json_string_value(json_object_get(json, "detail"));
     if (status == 404 || status == 405)
-        detail = offer->token[0] != '\0' ? "The other host does not know of the offer any more"
-                                         : "The other host takes no files: it runs an older hostpair";
+        detail = offer->offered ? "The other host does not know of the offer any more"
+                                : "The other host takes no files: it runs an older hostpair";
     if (detail == NULL) {
         snprintf(reason, sizeof reason, "The other host refused (%d)", status);
         detail = reason;
@@ -160,54 +168,85 @@ static void take_reply(hp_push_t *self, const hp_fetch_reply_t *reply)
         hp_push_fail(self, HP_E_PROTOCOL, "The other host's answer cannot be understood");
     } else {
         snprintf(offer->token, sizeof offer->token, "%s", token);
+        offer->offered = true;
         take_state(self, json);
     }
     json_decref(json);
 }
 
-static void on_looked(void *arg, int status, const hp_fetch_reply_t *reply, const hp_err_t *err)
-{
-    hp_push_t *self = arg;
-    self->fetch = NULL;
-    if (status == 0 && !hp_push_is_idle(self)) {
-        take_reply(self, reply);
-    } else if (!hp_push_is_idle(self)) {
-        self->address++;
-        hp_push_try_again(self, status, hp_err_text(err));
-    }
-    hp_push_drop(self);
-}
+/* ---- while it is away ---- */
+
+static void look(hp_push_t *self);
+static void send_offer(hp_push_t *self);
 
 static void go_on(hp_push_t *self)
 {
-    self->fetch = ask(self, "GET", NULL, self->state == HP_PUSH_ASKING, on_looked);
-    if (self->fetch == NULL)
+    const offer_t *offer = self->work;
+    const hp_host_t *host = hp_hosts_find(self->owner->hosts, self->host);
+    if (host == NULL)
         hp_push_fail(self, HP_E_NOT_FOUND, "The host is not known any more");
+    else if (host->blocked)
+        hp_push_fail(self, HP_E_CONFLICT, "The host is blocked");
+    else if (offer->offered)
+        look(self);
+    else
+        send_offer(self);
 }
 
-/* ---- the offer ---- */
+static void wait_for_it(hp_push_t *self, const char *why)
+{
+    char *reason = hp_sprintf("It is away (%s)", why);
+    self->address = 0;
+    hp_push_set_state(self, self->state, reason);
+    hp_push_wait(self);
+    free(reason);
+}
 
-static void send_offer(hp_push_t *self);
+/* It has answered, and the answer is no use: the next one would be none either. */
+static bool is_answer(int status)
+{
+    return status == HP_E_PROTOCOL || status == HP_E_TOO_LARGE || status == HP_E_REDIRECT ||
+           status == HP_E_INVALID;
+}
 
-static void on_offered(void *arg, int status, const hp_fetch_reply_t *reply, const hp_err_t *err)
+static void on_failed(hp_push_t *self, int status, const hp_err_t *err)
+{
+    const hp_host_t *host = hp_hosts_find(self->owner->hosts, self->host);
+    if (is_answer(status))
+        hp_push_fail(self, status, hp_err_text(err));
+    else if (host != NULL && ++self->address < HP_MIN(host->address_count, (size_t)ADDRESSES_MAX))
+        go_on(self);
+    else
+        wait_for_it(self, hp_err_text(err));
+}
+
+static void on_answer(void *arg, int status, const hp_fetch_reply_t *reply, const hp_err_t *err)
 {
     hp_push_t *self = arg;
-    const hp_host_t *host = hp_hosts_find(self->owner->hosts, self->host);
     self->fetch = NULL;
     if (hp_push_is_idle(self))
         ;
     else if (status == 0)
         take_reply(self, reply);
-    else if (host != NULL && ++self->address < HP_MIN(host->address_count, (size_t)ADDRESSES_MAX))
-        send_offer(self);
     else
-        hp_push_fail(self, status, hp_err_text(err));
+        on_failed(self, status, err);
     hp_push_drop(self);
 }
 
+static void look(hp_push_t *self)
+{
+    self->fetch = ask(self, "GET", NULL, self->state == HP_PUSH_ASKING, on_answer);
+    if (self->fetch == NULL)
+        wait_for_it(self, "none of its addresses is known");
+}
+
+/* ---- the offer ---- */
+
 static void send_offer(hp_push_t *self)
 {
+    const offer_t *offer = self->work;
     json_t *json = json_object(), *files = json_array();
+    json_object_set_new(json, "token", json_string(offer->token));
     if (self->pin != NULL)
         json_object_set_new(json, "pin", json_string(self->pin));
     for (size_t i = 0; i < self->files.count; i++) {
@@ -223,25 +262,33 @@ static void send_offer(hp_push_t *self)
     json_object_set_new(json, "files", files);
     char *body = json_dumps(json, JSON_COMPACT);
     json_decref(json);
-    self->fetch = ask(self, "POST", body, false, on_offered);
+    self->fetch = ask(self, "POST", body, false, on_answer);
     free(body);
     if (self->fetch == NULL)
-        hp_push_fail(self, HP_E_UNREACHABLE, "No address of the host is known");
+        wait_for_it(self, "none of its addresses is known");
 }
 
 static void begin(hp_push_t *self)
 {
-    self->work = hp_alloc(sizeof(offer_t));
-    send_offer(self);
+    offer_t *offer = hp_alloc(sizeof *offer);
+    uint8_t random[TOKEN_BYTES];
+    self->work = offer;
+    int rc = uv_random(NULL, NULL, random, sizeof random, 0, NULL);
+    if (rc != 0) {
+        hp_push_fail(self, rc, hp_err_sentence(rc));
+        return;
+    }
+    hp_hex_encode(random, sizeof random, offer->token);
+    go_on(self);
 }
 
 /* ---- the end ---- */
 
-/* An offer whose answer has not come yet ends there by itself, unanswered. */
+/* An offer whose answer has not come may be there as well; at an older hostpair, which has not taken the
+ * token, it ends by itself, unanswered. */
 static void cancel(hp_push_t *self)
 {
-    const offer_t *offer = self->work;
-    if (offer != NULL && offer->token[0] != '\0')
+    if (self->work != NULL)
         self->telling = ask(self, "DELETE", NULL, false, hp_push_on_told);
 }
 

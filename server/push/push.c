@@ -180,15 +180,36 @@ void hp_push_later(hp_push_t *self, uint64_t ms)
     uv_timer_start(&self->timer, on_later, ms, 0);
 }
 
-bool hp_push_try_again(hp_push_t *self, int code, const char *reason)
+void hp_push_wait(hp_push_t *self)
 {
     uint64_t now = hp_clock_ms(), at = hp_retry_failed(&self->retry, &policy, now);
-    if (self->retry.failures >= HP_PUSH_FAILURES_MAX) {
+    hp_push_later(self, at - now);
+}
+
+bool hp_push_try_again(hp_push_t *self, int code, const char *reason)
+{
+    if (self->retry.failures + 1 >= HP_PUSH_FAILURES_MAX) {
         hp_push_fail(self, code, reason);
         return false;
     }
-    hp_push_later(self, at - now);
+    hp_push_wait(self);
     return true;
+}
+
+/* A host that is back is not kept waiting for the end of a pause. */
+static void on_host(void *arg, hp_host_event_t event, const hp_host_t *host)
+{
+    hp_pushes_t *self = arg;
+    if (event != HP_HOST_ONLINE)
+        return;
+    HP_LIST_EACH (link, &self->pushes) {
+        hp_push_t *push = HP_CONTAINER(link, hp_push_t, link);
+        if (strcmp(push->host, host->id) != 0 || push->retry.failures == 0 ||
+            !uv_is_active((uv_handle_t *)&push->timer))
+            continue;
+        push->address = 0; /* the one that answered */
+        hp_push_later(push, 0);
+    }
 }
 
 /* ---- what a person does ---- */
@@ -377,6 +398,7 @@ hp_pushes_t *hp_pushes_create(uv_loop_t *loop, hp_fetcher_t *fetcher, hp_hosts_t
     self->limit = limit;
     self->last_id = hp_clock_wall_ms() / 1000; /* above those of earlier runs, which a page may still show */
     hp_list_init(&self->pushes);
+    hp_hosts_on_event(hosts, on_host, self);
     return self;
 }
 
@@ -398,6 +420,7 @@ static void on_none(void *arg)
 void hp_pushes_destroy(hp_pushes_t *self, void (*closed)(void *arg), void *arg)
 {
     self->closing = true;
+    hp_hosts_off_event(self->hosts, on_host, self);
     self->closed = closed;
     self->closed_arg = arg;
     HP_LIST_EACH (link, &self->pushes) {

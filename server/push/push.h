@@ -7,6 +7,9 @@
  * LocalSend (upload.c) is asked whether it wants the files, those of folders one by one, and is sent those
  *                      that it wants.
  *
+ * A hostpair that is away is offered the files once it is back, and what it has accepted is waited for
+ * without end; a device is given up after some minutes.
+ *
  * Kept in memory: after a restart nothing is known of them here; what a hostpair accepted goes on there, and
  * an upload has ended.
  *

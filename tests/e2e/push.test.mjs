@@ -6,7 +6,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 
-import { MiB, addHost, makeFile, request, startHostpair, waitFor } from "./harness.mjs";
+import { MiB, addHost, makeFile, request, sleep, startHostpair, waitFor } from "./harness.mjs";
 import { listed } from "./hosts.mjs";
 import { decide, inbox, newest } from "./inbox.mjs";
 import { startLink } from "./link.mjs";
@@ -32,6 +32,10 @@ async function two(t) {
 /** @param {Hostpair} h @param {string} host @param {string[]} paths @param {object} [more] */
 const push = (h, host, paths, more = {}) =>
     h.api(`/hosts/${host}/push`, { method: "POST", json: { paths, ...more } });
+
+/** The push as it is now. @param {Hostpair} h @param {number} id */
+const pushed = async (h, id) =>
+    (await h.api("/pushes")).json.pushes.find((/** @type {any} */ one) => one.id === id);
 
 /** The push once it is in one of the states. @param {Hostpair} h @param {number} id @param {string[]} states */
 const reaches = (h, id, ...states) =>
@@ -156,6 +160,60 @@ describe("pushes", () => {
         const sent = piped(["push", "attic", "big.bin", "photos/1.jpg"], { env: asks(a) });
         await decide(b, (await newest(b, "asking")).id, "accept", { files: ["photos/1.jpg"] });
         assert.deepEqual([(await sent).code, (await sent).stdout], [0, "attic took 1 of the 2 offered.\n"]);
+    });
+
+    test("a host that is away is asked once it is back, and is waited for when it goes again", async (t) => {
+        const { a, b, ofB } = await two(t);
+        await a.api("/settings", { method: "PATCH", json: { up_limit_bps: 4 * MiB } });
+        await b.kill9();
+        const { id } = (await push(a, ofB, ["big.bin"])).json;
+        const sent = piped(["push", "attic", "photos/1.jpg"], { env: asks(a) });
+        await waitFor(async () => /^It is away \(.*refused/.test((await pushed(a, id)).reason ?? ""));
+        assert.equal((await pushed(a, id)).state, "connecting");
+        await sleep(3000); // several tries
+        await b.start();
+        const [one, other] = await waitFor(async () => {
+            const all = await inbox(b);
+            return all.length === 2 && all;
+        });
+        for (const item of [one, other]) assert.equal((await decide(b, item.id, "accept")).status, 200);
+        const { code, stderr } = await sent;
+        assert.equal(code, 0, stderr);
+        assert.match(stderr, /It is away \(.*refused\); it is tried again\.\n(Asking at|Accepted)/);
+        await reaches(a, id, "sending");
+        await b.kill9();
+        const waiting = await waitFor(async () => {
+            const now = await pushed(a, id);
+            return /^It is away/.test(now.reason ?? "") && now;
+        });
+        assert.equal(waiting.state, "sending");
+        await b.start();
+        await a.api("/settings", { method: "PATCH", json: { up_limit_bps: 0 } });
+        assert.equal((await reaches(a, id, "done")).reason, null);
+        assertSame(a, "big.bin", b, "Received/studio/big.bin");
+    });
+
+    test("an offer whose answer is lost is made again, and nobody is asked twice", async (t) => {
+        const a = await startHostpair({ t, name: "studio" });
+        const b = await startHostpair({ t, name: "attic" });
+        await makeFile(join(a.shareDir, "a.txt"), 10, 1);
+        const link = await startLink({ t, to: b.peerPort });
+        const ofB = (await addHost(a, link.port)).id;
+        let answers = 0;
+        link.onReply = ({ method, path }) => method !== "POST" || path !== "/hostpair/inbox" || ++answers > 2;
+        const { id } = (await push(a, ofB, ["a.txt"])).json;
+        await reaches(a, id, "asking");
+        assert.equal(answers, 3);
+        assert.equal((await inbox(b)).length, 1);
+        await decide(b, (await newest(b, "asking")).id, "accept");
+        await reaches(a, id, "done");
+
+        // Taken back before the answer has come.
+        link.onReply = ({ method }) => method !== "POST";
+        const back = (await push(a, ofB, ["a.txt"])).json.id;
+        await newest(b, "asking");
+        assert.equal((await a.api(`/pushes/${back}`, { method: "DELETE" })).status, 204);
+        assert.match((await newest(b, "cancelled")).reason, /sender has cancelled/);
     });
 
     test("of many files those that are taken are counted, also when all is over at once", async (t) => {

@@ -484,6 +484,31 @@ static void offers_end_declined_cancelled_or_unanswered(void **state)
     assert_true(offered() > cancelled);
 }
 
+static void an_offer_that_comes_again_with_its_token_is_the_same(void **state)
+{
+    (void)state;
+    static const char token[] = "0123456789abcdef0123456789abcdef";
+    hp_err_t err = {0};
+    int64_t id = 0;
+    hp_inbox_offer_t offer = offer_of(files, 2), other = offer_of(files, 1);
+    offer.kind = other.kind = HP_SENDER_HOSTPAIR;
+    offer.host = "aa";
+    other.host = "bb";
+    offer.token = other.token = token;
+    int64_t first = make_offer(&offer);
+    assert_string_equal(get(first).token, token);
+    assert_int_equal(make_offer(&offer), first);
+    assert_int_equal(hp_inbox_decline(inbox, first, NULL), 0);
+    assert_int_equal(make_offer(&offer), first);
+    close_inbox();
+    open_inbox(0);
+    assert_int_equal(make_offer(&offer), first);
+    assert_int_equal(hp_inbox_count(inbox), 1);
+    assert_int_equal(hp_inbox_offer(inbox, &other, &id, NULL, &err), HP_E_CONFLICT);
+    offer.token = NULL;
+    assert_true(make_offer(&offer) > first);
+}
+
 static size_t count_entries(const char *folder)
 {
     char full[PATH_SIZE * 2];
@@ -730,6 +755,7 @@ int main(void)
         TEST(the_same_name_twice_gets_a_number),
         TEST(a_person_takes_some_files_into_another_folder),
         TEST(offers_end_declined_cancelled_or_unanswered),
+        TEST(an_offer_that_comes_again_with_its_token_is_the_same),
         TEST(cancelling_removes_the_part_and_keeps_what_is_finished),
         TEST(what_was_accepted_goes_on_after_a_restart),
         TEST(a_part_file_that_somebody_removed_begins_again),
