@@ -60,6 +60,7 @@
     X(shared_folder)                                                                                         \
     X(hub)                                                                                                   \
     X(hub_list)                                                                                              \
+    X(shared_own)                                                                                            \
     X(shared_place)                                                                                          \
     X(shared_hash)
 

@@ -53,3 +53,10 @@ CREATE TABLE shared_layer (
     chunk_size INTEGER NOT NULL, -- bytes that a digest covers
     digests BLOB NOT NULL -- 32 bytes a chunk, from the start of the file
 ) STRICT;
+
+-- The files that hostpair itself put into the shared folders. It deletes no others: those may be a person's only copy.
+CREATE TABLE shared_own (
+    path TEXT NOT NULL PRIMARY KEY, -- absolute, on the disk
+    size INTEGER NOT NULL, -- st_size as it was put there; it and the next say whether it still is that file
+    mtime_ns INTEGER NOT NULL -- st_mtim, ns since 1970
+) STRICT, WITHOUT ROWID;

@@ -28,10 +28,11 @@ static json_t *file_json(const hp_share_entry_t *entry)
     json_object_set_new(json, "path", hp_json_text(entry->path));
     json_object_set_new(json, "name", hp_json_text(hp_path_name(entry->path)));
     json_object_set_new(json, "size", hp_json_count(entry->size));
-    json_object_set_new(json, "mtime", hp_json_time(entry->mtime_ms));
+    json_object_set_new(json, "mtime", hp_json_time(entry->mtime_ns / 1000000));
     json_object_set_new(json, "type", json_string(hp_path_media_type(entry->path)));
     json_object_set_new(json, "root", hp_json_text_or_null(entry->root));
     json_object_set_new(json, "local", json_null());
+    json_object_set_new(json, "removable", json_boolean(entry->own));
     return json;
 }
 

@@ -75,6 +75,11 @@ static int visit(walk_t *self, int folder, const char *name)
         return rc;
     if (S_ISDIR(st.st_mode))
         return walk_folder(self, folder, name);
+    if (self->guard->check != NULL && !hp_path_is_part(name)) {
+        rc = self->guard->check(self->guard->arg, self->path, &st, self->err);
+        if (rc != 0)
+            return rc;
+    }
     if (self->removing && unlinkat(folder, name, 0) != 0 && errno != ENOENT)
         return system_error(self, -errno);
     return 0;

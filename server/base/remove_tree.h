@@ -8,6 +8,7 @@
 
 #include <stdatomic.h>
 #include <stdint.h>
+#include <sys/stat.h>
 
 #include "base/err.h"
 
@@ -15,10 +16,15 @@ typedef struct hp_tree_guard {
     const char *folders[2];       /* absolute paths of folders that stay; NULL: none */
     int64_t parts_from;           /* part files with ids from here on may go */
     const atomic_bool *cancelled; /* looked at between any two files */
+    /* Whether what is no folder and no part file may go: 0, or a code with the words in err. path: of it, as
+     * in the words; NULL: all of it may. */
+    int (*check)(void *arg, const char *path, const struct stat *st, hp_err_t *err);
+    void *arg; /* of check */
 } hp_tree_guard_t;
 
 /* Removes the folder `name` of the open folder parent. path: how it is called in the words of err. 0;
- * HP_E_CONFLICT with nothing removed; or HP_E_FORBIDDEN or a system code, with some of it removed perhaps. */
+ * HP_E_CONFLICT with nothing removed; what check said, the same; or HP_E_FORBIDDEN or a system code, with
+ * some of it removed perhaps. */
 int hp_remove_tree(int parent, const char *name, const char *path, const hp_tree_guard_t *guard,
                    hp_err_t *err);
 

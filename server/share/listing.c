@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "base/path.h"
 #include "db/shared_file.h"
+#include "db/shared_own.h"
 #include "share/away.h"
 
 #define STEP_ROWS 4000 /* of one job: some milliseconds */
@@ -171,10 +172,9 @@ static void add_file(listing_t *list, const hp_shared_row_t *row)
     const char *name = hp_path_name(path);
     if (list->q != NULL ? !matches(list, name, strlen(name)) : list->open_count > 0)
         return;
-    row_t file = {
-        .path = hp_strdup(path), .size = row->identity.size, .mtime_ms = row->identity.mtime_ns / 1000000};
+    row_t file = {.path = hp_strdup(path), .size = row->identity.size, .mtime_ns = row->identity.mtime_ns};
     file.key = list->sort == HP_SHARE_BY_SIZE   ? (int64_t)file.size
-               : list->sort == HP_SHARE_BY_TIME ? file.mtime_ms
+               : list->sort == HP_SHARE_BY_TIME ? file.mtime_ns / 1000000
                                                 : 0;
     if (row->rooted)
         hp_hex_encode(row->root, sizeof row->root, file.root);
@@ -187,6 +187,23 @@ static void finish_pass(listing_t *list)
         close_folder(list);
     shrink(list);
     list->done = true;
+}
+
+/* Finds which files of the page hostpair put there. None is removed from a folder that is shared in place. */
+static int find_own(listing_t *list, hp_db_t *db, hp_err_t *err)
+{
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < list->count; i++) {
+        row_t *row = &list->rows[i];
+        const char *below;
+        if (row->is_folder || hp_place_find(list->away.place, row->path, &below) != 0)
+            continue;
+        char *path = hp_sprintf("%s/%s", list->away.place->folders[0].path, row->path);
+        hp_shared_own_t file = {.path = path, .size = row->size, .mtime_ns = row->mtime_ns};
+        rc = hp_shared_own_has(db, &file, &row->own, err);
+        free(path);
+    }
+    return rc;
 }
 
 /* Store thread. */
@@ -211,12 +228,13 @@ static int pass_step(hp_db_t *db, void *arg, hp_err_t *err)
         list->after = skip;
     } else if (i < rows.count || rows.count < STEP_ROWS) {
         finish_pass(list);
+        rc = find_own(list, db, err);
     } else {
         free(list->after);
         list->after = hp_strdup(rows.items[rows.count - 1].path);
     }
     hp_shared_rows_dispose(&rows);
-    return 0;
+    return rc;
 }
 
 /* ---- cursors: "d" or "f", the key, the path ---- */

@@ -27,8 +27,9 @@ typedef struct hp_share_entry {
     char *path;
     uint64_t size;  /* of a folder: of all files in it */
     uint64_t files; /* of a folder */
-    int64_t mtime_ms;
+    int64_t mtime_ns;
     char root[65]; /* "" not known */
+    bool own;      /* a file that hostpair put there: it may be removed */
 } hp_share_entry_t;
 
 typedef struct hp_share_page {

@@ -2,7 +2,12 @@
  *
  * Pieces are collected in a part file beside the target, whose name holds the file's total size: pieces of
  * another size never meet. The last piece syncs it and renames it over the target in one step, so half a file
- * is never seen. */
+ * is never seen.
+ *
+ * The store knows which files were put there in this way, with their size and time (db/shared_own.h). Only
+ * what still is such a file is removed, and replaced in a folder that is shared in place: anything else may
+ * be a person's only copy. What has no row, as its commit failed or an earlier version put it there, is such
+ * a file as well. */
 #include "share/put.h"
 
 #include <dirent.h>
@@ -15,10 +20,12 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/path.h"
 #include "base/remove_tree.h"
 #include "base/utf8.h"
+#include "db/shared_own.h"
 #include "os/beneath.h"
 #include "os/disk.h"
 #include "os/home.h"
@@ -31,15 +38,19 @@ struct hp_put {
     hp_share_t *share;
     struct hp_put *next; /* all that run now */
     uv_work_t work;
+    uv_work_cb run;               /* what it does in the pool */
     char *path, *parent, *folder; /* parent: below the shared folder, whose absolute path is folder */
     const char *name;             /* inside path */
-    bool in_place;                /* it is not the main folder: what is there was not put there by hostpair */
+    char *place;                  /* the path on the disk, absolute */
+    hp_shared_owns_t owns;        /* what hostpair put there, at and below place; by path */
+    bool in_place;                /* it is not the main folder */
     bool refused;                 /* that folder may not be shared: nothing is written there */
     bool is_top;                  /* the path is that of the shared folder itself */
     bool is_private;              /* the folder is not shared, and made if missing (aside.c) */
     hp_share_piece_t piece;
     bool removes, tree;
     char *keep[2]; /* folders that stay */
+    bool made;     /* the file is there now, by this piece */
     hp_share_stored_t stored;
     int status;
     hp_err_t err;
@@ -71,6 +82,61 @@ static bool exists(int parent, const char *name)
     return fstatat(parent, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
+static hp_shared_own_t own_of(char *place, const struct stat *st)
+{
+    return (hp_shared_own_t){
+        .path = place, .size = (uint64_t)st->st_size, .mtime_ns = hp_place_identity(st).mtime_ns};
+}
+
+static int by_path(const void *a, const void *b)
+{
+    return strcmp(((const hp_shared_own_t *)a)->path, ((const hp_shared_own_t *)b)->path);
+}
+
+/* Whether what is at an absolute path is what hostpair put there. */
+static bool is_own(const hp_put_t *self, char *place, const struct stat *st)
+{
+    const hp_shared_own_t now = own_of(place, st);
+    const hp_shared_own_t *known = self->owns.count > 0 ? bsearch(&now, self->owns.items, self->owns.count,
+                                                                  sizeof *self->owns.items, by_path)
+                                                        : NULL;
+    return known != NULL && S_ISREG(st->st_mode) && known->size == now.size &&
+           known->mtime_ns == now.mtime_ns;
+}
+
+/* Whether the file may be replaced: 0 or HP_E_FORBIDDEN. */
+static int check_replaced(hp_put_t *self, int parent)
+{
+    struct stat old;
+    if (!self->in_place || fstatat(parent, self->name, &old, AT_SYMLINK_NOFOLLOW) != 0 ||
+        S_ISDIR(old.st_mode) || is_own(self, self->place, &old))
+        return 0;
+    return hp_err_set(
+        &self->err, HP_E_FORBIDDEN,
+        "%s is in %s, which is shared in place, and hostpair did not put it there (or it was "
+        "changed since): hostpair does not replace it. Give the new one another name, or replace "
+        "it with your file manager",
+        self->path, self->folder);
+}
+
+static int refuse_removal(hp_err_t *err, const char *path)
+{
+    return hp_err_set(err, HP_E_FORBIDDEN,
+                      "%s was put there by hand or by an earlier version of hostpair, or was changed since: "
+                      "hostpair does not delete it. Delete it with your file manager, or move it out of the "
+                      "shared folder",
+                      path);
+}
+
+static int check_removed(void *arg, const char *path, const struct stat *st, hp_err_t *err)
+{
+    hp_put_t *self = arg;
+    char *place = hp_sprintf("%s/%s", self->folder, path);
+    bool own = is_own(self, place, st);
+    free(place);
+    return own ? 0 : refuse_removal(err, path);
+}
+
 /* The part is whole: makes it the file. */
 static int finish(hp_put_t *self, int parent, int part, const char *part_name)
 {
@@ -80,11 +146,14 @@ static int finish(hp_put_t *self, int parent, int part, const char *part_name)
     self->stored.existed = fstatat(parent, self->name, &old, AT_SYMLINK_NOFOLLOW) == 0;
     if (self->stored.existed && S_ISDIR(old.st_mode))
         return -EISDIR;
+    if (check_replaced(self, parent) != 0) /* it may have come since */
+        return HP_E_FORBIDDEN;
     int rc = self->piece.is_new ? hp_disk_rename_new(parent, part_name, self->name)
              : renameat(parent, part_name, parent, self->name) != 0 ? -errno
                                                                     : 0;
     if (rc != 0)
         return rc;
+    self->made = true;
     rc = hp_disk_sync_folder(parent);
     if (rc == 0 && fstat(part, &self->stored.stat) != 0)
         rc = -errno;
@@ -122,6 +191,8 @@ static int take_piece(hp_put_t *self, int parent)
     hp_path_part_name(self->name, UPLOAD_ID | (int64_t)self->piece.total, part_name);
     if (self->piece.is_new && exists(parent, self->name))
         return disk_error(&self->err, -EEXIST, self->path);
+    if ((self->piece.ask || self->piece.first == 0) && check_replaced(self, parent) != 0)
+        return HP_E_FORBIDDEN;
     int flags = self->piece.ask || self->piece.first > 0 ? O_RDWR : O_RDWR | O_CREAT | O_TRUNC;
     int part = hp_beneath_open(parent, part_name, flags, self->is_private ? 0600 : 0666, HP_BENEATH_NO_LINKS);
     if (part == -ENOENT) {
@@ -145,7 +216,7 @@ static int take_piece(hp_put_t *self, int parent)
         self->stored.received = HP_MAX(self->stored.received, self->piece.first + self->piece.length);
         if (rc == 0 && self->stored.received == self->piece.total)
             rc = finish(self, parent, part, part_name);
-        if (rc != 0)
+        if (rc != 0 && self->err.code == 0)
             rc = disk_error(&self->err, rc, self->path);
     }
     close(part);
@@ -204,8 +275,14 @@ static void do_remove(uv_work_t *work)
                      : hp_beneath_open(folder, self->parent, O_RDONLY | O_DIRECTORY, 0, HP_BENEATH_LINKS);
     int rc = parent < 0 ? parent : 0;
     if (rc == 0) {
+        struct stat st;
         bool parts = remove_parts(parent, self->name);
-        rc = unlinkat(parent, self->name, 0) == 0 ? 0 : -errno;
+        if (fstatat(parent, self->name, &st, AT_SYMLINK_NOFOLLOW) != 0)
+            rc = -errno;
+        else if (!S_ISDIR(st.st_mode) && !is_own(self, self->place, &st))
+            rc = refuse_removal(&self->err, self->path);
+        else
+            rc = unlinkat(parent, self->name, 0) == 0 ? 0 : -errno;
         if (rc == -EISDIR)
             rc = unlinkat(parent, self->name, AT_REMOVEDIR) == 0 ? 0 : -errno;
         if (rc == -ENOENT && parts)
@@ -213,6 +290,8 @@ static void do_remove(uv_work_t *work)
         if (self->tree && (rc == -ENOTEMPTY || rc == -EEXIST)) {
             hp_tree_guard_t guard = {.folders = {self->keep[0], self->keep[1]},
                                      .parts_from = UPLOAD_ID,
+                                     .check = check_removed,
+                                     .arg = self,
                                      .cancelled = &self->share->cancelled};
             self->status = hp_remove_tree(parent, self->name, self->path, &guard, &self->err);
             close(parent);
@@ -228,7 +307,7 @@ static void do_remove(uv_work_t *work)
     else if (rc == -ENOTEMPTY || rc == -EEXIST)
         rc = hp_err_set(&self->err, HP_E_CONFLICT,
                         "%s is a folder with files in it: recursive=true removes them, too", self->path);
-    else if (rc != 0)
+    else if (rc != 0 && self->err.code == 0)
         rc = disk_error(&self->err, rc, self->path);
     self->status = rc;
 }
@@ -251,10 +330,31 @@ static void end(hp_put_t *self)
     free(self->path);
     free(self->parent);
     free(self->folder);
+    free(self->place);
+    hp_shared_owns_dispose(&self->owns);
     for (size_t i = 0; i < HP_COUNT(self->keep); i++)
         free(self->keep[i]);
     free(self);
     hp_pending_drop(&share->pending);
+}
+
+static int record(hp_db_t *db, void *arg, hp_err_t *err)
+{
+    hp_put_t *self = arg;
+    if (self->removes)
+        return hp_shared_own_remove(db, self->place, err);
+    hp_shared_own_t own = own_of(self->place, &self->stored.stat);
+    return hp_shared_own_set(db, &own, err);
+}
+
+static void on_recorded(void *arg, int status, const hp_err_t *err)
+{
+    hp_put_t *self = arg;
+    if (status != 0)
+        hp_log(HP_LOG_WARN,
+               "%s: that hostpair put it there could not be recorded, so it will not delete it: %s",
+               self->path, hp_err_text(err));
+    end(self);
 }
 
 static void on_done(uv_work_t *work, int canceled)
@@ -262,7 +362,44 @@ static void on_done(uv_work_t *work, int canceled)
     hp_put_t *self = work->data;
     if (canceled != 0)
         self->status = canceled;
+    if (self->status == 0 && !self->is_private && (self->removes || self->made))
+        hp_store_post(self->share->store, HP_STORE_WRITE, record, on_recorded, self);
+    else
+        end(self);
+}
+
+static void fail(hp_put_t *self, int status)
+{
+    self->status = status;
     end(self);
+}
+
+static void run(hp_put_t *self)
+{
+    int rc = self->share->closing ? UV_ECANCELED
+                                  : uv_queue_work(self->share->loop, &self->work, self->run, on_done);
+    if (rc != 0)
+        fail(self, rc);
+}
+
+static int load(hp_db_t *db, void *arg, hp_err_t *err)
+{
+    hp_put_t *self = arg;
+    int rc = hp_shared_own_list(db, self->place, &self->owns, err);
+    if (self->owns.count > 0)
+        qsort(self->owns.items, self->owns.count, sizeof *self->owns.items, by_path);
+    return rc;
+}
+
+static void on_loaded(void *arg, int status, const hp_err_t *err)
+{
+    hp_put_t *self = arg;
+    if (status == 0) {
+        run(self);
+        return;
+    }
+    self->err = *err;
+    fail(self, status);
 }
 
 static int check_path(hp_put_t *self)
@@ -308,6 +445,7 @@ static hp_put_t *create(hp_share_t *share, const char *folder, const char *path,
     self->is_private = folder != NULL;
     self->in_place = number > 0;
     self->refused = folder == NULL && share->place->folders[number].refused;
+    self->place = hp_sprintf("%s/%s", self->folder, below);
     self->is_top = number > 0 && below[0] == '\0';
     self->work.data = self;
     self->arg = arg;
@@ -323,15 +461,17 @@ static void start(hp_put_t *self, uv_work_cb work)
         if (collide(self, other))
             rc =
                 hp_err_set(&self->err, HP_E_CONFLICT, "%s is being written or removed right now", self->path);
-    if (rc == 0) {
-        self->next = share->puts;
-        share->puts = self;
-        rc = uv_queue_work(share->loop, &self->work, work, on_done);
-    }
-    if (rc == 0)
+    if (rc != 0) {
+        fail(self, rc);
         return;
-    self->status = rc;
-    end(self);
+    }
+    self->run = work;
+    self->next = share->puts;
+    share->puts = self;
+    if (self->removes || self->in_place)
+        hp_store_post(share->store, HP_STORE_READ, load, on_loaded, self);
+    else
+        run(self);
 }
 
 static void put(hp_share_t *share, const char *folder, const char *path, const hp_share_piece_t *piece,

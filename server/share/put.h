@@ -1,5 +1,5 @@
 /* Files that are put into the shared folder and taken out of it. The index follows as it does for any other
- * change.
+ * change. Only what was put there in this way is taken out, as long as it is unchanged.
  *
  * A file arrives in pieces, from its start to its end. A piece at 0 starts over; one that overlaps what is
  * there already (its answer was lost) is written again; one that would leave a gap is refused. Half a file is
@@ -29,7 +29,8 @@ typedef struct hp_share_stored {
 } hp_share_stored_t;
 
 /* status: 0; HP_E_BAD_NAME (not allowed, or the path leads through a link), HP_E_CONFLICT (a gap, another
- * request, a file where a folder should be), HP_E_PRECONDITION (is_new), HP_E_FORBIDDEN, HP_E_TOO_LARGE,
+ * request, a file where a folder should be), HP_E_PRECONDITION (is_new), HP_E_FORBIDDEN (the disk; or it
+ * would replace a file that hostpair did not put there, in a folder that is shared in place), HP_E_TOO_LARGE,
  * system codes. done runs once, perhaps inside the call. */
 typedef void (*hp_share_put_fn)(void *arg, int status, const hp_share_stored_t *stored, const hp_err_t *err);
 void hp_share_put(hp_share_t *share, const char *path, const hp_share_piece_t *piece, hp_share_put_fn done,
@@ -41,8 +42,9 @@ typedef struct hp_share_removal {
 } hp_share_removal_t;
 
 /* Removes a file or folder, and what there is of an unfinished file of that name. status: 0, HP_E_NOT_FOUND,
- * HP_E_CONFLICT (a folder that is not empty; something in it must stay), HP_E_FORBIDDEN, system codes. done
- * runs once, perhaps inside the call. */
+ * HP_E_CONFLICT (a folder that is not empty; something in it must stay), HP_E_FORBIDDEN (the disk; or
+ * hostpair did not put it there, or something in it: nothing is removed), system codes. done runs once,
+ * perhaps inside the call. */
 typedef void (*hp_share_removed_fn)(void *arg, int status, const hp_err_t *err);
 void hp_share_remove(hp_share_t *share, const char *path, const hp_share_removal_t *removal,
                      hp_share_removed_fn done, void *arg);

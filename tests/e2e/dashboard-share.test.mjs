@@ -3,7 +3,7 @@
 
 import assert from "node:assert/strict";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
-import { mkdir, writeFile } from "node:fs/promises";
+import { mkdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 
@@ -154,10 +154,15 @@ describe("dashboard views", { skip }, () => {
 
     test("previews what is shared from here, and deletes a folder after a question", async (t) => {
         const folder = join(b.shareDir, "album");
-        await mkdir(folder, { recursive: true });
-        await writeFile(join(folder, "words & 字.txt"), "shared words\n");
-        await writeFile(join(folder, "dot.png"), PIXEL);
-        const page = await openDashboard(t, b, "#/share/album");
+        for (const [name, body] of /** @type {Array<[string, string | Buffer]>} */ ([
+            ["words & 字.txt", "shared words\n"],
+            ["dot.png", PIXEL],
+        ])) {
+            const target = `/share/files/album/${encodeURIComponent(name)}`;
+            assert.equal((await b.api(target, { method: "PUT", body })).status, 201);
+        }
+        await writeFile(join(folder, "mine.txt"), "put there by hand\n");
+        const page = await openDashboard(t, b, "#/share/album", { expected: /\/share\/files\/album/ });
         await page.getByRole("button", { name: "words & 字.txt", exact: true }).click();
         await page.getByRole("dialog").getByText("shared words").waitFor();
         await page.keyboard.press("Escape");
@@ -175,12 +180,26 @@ describe("dashboard views", { skip }, () => {
         await page.getByRole("button", { name: "More actions for album" }).click();
         await page.getByRole("menuitem", { name: "Delete" }).click();
         const dialog = page.getByRole("dialog");
-        await dialog.getByText("2 files").waitFor();
+        await dialog.getByText("3 files").waitFor();
         await dialog.getByRole("button", { name: "Cancel" }).click();
         assert.equal(existsSync(folder), true);
-        await page.getByRole("button", { name: "More actions for album" }).click();
-        await page.getByRole("menuitem", { name: "Delete" }).click();
-        await dialog.getByRole("button", { name: "Delete" }).click();
+        const remove = async () => {
+            await page.getByRole("button", { name: "More actions for album" }).click();
+            await page.getByRole("menuitem", { name: "Delete" }).click();
+            await dialog.getByRole("button", { name: "Delete" }).click();
+        };
+        await remove();
+        await page.getByText(/mine\.txt was put there by hand/).waitFor();
+        assert.equal(existsSync(join(folder, "dot.png")), true);
+        await page.keyboard.press("Escape");
+        await page.locator(".virtual").getByRole("link", { name: "album" }).click();
+        await page.getByRole("button", { name: "More actions for mine.txt" }).click();
+        await page.getByRole("menuitem", { name: "Copy link" }).waitFor();
+        assert.equal(await page.getByRole("menuitem", { name: "Delete" }).count(), 0);
+        await page.keyboard.press("Escape");
+        await page.goBack();
+        await rm(join(folder, "mine.txt"));
+        await remove();
         await page.locator(".virtual").getByText("album").waitFor({ state: "detached" });
         assert.equal(existsSync(folder), false);
     });

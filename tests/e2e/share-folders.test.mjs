@@ -3,7 +3,7 @@
 // on the command line, and as they go away and come back.
 
 import assert from "node:assert/strict";
-import { existsSync, mkdirSync, readFileSync, renameSync, symlinkSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 
@@ -207,8 +207,21 @@ describe("a folder that is shared in place", () => {
         await waitFor(async () => (await share(h)).files === 5);
     });
 
-    test("keeps its files, whatever is removed", { timeout: 60_000 }, async (t) => {
+    test("keeps its files, whatever is removed or put there", { timeout: 60_000 }, async (t) => {
         const { h, photos } = await begin(t);
+        const put = (/** @type {string} */ path, /** @type {string} */ body) =>
+            h.api(`/share/files/${path}`, { method: "PUT", body });
+        const before = readFileSync(join(photos, "small.txt"), "utf8");
+        const kept = await put("photos/small.txt", "another");
+        assert.equal(kept.status, 403, kept.text);
+        assert.match(kept.json.detail, /hostpair does not replace it/);
+        const piece = { method: "PUT", body: "abc", headers: { "Content-Range": "bytes 0-2/9" } };
+        assert.equal((await h.api("/share/files/photos/small.txt", piece)).status, 403);
+        assert.equal(readFileSync(join(photos, "small.txt"), "utf8"), before);
+        assert.equal((await put("photos/copy.txt", "one")).status, 201);
+        assert.equal((await put("photos/copy.txt", "another")).status, 200, "it put that one there itself");
+        assert.equal(readFileSync(join(photos, "copy.txt"), "utf8"), "another");
+        rmSync(join(photos, "copy.txt"));
         for (const path of ["photos/small.txt", "photos/2024?recursive=true", "photos?recursive=true"]) {
             const refused = await h.api(`/share/files/${path}`, { method: "DELETE" });
             assert.equal(refused.status, 403, refused.text);

@@ -3,7 +3,7 @@
 
 import assert from "node:assert/strict";
 import { existsSync, readFileSync } from "node:fs";
-import { mkdir, symlink, utimes, writeFile } from "node:fs/promises";
+import { appendFile, mkdir, rm, symlink, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 
@@ -11,6 +11,12 @@ import { MiB, makeBytes, makeFile, startHostpair, tempDir, waitFor } from "./har
 import { sharing } from "./hosts.mjs";
 
 /** @typedef {import("./harness.mjs").Hostpair} Hostpair */
+
+/** Puts a file there through the API. @param {Hostpair} h @param {string} path @param {string | Buffer} body */
+const put = async (h, path, body) => {
+    const { status, text } = await h.api(`/share/files/${path}`, { method: "PUT", body });
+    assert.ok(status === 200 || status === 201, `${path}: ${text}`);
+};
 
 /** @param {Hostpair} h @param {string} path @param {string} [query] */
 const remove = (h, path, query = "") => h.api(`/share/files/${path}${query}`, { method: "DELETE" });
@@ -95,17 +101,12 @@ describe("a folder of the share", { concurrency: 1 }, () => {
     test("is removed with everything in it only when that is said", async (t) => {
         const outside = join(tempDir(t), "outside");
         await makeFile(join(outside, "kept"), 10);
-        const a = await sharing(t, "a", {
-            "folder/one": { size: 10, seed: 1 },
-            "folder/deep/er/two": { size: 10, seed: 2 },
-            "folder/.hidden": { size: 10, seed: 3 },
-            "folder2/three": { size: 10, seed: 4 },
-            four: { size: 10, seed: 5 },
-        });
+        const a = await startHostpair({ t, name: "a" });
+        for (const path of ["folder/one", "folder/deep/er/two", "folder/.hidden", "folder2/three", "four"])
+            await put(a, path, `of ${path}`);
         const folder = join(a.shareDir, "folder");
-        await symlink(outside, join(folder, "link"));
-        await symlink(join(outside, "kept"), join(folder, "deep", "link"));
         await mkdir(join(folder, "empty"));
+        await symlink(outside, join(a.shareDir, "link"));
 
         for (const query of ["", "?recursive=false"]) {
             const refused = await remove(a, "folder", query);
@@ -116,7 +117,13 @@ describe("a folder of the share", { concurrency: 1 }, () => {
         assert.ok(existsSync(join(folder, "one")));
         assert.equal((await remove(a, "folder", "?recursive=true")).status, 204);
         assert.ok(!existsSync(folder));
-        assert.ok(existsSync(join(outside, "kept")), "what a link led to stays");
+        assert.equal(
+            (await remove(a, "link", "?recursive=true")).status,
+            403,
+            "a link was put there by hand",
+        );
+        assert.equal((await remove(a, "link/kept")).status, 404, "it leads out of the folder");
+        assert.ok(existsSync(join(outside, "kept")));
         assert.ok(existsSync(join(a.shareDir, "folder2/three")));
         await waitFor(async () => (await a.api("/status")).json.share.files === 2);
         assert.equal((await remove(a, "folder", "?recursive=true")).status, 404);
@@ -164,14 +171,60 @@ describe("a folder of the share", { concurrency: 1 }, () => {
         assert.ok(!existsSync(join(share, "put")));
     });
 
-    test("with ten thousand files goes while the rest answers", async (t) => {
+    test("keeps what hostpair did not put there", async (t) => {
         const a = await startHostpair({ t, name: "a" });
-        for (let i = 0; i < 100; i++) {
-            await mkdir(join(a.shareDir, `many/${i}`), { recursive: true });
-            await Promise.all(
-                Array.from({ length: 100 }, (_, k) => writeFile(join(a.shareDir, `many/${i}/${k}`), "")),
-            );
+        const at = (/** @type {string} */ path) => join(a.shareDir, path);
+        const removable = async (/** @type {string} */ folder) => {
+            const { json } = await a.api(`/share/files?folder=${folder}`);
+            return json.files.map((/** @type {any} */ file) => [file.name, file.removable]);
+        };
+        await mkdir(at("album"));
+        await writeFile(at("mine.txt"), "mine");
+        await writeFile(at("album/mine.txt"), "mine");
+        await put(a, "album/copy.txt", "copy");
+        await put(a, "copy.txt", "copy");
+        await put(a, "edited.txt", "copy");
+        await put(a, "replaced.txt", "copy");
+        await appendFile(at("edited.txt"), " with a note");
+        await rm(at("replaced.txt"));
+        await writeFile(at("replaced.txt"), "mine");
+        await waitFor(async () => (await a.api("/status")).json.share.files === 6);
+        await waitFor(async () => (await removable("")).length === 4);
+        assert.deepEqual(await removable(""), [
+            ["copy.txt", true],
+            ["edited.txt", false],
+            ["mine.txt", false],
+            ["replaced.txt", false],
+        ]);
+        await a.restart();
+        for (const [path, query] of [
+            ["mine.txt", ""],
+            ["edited.txt", ""],
+            ["replaced.txt", "?recursive=true"],
+            ["album", "?recursive=true"],
+            ["album/mine.txt", ""],
+        ]) {
+            const refused = await remove(a, path, query);
+            assert.equal(refused.status, 403, `${path}: ${refused.text}`);
+            assert.match(refused.json.detail, /put there by hand .* Delete it with your file manager/);
         }
+        assert.deepEqual(
+            ["mine.txt", "edited.txt", "replaced.txt", "album/mine.txt", "album/copy.txt"].map((path) =>
+                readFileSync(at(path), "utf8"),
+            ),
+            ["mine", "copy with a note", "mine", "mine", "copy"],
+        );
+        assert.equal((await remove(a, "copy.txt")).status, 204);
+        assert.equal((await remove(a, "album/copy.txt")).status, 204);
+        await rm(at("album/mine.txt"));
+        assert.equal((await remove(a, "album")).status, 204, "nothing is in it any more");
+        assert.equal(existsSync(at("copy.txt")), false);
+    });
+
+    test("with two thousand files goes while the rest answers", async (t) => {
+        const a = await startHostpair({ t, name: "a" });
+        for (let i = 0; i < 20; i++)
+            await Promise.all(Array.from({ length: 100 }, (_, k) => put(a, `many/${i}/${k}`, "")));
         const removal = remove(a, "many", "?recursive=true");
         assert.equal((await a.api("/status")).status, 200);
         assert.equal((await removal).status, 204);

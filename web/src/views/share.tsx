@@ -157,7 +157,7 @@ export function ShareView({ folder }: { folder: string }) {
                 ...pushing([file.path]),
                 { label: t("share.link"), icon: "link", run: () => void copy(fileUrl(file)) },
                 { label: t("digest"), icon: "shield", run: () => (digestOf.value = file.path) },
-                ...deleting(file.path, () => removeShared(file, list)),
+                ...(file.removable ? deleting(file.path, () => removeShared(file, list)) : []),
               ]}
             />
           </>
