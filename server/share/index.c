@@ -361,6 +361,14 @@ static void plan_walk(hp_index_t *self, const hp_pass_report_t *report)
     uv_timer_start(&self->walk_timer, on_walk_timer, HP_MAX(delay, 10 * report->ms), 0);
 }
 
+/* A walk counts anew what is left out, soon, but for a small part of the time. */
+static void plan_recount(hp_index_t *self)
+{
+    uint64_t delay = HP_MAX((uint64_t)self->share->tuning.recount, 20 * self->walk_ms);
+    if (uv_timer_get_due_in(&self->walk_timer) > delay)
+        uv_timer_start(&self->walk_timer, on_walk_timer, delay, 0);
+}
+
 static void on_watch_closed(void *arg)
 {
     hp_index_t *self = arg;
@@ -412,6 +420,8 @@ static void on_pass_done(void *arg, const hp_pass_report_t *report)
     else if (report->walk.unwatched != 0 &&
              uv_timer_get_due_in(&self->walk_timer) > self->share->tuning.walk_blind)
         plan_walk(self, report);
+    if (report->unsure)
+        plan_recount(self);
     self->links_due = self->links_due || (report->changed && !links && self->links.count <= HP_LINKS_MAX);
     if (self->everything || self->dirty.count > 0 || (self->links_due && self->links.count > 0))
         start_soon(self);

@@ -55,6 +55,11 @@ void hp_left_out_join(hp_left_out_t *self, hp_left_out_t *from)
     hp_left_out_dispose(from);
 }
 
+bool hp_left_out_is_cut(const hp_left_out_t *self)
+{
+    return hp_left_out_total(self) > self->kept.count;
+}
+
 uint64_t hp_left_out_total(const hp_left_out_t *self)
 {
     uint64_t total = 0;

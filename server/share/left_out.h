@@ -2,8 +2,8 @@
  * there is, by the reason, and the first names. What hostpair or a setting hides on purpose is not meant.
  *
  * A walk of everything finds all of it; a look at some paths changes what is known of those. Only the first
- * HP_LEFT_KEPT paths are kept; what is beyond them is counted until everything is walked again. Not shared
- * between threads. */
+ * HP_LEFT_KEPT paths are kept; what is beyond them is counted, and stays so until everything is walked again:
+ * then the counts may be too high after a look. Not shared between threads. */
 #ifndef HP_SHARE_LEFT_OUT_H
 #define HP_SHARE_LEFT_OUT_H
 
@@ -29,7 +29,7 @@ typedef enum {
         HP_LEFT_COUNT
 } hp_left_reason_t;
 
-#define HP_LEFT_KEPT  1000
+#define HP_LEFT_KEPT  10000
 #define HP_LEFT_FIRST 3 /* names of each reason that are told */
 
 typedef struct hp_left_entry {
@@ -51,6 +51,9 @@ void hp_left_out_forget(hp_left_out_t *self, const char *path);
 
 /* Moves what is in `from` to the end of this one. */
 void hp_left_out_join(hp_left_out_t *self, hp_left_out_t *from);
+
+/* Whether there is more than the kept paths. */
+bool hp_left_out_is_cut(const hp_left_out_t *self);
 
 uint64_t hp_left_out_total(const hp_left_out_t *self);
 

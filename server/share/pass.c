@@ -134,12 +134,14 @@ static void take_left_out(hp_pass_t *self)
 {
     hp_left_out_t *known = &self->share->left_out;
     uint64_t before[HP_LEFT_COUNT];
+    bool cut = hp_left_out_is_cut(known);
     memcpy(before, known->counts, sizeof before);
     for (size_t i = 0; i < self->gone.count && known->kept.count > 0; i++)
         hp_left_out_forget(known, self->gone.items[i].path);
     if (self->order.everything)
         hp_left_out_dispose(known);
     hp_left_out_join(known, &self->left);
+    self->report.unsure = cut && self->gone.count > 0 && !self->order.everything;
     if (memcmp(before, known->counts, sizeof before) != 0)
         hp_share_changed(self->share);
 }

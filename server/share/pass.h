@@ -41,6 +41,7 @@ typedef struct hp_pass_report {
     bool replaced; /* some shared folder is another one than in the order: nothing in it was changed,
                       everything has to be walked */
     bool changed;  /* rows changed */
+    bool unsure;   /* what is left out may be fewer than counted */
     uint64_t files, ms;
     hp_walk_report_t walk;
 } hp_pass_report_t;

@@ -14,6 +14,7 @@ static const hp_share_tuning_t tuning = {
     .debounce = 100,
     .walk = 3600000,
     .walk_blind = 60000,
+    .recount = 60000,
     .check = 5000,
     .retry = 30000,
     .change = 250,

@@ -45,6 +45,7 @@ typedef struct hp_share_tuning {
     unsigned debounce;                /* between the first event and the look at what changed */
     unsigned walk;                    /* between two walks of everything when all folders are watched */
     unsigned walk_blind;              /* when some are not, or others change the files unseen */
+    unsigned recount;                 /* after a look that may have miscounted what is left out */
     unsigned check;                   /* between two looks whether the folder is still the same */
     unsigned check_missing;           /* whether it is back */
     unsigned retry;                   /* after a walk that failed */

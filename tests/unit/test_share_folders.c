@@ -596,6 +596,50 @@ static void more_than_is_kept_is_counted_all_the_same(void **state)
     hp_left_out_dispose(&all);
 }
 
+/* Makes pipes in d, which are all left out. */
+static void make_pipes(fixture_t *f, int count)
+{
+    char name[40];
+    make_dir(f, "d");
+    for (int i = 0; i < count; i++) {
+        snprintf(name, sizeof name, "d/pipe-%d", i);
+        assert_int_equal(mkfifo(at(f, name), 0644), 0);
+    }
+}
+
+static void the_count_follows_a_folder_of_many(void **state)
+{
+    fixture_t *f = *state;
+    open_share(f);
+    make_pipes(f, 1500);
+    start_share(f);
+    assert_int_equal(left(f, HP_LEFT_SPECIAL), 1500);
+    assert_int_equal(rename(at(f, "d"), at(f, "e")), 0);
+    make_file(f, "x", 10, 1);
+    WAIT_FOR(f, lists(f, "x"));
+    assert_int_equal(left(f, HP_LEFT_SPECIAL), 1500);
+    nftw(at(f, "e"), remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    WAIT_FOR(f, left(f, HP_LEFT_SPECIAL) == 0);
+    close_share(f);
+}
+
+static void more_than_is_kept_is_counted_anew_after_a_change(void **state)
+{
+    fixture_t *f = *state;
+    open_share(f);
+    f->share->tuning.recount = 20;
+    make_pipes(f, HP_LEFT_KEPT + 500);
+    start_share(f);
+    assert_int_equal(left(f, HP_LEFT_SPECIAL), HP_LEFT_KEPT + 500);
+    assert_int_equal(rename(at(f, "d"), at(f, "e")), 0);
+    make_file(f, "x", 10, 1);
+    WAIT_FOR(f, lists(f, "x"));
+    WAIT_FOR(f, left(f, HP_LEFT_SPECIAL) == HP_LEFT_KEPT + 500);
+    char names[HP_LEFT_FIRST][HP_LEFT_NAME_SIZE];
+    assert_int_equal(hp_left_out_first(hp_share_left_out(f->share), HP_LEFT_SPECIAL, names), HP_LEFT_FIRST);
+    close_share(f);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, make_fixture, drop_fixture)
@@ -615,6 +659,8 @@ int main(void)
         TEST(what_is_left_out_is_counted_by_its_reason),
         TEST(folders_and_files_without_the_right_to_read_are_left_out),
         cmocka_unit_test(more_than_is_kept_is_counted_all_the_same),
+        TEST(the_count_follows_a_folder_of_many),
+        TEST(more_than_is_kept_is_counted_anew_after_a_change),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
