@@ -80,6 +80,8 @@ void hp_http_destroy(hp_http_listener_t *listener, void (*closed)(void *arg), vo
 void hp_http_addref(hp_http_request_t *request);
 void hp_http_release(hp_http_request_t *request);
 bool hp_http_gone(const hp_http_request_t *request);
+/* The `arg` of its listener's options; NULL once the client has gone. */
+void *hp_http_arg(const hp_http_request_t *request);
 /* Called once when the client goes before the reply is complete; not called after it. */
 void hp_http_on_gone(hp_http_request_t *request, void (*fn)(void *arg), void *arg);
 

@@ -153,6 +153,11 @@ bool hp_http_gone(const hp_http_request_t *self)
     return self->req == NULL;
 }
 
+void *hp_http_arg(const hp_http_request_t *self)
+{
+    return self->req != NULL ? self->connection->listener->options.arg : NULL;
+}
+
 void hp_http_on_gone(hp_http_request_t *self, void (*fn)(void *arg), void *arg)
 {
     self->gone = fn;

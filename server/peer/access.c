@@ -48,7 +48,7 @@ bool hp_peer_lets_in(hp_peer_t *peer, hp_http_request_t *request, const char *pa
 {
     const hp_who_t *who = hp_http_who(request);
     const char *method = hp_http_method(request);
-    bool page = path[0] == '\0' && (strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0);
+    bool front = path[0] == '\0' && (strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0);
     if (is_stranger_from_afar(peer, who)) {
         hp_log(HP_LOG_WARN,
                "host %s came through a hub's relay, and is neither paired nor in a group: refused", who->id);
@@ -58,9 +58,9 @@ bool hp_peer_lets_in(hp_peer_t *peer, hp_http_request_t *request, const char *pa
     }
     if (is_let_in(peer, who) || is_open(request, path))
         return true;
-    if (page && who->id[0] == '\0')
-        hp_peer_guest_closed(peer, request);
-    else if (peer->access == HP_ACCESS_PAIRED)
+    if (who->id[0] == '\0' && hp_peer_guest_closed(peer, request, front))
+        return false;
+    if (peer->access == HP_ACCESS_PAIRED)
         hp_http_reply_text_error(request, HP_E_FORBIDDEN,
                                  "This host shares with hosts that it is paired with only");
     else

@@ -49,23 +49,34 @@ static void destroy(form_t *self)
 }
 
 /* Answers with a page. What was offered and is not done ends. */
-static void end(form_t *self, int status, hp_guest_note_t note, const char *detail)
+static void end_with(form_t *self, int status, hp_guest_view_t *view)
 {
+    hp_guest_note_t note = view->note;
+    const char *detail = view->detail;
     if (self->id != 0 && note != HP_GUEST_SENT)
         hp_inbox_fail(self->inbox, self->id, detail != NULL ? detail : "The form has ended", NULL);
     if (!self->gone) {
-        hp_guest_view_t view = {
-            .host = self->peer->self->name, .folder = "", .first = true, .note = note, .detail = detail};
-        hp_peer_guest_send(self->request, status, &view);
+        view->host = self->peer->self->name;
+        view->folder = "";
+        view->first = true;
+        hp_peer_guest_send(self->request, status, view);
     }
     destroy(self);
+}
+
+static void end(form_t *self, int status, hp_guest_note_t note, const char *detail)
+{
+    hp_guest_view_t view = {.note = note, .detail = detail};
+    end_with(self, status, &view);
 }
 
 static void fail(form_t *self, int status, const hp_err_t *err)
 {
     hp_err_t words = *err;
     words.code = status;
-    end(self, hp_err_status(status), HP_GUEST_FAILED, hp_err_text(&words));
+    hp_guest_view_t view = {
+        .note = HP_GUEST_FAILED, .detail = hp_err_text(&words), .problem = hp_err_slug(status)};
+    end_with(self, hp_err_status(status), &view);
 }
 
 static void on_gone(void *arg)

@@ -54,16 +54,50 @@ void hp_peer_guest_send(hp_http_request_t *request, int status, hp_guest_view_t 
         hp_http_set_header(request, "Content-Security-Policy", hp_guest_csp);
         hp_http_set_header(request, "Referrer-Policy", "same-origin");
         hp_http_set_header(request, "Cache-Control", "no-cache");
-        hp_http_set_header(request, "Vary", "Accept-Language");
+        hp_http_set_header(request, "Vary",
+                           view->note == HP_GUEST_FILES ? "Accept-Language" : "Accept, Accept-Language");
         hp_http_reply(request, status, "text/html; charset=utf-8", page.data, page.length);
     }
     hp_buf_dispose(&page);
 }
 
-void hp_peer_guest_closed(hp_peer_t *peer, hp_http_request_t *request)
+/* A browser that would show the answer to a person. */
+static bool shows_pages(hp_http_request_t *request)
 {
+    const char *method = hp_http_method(request);
+    return (strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0) &&
+           hp_http_who(request)->id[0] == '\0' && hp_http_accepts(request, "text/html");
+}
+
+bool hp_peer_guest_closed(hp_peer_t *peer, hp_http_request_t *request, bool front)
+{
+    if (!front && !shows_pages(request))
+        return false;
     hp_guest_view_t view = {.host = peer->self->name, .folder = "", .first = true, .closed = true};
     hp_peer_guest_send(request, hp_err_status(HP_E_FORBIDDEN), &view);
+    return true;
+}
+
+bool hp_peer_guest_note(const hp_peer_t *peer, hp_http_request_t *request, int status)
+{
+    hp_guest_view_t view = {.host = peer->self->name, .folder = "", .first = true};
+    switch (status) {
+    case HP_E_NOT_FOUND:
+        view.note = HP_GUEST_MISSING;
+        break;
+    case HP_E_FORBIDDEN:
+        view.note = HP_GUEST_REFUSED;
+        break;
+    case HP_E_BLOCKED:
+        view.note = HP_GUEST_BLOCKED;
+        break;
+    default:
+        return false;
+    }
+    if (!shows_pages(request))
+        return false;
+    hp_peer_guest_send(request, hp_err_status(status), &view);
+    return true;
 }
 
 static void reply(guest_t *self, bool more)

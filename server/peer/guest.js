@@ -1,8 +1,19 @@
 (() => {
   "use strict";
+  const language = document.documentElement.lang;
+  const own = navigator.language || language;
+  const locale = own.slice(0, 2) === language.slice(0, 2) ? own : language;
+  for (const time of document.querySelectorAll("time")) {
+    const date = new Date(time.dateTime);
+    if (isNaN(date)) continue;
+    time.title = time.textContent;
+    time.textContent = date.toLocaleString(locale, { dateStyle: "medium", timeStyle: "short" });
+  }
+
   const form = document.getElementById("send");
   if (!form || !window.XMLHttpRequest || !window.fetch || !window.FormData || !window.Blob || !Blob.prototype.slice) return;
   const words = form.dataset;
+  const problems = words.problems ? JSON.parse(words.problems) : null;
   const input = form.querySelector("input[type=file]");
   const list = document.getElementById("send-files");
   const status = document.getElementById("send-status");
@@ -26,6 +37,13 @@
     status.textContent = text;
     status.className = kind || "";
   };
+  // What the host says is wrong, in the language of the page.
+  const tell = ({ status, json }) => {
+    if (!problems) return json.detail || String(status);
+    const name = json.code === "bad-name" && /"([^"]+)"/.exec(json.detail);
+    return (problems[json.code] || problems.other) + (name ? ` ${name[1]}` : "");
+  };
+  const why = (reason) => (problems ? "" : reason) || words.ended;
   const pause = (ms) => new Promise((done) => setTimeout(done, ms));
 
   const show = () => {
@@ -125,12 +143,12 @@
         continue;
       }
       const again = reply.status === 0 || reply.status === 503 || reply.status === 507;
-      if (!again && ++failures > 3) throw new Error(reply.json.detail || String(reply.status));
-      if (again) say(reply.json.detail || words.again);
+      if (!again && ++failures > 3) throw new Error(tell(reply));
+      if (again) say(reply.json.detail ? tell(reply) : words.again);
       await pause(again ? 2000 : 300);
       const now = await call("GET", `/hostpair/inbox/${token}`).catch(() => null);
       if (!now) continue;
-      if (now.status !== 200 || now.json.state !== "receiving") throw new Error(now.json.reason || words.ended);
+      if (now.status !== 200 || now.json.state !== "receiving") throw new Error(why(now.json.reason));
       const known = now.json.files.find((other) => other.id === one.id);
       at = known ? known.received : 0;
       one.done = Boolean(known && known.done);
@@ -163,7 +181,7 @@
     const reply = await call("POST", "/hostpair/inbox", JSON.stringify(fields), {
       "Content-Type": "application/json",
     });
-    if (reply.status !== 202) throw new Error(reply.json.detail || String(reply.status));
+    if (reply.status !== 202) throw new Error(tell(reply));
     const token = reply.json.id;
     // Nobody but this page knows the token: without it the transfer cannot go on.
     const leave = () => void fetch(`/hostpair/inbox/${token}`, { method: "DELETE", keepalive: true });
@@ -171,7 +189,7 @@
     try {
       const answer = await decided(token);
       if (answer.state === "declined") throw new Error(answer.reason ? words.nobody : words.declined);
-      if (answer.state !== "receiving" && answer.state !== "done") throw new Error(answer.reason || words.ended);
+      if (answer.state !== "receiving" && answer.state !== "done") throw new Error(why(answer.reason));
       say(words.sending);
       for (const one of files) {
         const state = answer.files.find((other) => other.id === one.id);

@@ -62,7 +62,7 @@ const char hp_guest_style[] =
 /* SHA-256 of hp_guest_style and hp_guest_script; a test holds one against the other. */
 const char hp_guest_csp[] =
     "default-src 'none'; style-src 'sha256-xEHmtdgHTLWCbIRTuWzwNWBaU6Cqr5A5O63CxYIaOIg='; img-src 'self'; "
-    "media-src 'self'; script-src 'sha256-teI77lo2VGEc6btmEu8yd2sJC405b6+x9KUN4QfUleQ='; connect-src 'self'; "
+    "media-src 'self'; script-src 'sha256-qXLU8cyfrrcyMywqiBx1tNceu+7fFEz0J4BVNO76apk='; connect-src 'self'; "
     "base-uri 'none'; form-action 'self'; "
     "frame-ancestors 'none'";
 
@@ -72,6 +72,8 @@ typedef struct {
     /* sending */
     const char *send, *name, *pin, *choose, *submit, *asking, *sending, *sent, *declined, *nobody, *none,
         *again, *ended, *back;
+    /* in place of the files */
+    const char *missing, *refused, *blocked;
 } words_t;
 
 static const words_t english = {"en",
@@ -103,7 +105,11 @@ static const words_t english = {"en",
                                 "Choose at least one file.",
                                 "The host does not answer. Trying again.",
                                 "The transfer has ended.",
-                                "Back to the files"};
+                                "Back to the files",
+                                "There is nothing at this address. It may have been moved, renamed or "
+                                "deleted.",
+                                "This cannot be opened here. Folders are opened from the list of files.",
+                                "This host does not let you in."};
 static const words_t chinese = {"zh-Hans",
                                 "共享文件：",
                                 "全部文件",
@@ -133,7 +139,32 @@ static const words_t chinese = {"zh-Hans",
                                 "请至少选择一个文件。",
                                 "主机没有应答，正在重试。",
                                 "传输已结束。",
-                                "返回文件列表"};
+                                "返回文件列表",
+                                "这个地址下没有内容，可能已被移动、改名或删除。",
+                                "无法在此打开。请从文件列表中打开文件夹。",
+                                "这台主机不允许你访问。"};
+
+/* What is wrong, by the slug of its code, where the sentence that comes with it is in another language. The
+ * last one is for all others. */
+static const struct {
+    const char *slug, *chinese;
+} problems[] = {
+    {"pin", "需要正确的 PIN。"},
+    {"too-many", "请求过多，请稍后再试。"},
+    {"too-large", "超出了这台主机的限制。"},
+    {"bad-name", "文件名不被允许："},
+    {"invalid", "请求的内容无效。"},
+    {"bad-request", "请求无法识别。"},
+    {"bad-json", "请求无法识别。"},
+    {"forbidden", "这台主机不接收文件。"},
+    {"not-found", "传输已结束。"},
+    {"conflict", "传输已结束，或文件正由另一个请求写入。"},
+    {"no-space", "对方磁盘已满。"},
+    {"no-disk", "对方的磁盘不可用。"},
+    {"wrong-digest", "收到的内容与校验值不符。"},
+    {"busy", "主机正忙，请稍后再试。"},
+    {"other", "对方出现错误。"},
+};
 
 /* Text between tags or in a quoted attribute. A name that would turn around what follows it ("gpj.exe" shown
  * as "exe.jpg") is shown with the codes of these characters; the link to the file keeps it as it is. */
@@ -391,6 +422,15 @@ static int add_data(hp_buf_t *out, const char *name, const char *text)
     return rc | hp_buf_add_text(out, "\"");
 }
 
+/* The sentences for guest.js, as a JSON object. None of them holds what JSON would escape. */
+static int add_problems(hp_buf_t *out)
+{
+    int rc = hp_buf_add_text(out, " data-problems='{");
+    for (size_t i = 0; i < HP_COUNT(problems); i++)
+        rc |= hp_buf_printf(out, "%s\"%s\":\"%s\"", i > 0 ? "," : "", problems[i].slug, problems[i].chinese);
+    return rc | hp_buf_add_text(out, "}'");
+}
+
 /* A plain form; guest.js makes more of it. The names come before the files, so that they are known first. */
 static int add_form(hp_buf_t *out, const hp_guest_view_t *view, const words_t *words)
 {
@@ -404,6 +444,8 @@ static int add_form(hp_buf_t *out, const hp_guest_view_t *view, const words_t *w
     rc |= add_data(out, "sent", words->sent) | add_data(out, "declined", words->declined);
     rc |= add_data(out, "nobody", words->nobody) | add_data(out, "none", words->none);
     rc |= add_data(out, "again", words->again) | add_data(out, "ended", words->ended);
+    if (view->chinese)
+        rc |= add_problems(out);
     rc |= hp_buf_printf(out,
                         ">\n<label>%s<input name=\"name\" maxlength=\"60\" autocomplete=\"name\"></label>\n",
                         words->name);
@@ -420,6 +462,30 @@ static int add_form(hp_buf_t *out, const hp_guest_view_t *view, const words_t *w
     return rc;
 }
 
+/* The name that a detail quotes. */
+static int add_quoted(hp_buf_t *out, const char *detail)
+{
+    const char *from = strchr(detail, '"'), *to = from != NULL ? strchr(from + 1, '"') : NULL;
+    if (to == NULL)
+        return 0;
+    char *name = hp_strndup(from + 1, (size_t)(to - from - 1));
+    int rc = hp_buf_add_text(out, " ") | add_escaped(out, name);
+    free(name);
+    return rc;
+}
+
+static int add_failure(hp_buf_t *out, const hp_guest_view_t *view, const words_t *words)
+{
+    const char *detail = view->detail != NULL ? view->detail : words->ended;
+    if (!view->chinese || view->problem == NULL)
+        return add_escaped(out, detail);
+    size_t i = 0;
+    while (i + 1 < HP_COUNT(problems) && strcmp(problems[i].slug, view->problem) != 0)
+        i++;
+    int rc = add_escaped(out, problems[i].chinese);
+    return strcmp(view->problem, "bad-name") == 0 ? rc | add_quoted(out, detail) : rc;
+}
+
 /* A sentence, and the way back. */
 static int add_note(hp_buf_t *out, const hp_guest_view_t *view, const words_t *words)
 {
@@ -429,11 +495,18 @@ static int add_note(hp_buf_t *out, const hp_guest_view_t *view, const words_t *w
         [HP_GUEST_DECLINED] = words->declined,
         [HP_GUEST_NOBODY] = words->nobody,
         [HP_GUEST_NOTHING] = words->none,
-        [HP_GUEST_FAILED] = view->detail != NULL ? view->detail : words->ended,
+        [HP_GUEST_MISSING] = words->missing,
+        [HP_GUEST_REFUSED] = words->refused,
+        [HP_GUEST_BLOCKED] = words->blocked,
     };
     int rc = hp_buf_printf(out, "<p class=\"note %s\" role=\"status\">",
                            view->note == HP_GUEST_SENT ? "good" : "bad");
-    rc |= add_escaped(out, sentences[view->note]);
+    if (view->note == HP_GUEST_FAILED)
+        rc |= add_failure(out, view, words);
+    else
+        rc |= add_escaped(out, sentences[view->note]);
+    if (view->note == HP_GUEST_BLOCKED)
+        return rc | hp_buf_add_text(out, "</p>\n");
     return rc | hp_buf_printf(out, "</p>\n<p class=\"more\"><a href=\"/\">%s</a></p>\n", words->back);
 }
 
@@ -475,7 +548,7 @@ int hp_guest_write(const hp_guest_view_t *view, hp_buf_t *out)
         rc |= add_paging(out, view, words);
     }
     rc |= add_footer(out, view, words) | hp_buf_add_text(out, "</main>\n");
-    if (view->send && !view->closed && view->note == HP_GUEST_FILES)
+    if (!view->closed && view->note == HP_GUEST_FILES && (view->send || view->count > 0))
         rc |= hp_buf_add_text(out, "<script>") | hp_buf_add_text(out, hp_guest_script) |
               hp_buf_add_text(out, "</script>\n");
     rc |= hp_buf_add_text(out, "</body>\n</html>\n");

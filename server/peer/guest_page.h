@@ -23,7 +23,10 @@ typedef enum {
     HP_GUEST_DECLINED, /* nobody wants it */
     HP_GUEST_NOBODY,   /* nobody answered */
     HP_GUEST_NOTHING,  /* there was no file in the form */
-    HP_GUEST_FAILED,   /* detail says why */
+    HP_GUEST_FAILED,   /* detail and problem say why */
+    HP_GUEST_MISSING,  /* there is no such file or folder */
+    HP_GUEST_REFUSED,  /* it is there, and is not to be had in this way */
+    HP_GUEST_BLOCKED,  /* whoever asks is not let in */
 } hp_guest_note_t;
 
 typedef struct hp_guest_view {
@@ -38,7 +41,8 @@ typedef struct hp_guest_view {
     bool send;           /* the guest may offer files */
     bool pin;            /* and needs a PIN for that */
     hp_guest_note_t note;
-    const char *detail; /* of HP_GUEST_FAILED: a sentence in English */
+    const char *detail;  /* of HP_GUEST_FAILED: a sentence in English */
+    const char *problem; /* the slug of its code (base/err.h), for other languages; NULL */
     const hp_guest_entry_t *entries;
     size_t count;
 } hp_guest_view_t;

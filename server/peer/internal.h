@@ -73,8 +73,12 @@ bool hp_peer_inbox_is(const char *path, const char **rest);
 bool hp_peer_takes_pieces(void *arg, const char *method, const char *path);
 void hp_peer_inbox_event(void *arg, int64_t id);
 void hp_peer_guest(hp_peer_t *peer, hp_http_request_t *request);
-/* The same page where guests are not let in. */
-void hp_peer_guest_closed(hp_peer_t *peer, hp_http_request_t *request);
+/* The same page where guests are not let in: to whoever asks for the front page, or else to browsers alone.
+ * Whether the request is answered. */
+bool hp_peer_guest_closed(hp_peer_t *peer, hp_http_request_t *request, bool front);
+/* The same page with a sentence for people who open in a browser what gets this status. False for other
+ * clients and other statuses, which nothing is answered to. */
+bool hp_peer_guest_note(const hp_peer_t *peer, hp_http_request_t *request, int status);
 
 /* Whether the access setting lets this request in; if not, it is answered. path: without its leading "/". */
 bool hp_peer_lets_in(hp_peer_t *peer, hp_http_request_t *request, const char *path);
@@ -88,7 +92,7 @@ bool hp_peer_takes_plain(const hp_peer_t *peer, hp_http_request_t *request);
 /* Whether a first segment of a URL's path never names a file. */
 bool hp_peer_is_reserved(const char *segment);
 
-/* Answers for a share's status that is not 0. */
+/* Answers for a share's status that is not 0: browsers by a page, others by a line of text. */
 void hp_peer_refuse(hp_http_request_t *request, int status);
 
 /* The path in the shared folder that a URL's path names, malloced, without a slash at its end; as_folder: it

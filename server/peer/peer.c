@@ -28,7 +28,9 @@ void hp_peer_refuse(hp_http_request_t *request, int status)
         status = HP_E_BUSY;
     if (status == HP_E_BUSY)
         hp_http_set_header(request, "Retry-After", "1");
-    hp_http_reply_text_error(request, status, NULL);
+    const hp_peer_t *peer = hp_http_arg(request);
+    if (peer == NULL || !hp_peer_guest_note(peer, request, status))
+        hp_http_reply_text_error(request, status, NULL);
 }
 
 char *hp_peer_take_path(hp_http_request_t *request, const char *encoded, bool *as_folder)

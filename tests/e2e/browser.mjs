@@ -70,6 +70,7 @@ const PROBES = /\/api\/v1\/(messages|share\/files|settings|traffic|pairings|grou
  * @property {number} [width]
  * @property {number} [height]
  * @property {string} [locale]
+ * @property {string} [timezone] such as "Asia/Tokyo"
  * @property {"light" | "dark"} [colorScheme]
  * @property {number} [scale] points of a picture for one of the page
  * @property {boolean} [javaScriptEnabled]
@@ -95,6 +96,7 @@ export async function openDashboard(t, host, hash = "#/hosts", options = {}) {
         viewport: { width, height },
         deviceScaleFactor: options.scale ?? 1,
         locale,
+        timezoneId: options.timezone,
         colorScheme,
         permissions: options.permissions ?? [],
         javaScriptEnabled: options.javaScriptEnabled ?? true,

