@@ -356,6 +356,7 @@ static int listen_peer(hp_app_t *app, const char *address, uint16_t port, hp_err
                                  .pairings = app->pairings,
                                  .inbox = app->inbox,
                                  .doctor = app->doctor,
+                                 .allow_hosts = &app->options->allow_hosts,
                                  .is_trusted = is_trusted,
                                  .is_trusted_arg = app};
     return hp_peer_create(&app->peer, app->loop, &options, app->share, &app->self, err);

@@ -111,6 +111,9 @@ typedef void (*hp_http_piece_fn)(void *arg, void *data, size_t length, bool last
 void hp_http_body_next(hp_http_request_t *request, hp_http_piece_fn fn, void *arg);
 /* The client's numeric address and port. */
 const char *hp_http_client(const hp_http_request_t *request, uint16_t *port);
+/* The numeric address and the port that its connection came in at; false where that is no IP address, or the
+ * connection has gone. */
+bool hp_http_here(const hp_http_request_t *request, char address[64], uint16_t *port);
 /* Who sent it. */
 const hp_who_t *hp_http_who(const hp_http_request_t *request);
 /* The user as whom the client runs, where it is a program of this machine. 0; -ENOENT: it is none, or has

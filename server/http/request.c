@@ -1,6 +1,7 @@
 /* A request's life, and what its accessors read. */
 #include "internal.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +10,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/range.h"
+#include "base/sockaddr.h"
 #include "base/utf8.h"
 #include "os/socket_owner.h"
 #include "os/tcp.h"
@@ -240,6 +242,23 @@ const char *hp_http_client(const hp_http_request_t *self, uint16_t *port)
     if (port != NULL)
         *port = self->who.port;
     return self->who.address;
+}
+
+bool hp_http_here(const hp_http_request_t *self, char address[64], uint16_t *port)
+{
+    hp_sockaddr_t here;
+    socklen_t length = sizeof here;
+    hp_connection_t *connection = self->connection;
+    if (connection == NULL || getsockname(hp_connection_fd(connection), &here.any, &length) != 0)
+        return false;
+    *port = ntohs(hp_sockaddr_port(&here));
+    if (here.any.sa_family == AF_INET)
+        return uv_ip4_name(&here.v4, address, 64) == 0;
+    if (here.any.sa_family != AF_INET6)
+        return false;
+    if (!IN6_IS_ADDR_V4MAPPED(&here.v6.sin6_addr))
+        return !IN6_IS_ADDR_LINKLOCAL(&here.v6.sin6_addr) && uv_ip6_name(&here.v6, address, 64) == 0;
+    return inet_ntop(AF_INET, here.v6.sin6_addr.s6_addr + 12, address, 64) != NULL;
 }
 
 const hp_who_t *hp_http_who(const hp_http_request_t *self)

@@ -78,6 +78,16 @@ bool hp_peer_guest_closed(hp_peer_t *peer, hp_http_request_t *request, bool fron
     return true;
 }
 
+bool hp_peer_guest_other_name(const hp_peer_t *peer, hp_http_request_t *request, const char *name)
+{
+    hp_guest_view_t view = {
+        .host = peer->self->name, .folder = "", .first = true, .note = HP_GUEST_NAME, .detail = name};
+    if (!shows_pages(request))
+        return false;
+    hp_peer_guest_send(request, hp_err_status(HP_E_FORBIDDEN), &view);
+    return true;
+}
+
 bool hp_peer_guest_note(const hp_peer_t *peer, hp_http_request_t *request, int status)
 {
     hp_guest_view_t view = {.host = peer->self->name, .folder = "", .first = true};

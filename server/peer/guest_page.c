@@ -73,7 +73,7 @@ typedef struct {
     const char *send, *name, *pin, *choose, *submit, *asking, *sending, *sent, *declined, *nobody, *none,
         *again, *ended, *back;
     /* in place of the files */
-    const char *missing, *refused, *blocked;
+    const char *missing, *refused, *blocked, *other_name;
 } words_t;
 
 static const words_t english = {"en",
@@ -109,7 +109,9 @@ static const words_t english = {"en",
                                 "There is nothing at this address. It may have been moved, renamed or "
                                 "deleted.",
                                 "This cannot be opened here. Folders are opened from the list of files.",
-                                "This host does not let you in."};
+                                "This host does not let you in.",
+                                "Open this host by its address. Under this name it shows itself "
+                                "only with --allow-host"};
 static const words_t chinese = {"zh-Hans",
                                 "共享文件：",
                                 "全部文件",
@@ -142,7 +144,8 @@ static const words_t chinese = {"zh-Hans",
                                 "返回文件列表",
                                 "这个地址下没有内容，可能已被移动、改名或删除。",
                                 "无法在此打开。请从文件列表中打开文件夹。",
-                                "这台主机不允许你访问。"};
+                                "这台主机不允许你访问。",
+                                "请用 IP 地址打开这台主机。要以此名称打开，启动时须加上 --allow-host"};
 
 /* What is wrong, by the slug of its code, where the sentence that comes with it is in another language. The
  * last one is for all others. */
@@ -498,6 +501,7 @@ static int add_note(hp_buf_t *out, const hp_guest_view_t *view, const words_t *w
         [HP_GUEST_MISSING] = words->missing,
         [HP_GUEST_REFUSED] = words->refused,
         [HP_GUEST_BLOCKED] = words->blocked,
+        [HP_GUEST_NAME] = words->other_name,
     };
     int rc = hp_buf_printf(out, "<p class=\"note %s\" role=\"status\">",
                            view->note == HP_GUEST_SENT ? "good" : "bad");
@@ -505,7 +509,9 @@ static int add_note(hp_buf_t *out, const hp_guest_view_t *view, const words_t *w
         rc |= add_failure(out, view, words);
     else
         rc |= add_escaped(out, sentences[view->note]);
-    if (view->note == HP_GUEST_BLOCKED)
+    if (view->note == HP_GUEST_NAME)
+        rc |= hp_buf_add_text(out, " ") | add_escaped(out, view->detail);
+    if (view->note == HP_GUEST_BLOCKED || view->note == HP_GUEST_NAME)
         return rc | hp_buf_add_text(out, "</p>\n");
     return rc | hp_buf_printf(out, "</p>\n<p class=\"more\"><a href=\"/\">%s</a></p>\n", words->back);
 }

@@ -27,6 +27,7 @@ typedef enum {
     HP_GUEST_MISSING,  /* there is no such file or folder */
     HP_GUEST_REFUSED,  /* it is there, and is not to be had in this way */
     HP_GUEST_BLOCKED,  /* whoever asks is not let in */
+    HP_GUEST_NAME,     /* no pages under the name that is in detail */
 } hp_guest_note_t;
 
 typedef struct hp_guest_view {
@@ -41,7 +42,7 @@ typedef struct hp_guest_view {
     bool send;           /* the guest may offer files */
     bool pin;            /* and needs a PIN for that */
     hp_guest_note_t note;
-    const char *detail;  /* of HP_GUEST_FAILED: a sentence in English */
+    const char *detail;  /* of HP_GUEST_FAILED: a sentence in English; of HP_GUEST_NAME: the name */
     const char *problem; /* the slug of its code (base/err.h), for other languages; NULL */
     const hp_guest_entry_t *entries;
     size_t count;

@@ -25,6 +25,8 @@ struct hp_peer {
     hp_http_listener_t *listener; /* NULL once it has closed */
     unsigned timers;              /* that are open */
     hp_list_t waiters;            /* inbox.c: requests that wait for an answer to an offer */
+    /* Further names for pages in a browser; or NULL. */
+    const hp_strings_t *allow_hosts;
     hp_access_t access;
     bool plain_content; /* hosts are offered content in plain, if everyone is let in */
     bool (*is_trusted)(void *arg, const char *id);
@@ -79,9 +81,14 @@ bool hp_peer_guest_closed(hp_peer_t *peer, hp_http_request_t *request, bool fron
 /* The same page with a sentence for people who open in a browser what gets this status. False for other
  * clients and other statuses, which nothing is answered to. */
 bool hp_peer_guest_note(const hp_peer_t *peer, hp_http_request_t *request, int status);
+/* The same (403) where no pages are shown under this name. */
+bool hp_peer_guest_other_name(const hp_peer_t *peer, hp_http_request_t *request, const char *name);
 
 /* Whether the access setting lets this request in; if not, it is answered. path: without its leading "/". */
 bool hp_peer_lets_in(hp_peer_t *peer, hp_http_request_t *request, const char *path);
+
+/* Whether the name in its Host field is one under which a page may be here; if not, it is answered. */
+bool hp_peer_is_called_well(const hp_peer_t *peer, hp_http_request_t *request);
 
 /* Adds the offer of content in plain to the coming reply, where the asker may have it. */
 void hp_peer_offer_plain(const hp_peer_t *peer, hp_http_request_t *request);

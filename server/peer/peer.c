@@ -126,8 +126,8 @@ static void on_request(void *arg, hp_http_request_t *request)
     hp_peer_t *self = arg;
     const char *method = hp_http_method(request), *path = hp_http_path(request) + 1, *shared, *base, *rest;
     if (self->hosts != NULL && hp_hosts_is_blocked(self->hosts, hp_http_who(request))) {
-        hp_http_reply_text_error(request, HP_E_BLOCKED, NULL);
-    } else if (!hp_peer_lets_in(self, request, path)) {
+        hp_peer_refuse(request, HP_E_BLOCKED);
+    } else if (!hp_peer_is_called_well(self, request) || !hp_peer_lets_in(self, request, path)) {
         return;
     } else if (is_call(path, "bundle") || is_call(path, "archive")) {
         if (strcmp(method, "POST") != 0)
@@ -190,7 +190,8 @@ int hp_peer_create(hp_peer_t **peer, uv_loop_t *loop, const hp_peer_options_t *o
                         .messages = options->messages,
                         .pairings = options->pairings,
                         .inbox = options->inbox,
-                        .doctor = options->doctor};
+                        .doctor = options->doctor,
+                        .allow_hosts = options->allow_hosts};
     hp_list_init(&made->waiters);
     made->is_trusted = options->is_trusted;
     made->is_trusted_arg = options->is_trusted_arg;

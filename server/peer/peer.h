@@ -15,6 +15,7 @@
 #include <uv.h>
 
 #include "base/err.h"
+#include "base/options.h"
 #include "discovery/hosts.h"
 #include "http/http.h"
 #include "inbox/inbox.h"
@@ -47,6 +48,7 @@ typedef struct hp_peer_options {
     hp_pairings_t *pairings; /* takes part in pairings; NULL: nobody does. Outlives the peer */
     hp_inbox_t *inbox;       /* takes files that others send; NULL: nobody does. Outlives the peer */
     hp_doctor_t *doctor;     /* calls hosts back that ask for it; NULL: nobody does. Outlives the peer */
+    const hp_strings_t *allow_hosts; /* further names for pages in a browser; NULL: none. Outlives the peer */
     /* Whether people trust the host of this id: it is paired, or a member of a group. NULL: nobody is. */
     bool (*is_trusted)(void *arg, const char *id);
     void *is_trusted_arg;

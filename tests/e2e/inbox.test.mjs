@@ -249,6 +249,64 @@ describe("the inbox", () => {
         assert.equal((await from(`http://127.0.0.1:${h.peerPort}`)).status, 202);
     });
 
+    test("a site whose name leads here gets nothing by the browsers of others", async (t) => {
+        const h = await startHostpair({ t, args: ["--allow-host", "files.example.net"] });
+        writeFileSync(join(h.shareDir, "secret.txt"), "secret");
+        await waitFor(async () => (await h.peer("/")).text.includes("secret.txt"));
+        const browser = { "user-agent": "Mozilla/5.0 (X11; Linux x86_64) Firefox/140.0" };
+        /** @param {string} path @param {Record<string, string>} headers @param {object} init */
+        const ask = (path, headers, init = {}) => request(h.peerUrl + path, { ...init, headers });
+        const gift = { json: { files: [{ id: "0", name: "a", size: 1 }] } };
+        for (const name of [
+            "evil.example",
+            "EVIL.example.",
+            "127.0.0.1.evil.example",
+            "local.evil.example",
+        ]) {
+            const host = `${name}:${h.peerPort}`;
+            const origin = `http://${host}`;
+            for (const path of ["/", "/list", "/secret.txt", "/files/?archive=zip", "/hostpair"]) {
+                for (const headers of /** @type {Record<string, string>[]} */ ([
+                    { host, ...browser },
+                    { host, "accept-language": "en", accept: "text/html" },
+                    { host, origin },
+                ])) {
+                    const reply = await ask(path, headers);
+                    assert.equal(reply.status, 403, `${path} ${JSON.stringify(headers)}`);
+                    assert.match(reply.text, /--allow-host (evil|local|127)/i);
+                    assert.doesNotMatch(reply.text, /secret/);
+                }
+                assert.ok((await ask(path, { host, "user-agent": "curl/8" })).status === 200, "programs may");
+            }
+            for (const path of ["/hostpair/inbox", "/hostpair/archive?archive=zip", "/hostpair/bundle"])
+                assert.equal((await ask(path, { host, origin, ...browser }, gift)).status, 403, path);
+            assert.equal((await ask("/", { host, origin }, { method: "PROPFIND" })).status, 403);
+            assert.equal((await ask("/list", { host, origin: "null" })).status, 403);
+        }
+        assert.deepEqual((await h.api("/inbox")).json.incoming, []);
+        for (const name of [
+            "attic",
+            "attic.local",
+            "attic.home.arpa",
+            "127.0.0.1",
+            "[::1]",
+            "files.example.net",
+        ]) {
+            const host = `${name}:${h.peerPort}`;
+            const origin = `http://${host}`;
+            assert.equal((await ask("/", { host, ...browser })).status, 200, name);
+            assert.equal((await ask("/list", { host, origin, ...browser })).status, 200, name);
+        }
+        // A proxy that has a certificate for the name.
+        const host = "nas.example.org";
+        const secure = { host, "sec-fetch-site": "same-origin", ...browser };
+        assert.equal((await ask("/", secure)).status, 200);
+        assert.equal(
+            (await ask("/hostpair/inbox", { ...secure, origin: `https://${host}` }, gift)).status,
+            202,
+        );
+    });
+
     test("an interrupted file goes on over kill -9, with the same part file", async (t) => {
         const h = await startHostpair({ t });
         const bytes = makeBytes(40 * MiB);

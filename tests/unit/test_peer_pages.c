@@ -11,6 +11,7 @@
 #include <cmocka.h>
 #include <openssl/evp.h>
 
+#include "peer/called.h"
 #include "peer/etag.h"
 #include "peer/guest_page.h"
 #include "peer/url_path.h"
@@ -289,6 +290,39 @@ static void the_language_follows_the_browser(void **state)
     assert_false(hp_guest_prefers_chinese(""));
 }
 
+static void names_of_networks_are_told_from_those_of_sites(void **state)
+{
+    (void)state;
+    const char *near[] = {"attic",        "attic.local", "ATTIC.LAN", "a.b.home.arpa",
+                          "nas.internal", "attic.home",  "localhost"};
+    const char *far[] = {"evil.example", "local.evil.example", "evillan.com", "nas.example.org",
+                         "attic.xlan"};
+    for (size_t i = 0; i < sizeof near / sizeof near[0]; i++)
+        if (!hp_called_is_near(near[i]))
+            fail_msg("%s is near", near[i]);
+    for (size_t i = 0; i < sizeof far / sizeof far[0]; i++)
+        if (hp_called_is_near(far[i]))
+            fail_msg("%s is far", far[i]);
+}
+
+static void the_domains_that_are_searched_are_the_network_s_own(void **state)
+{
+    (void)state;
+    const char *resolv =
+        "# search evil.example\nnameserver 192.168.1.1\n\nsearch\tfritz.box  .Example.org.\r\n"
+        "options ndots:1\ndomain house.example";
+    assert_true(hp_called_is_searched("attic.fritz.box", resolv));
+    assert_true(hp_called_is_searched("nas.example.org", resolv));
+    assert_true(hp_called_is_searched("example.org", resolv));
+    assert_true(hp_called_is_searched("a.house.example", resolv));
+    assert_false(hp_called_is_searched("evil.example", resolv));
+    assert_false(hp_called_is_searched("badexample.org", resolv));
+    assert_false(hp_called_is_searched("x.ndots:1", resolv));
+    assert_false(hp_called_is_searched("a.evil.example", "search .\n"));
+    assert_false(hp_called_is_searched("a.evil.example", "search"));
+    assert_false(hp_called_is_searched("a.evil.example", ""));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -303,6 +337,8 @@ int main(void)
         cmocka_unit_test(the_policy_allows_exactly_the_page_s_style_and_script),
         cmocka_unit_test(a_guest_may_send_where_files_are_taken),
         cmocka_unit_test(the_language_follows_the_browser),
+        cmocka_unit_test(names_of_networks_are_told_from_those_of_sites),
+        cmocka_unit_test(the_domains_that_are_searched_are_the_network_s_own),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
