@@ -267,6 +267,8 @@ bool hp_kept_put(lease_t *lease);
 /* What is kept of the chunk from this source, the caller's now; NULL. */
 hp_chunk_buffer_t *hp_kept_take(const source_t *source, uint64_t chunk);
 bool hp_kept_has(const item_t *item, uint64_t chunk);
+/* Of a file of one chunk, which is taken up: what is known of it from the request that the bytes are of. */
+void hp_kept_go_on(item_t *item);
 /* Bytes that are kept of chunks which no lease asks for at present. */
 uint64_t hp_kept_bytes(const item_t *item);
 /* Of the files of a download that are not in memory, as while it is paused. */

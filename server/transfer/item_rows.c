@@ -258,6 +258,8 @@ static void on_loaded(void *arg, int status, const hp_err_t *err)
             hp_item_set_phase(self, self->row.part != NULL ? ITEM_OPENING : ITEM_FETCHING);
             if (self->row.part != NULL)
                 hp_item_open(self);
+            else
+                hp_kept_go_on(self);
         }
     }
     for (size_t i = 0; i < job->source_count; i++)

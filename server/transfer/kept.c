@@ -5,7 +5,9 @@
  * They are kept only where a strong ETag says that the rest will be of the same version, and only
  * HP_KEPT_BYTES of them in all, for HP_KEPT_MS: the oldest go. A chunk whose buffer is kept is free for
  * everybody; who asks another source for it fetches all of it. They belong to a file and its place, not to
- * the run that fetched them: a pause keeps them. */
+ * the run that fetched them: a pause keeps them.
+ *
+ * A file of one chunk has nothing else: until it is whole it stands on no disk. */
 #include "transfer/internal.h"
 
 #include <stdlib.h>
@@ -18,6 +20,7 @@ struct kept {
     kept_t *next;             /* older */
     int64_t download, file;   /* ids of their rows */
     char *host, *path, *etag; /* of the source */
+    uint64_t size;            /* of the file */
     uint64_t chunk;
     uint64_t since; /* ms */
     hp_chunk_buffer_t *buffer;
@@ -48,16 +51,36 @@ void hp_kept_drop_old(hp_transfer_t *transfer)
     }
 }
 
+static kept_t **find(const item_t *item, uint64_t chunk)
+{
+    kept_t **link = &item->download->transfer->kept;
+    while (*link != NULL && ((*link)->file != item->row.id || (*link)->chunk != chunk))
+        link = &(*link)->next;
+    return link;
+}
+
+static bool is_worth_it(const lease_t *lease)
+{
+    const item_t *item = lease->item;
+    return lease->buffer != NULL && lease->buffer->length > 0 && !lease->whole && !lease->plain &&
+           lease->source->etag != NULL && item->size_known && item->restart_why == NULL &&
+           item->phase == ITEM_FETCHING && lease->at < lease->end && lease->at < item->chunks &&
+           !hp_bitmap_get(&item->done, (uint32_t)lease->at) &&
+           !hp_bitmap_get(&item->writing, (uint32_t)lease->at);
+}
+
 bool hp_kept_put(lease_t *lease)
 {
     const item_t *item = lease->item;
     hp_transfer_t *transfer = item->download->transfer;
     hp_chunk_buffer_t *buffer = lease->buffer;
-    if (buffer == NULL || buffer->length == 0 || lease->whole || lease->plain || lease->duplicate ||
-        lease->source->etag == NULL || !item->size_known || hp_item_is_small(item) ||
-        item->restart_why != NULL || item->phase != ITEM_FETCHING || lease->at >= lease->end ||
-        hp_kept_has(item, lease->at))
+    if (!is_worth_it(lease))
         return false;
+    kept_t **other = find(item, lease->at); /* of another source, or of the other lease for this chunk */
+    if (*other != NULL && (*other)->buffer->length >= buffer->length)
+        return false;
+    if (*other != NULL)
+        hp_writer_give_back(transfer->writer, take(other));
     kept_t *kept = hp_alloc(sizeof *kept);
     *kept = (kept_t){.next = transfer->kept,
                      .download = item->download->row.id,
@@ -65,6 +88,7 @@ bool hp_kept_put(lease_t *lease)
                      .host = hp_strdup(lease->source->host->id),
                      .path = hp_strdup(lease->source->path),
                      .etag = hp_strdup(lease->source->etag),
+                     .size = item->size,
                      .chunk = lease->at,
                      .since = hp_clock_ms(),
                      .buffer = buffer};
@@ -92,10 +116,24 @@ hp_chunk_buffer_t *hp_kept_take(const source_t *source, uint64_t chunk)
 
 bool hp_kept_has(const item_t *item, uint64_t chunk)
 {
-    for (const kept_t *kept = item->download->transfer->kept; kept != NULL; kept = kept->next)
-        if (kept->file == item->row.id && kept->chunk == chunk)
-            return true;
-    return false;
+    return *find(item, chunk) != NULL;
+}
+
+void hp_kept_go_on(item_t *item)
+{
+    const kept_t *kept = *find(item, 0);
+    if (kept == NULL || item->size_known || item->row.part != NULL || kept->size > HP_CHUNK_SIZE_MIN ||
+        (item->row.size >= 0 && (uint64_t)item->row.size != kept->size))
+        return;
+    for (source_t *source = item->sources; source != NULL; source = source->next) {
+        if (strcmp(kept->host, source->host->id) != 0 || strcmp(kept->path, source->path) != 0 ||
+            (source->etag != NULL && strcmp(source->etag, kept->etag) != 0))
+            continue;
+        if (source->etag == NULL)
+            source->etag = hp_strdup(kept->etag);
+        hp_item_set_size(item, kept->size);
+        return;
+    }
 }
 
 uint64_t hp_kept_bytes(const item_t *item)

@@ -107,8 +107,8 @@ static int learn(lease_t *self, const hp_fetch_head_t *head, uint64_t total)
         source->etag = hp_strdup(head->etag);
         news = true;
     }
-    /* A file of one chunk is never gone on with, only begun again; but one without a root is known by its
-     * sources. */
+    /* A file of one chunk has nothing on the disk that would be gone on with; but one without a root is known
+     * by its sources. */
     if (news && (total > HP_CHUNK_SIZE_MIN || item->row.root == NULL))
         hp_source_save(source);
     uint8_t root[HP_SHA256_SIZE];

@@ -20,8 +20,9 @@ import {
     waitFor,
     waitState,
 } from "./harness.mjs";
-import { assertWords } from "./hosts.mjs";
+import { assertWords, linked, sharing } from "./hosts.mjs";
 import { startLink } from "./link.mjs";
+import { assertContent } from "./sources.mjs";
 import { assertFile, give, listen } from "./web.mjs";
 
 /** @param {any} d */
@@ -75,24 +76,78 @@ describe("a bad link", { concurrency: 4 }, () => {
         await assertFile(h, await waitState(h, id, "done"), sha256Of(bytes));
     });
 
-    test("loses nothing of a chunk by a pause", { timeout: 60_000 }, async (t) => {
-        const bytes = makeBytes(3 * MiB, 69);
-        const link = await startLink({
-            t,
-            to: await listen(t, (req, res) => give(req, res, bytes)),
-            rate: 200_000,
+    test(
+        "that is cut after 300 kB each time: a file of 900 kB by URL arrives",
+        { timeout: 60_000 },
+        async (t) => {
+            const bytes = makeBytes(900_000, 70);
+            const link = await startLink({ t, to: await listen(t, (req, res) => give(req, res, bytes)) });
+            link.onReply = () => {
+                link.cutAfter(300_000);
+                return true;
+            };
+            const h = await startHostpair({ t });
+            const { id } = await download(h, { url: `http://127.0.0.1:${link.port}/f.bin` });
+            await waitState(h, id, (d) => d.done_bytes > 200_000 && d.done_bytes < bytes.length);
+            await assertFile(h, await waitState(h, id, "done"), sha256Of(bytes));
+            const { twice } = link.twice("/f.bin");
+            assert.ok(twice < 100_000, `${twice} bytes came twice`);
+        },
+    );
+
+    for (const hosts of [1, 2])
+        test(
+            `that is cut after 300 kB each time: 900 kB of ${hosts} host${hosts > 1 ? "s" : ""} arrive`,
+            {
+                timeout: 60_000,
+            },
+            async (t) => {
+                const bytes = makeBytes(900_000, 71);
+                const h = await startHostpair({ t });
+                const links = [];
+                let host = "";
+                for (let n = 0; n < hosts; n++) {
+                    const a = await sharing(t, `giver ${n}`, { "f.bin": bytes });
+                    const { link, id } = await linked(t, h, a.peerPort, { rate: 250_000 });
+                    host = id;
+                    link.onReply = (request) => {
+                        if (request.path === "/f.bin") link.cutAfter(300_000);
+                        return true;
+                    };
+                    links.push(link);
+                }
+                const { id } = await download(h, { host, path: "f.bin" });
+                const d = await waitState(h, id, "done", { timeout: 50_000 });
+                await assertContent(h, d, sha256Of(bytes));
+                const carried = links.reduce(
+                    (sum, link) => sum + link.carried((r) => r.path === "/f.bin"),
+                    0,
+                );
+                t.diagnostic(`${carried} bytes were carried`);
+                assert.ok(carried < (hosts + 0.4) * bytes.length, `${carried} bytes were carried`);
+            },
+        );
+
+    for (const size of [3 * MiB, 900_000])
+        test(`loses nothing of a chunk of ${size} bytes by a pause`, { timeout: 60_000 }, async (t) => {
+            const bytes = makeBytes(size, 69);
+            const link = await startLink({
+                t,
+                to: await listen(t, (req, res) => give(req, res, bytes)),
+                rate: 200_000,
+            });
+            const h = await startHostpair({ t });
+            const { id } = await download(h, { url: `http://127.0.0.1:${link.port}/f.bin` });
+            await waitState(h, id, (d) => d.done_bytes > 400_000 && d.chunks_done === 0);
+            await h.api(`/downloads/${id}`, { method: "PATCH", json: { state: "paused" } });
+            await waitFor(() => link.open() === 0, { what: "the connections to end" });
+            assert.ok((await getDownload(h, id)).done_bytes > 400_000, "what has come still shows");
+            await h.api(`/downloads/${id}`, { method: "PATCH", json: { state: "queued" } });
+            link.rate = 0;
+            await assertFile(h, await waitState(h, id, "done"), sha256Of(bytes));
+            const { twice } = link.twice("/f.bin");
+            assert.ok(twice < 200_000, `${twice} bytes came twice`);
         });
-        const h = await startHostpair({ t });
-        const { id } = await download(h, { url: `http://127.0.0.1:${link.port}/f.bin` });
-        await waitState(h, id, (d) => d.done_bytes > 400_000 && d.chunks_done === 0);
-        await h.api(`/downloads/${id}`, { method: "PATCH", json: { state: "paused" } });
-        await waitFor(() => link.open() === 0, { what: "the connections to end" });
-        await h.api(`/downloads/${id}`, { method: "PATCH", json: { state: "queued" } });
-        link.rate = 0;
-        await assertFile(h, await waitState(h, id, "done"), sha256Of(bytes));
-        const { twice } = link.twice("/f.bin");
-        assert.ok(twice < 200_000, `${twice} bytes came twice`);
-    });
 
     test("with another file under the URL after a cut: no mix", { timeout: 60_000 }, async (t) => {
         const files = [makeBytes(3 * MiB, 62), makeBytes(3 * MiB, 63)];
