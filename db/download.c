@@ -15,7 +15,7 @@ enum {
     INSERT,
     UPDATE,
     SET_URL,
-    SET_CERTIFICATE,
+    SET_SECRETS,
     REMOVE,
     UNFINISHED,
     PAGE_ENDED,
@@ -82,8 +82,9 @@ static const hp_sql_t sql[] = {
                 ":limit_bps,"
                 " finished_at = :finished_at WHERE id = :id"},
     [SET_URL] = {"download.set_url", "UPDATE download SET order_url = :url WHERE id = :id"},
-    [SET_CERTIFICATE] = {"download.set_certificate",
-                         "UPDATE download SET order_certificate = :certificate WHERE id = :id"},
+    [SET_SECRETS] = {"download.set_secrets",
+                     "UPDATE download SET order_headers = :headers, order_certificate = :certificate"
+                     " WHERE id = :id"},
     [REMOVE] = {"download.remove", "DELETE FROM download WHERE id = :id"},
     [UNFINISHED] = {"download.unfinished",
                     "SELECT " COLUMNS " FROM " TABLES
@@ -229,10 +230,12 @@ int hp_db_download_set_url(hp_db_t *db, int64_t id, const char *url, hp_err_t *e
     return hp_query_run(&q, err);
 }
 
-int hp_db_download_set_certificate(hp_db_t *db, int64_t id, const char *certificate, hp_err_t *err)
+int hp_db_download_set_secrets(hp_db_t *db, int64_t id, const char *headers, const char *certificate,
+                               hp_err_t *err)
 {
-    HP_QUERY(q, db, &sql[SET_CERTIFICATE]);
+    HP_QUERY(q, db, &sql[SET_SECRETS]);
     hp_query_bind_int(&q, ":id", id);
+    hp_query_bind_text(&q, ":headers", headers);
     hp_query_bind_text(&q, ":certificate", certificate);
     return hp_query_run(&q, err);
 }

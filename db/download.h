@@ -70,7 +70,9 @@ int hp_db_download_file_insert(hp_db_t *db, hp_download_file_row_t *row, hp_err_
  * limit, finished_at. */
 int hp_db_download_update(hp_db_t *db, const hp_download_row_t *row, hp_err_t *err);
 int hp_db_download_set_url(hp_db_t *db, int64_t id, const char *url, hp_err_t *err);
-int hp_db_download_set_certificate(hp_db_t *db, int64_t id, const char *certificate, hp_err_t *err);
+/* order_headers and order_certificate; NULL: none. */
+int hp_db_download_set_secrets(hp_db_t *db, int64_t id, const char *headers, const char *certificate,
+                               hp_err_t *err);
 /* With its files, sources and chunks. */
 int hp_db_download_remove(hp_db_t *db, int64_t id, hp_err_t *err);
 

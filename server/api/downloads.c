@@ -124,6 +124,7 @@ typedef struct {
 
 static void free_change(change_op_t *op)
 {
+    hp_api_download_change_dispose(&op->change);
     json_decref(op->body);
     hp_api_op_destroy(op);
 }
@@ -163,31 +164,13 @@ static void change_numbers(change_op_t *op)
         on_numbers_changed(op, 0, op->id, true, NULL);
 }
 
-static void on_certificate_changed(void *arg, int status, int64_t id, bool existing, const hp_err_t *err)
+static void on_moved(void *arg, int status, int64_t id, bool existing, const hp_err_t *err)
 {
     change_op_t *op = arg;
     if (status != 0 || hp_api_is_closing(op->op.api))
         on_changed(op, status, id, existing, err);
     else
         change_numbers(op);
-}
-
-static void change_certificate(change_op_t *op)
-{
-    if (op->change.certificate != NULL)
-        hp_transfer_set_certificate(op->op.api->deps.transfer, op->id, op->change.certificate,
-                                    on_certificate_changed, op);
-    else
-        change_numbers(op);
-}
-
-static void on_url_changed(void *arg, int status, int64_t id, bool existing, const hp_err_t *err)
-{
-    change_op_t *op = arg;
-    if (status != 0 || hp_api_is_closing(op->op.api))
-        on_changed(op, status, id, existing, err);
-    else
-        change_certificate(op);
 }
 
 static void patch_download(hp_api_t *api, hp_http_request_t *request, const char *arg)
@@ -205,10 +188,12 @@ static void patch_download(hp_api_t *api, hp_http_request_t *request, const char
     if (rc != 0) {
         hp_http_reply_problem(request, rc, &err);
         free_change(op);
-    } else if (op->change.url != NULL) {
-        hp_transfer_set_url(api->deps.transfer, id, op->change.url, on_url_changed, op);
+    } else if (op->change.url != NULL || op->change.headers != NULL || op->change.certificate != NULL) {
+        const hp_download_move_t to = {
+            .url = op->change.url, .headers = op->change.headers, .certificate = op->change.certificate};
+        hp_transfer_move(api->deps.transfer, id, &to, on_moved, op);
     } else {
-        change_certificate(op);
+        change_numbers(op);
     }
 }
 

@@ -147,7 +147,8 @@ void hp_api_download_dispose(hp_api_download_t *download)
 
 int hp_api_read_download_change(const json_t *body, hp_api_download_change_t *out, hp_err_t *err)
 {
-    static const char *const known[] = {"state", "priority", "limit_bps", "url", "certificate", NULL};
+    static const char *const known[] = {"state",   "priority",    "limit_bps", "url",
+                                        "headers", "certificate", NULL};
     const char *state = NULL;
     int64_t priority = 0, limit = 0;
     *out = (hp_api_download_change_t){.state = HP_API_STATE_AS_IT_IS};
@@ -158,6 +159,8 @@ int hp_api_read_download_change(const json_t *body, hp_api_download_change_t *ou
         rc = hp_json_get_text(body, "url", &out->url, err);
     if (rc == 0)
         rc = hp_json_get_text(body, "certificate", &out->certificate, err);
+    if (rc == 0)
+        rc = read_headers(body, &out->headers, err);
     if (rc == 0)
         rc = hp_json_get_int(body, "priority", -1, 1, &priority, &out->has_priority, err);
     if (rc == 0)
@@ -173,6 +176,12 @@ int hp_api_read_download_change(const json_t *body, hp_api_download_change_t *ou
     else
         return hp_err_set(err, HP_E_INVALID, "state: must be paused or queued");
     return 0;
+}
+
+void hp_api_download_change_dispose(hp_api_download_change_t *change)
+{
+    free(change->headers);
+    change->headers = NULL;
 }
 
 /* ---- groups and hosts ---- */

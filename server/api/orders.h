@@ -29,12 +29,15 @@ void hp_api_download_dispose(hp_api_download_t *download);
 typedef struct hp_api_download_change {
     enum { HP_API_STATE_AS_IT_IS, HP_API_STATE_PAUSED, HP_API_STATE_QUEUED } state;
     const char *url, *certificate; /* NULL: the same */
+    char *headers;                 /* owned; NULL: the same */
     bool has_priority, has_limit;
     int priority;
     uint64_t limit_bps;
 } hp_api_download_change_t;
 
+/* To be disposed also where it fails. */
 int hp_api_read_download_change(const json_t *body, hp_api_download_change_t *out, hp_err_t *err);
+void hp_api_download_change_dispose(hp_api_download_change_t *change);
 
 /* ---- POST /groups: hub and name, or invite ---- */
 

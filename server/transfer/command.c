@@ -148,12 +148,13 @@ void hp_transfer_retry(hp_transfer_t *self, int64_t id, hp_download_fn done, voi
     hp_store_post_counted(self->store, &download->pending, HP_STORE_WRITE, work_reopen, on_reopened, job);
 }
 
-/* ---- another URL, another certificate ---- */
+/* ---- another URL, other header fields, another certificate ---- */
 
 typedef struct move {
     download_t *download;
     int64_t id;
-    char *url, *certificate; /* NULL: it stays */
+    char *url;                   /* NULL: it stays */
+    char *headers, *certificate; /* from now on; NULL none */
     hp_download_fn done;
     void *arg;
 } move_t;
@@ -162,8 +163,7 @@ static int work_move(hp_db_t *db, void *arg, hp_err_t *err)
 {
     const move_t *job = arg;
     char origin[80];
-    int rc =
-        job->certificate != NULL ? hp_db_download_set_certificate(db, job->id, job->certificate, err) : 0;
+    int rc = hp_db_download_set_secrets(db, job->id, job->headers, job->certificate, err);
     if (rc == 0 && job->url == NULL)
         rc = hp_db_download_source_forgive(db, job->id, err);
     if (rc == 0 && job->url != NULL) {
@@ -185,52 +185,89 @@ static void on_moved(void *arg, int status, const hp_err_t *err)
         job->done(job->arg, status, job->id, false, err);
     hp_transfer_wake(self);
     free(job->url);
+    free(job->headers);
     free(job->certificate);
     free(job);
 }
 
-/* One of an order by URL that has not ended; else NULL, and done is told. */
-static download_t *find_movable(hp_transfer_t *self, int64_t id, const char *field, hp_download_fn done,
-                                void *arg)
+/* Whether what was meant for the server of one URL may be sent to that of the other. */
+static bool is_same_server(const char *url, const char *other)
 {
-    hp_err_t err = {0};
-    download_t *download = find_or_refuse(self, id, done, arg);
-    if (download == NULL)
-        return NULL;
-    bool open = can_pause(download) || hp_download_is_running(download) ||
-                download->state == HP_DOWNLOAD_PAUSED || download->state == HP_DOWNLOAD_FAILED;
-    if (!open) {
-        refuse_state(download, "fetched otherwise", done, arg);
-        return NULL;
-    }
-    if (download->row.order_url == NULL) {
-        hp_err_set(&err, HP_E_CONFLICT, "%s: download %lld was not ordered by a URL", field, (long long)id);
-        hp_transfer_refuse(self, &err, done, arg);
-        return NULL;
-    }
-    return download;
+    size_t size = HP_MAX(strlen(url), strlen(other)) + 1;
+    char *one = hp_alloc(size), *two = hp_alloc(size);
+    hp_web_origin(url, one, size);
+    hp_web_origin(other, two, size);
+    bool same = strcasecmp(one, two) == 0;
+    free(one);
+    free(two);
+    return same;
 }
 
-/* Takes url and certificate. */
-static void move(download_t *download, char *url, char *certificate, hp_download_fn done, void *arg)
+static const char *field_of(const hp_download_move_t *to)
+{
+    return to->url != NULL ? "url" : to->headers != NULL ? "headers" : "certificate";
+}
+
+static int check_move(const download_t *download, const hp_download_move_t *to, hp_err_t *err)
+{
+    char hex[65];
+    if (download->row.order_url == NULL)
+        return hp_err_set(err, HP_E_CONFLICT, "%s: download %lld was not ordered by a URL", field_of(to),
+                          (long long)download->row.id);
+    int rc = to->url != NULL ? hp_order_check_url(to->url, err) : 0;
+    if (rc == 0 && to->headers != NULL)
+        rc = hp_url_check_headers(to->headers, err);
+    if (rc == 0 && to->certificate != NULL)
+        rc = hp_url_read_certificate(to->certificate, hex, err);
+    const char *url = to->url != NULL ? to->url : download->row.order_url;
+    if (rc == 0 && to->certificate != NULL && strncasecmp(url, "https://", 8) != 0)
+        rc = hp_err_set(err, HP_E_INVALID, "certificate: stands only beside an https:// url");
+    return rc;
+}
+
+static char *copy(const char *text)
+{
+    return text != NULL ? hp_strdup(text) : NULL;
+}
+
+static void take_secrets(download_t *download, const hp_download_move_t *to)
+{
+    hp_download_row_t *row = &download->row;
+    if (to->url != NULL && !is_same_server(row->order_url, to->url)) {
+        free(row->order_headers);
+        free(row->order_certificate);
+        row->order_headers = row->order_certificate = NULL;
+    }
+    if (to->headers != NULL) {
+        free(row->order_headers);
+        row->order_headers = to->headers[0] != '\0' ? hp_strdup(to->headers) : NULL;
+    }
+    if (to->certificate != NULL) {
+        free(row->order_certificate);
+        row->order_certificate = hp_alloc(65);
+        hp_url_read_certificate(to->certificate, row->order_certificate, NULL); /* checked */
+    }
+    free(download->header_lines);
+    download->header_lines = hp_url_split_headers(row->order_headers);
+}
+
+static void move(download_t *download, const hp_download_move_t *to, hp_download_fn done, void *arg)
 {
     hp_transfer_t *self = download->transfer;
     clear_failures(download);
     hp_download_reopen_items(download);
+    take_secrets(download, to);
     move_t *job = hp_alloc(sizeof *job);
     *job = (move_t){.download = download,
                     .id = download->row.id,
-                    .url = url,
-                    .certificate = certificate,
+                    .url = copy(to->url),
+                    .headers = copy(download->row.order_headers),
+                    .certificate = copy(download->row.order_certificate),
                     .done = done,
                     .arg = arg};
-    if (url != NULL) {
+    if (to->url != NULL) {
         free(download->row.order_url);
-        download->row.order_url = hp_strdup(url);
-    }
-    if (certificate != NULL) {
-        free(download->row.order_certificate);
-        download->row.order_certificate = hp_strdup(certificate);
+        download->row.order_url = hp_strdup(to->url);
     }
     download->row.files_failed = 0;
     /* Queued at once; the next run reads the rows behind this job. */
@@ -239,33 +276,21 @@ static void move(download_t *download, char *url, char *certificate, hp_download
     hp_store_post_counted(self->store, &download->pending, HP_STORE_WRITE, work_move, on_moved, job);
 }
 
-void hp_transfer_set_url(hp_transfer_t *self, int64_t id, const char *url, hp_download_fn done, void *arg)
+void hp_transfer_move(hp_transfer_t *self, int64_t id, const hp_download_move_t *to, hp_download_fn done,
+                      void *arg)
 {
     hp_err_t err = {0};
-    download_t *download = find_movable(self, id, "url", done, arg);
+    download_t *download = find_or_refuse(self, id, done, arg);
     if (download == NULL)
         return;
-    if (hp_order_check_url(url, &err) != 0)
+    bool open = can_pause(download) || hp_download_is_running(download) ||
+                download->state == HP_DOWNLOAD_PAUSED || download->state == HP_DOWNLOAD_FAILED;
+    if (!open)
+        refuse_state(download, "fetched otherwise", done, arg);
+    else if (check_move(download, to, &err) != 0)
         hp_transfer_refuse(self, &err, done, arg);
     else
-        move(download, hp_strdup(url), NULL, done, arg);
-}
-
-void hp_transfer_set_certificate(hp_transfer_t *self, int64_t id, const char *certificate,
-                                 hp_download_fn done, void *arg)
-{
-    hp_err_t err = {0};
-    char hex[65];
-    download_t *download = find_movable(self, id, "certificate", done, arg);
-    if (download == NULL)
-        return;
-    int rc = hp_url_read_certificate(certificate, hex, &err);
-    if (rc == 0 && strncasecmp(download->row.order_url, "https://", 8) != 0)
-        rc = hp_err_set(&err, HP_E_INVALID, "certificate: stands only beside an https:// url");
-    if (rc != 0)
-        hp_transfer_refuse(self, &err, done, arg);
-    else
-        move(download, NULL, hp_strdup(hex), done, arg);
+        move(download, to, done, arg);
 }
 
 void hp_transfer_recheck(hp_transfer_t *self, int64_t id, hp_download_fn done, void *arg)

@@ -155,15 +155,16 @@ void hp_transfer_retry(hp_transfer_t *transfer, int64_t id, hp_download_fn done,
 void hp_transfer_recheck(hp_transfer_t *transfer, int64_t id, hp_download_fn done, void *arg);
 void hp_transfer_change(hp_transfer_t *transfer, int64_t id, const int *priority, const uint64_t *limit_bps,
                         hp_download_fn done, void *arg);
-/* Another URL for the same file, as when a link has expired: it goes on there where the size and the ETag
- * fit, else it starts over. One that failed or runs is queued. HP_E_CONFLICT: it was not ordered by URL, or
- * has ended. */
-void hp_transfer_set_url(hp_transfer_t *transfer, int64_t id, const char *url, hp_download_fn done,
-                         void *arg);
-/* The SHA-256 fingerprint of the certificate that its server must show, as in an order by URL: it goes on
- * with that, and one that failed or runs is queued. HP_E_INVALID, HP_E_CONFLICT as above. */
-void hp_transfer_set_certificate(hp_transfer_t *transfer, int64_t id, const char *certificate,
-                                 hp_download_fn done, void *arg);
+typedef struct hp_download_move {
+    const char *url, *headers, *certificate; /* as in an order; NULL: the same. headers "": none */
+} hp_download_move_t;
+/* How one that was ordered by URL is fetched from now on; all of it at once. Another URL for the same file,
+ * as when a link has expired: it goes on there where the size and the ETag fit, else it starts over. At
+ * another server (scheme, host or port) headers and certificate count only as they are given here: those of
+ * the first are not meant for it. One that failed or runs is queued. HP_E_INVALID; HP_E_CONFLICT: it was not
+ * ordered by URL, or has ended. */
+void hp_transfer_move(hp_transfer_t *transfer, int64_t id, const hp_download_move_t *to, hp_download_fn done,
+                      void *arg);
 /* Forgets the download; keep_data leaves an unfinished part file where it is. A finished file always stays.
  */
 void hp_transfer_remove(hp_transfer_t *transfer, int64_t id, bool keep_data, hp_download_fn done, void *arg);

@@ -180,6 +180,85 @@ describe("a link", { concurrency: 4 }, () => {
         }
     });
 
+    test(
+        "that is given anew at another server: header fields and certificate of the first stay with it",
+        { timeout: 60_000 },
+        async (t) => {
+            const bytes = makeBytes(3 * MiB, 90);
+            /** What each server was sent. @type {Array<string | undefined>[]} */
+            const sent = [[], []];
+            const files = certificate(t);
+            const key = readFileSync(files.key);
+            const cert = readFileSync(files.cert);
+            /** @type {number[]} */
+            const servers = [];
+            for (const seen of sent)
+                servers.push(
+                    await listen(
+                        t,
+                        (req, res) => {
+                            seen.push(req.headers.cookie, /** @type {string} */ (req.headers["x-token"]));
+                            if (req.headers.cookie !== "session=new" && seen === sent[0])
+                                res.writeHead(403, { "Content-Length": 0 }).end();
+                            else give(req, res, bytes);
+                        },
+                        { key, cert },
+                    ),
+                );
+            const known = new X509Certificate(cert).fingerprint256;
+            const h = await startHostpair({ t });
+            const url = (/** @type {number} */ n) => `https://127.0.0.1:${servers[n]}/f.bin`;
+            const order = {
+                url: url(0),
+                certificate: known,
+                headers: { Cookie: "session=old", "X-Token": "secret" },
+            };
+            const { id } = await download(h, order);
+            const change = (/** @type {object} */ json) =>
+                h.api(`/downloads/${id}`, { method: "PATCH", json });
+            assert.match((await waitState(h, id, ended)).error.detail, /403/);
+            assert.ok(sent[0].includes("secret"));
+
+            for (const headers of [
+                { "bad name": "x" },
+                { Range: "bytes=0-1" },
+                { a: "x\ny" },
+                { a: 1 },
+                "x",
+            ]) {
+                const bad = await change({ headers });
+                assert.equal(bad.status, 422, bad.text);
+                assert.match(bad.json.detail, /^headers: /);
+            }
+            const bad = await change({ url: url(1), certificate: known.slice(2) });
+            assert.equal(bad.status, 422, "nothing is changed then");
+            assert.equal((await change({ url: url(1) })).status, 200);
+            assert.equal(
+                (await waitState(h, id, ended)).error.code,
+                "certificate",
+                "it is not trusted there",
+            );
+            assert.equal((await change({ certificate: known })).status, 200);
+            await h.restart();
+            await assertFile(h, await waitState(h, id, ended), sha256Of(bytes));
+            assert.ok(sent[1].length > 0);
+            assert.deepEqual([...new Set(sent[1])], [undefined]);
+
+            sent[0].length = 0;
+            const second = await download(h, { ...order, copy: true });
+            assert.match((await waitState(h, second.id, ended)).error.detail, /403/);
+            const renewed = await h.api(`/downloads/${second.id}`, {
+                method: "PATCH",
+                json: { url: `${url(0)}?again`, headers: { Cookie: "session=new" } },
+            });
+            assert.equal(renewed.status, 200, renewed.text);
+            await assertFile(h, await waitState(h, second.id, ended), sha256Of(bytes));
+            assert.deepEqual(sent[0].slice(-2), ["session=new", undefined], "in place of all of them");
+            const late = await h.api(`/downloads/${second.id}`, { method: "PATCH", json: { headers: {} } });
+            assert.equal(late.status, 409);
+        },
+    );
+
     test("that has expired is given anew, and goes on", { timeout: 60_000 }, async (t) => {
         const bytes = makeBytes(12 * MiB, 74);
         let good = "one";
