@@ -103,6 +103,26 @@ static int is_as_fetched(hp_db_t *db, const hp_download_row_t *download, bool *s
     return rc;
 }
 
+/* What was kept is fetched as this order says, not as the one that was cancelled; why that failed is
+ * forgotten.
+ */
+static int take_over(hp_db_t *db, const order_t *self, hp_err_t *err)
+{
+    hp_download_row_t row;
+    int rc = hp_db_download_get(db, self->id, &row, err);
+    if (rc != 0)
+        return rc;
+    row.priority = self->priority;
+    row.limit_bps = self->limit_bps;
+    rc = hp_db_download_update(db, &row, err);
+    hp_download_row_dispose(&row);
+    if (rc == 0 && self->url != NULL)
+        rc = hp_db_download_set_secrets(db, self->id, self->headers, self->certificate, err);
+    if (rc == 0)
+        rc = hp_db_download_source_forgive(db, self->id, err);
+    return rc == 0 ? hp_db_download_file_reopen(db, self->id, err) : rc;
+}
+
 /* What was kept of a cancelled download of the same goes on. */
 static int find_kept(hp_db_t *db, order_t *self, const char *root, hp_err_t *err)
 {
@@ -118,7 +138,8 @@ static int find_kept(hp_db_t *db, order_t *self, const char *root, hp_err_t *err
     if (rc != 0)
         return rc == HP_E_NOT_FOUND ? 0 : rc;
     self->resumed = true;
-    return hp_db_download_unkeep(db, self->id, "queued", "Goes on with what was kept of it", err);
+    rc = hp_db_download_unkeep(db, self->id, "queued", "Goes on with what was kept of it", err);
+    return rc == 0 ? take_over(db, self, err) : rc;
 }
 
 /* The download that has this content already or will have it; a finished one only while its file is there,

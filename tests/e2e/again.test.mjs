@@ -12,14 +12,17 @@ import {
     MiB,
     addHost,
     download,
+    makeBytes,
     makeFile,
     pathOf,
     sha256,
+    sha256Of,
     startHostpair,
     waitFor,
     waitState,
 } from "./harness.mjs";
 import { startLink } from "./link.mjs";
+import { give, listen } from "./web.mjs";
 
 /**
  * Two hosts; the second one's list has so many files, all hashed.
@@ -145,6 +148,52 @@ test("a download has the time of its file, and the umask's rights", { timeout: 6
     assert.equal((statSync(join(b.downloadsDir, "in")).mode & 0o777).toString(8), "775");
     assert.ok(!existsSync(join(b.downloadsDir, "in (1)")));
 });
+
+for (const how of ["cancelled", "failed"])
+    test(
+        `what was kept of a URL that was ${how} goes on as the new order says`,
+        { timeout: 60_000 },
+        async (t) => {
+            const bytes = makeBytes(8 * MiB, 6);
+            let good = "old";
+            /** @type {Array<Array<string | undefined>>} */
+            const sent = [];
+            const port = await listen(t, (req, res) => {
+                const { cookie, "x-one": one, "x-two": two } = req.headers;
+                sent.push([cookie, String(one), String(two)]);
+                if (cookie !== good) res.writeHead(403, { "Content-Length": 0 }).end();
+                else give(req, res, bytes);
+            });
+            const link = await startLink({ t, to: port, rate: 2 * MiB });
+            const h = await startHostpair({ t });
+            const url = `http://127.0.0.1:${link.port}/f.bin`;
+            const { id } = await download(h, { url, headers: { Cookie: "old", "X-One": "1" }, priority: -1 });
+            await waitState(h, id, (d) => d.chunks_done >= 2);
+            good = "new";
+            if (how === "failed") {
+                link.breakAll();
+                await waitState(h, id, "failed");
+            }
+            assert.equal((await h.api(`/downloads/${id}?data=keep`, { method: "DELETE" })).status, 204);
+            await waitFor(() => link.open() === 0, { what: "the connections to end" });
+            sent.length = 0;
+            const before = link.carried();
+            const again = await download(h, {
+                url,
+                headers: { Cookie: "new", "X-Two": "2" },
+                priority: 1,
+                limit_bps: 3 * MiB,
+            });
+            assert.deepEqual([again.id, again.priority, again.limit_bps], [id, 1, 3 * MiB]);
+            link.rate = 0;
+            const d = await waitState(h, id, (d) => ["done", "failed"].includes(d.state));
+            assert.equal(d.state, "done", d.error?.detail);
+            assert.equal(await sha256(pathOf(h, d)), sha256Of(bytes));
+            assert.deepEqual([d.priority, d.limit_bps], [1, 3 * MiB]);
+            assert.deepEqual(new Set(sent.map(String)), new Set(["new,undefined,2"]));
+            assert.ok(link.carried() - before < bytes.length - MiB, "what was kept is not fetched again");
+        },
+    );
 
 test(
     "what was kept of a cancelled download is shown, goes on, or is removed",
