@@ -95,13 +95,22 @@ static bool proven_by_hash(const item_t *item)
            (item->row.root != NULL && item->size_known && item->size <= item->chunk_size);
 }
 
-/* What the first accepted reply tells of the file: its size, its validator, its root. */
+/* Where no list has told when the file was changed: a URL, a file that is on none, or another version. */
+static void learn_time(item_t *item, const hp_fetch_head_t *head)
+{
+    int64_t seconds;
+    if (item->row.mtime_ms == 0 && hp_clock_parse_http_date(head->last_modified, &seconds) == 0)
+        item->row.mtime_ms = seconds * 1000;
+}
+
+/* What the first accepted reply tells of the file: its size, its validator, its root, its time. */
 static int learn(lease_t *self, const hp_fetch_head_t *head, uint64_t total)
 {
     item_t *item = self->item;
     source_t *source = self->source;
     bool first = !source->asked;
     source->asked = true;
+    learn_time(item, head);
     bool news = first;
     if (source->etag == NULL && head->etag_strong && !item->whole) {
         source->etag = hp_strdup(head->etag);

@@ -97,7 +97,11 @@ static bool is_same_version(const update_t *self, const hp_download_file_row_t *
         return strcmp(file->root, listed->root) == 0 && file->size == listed->size;
     if (file->size != listed->size)
         return false;
-    return file->mtime_ms != 0 ? file->mtime_ms == listed->mtime : listed->mtime <= self->row.finished_at;
+    if (file->mtime_ms == 0 || listed->mtime == HP_REMOTE_NO_TIME)
+        return listed->mtime <= self->row.finished_at;
+    /* One that a reply has told is of whole seconds. */
+    return file->mtime_ms == listed->mtime ||
+           (file->mtime_ms % 1000 == 0 && file->mtime_ms / 1000 == listed->mtime / 1000);
 }
 
 static int reopen(update_t *self, hp_download_file_row_t *file, const hp_remote_file_t *listed,

@@ -8,6 +8,7 @@ import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 
+import { startEvil } from "./evil.mjs";
 import {
     MiB,
     addHost,
@@ -148,6 +149,65 @@ test("a download has the time of its file, and the umask's rights", { timeout: 6
     assert.equal((statSync(join(b.downloadsDir, "in")).mode & 0o777).toString(8), "775");
     assert.ok(!existsSync(join(b.downloadsDir, "in (1)")));
 });
+
+test("a file that no list knows has the time that its server tells", { timeout: 60_000 }, async (t) => {
+    const then = "Thu, 07 May 2015 08:09:10 GMT";
+    const asked = new Set();
+    const port = await listen(t, (req, res) => {
+        const size = req.url?.startsWith("/large") ? 3 * MiB : 1000;
+        asked.add(req.url);
+        if (req.url?.endsWith(".none")) return give(req, res, makeBytes(size, 7));
+        res.setHeader("Last-Modified", req.url?.endsWith(".bad") ? "some day" : then);
+        if (!req.url?.endsWith(".whole")) return give(req, res, makeBytes(size, 7));
+        res.write(makeBytes(size, 7)); // in chunks, without a length or an ETag
+        res.end();
+    });
+    const h = await startHostpair({ t });
+    const begun = Date.now() - 1000;
+    for (const name of ["small", "large", "small.whole", "large.whole", "small.bad", "large.none"]) {
+        const { id } = await download(h, { url: `http://127.0.0.1:${port}/${name}` });
+        const path = pathOf(h, await waitState(h, id, "done"));
+        if (/bad|none/.test(name)) assert.ok(statSync(path).mtimeMs >= begun, name);
+        else assert.equal(statSync(path).mtime.toUTCString(), then, name);
+    }
+});
+
+test(
+    "a host whose list has no times: its files have those of its replies",
+    { timeout: 60_000 },
+    async (t) => {
+        const files = { "in/small.txt": makeBytes(500, 8), "in/large.bin": makeBytes(3 * MiB, 9) };
+        const evil = await startEvil({
+            t,
+            files,
+            hostpair: { id: "ab".repeat(16), name: "timeless" },
+            listLines: Object.entries(files).map(([path, bytes]) =>
+                JSON.stringify({ path, size: bytes.length, type: "application/octet-stream", root: null }),
+            ),
+        });
+        const h = await startHostpair({ t });
+        const host = await addHost(h, evil.port);
+        await waitFor(async () => (await h.api(`/hosts/${host.id}/files?q=.`)).json.files?.length === 2, {
+            what: "the list",
+        });
+        const order = { host: host.id, folder: "in" };
+        const d = await waitState(h, (await download(h, order)).id, "done");
+        for (const name of ["small.txt", "large.bin"])
+            assert.equal(
+                statSync(join(pathOf(h, d), name)).mtime.toUTCString(),
+                "Tue, 02 Jan 2024 03:04:05 GMT",
+            );
+        const before = evil.requests.length;
+        const again = await waitState(h, (await download(h, order)).id, "done");
+        assert.equal(again.id, d.id);
+        const asked = evil.requests.slice(before).map((r) => r.path);
+        assert.deepEqual(
+            asked.filter((path) => path.includes("in/")),
+            [],
+            "nothing says that they are other ones now",
+        );
+    },
+);
 
 for (const how of ["cancelled", "failed"])
     test(
