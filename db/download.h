@@ -17,6 +17,8 @@
 #include "db/db.h"
 
 #define HP_DB_SIZE_UNKNOWN (-1)
+#define HP_DB_MAY_STAND                                                                                      \
+    (-1) /* as replaces_ns of a file: what stands at path may be it, and is hashed first */
 
 typedef struct hp_download_row {
     int64_t id;
@@ -54,7 +56,7 @@ typedef struct hp_download_file_row {
     uint64_t device, inode;
     char *boot_id;       /* NULL while there is no part */
     int64_t mtime_ms;    /* at the source; 0 unknown */
-    int64_t replaces_ns; /* of the older version at path whose place it takes; 0 none */
+    int64_t replaces_ns; /* of the older version at path whose place it takes; 0 none; HP_DB_MAY_STAND */
     bool executable;     /* at the source */
     int64_t born_ns;     /* when the part file was made; 0 unknown */
 } hp_download_file_row_t;

@@ -31,8 +31,9 @@ static const hp_sql_t sql[] = {
     [FILE_INSERT] = {"download_file.insert",
                      "INSERT INTO download_file (download, path, source_path, state, "
                      "error, size, root, verified, chunk_size,"
-                     " chunks_done, mtime_ms, executable) VALUES (:download, :path, :source_path, :state, "
-                     "'', :size, :root, 0, :chunk_size, 0, :mtime_ms, :executable)"},
+                     " chunks_done, mtime_ms, replaces_ns, executable) VALUES (:download, :path, "
+                     ":source_path, :state, "
+                     "'', :size, :root, 0, :chunk_size, 0, :mtime_ms, :replaces_ns, :executable)"},
     [FILE_UPDATE] =
         {"download_file.update",
          "UPDATE download_file SET path = :path, state = :state, error = :error, size = :size, root = :root,"
@@ -96,6 +97,7 @@ int hp_db_download_file_insert(hp_db_t *db, hp_download_file_row_t *row, hp_err_
     hp_query_bind_root(&q, ":root", row->root);
     hp_query_bind_int(&q, ":chunk_size", row->chunk_size);
     hp_query_bind_int(&q, ":mtime_ms", row->mtime_ms);
+    hp_query_bind_int(&q, ":replaces_ns", row->replaces_ns);
     hp_query_bind_int(&q, ":executable", row->executable);
     int rc = hp_query_run(&q, err);
     if (rc == 0)

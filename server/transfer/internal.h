@@ -180,6 +180,8 @@ void hp_item_part_lost(item_t *self, const char *why);
 void hp_item_finish(item_t *self);
 void hp_item_finish_small(item_t *self, hp_chunk_buffer_t *buffer, source_t *source); /* takes the buffer */
 void hp_item_check(item_t *self);
+/* same.c. What stands at its path and has its size may be it: hashed before anything is fetched. */
+void hp_item_look(item_t *self);
 /* All is here, with this root: commits that, then the file gets its name. */
 void hp_item_commit_finishing(item_t *self, const char *root, bool verified);
 /* late_root.c: asks a source that may know the root by now, and ends as one of the two above; root: of what

@@ -255,9 +255,13 @@ static void on_loaded(void *arg, int status, const hp_err_t *err)
              * together. Its part file is written again from byte 0. */
             if (self->row.part != NULL || job->chunk_count > 0)
                 hp_item_clear_chunks(self);
-            hp_item_set_phase(self, self->row.part != NULL ? ITEM_OPENING : ITEM_FETCHING);
+            bool may_stand = self->row.part == NULL && self->row.replaces_ns == HP_DB_MAY_STAND &&
+                             (self->row.size > 0 ? self->row.root != NULL : self->row.size == 0);
+            hp_item_set_phase(self, self->row.part != NULL || may_stand ? ITEM_OPENING : ITEM_FETCHING);
             if (self->row.part != NULL)
                 hp_item_open(self);
+            else if (may_stand)
+                hp_item_look(self);
             else
                 hp_kept_go_on(self);
         }

@@ -51,15 +51,23 @@ static void order_free(order_t *self)
 
 /* ---- store thread ---- */
 
-int hp_order_reserve_name(hp_db_t *db, const char *base, const char *to, const char *name, char **path,
-                          char **note, hp_err_t *err)
+/* Where name lands, whatever stands there; note as below. */
+static int find_landing(const char *base, const char *to, const char *name, char landing[HP_PATH_MAX + 1],
+                        char **note, hp_err_t *err)
 {
     char *wanted = to != NULL ? hp_sprintf("%s/%s", to, name) : hp_strdup(name);
-    char landing[HP_PATH_MAX + 1];
     int rc = hp_path_check(wanted, strlen(wanted), err);
     if (rc == 0 && hp_landing_path(base, wanted, landing))
         *note = hp_download_renamed_note(wanted, landing, 1);
     free(wanted);
+    return rc;
+}
+
+int hp_order_reserve_name(hp_db_t *db, const char *base, const char *to, const char *name, char **path,
+                          char **note, hp_err_t *err)
+{
+    char landing[HP_PATH_MAX + 1];
+    int rc = find_landing(base, to, name, landing, note, err);
     if (rc != 0)
         return rc;
     const char *last = hp_path_name(landing);
@@ -194,17 +202,41 @@ static int insert_download(hp_db_t *db, order_t *self, char *path, hp_err_t *err
     return rc;
 }
 
+/* path: where a file stands that may be the one that is wanted, and that no other order holds; else NULL. If
+ * it turns out to be another one, what is fetched gets a free name in the end. */
+static int find_standing(hp_db_t *db, order_t *self, const char *name, const hp_remote_file_t *listed,
+                         char **path, hp_err_t *err)
+{
+    char landing[HP_PATH_MAX + 1], *note = NULL;
+    bool taken = true;
+    if (self->copy || listed == NULL)
+        return 0;
+    int rc = find_landing(self->base, self->to, name, landing, &note, err);
+    if (rc == 0 && hp_order_may_stand(self->base, landing, listed->size, listed->root))
+        rc = hp_db_download_path_taken(db, self->base, landing, &taken, err);
+    if (rc == 0 && !taken) {
+        *path = hp_strdup(landing);
+        self->note = note;
+        note = NULL;
+    }
+    free(note);
+    return rc;
+}
+
 static int add_file(hp_db_t *db, order_t *self, const char *name, const char *source_path,
                     const hp_remote_file_t *listed, hp_err_t *err)
 {
     char *path = NULL;
     int rc = listed != NULL && listed->size > 0 ? hp_part_takes(self->base, (uint64_t)listed->size, err) : 0;
     if (rc == 0 || rc == HP_E_NO_DISK) /* then it waits */
+        rc = find_standing(db, self, name, listed, &path, err);
+    bool stands = path != NULL;
+    if (rc == 0 && !stands)
         rc = hp_order_reserve_name(db, self->base, self->to, name, &path, &self->note, err);
     if (rc == 0)
         rc = insert_download(db, self, path, err);
     if (rc == 0)
-        rc = hp_order_insert_file(db, self->id, path, source_path, listed, err);
+        rc = hp_order_insert_file(db, self->id, path, source_path, listed, stands, err);
     free(path);
     return rc;
 }
@@ -217,7 +249,7 @@ static int insert_page(hp_db_t *db, order_t *self, const char *path, size_t skip
         char *full = hp_sprintf("%s/%s", path, file->path + skip);
         int rc = hp_path_check(full, strlen(full), err);
         if (rc == 0)
-            rc = hp_order_insert_file(db, self->id, full, file->path, file, err);
+            rc = hp_order_insert_file(db, self->id, full, file->path, file, false, err);
         free(full);
         if (rc != 0)
             return rc;

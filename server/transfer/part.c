@@ -12,6 +12,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "db/download.h"
 #include "os/beneath.h"
 #include "os/disk.h"
 #include "os/home.h"
@@ -415,9 +416,9 @@ static bool take_place(int folder, const char *name, const char *path, int64_t r
 {
     struct stat st;
     snprintf(final_name, HP_NAME_MAX + 1, "%s", hp_path_name(path));
-    return replaces_ns != 0 && fstatat(folder, final_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-           S_ISREG(st.st_mode) && time_of(&st) == replaces_ns &&
-           renameat(folder, name, folder, final_name) == 0;
+    return replaces_ns != 0 && replaces_ns != HP_DB_MAY_STAND &&
+           fstatat(folder, final_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode) &&
+           time_of(&st) == replaces_ns && renameat(folder, name, folder, final_name) == 0;
 }
 
 int hp_part_replace(int fd, const char *base, const char *path, const char *name, uint64_t size,

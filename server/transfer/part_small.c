@@ -33,11 +33,13 @@ static bool holds(int fd, const void *data, size_t length)
 }
 
 /* A crash between the link and the commit leaves the file under its name, on no record: it is not put there a
- * second time. Whether what is called so holds these bytes. */
-static bool is_there(int folder, const char *name, const void *data, size_t length)
+ * second time. Whether what is called so holds these bytes; then it gets the time that is wanted. */
+static bool is_there(int folder, const char *name, const hp_part_small_t *file)
 {
     int fd = hp_beneath_open(folder, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0, HP_BENEATH_NO_LINKS);
-    bool same = fd >= 0 && holds(fd, data, length);
+    bool same = fd >= 0 && holds(fd, file->data, file->length);
+    if (same)
+        hp_part_set_marks(fd, file->mtime_ms, file->executable);
     if (fd >= 0)
         close(fd);
     return same;
@@ -57,7 +59,7 @@ static int take_name(int folder, hp_part_small_t *file)
     for (unsigned n = 0; n < HP_PART_CANDIDATES; n++) {
         hp_path_candidate(hp_path_name(file->path), n, file->name);
         int rc = hp_disk_link(file->fd, folder, file->name);
-        if (rc == 0 || (rc == -EEXIST && is_there(folder, file->name, file->data, file->length)))
+        if (rc == 0 || (rc == -EEXIST && is_there(folder, file->name, file)))
             return 0;
         if (is_refused(rc))
             return -EOPNOTSUPP;

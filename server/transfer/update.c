@@ -1,6 +1,7 @@
 /* A folder that was fetched is ordered again: what is new or another version at the host is fetched, what is
  * the same stays. A file that somebody changed here is not replaced: the host's comes beside it, under a free
- * name. */
+ * name. One of the same size with another time is hashed before that (same.c): it may only have been copied.
+ */
 #include "transfer/internal.h"
 
 #include <stdlib.h>
@@ -18,7 +19,7 @@ bool hp_order_lets_run(const hp_remote_file_t *listed)
 }
 
 int hp_order_insert_file(hp_db_t *db, int64_t download, const char *path, const char *source_path,
-                         const hp_remote_file_t *listed, hp_err_t *err)
+                         const hp_remote_file_t *listed, bool may_stand, hp_err_t *err)
 {
     hp_download_file_row_t row = {
         .download = download,
@@ -26,6 +27,7 @@ int hp_order_insert_file(hp_db_t *db, int64_t download, const char *path, const 
         .source_path = (char *)source_path,
         .state = (char *)"open",
         .size = HP_DB_SIZE_UNKNOWN,
+        .replaces_ns = may_stand ? HP_DB_MAY_STAND : 0,
     };
     if (listed != NULL) {
         row.size = listed->size;
@@ -34,6 +36,14 @@ int hp_order_insert_file(hp_db_t *db, int64_t download, const char *path, const 
         row.executable = hp_order_lets_run(listed);
     }
     return hp_db_download_file_insert(db, &row, err);
+}
+
+bool hp_order_may_stand(const char *base, const char *path, int64_t size, const char *root)
+{
+    uint64_t there;
+    int64_t mtime_ns;
+    bool known = size > 0 ? root != NULL && root[0] != '\0' : size == 0;
+    return known && hp_part_look(base, path, &there, &mtime_ns, NULL) == 0 && (int64_t)there == size;
 }
 
 int hp_order_look(const hp_download_row_t *download, const hp_download_file_row_t *file, bool *same,
@@ -63,6 +73,7 @@ typedef struct update {
     hp_download_row_t row;
     HP_ARRAY(hp_download_file_row_t) files; /* by source_path */
     int64_t fresh;                          /* files that are fetched */
+    int64_t compared;                       /* files that are hashed, and fetched if they are others */
 } update_t;
 
 static int compare_files(const void *a, const void *b)
@@ -104,14 +115,15 @@ static bool is_same_version(const update_t *self, const hp_download_file_row_t *
            (file->mtime_ms % 1000 == 0 && file->mtime_ms / 1000 == listed->mtime / 1000);
 }
 
+/* root: what is wanted; "" unknown. */
 static int reopen(update_t *self, hp_download_file_row_t *file, const hp_remote_file_t *listed,
-                  int64_t replaces_ns, hp_err_t *err)
+                  const char *root, int64_t replaces_ns, hp_err_t *err)
 {
     hp_download_file_row_t row = *file;
     row.state = (char *)"open";
     row.error = (char *)"";
     row.size = listed->size;
-    row.root = listed->root[0] != '\0' ? (char *)listed->root : NULL;
+    row.root = root[0] != '\0' ? (char *)root : NULL;
     row.chunk_size = 0;
     row.verified = false;
     row.part = row.boot_id = NULL;
@@ -121,7 +133,7 @@ static int reopen(update_t *self, hp_download_file_row_t *file, const hp_remote_
     int rc = hp_db_chunk_clear(self->db, row.id, err);
     if (rc == 0)
         rc = hp_db_download_source_clear(self->db, row.id, err);
-    self->fresh++;
+    *(replaces_ns == HP_DB_MAY_STAND ? &self->compared : &self->fresh) += 1;
     return rc == 0 ? hp_db_download_file_update(self->db, &row, err) : rc;
 }
 
@@ -134,18 +146,24 @@ static int take(update_t *self, const hp_remote_file_t *listed, size_t skip, hp_
     if (file == NULL) {
         char *path = hp_sprintf("%s/%s", self->row.path, listed->path + skip);
         int rc = hp_path_check(path, strlen(path), err);
+        bool may_stand = rc == 0 && hp_order_may_stand(self->row.base, path, listed->size, listed->root);
         if (rc == 0)
-            rc = hp_order_insert_file(self->db, self->row.id, path, listed->path, listed, err);
-        self->fresh++;
+            rc = hp_order_insert_file(self->db, self->row.id, path, listed->path, listed, may_stand, err);
+        *(may_stand ? &self->compared : &self->fresh) += 1;
         free(path);
         return rc;
     }
     bool same;
     int64_t mtime_ns;
     int rc = hp_order_look(&self->row, file, &same, &mtime_ns, err);
-    if (rc != 0 || (same && is_same_version(self, file, listed)))
+    bool is_version = is_same_version(self, file, listed);
+    if (rc != 0 || (same && is_version))
         return rc;
-    return reopen(self, file, listed, same ? mtime_ns : 0, err);
+    const char *root =
+        listed->root[0] == '\0' && is_version && file->root != NULL ? file->root : listed->root;
+    if (!same && hp_order_may_stand(self->row.base, file->path, listed->size, root))
+        return reopen(self, file, listed, root, HP_DB_MAY_STAND, err);
+    return reopen(self, file, listed, listed->root, same ? mtime_ns : 0, err);
 }
 
 static int take_list(update_t *self, const char *host, const char *folder, hp_err_t *err)
@@ -180,6 +198,20 @@ static bool is_wanted_there(const hp_download_row_t *row, const char *base, cons
     return rc == 0 && !is_free;
 }
 
+static char *make_note(const update_t *self, int64_t folders)
+{
+    long long fresh = (long long)self->fresh, compared = (long long)self->compared;
+    if (fresh > 0 && compared > 0)
+        return hp_sprintf("Ordered again: %lld files were new or had changed; %lld of them have another time "
+                          "here, and are compared first",
+                          fresh + compared, compared);
+    if (compared > 0)
+        return hp_sprintf("Ordered again: %lld files have another time here, and are compared", compared);
+    if (fresh > 0)
+        return hp_sprintf("Ordered again: %lld files were new or had changed", fresh);
+    return hp_sprintf("Ordered again: %lld empty folders were not there", (long long)folders);
+}
+
 int hp_order_update(hp_db_t *db, const char *base, const char *host, const char *folder, const char *to,
                     int64_t *id, bool *updated, hp_err_t *err)
 {
@@ -195,15 +227,12 @@ int hp_order_update(hp_db_t *db, const char *base, const char *host, const char 
     int64_t folders = 0;
     if (rc == 0)
         rc = hp_order_count_missing_folders(db, &self.row, &folders, err);
-    *updated = rc == 0 && (self.fresh > 0 || folders > 0);
+    *updated = rc == 0 && (self.fresh > 0 || self.compared > 0 || folders > 0);
     if (*updated) {
         free(self.row.state);
         free(self.row.note);
         self.row.state = hp_strdup("queued");
-        self.row.note =
-            self.fresh > 0
-                ? hp_sprintf("Ordered again: %lld files were new or had changed", (long long)self.fresh)
-                : hp_sprintf("Ordered again: %lld empty folders were not there", (long long)folders);
+        self.row.note = make_note(&self, folders);
         self.row.finished_at = 0;
         rc = hp_db_download_update(db, &self.row, err);
     }

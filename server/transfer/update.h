@@ -17,9 +17,12 @@ int hp_order_update(hp_db_t *db, const char *base, const char *host, const char 
 /* Loop. Such a one, as its row says now, is queued again. */
 void hp_download_update(hp_transfer_t *transfer, const hp_download_row_t *row);
 
-/* A row for a file that is to be fetched; listed: NULL when nobody lists it. */
+/* Store thread. Whether a file of this size stands at path, which hashing tells to be the one with this root
+ * (NULL or "": not known; an empty file has none) or another. */
+bool hp_order_may_stand(const char *base, const char *path, int64_t size, const char *root);
+/* A row for a file that is to be fetched; listed: NULL when nobody lists it. may_stand: as above. */
 int hp_order_insert_file(hp_db_t *db, int64_t download, const char *path, const char *source_path,
-                         const hp_remote_file_t *listed, hp_err_t *err);
+                         const hp_remote_file_t *listed, bool may_stand, hp_err_t *err);
 /* Whether a file is to be executable here: one that is at a host that has proven who it is. */
 bool hp_order_lets_run(const hp_remote_file_t *listed);
 

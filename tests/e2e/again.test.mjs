@@ -311,3 +311,78 @@ test(
         assert.equal(counts?.cancelled ?? 0, 0);
     },
 );
+
+test(
+    "what has another time here and the same content stays, and is not fetched again",
+    { timeout: 90_000 },
+    async (t) => {
+        const { a, b, link, host } = await pair(t, async (share) => {
+            await mkdir(join(share, "photos"));
+            await makeFile(join(share, "photos/large.bin"), 6 * MiB, 1);
+            writeFileSync(join(share, "photos/small.txt"), "small");
+            writeFileSync(join(share, "photos/empty.txt"), "");
+            writeFileSync(join(share, "photos/edited.txt"), "as shared");
+            await makeFile(join(share, "alone.bin"), 3 * MiB, 2);
+        });
+        await waitFor(async () => (await a.api("/status")).json.share.hashed_bytes > 9 * MiB, {
+            timeout: 20_000,
+        });
+        await waitFor(
+            async () => {
+                await b.api(`/hosts/${host.id}/files/refresh`, { method: "POST" });
+                const { files } = (await b.api(`/hosts/${host.id}/files?q=.`)).json;
+                return (
+                    files.length === 5 &&
+                    files.every((/** @type {any} */ f) => f.root !== null || f.size === 0)
+                );
+            },
+            { timeout: 20_000, what: "the hashed list" },
+        );
+        const order = { host: host.id, folder: "photos" };
+        const first = await waitState(b, (await download(b, order)).id, "done");
+        const one = await waitState(b, (await download(b, { host: host.id, path: "alone.bin" })).id, "done");
+        const top = join(b.downloadsDir, "photos");
+        const names = ["large.bin", "small.txt", "empty.txt"];
+        const times = names.map((name) => statSync(join(top, name)).mtimeMs);
+        const alone = statSync(pathOf(b, one)).mtimeMs;
+        const then = new Date("2011-01-01T00:00:00Z");
+        for (const name of names) utimesSync(join(top, name), then, then);
+        utimesSync(pathOf(b, one), then, then);
+        writeFileSync(join(top, "edited.txt"), "as edited");
+
+        const before = link.carried();
+        const reply = await b.api("/downloads", { json: order });
+        assert.deepEqual([reply.status, reply.json.id], [200, first.id], reply.text);
+        const d = await waitState(b, first.id, "done");
+        assert.match(d.note, /4 files have another time here, and are compared/);
+        assert.deepEqual([d.files_total, d.files_done, d.verified], [4, 4, true]);
+        const list = [...names, "edited.txt", "edited (1).txt"].sort();
+        assert.deepEqual(readdirSync(top).sort(), list);
+        assert.deepEqual(
+            names.map((name) => statSync(join(top, name)).mtimeMs),
+            times,
+            "they have the times of the host's files again",
+        );
+        assert.equal(readFileSync(join(top, "edited.txt"), "utf8"), "as edited");
+        assert.equal(readFileSync(join(top, "edited (1).txt"), "utf8"), "as shared");
+        const single = await b.api("/downloads", { json: { host: host.id, path: "alone.bin" } });
+        const again = await waitState(b, single.json.id, "done");
+        assert.deepEqual([again.path, again.verified], ["alone.bin", true]);
+        assert.equal(statSync(pathOf(b, one)).mtimeMs, alone);
+        assert.ok(link.carried() - before < MiB, `${link.carried() - before} bytes were fetched`);
+        assert.deepEqual(readdirSync(b.downloadsDir).sort(), ["alone.bin", "photos"]);
+
+        const nothing = await b.api("/downloads", { json: order });
+        assert.deepEqual(
+            [nothing.json.id, nothing.json.state, nothing.json.note],
+            [first.id, "done", d.note],
+        );
+        for (const id of [first.id, again.id]) {
+            assert.equal((await b.api(`/downloads/${id}/recheck`, { method: "POST" })).status < 300, true);
+            await waitState(b, id, "done");
+        }
+        writeFileSync(join(top, "large.bin"), Buffer.alloc(6 * MiB, 1));
+        await b.api(`/downloads/${first.id}/recheck`, { method: "POST" });
+        await waitState(b, first.id, "failed");
+    },
+);
