@@ -28,7 +28,7 @@ enum {
     FIND_ROOT,
     FIND_PATH,
     FIND_URL,
-    FIND_FOLDER,
+    FIND_ENDED,
     CAN_KEEP,
     KEEP,
     UNKEEP,
@@ -121,9 +121,10 @@ static const hp_sql_t sql[] = {
     [FIND_URL] = {"download.find_url",
                   "SELECT id FROM download WHERE order_url = :url"
                   " AND state NOT IN ('cancelled', 'failed', 'done') ORDER BY id DESC LIMIT 1"},
-    [FIND_FOLDER] = {"download.find_folder",
-                     "SELECT id FROM download WHERE order_host = :host AND order_path = :path AND folder = 1"
-                     " AND state = 'done' ORDER BY id DESC LIMIT 1"},
+    [FIND_ENDED] =
+        {"download.find_ended",
+         "SELECT id FROM download WHERE order_host = :host AND order_path = :path AND folder = :folder"
+         " AND (state = 'failed' OR (state = 'done' AND folder = 1)) ORDER BY id DESC LIMIT 1"},
     [CAN_KEEP] = {"download.can_keep", "SELECT 1 FROM download_file WHERE download = :id AND state <> 'done'"
                                        " AND part IS NOT NULL AND chunks_done > 0 LIMIT 1"},
     [KEEP] = {"download.keep", "UPDATE download SET kept = 1, state = 'cancelled' WHERE id = :id"},
@@ -446,11 +447,13 @@ int hp_db_download_find(hp_db_t *db, const char *root, int64_t size, const char 
     return rc;
 }
 
-int hp_db_download_find_folder(hp_db_t *db, const char *host, const char *path, int64_t *id, hp_err_t *err)
+int hp_db_download_find_ended(hp_db_t *db, const char *host, const char *path, bool folder, int64_t *id,
+                              hp_err_t *err)
 {
-    HP_QUERY(q, db, &sql[FIND_FOLDER]);
+    HP_QUERY(q, db, &sql[FIND_ENDED]);
     hp_query_bind_text(&q, ":host", host);
     hp_query_bind_text(&q, ":path", path);
+    hp_query_bind_int(&q, ":folder", folder);
     int rc = hp_query_one(&q, err);
     if (rc == 0)
         *id = hp_query_int(&q, 0);

@@ -147,7 +147,10 @@ static int find_kept(hp_db_t *db, order_t *self, const char *root, hp_err_t *err
         return rc == HP_E_NOT_FOUND ? 0 : rc;
     self->resumed = true;
     rc = hp_db_download_unkeep(db, self->id, "queued", "Goes on with what was kept of it", err);
-    return rc == 0 ? take_over(db, self, err) : rc;
+    const char *place = self->folder != NULL ? self->folder : self->path;
+    if (rc == 0)
+        rc = take_over(db, self, err);
+    return rc == 0 && place != NULL ? hp_order_update_kept(db, self->id, self->host, place, err) : rc;
 }
 
 /* The download that has this content already or will have it; a finished one only while its file is there,
@@ -312,6 +315,17 @@ static int add_root(hp_db_t *db, order_t *self, hp_err_t *err)
     return rc;
 }
 
+/* A folder that was fetched, or whatever failed. */
+static int find_ended(hp_db_t *db, order_t *self, const char *path, hp_err_t *err)
+{
+    if (self->copy)
+        return 0;
+    int rc = hp_order_update(db, self->base, self->host, path, self->folder != NULL, self->to, &self->id,
+                             &self->updated, err);
+    self->existing = rc == 0;
+    return rc == HP_E_NOT_FOUND ? 0 : rc;
+}
+
 static int add_path(hp_db_t *db, order_t *self, hp_err_t *err)
 {
     hp_remote_file_t file = {0};
@@ -320,6 +334,8 @@ static int add_path(hp_db_t *db, order_t *self, hp_err_t *err)
     if (rc != 0 && rc != HP_E_NOT_FOUND)
         return rc;
     rc = listed && file.root[0] != '\0' ? find_existing(db, self, file.root, file.size, err) : 0;
+    if (rc == 0 && !self->existing && !self->resumed)
+        rc = find_ended(db, self, self->path, err);
     if (rc == 0 && !self->existing && !self->resumed)
         rc = add_file(db, self, hp_path_name(self->path), self->path, listed ? &file : NULL, err);
     if (listed)
@@ -335,12 +351,8 @@ static int work_order(hp_db_t *db, void *arg, hp_err_t *err)
         rc = hp_remote_size_by_root(db, self->root, &self->size, err);
     if (rc == 0 || rc == HP_E_NOT_FOUND)
         rc = find_existing(db, self, self->root, self->size, err);
-    if (rc == 0 && !self->existing && !self->resumed && self->folder != NULL && !self->copy) {
-        rc = hp_order_update(db, self->base, self->host, self->folder, self->to, &self->id, &self->updated,
-                             err);
-        self->existing = rc == 0;
-        rc = rc == HP_E_NOT_FOUND ? 0 : rc;
-    }
+    if (rc == 0 && !self->existing && !self->resumed && self->folder != NULL)
+        rc = find_ended(db, self, self->folder, err);
     if (rc == 0 && !self->existing && !self->resumed) {
         char name[HP_NAME_MAX + 1];
         if (self->url != NULL) {

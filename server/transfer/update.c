@@ -131,10 +131,22 @@ static int reopen(update_t *self, hp_download_file_row_t *file, const hp_remote_
     row.executable = hp_order_lets_run(listed);
     row.replaces_ns = replaces_ns;
     int rc = hp_db_chunk_clear(self->db, row.id, err);
+    if (rc == 0 && file->part != NULL)
+        rc = hp_db_download_left_add(self->db, row.id, file->part, file->device, file->inode, err);
     if (rc == 0)
         rc = hp_db_download_source_clear(self->db, row.id, err);
     *(replaces_ns == HP_DB_MAY_STAND ? &self->compared : &self->fresh) += 1;
     return rc == 0 ? hp_db_download_file_update(self->db, &row, err) : rc;
+}
+
+/* Goes on with what is there of it, unless the host has another version now. One that is finishing is whole.
+ */
+static int take_unfinished(update_t *self, hp_download_file_row_t *file, const hp_remote_file_t *listed,
+                           hp_err_t *err)
+{
+    if (strcmp(file->state, "finishing") == 0 || is_same_version(self, file, listed))
+        return 0;
+    return reopen(self, file, listed, listed->root, 0, err);
 }
 
 static int take(update_t *self, const hp_remote_file_t *listed, size_t skip, hp_err_t *err)
@@ -143,6 +155,8 @@ static int take(update_t *self, const hp_remote_file_t *listed, size_t skip, hp_
     hp_download_file_row_t *file =
         self->files.count > 0 ? bsearch(&key, self->files.items, self->files.count, sizeof key, compare_files)
                               : NULL;
+    if (file == NULL && !self->row.folder) /* it was ordered from another place */
+        return 0;
     if (file == NULL) {
         char *path = hp_sprintf("%s/%s", self->row.path, listed->path + skip);
         int rc = hp_path_check(path, strlen(path), err);
@@ -153,6 +167,8 @@ static int take(update_t *self, const hp_remote_file_t *listed, size_t skip, hp_
         free(path);
         return rc;
     }
+    if (strcmp(file->state, "done") != 0)
+        return take_unfinished(self, file, listed, err);
     bool same;
     int64_t mtime_ns;
     int rc = hp_order_look(&self->row, file, &same, &mtime_ns, err);
@@ -186,7 +202,37 @@ static int take_list(update_t *self, const char *host, const char *folder, hp_er
     return rc;
 }
 
-/* Whether the folder landed where this order wants it, and is still there. */
+/* A single file, which nobody may list. */
+static int take_one(update_t *self, const char *host, const char *path, hp_err_t *err)
+{
+    hp_remote_file_t listed = {0};
+    int rc = hp_remote_file_find(self->db, host, path, &listed, err);
+    if (rc != 0)
+        return rc == HP_E_NOT_FOUND ? 0 : rc;
+    if (self->files.count == 1)
+        rc = take(self, &listed, 0, err);
+    hp_remote_file_dispose(&listed);
+    return rc;
+}
+
+/* What the host lists now goes into the rows of the download. */
+static int take_listed(update_t *self, const char *host, const char *path, hp_err_t *err)
+{
+    int rc = read_files(self, err);
+    if (rc == 0)
+        rc = self->row.folder ? take_list(self, host, path, err) : take_one(self, host, path, err);
+    return rc;
+}
+
+static void dispose(update_t *self)
+{
+    for (size_t i = 0; i < self->files.count; i++)
+        hp_download_file_row_dispose(&self->files.items[i]);
+    hp_array_dispose(&self->files);
+    hp_download_row_dispose(&self->row);
+}
+
+/* Whether it landed where this order wants it, and is still there. What failed may never have been. */
 static bool is_wanted_there(const hp_download_row_t *row, const char *base, const char *to)
 {
     size_t length = (size_t)(hp_path_name(row->path) - row->path);
@@ -194,6 +240,8 @@ static bool is_wanted_there(const hp_download_row_t *row, const char *base, cons
     if (strcmp(row->base, base) != 0 || strlen(to) != (length > 0 ? length - 1 : 0) ||
         strncmp(row->path, to, strlen(to)) != 0)
         return false;
+    if (strcmp(row->state, "failed") == 0)
+        return true;
     int rc = hp_part_is_free(base, row->path, &is_free, NULL);
     return rc == 0 && !is_free;
 }
@@ -212,45 +260,70 @@ static char *make_note(const update_t *self, int64_t folders)
     return hp_sprintf("Ordered again: %lld empty folders were not there", (long long)folders);
 }
 
-int hp_order_update(hp_db_t *db, const char *base, const char *host, const char *folder, const char *to,
-                    int64_t *id, bool *updated, hp_err_t *err)
+int hp_order_update(hp_db_t *db, const char *base, const char *host, const char *path, bool folder,
+                    const char *to, int64_t *id, bool *updated, hp_err_t *err)
 {
     update_t self = {.db = db};
-    int rc = hp_db_download_find_folder(db, host, folder, id, err);
+    int rc = hp_db_download_find_ended(db, host, path, folder, id, err);
     if (rc == 0)
         rc = hp_db_download_get(db, *id, &self.row, err);
     if (rc != 0)
         return rc;
-    rc = is_wanted_there(&self.row, base, to != NULL ? to : "") ? read_files(&self, err) : HP_E_NOT_FOUND;
-    if (rc == 0)
-        rc = take_list(&self, host, folder, err);
+    bool failed = strcmp(self.row.state, "failed") == 0;
+    rc = is_wanted_there(&self.row, base, to != NULL ? to : "") ? take_listed(&self, host, path, err)
+                                                                : HP_E_NOT_FOUND;
     int64_t folders = 0;
-    if (rc == 0)
+    if (rc == 0 && folder)
         rc = hp_order_count_missing_folders(db, &self.row, &folders, err);
-    *updated = rc == 0 && (self.fresh > 0 || self.compared > 0 || folders > 0);
-    if (*updated) {
-        free(self.row.state);
+    bool fresh = self.fresh > 0 || self.compared > 0 || folders > 0;
+    *updated = rc == 0 && (failed || fresh);
+    if (*updated && fresh) {
         free(self.row.note);
-        self.row.state = hp_strdup("queued");
         self.row.note = make_note(&self, folders);
-        self.row.finished_at = 0;
-        rc = hp_db_download_update(db, &self.row, err);
     }
-    for (size_t i = 0; i < self.files.count; i++)
-        hp_download_file_row_dispose(&self.files.items[i]);
-    hp_array_dispose(&self.files);
-    hp_download_row_dispose(&self.row);
+    if (*updated && !failed) { /* one that failed is tried again on the loop */
+        free(self.row.state);
+        self.row.state = hp_strdup("queued");
+        self.row.finished_at = 0;
+    }
+    if (*updated)
+        rc = hp_db_download_update(db, &self.row, err);
+    dispose(&self);
+    return rc;
+}
+
+int hp_order_update_kept(hp_db_t *db, int64_t id, const char *host, const char *path, hp_err_t *err)
+{
+    update_t self = {.db = db};
+    int rc = hp_db_download_get(db, id, &self.row, err);
+    if (rc != 0)
+        return rc;
+    rc = take_listed(&self, host, path, err);
+    if (rc == 0)
+        rc = hp_db_download_file_reopen(db, id, err);
+    if (rc == 0)
+        rc = hp_db_download_source_forgive(db, id, err);
+    dispose(&self);
     return rc;
 }
 
 void hp_download_update(hp_transfer_t *transfer, const hp_download_row_t *row)
 {
     download_t *self = hp_transfer_find(transfer, row->id);
-    if (self == NULL) {
+    bool failed = strcmp(row->state, "failed") == 0;
+    if (self == NULL && !failed) {
         transfer->counts[HP_DOWNLOAD_DONE]--; /* it is counted anew as it is taken up */
         return;
     }
-    hp_download_row_dispose(&self->row);
-    hp_download_copy_row(row, &self->row);
-    hp_download_set_state(self, HP_DOWNLOAD_QUEUED, "", 0, "");
+    if (self == NULL) {
+        self = hp_download_from_row(transfer, row);
+    } else {
+        self->sums_stale |= self->items != NULL; /* of a run that has not gone yet */
+        hp_download_row_dispose(&self->row);
+        hp_download_copy_row(row, &self->row);
+    }
+    if (failed)
+        hp_transfer_retry(transfer, row->id, NULL, NULL);
+    else
+        hp_download_set_state(self, HP_DOWNLOAD_QUEUED, "", 0, "");
 }

@@ -10,10 +10,13 @@
  * when it does not stand there. */
 int hp_order_look(const hp_download_row_t *download, const hp_download_file_row_t *file, bool *same,
                   int64_t *mtime_ns, hp_err_t *err);
-/* A done download of this folder goes on with what is new or has changed at the host: 0 with its id; updated:
- * there is something. HP_E_NOT_FOUND when there is none, or it lies elsewhere. */
-int hp_order_update(hp_db_t *db, const char *base, const char *host, const char *folder, const char *to,
-                    int64_t *id, bool *updated, hp_err_t *err);
+/* Store thread. The done or failed download of this folder, or the failed one of this file, goes on with what
+ * is new or has changed at the host: 0 with its id; updated: there is something, or it failed. HP_E_NOT_FOUND
+ * when there is none, or it lies elsewhere. */
+int hp_order_update(hp_db_t *db, const char *base, const char *host, const char *path, bool folder,
+                    const char *to, int64_t *id, bool *updated, hp_err_t *err);
+/* The same of one that was kept and goes on: its list is that of now, and what had failed is tried again. */
+int hp_order_update_kept(hp_db_t *db, int64_t id, const char *host, const char *path, hp_err_t *err);
 /* Loop. Such a one, as its row says now, is queued again. */
 void hp_download_update(hp_transfer_t *transfer, const hp_download_row_t *row);
 

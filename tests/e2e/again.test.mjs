@@ -386,3 +386,77 @@ test(
         await waitState(b, first.id, "failed");
     },
 );
+
+test("a folder that was kept goes on with what the host lists now", { timeout: 90_000 }, async (t) => {
+    const { a, b, link, host, sees } = await pair(t, async (share) => {
+        await mkdir(join(share, "photos"));
+        await makeFile(join(share, "photos/large.bin"), 12 * MiB, 1);
+        await makeFile(join(share, "photos/other.bin"), 12 * MiB, 2);
+        writeFileSync(join(share, "photos/small.txt"), "old version");
+        writeFileSync(join(share, "photos/same.txt"), "same");
+    });
+    await sees(4);
+    link.rate = 4 * MiB;
+    const order = { host: host.id, folder: "photos" };
+    const { id } = await download(b, order);
+    await waitState(b, id, (d) => d.files_done >= 2 && d.done_bytes >= 4 * MiB);
+    assert.equal((await b.api(`/downloads/${id}?data=keep`, { method: "DELETE" })).status, 204);
+    writeFileSync(join(a.shareDir, "photos/new.txt"), "new");
+    writeFileSync(join(a.shareDir, "photos/small.txt"), "new version");
+    const other = await sha256(await makeFile(join(a.shareDir, "photos/other.bin"), 6 * MiB, 3));
+    link.rate = 0;
+    await sees(5);
+    const again = await b.api("/downloads", { json: order });
+    assert.deepEqual([again.status, again.json.id], [201, id], again.text);
+    const d = await waitState(b, id, "done");
+    assert.deepEqual([d.files_total, d.files_done, d.verified], [5, 5, true]);
+    const top = join(b.downloadsDir, "photos");
+    assert.equal(readFileSync(join(top, "new.txt"), "utf8"), "new");
+    assert.equal(readFileSync(join(top, "small.txt"), "utf8"), "new version");
+    assert.equal(await sha256(join(top, "other.bin")), other);
+    assert.deepEqual(readdirSync(top).sort(), ["large.bin", "new.txt", "other.bin", "same.txt", "small.txt"]);
+    assert.deepEqual(readdirSync(b.downloadsDir), ["photos"]);
+});
+
+test("what failed and is ordered again goes on", { timeout: 90_000 }, async (t) => {
+    const { a, b, link, host, sees } = await pair(t, async (share) => {
+        await mkdir(join(share, "photos"));
+        await makeFile(join(share, "photos/large.bin"), 6 * MiB, 1);
+        for (const n of [1, 2, 3]) writeFileSync(join(share, `photos/${n}.txt`), `file ${n}`);
+        writeFileSync(join(share, "alone.txt"), "alone");
+    });
+    await sees(5);
+    link.rate = 8 * MiB;
+    const orders = [
+        { host: host.id, folder: "photos" },
+        { host: host.id, path: "alone.txt" },
+    ];
+    await rm(join(a.shareDir, "photos/2.txt"));
+    await rm(join(a.shareDir, "alone.txt"));
+    const ids = [];
+    for (const order of orders) ids.push((await download(b, order)).id);
+    for (const id of ids) await waitState(b, id, "failed");
+    writeFileSync(join(a.shareDir, "photos/2.txt"), "file 2, another");
+    writeFileSync(join(a.shareDir, "alone.txt"), "not alone");
+    await sees(5);
+    await b.restart();
+    const before = link.carried();
+    for (const [i, order] of orders.entries()) {
+        const reply = await b.api("/downloads", { json: order });
+        assert.deepEqual([reply.status, reply.json.id], [200, ids[i]], reply.text);
+        const d = await waitState(b, reply.json.id, "done");
+        assert.deepEqual(
+            [d.files_done, d.files_failed ?? 0, d.verified, d.error],
+            [i === 0 ? 4 : 1, 0, true, null],
+        );
+    }
+    assert.ok(link.carried() - before < MiB, `${link.carried() - before} bytes for two small files`);
+    assert.deepEqual(readdirSync(b.downloadsDir).sort(), ["alone.txt", "photos"]);
+    assert.equal(readFileSync(join(b.downloadsDir, "photos/2.txt"), "utf8"), "file 2, another");
+    assert.equal(readFileSync(join(b.downloadsDir, "alone.txt"), "utf8"), "not alone");
+    const { downloads } = (await b.api("/downloads")).json;
+    assert.deepEqual(
+        downloads.map((/** @type {any} */ d) => d.state),
+        ["done", "done"],
+    );
+});
