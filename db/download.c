@@ -25,6 +25,7 @@ enum {
     SUM,
     SUM_KEEP,
     PATH_TAKEN,
+    PATH_KNOWN,
     FIND_ROOT,
     FIND_PATH,
     FIND_URL,
@@ -109,6 +110,8 @@ static const hp_sql_t sql[] = {
                   " AND NOT EXISTS (SELECT 1 FROM download_sum WHERE download = :id) GROUP BY d.id"},
     [PATH_TAKEN] = {"download.path_taken", "SELECT 1 FROM download WHERE base = :base AND path = :path"
                                            " AND state NOT IN ('cancelled', 'done') LIMIT 1"},
+    [PATH_KNOWN] = {"download.path_known", "SELECT 1 FROM download WHERE base = :base AND path = :path"
+                                           " AND (state <> 'cancelled' OR kept = 1) LIMIT 1"},
     [FIND_ROOT] =
         {"download.find_root",
          "SELECT d.id FROM download_file f JOIN download d ON d.id = f.download WHERE f.root = :root"
@@ -396,14 +399,25 @@ int hp_db_download_get(hp_db_t *db, int64_t id, hp_download_row_t *row, hp_err_t
     return rc == 0 ? read_download(db, &q, row, err) : rc;
 }
 
-int hp_db_download_path_taken(hp_db_t *db, const char *base, const char *path, bool *taken, hp_err_t *err)
+static int has_path(hp_db_t *db, const hp_sql_t *statement, const char *base, const char *path, bool *has,
+                    hp_err_t *err)
 {
-    HP_QUERY(q, db, &sql[PATH_TAKEN]);
+    HP_QUERY(q, db, statement);
     hp_query_bind_text(&q, ":base", base);
     hp_query_bind_text(&q, ":path", path);
     int rc = hp_query_one(&q, err);
-    *taken = rc == 0;
+    *has = rc == 0;
     return rc == HP_E_NOT_FOUND ? 0 : rc;
+}
+
+int hp_db_download_path_taken(hp_db_t *db, const char *base, const char *path, bool *taken, hp_err_t *err)
+{
+    return has_path(db, &sql[PATH_TAKEN], base, path, taken, err);
+}
+
+int hp_db_download_path_known(hp_db_t *db, const char *base, const char *path, bool *known, hp_err_t *err)
+{
+    return has_path(db, &sql[PATH_KNOWN], base, path, known, err);
 }
 
 static void bind_size(hp_query_t *q, int64_t size)

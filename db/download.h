@@ -94,6 +94,8 @@ int hp_db_download_counts(hp_db_t *db, void (*fn)(void *arg, const char *state, 
 int hp_db_download_get(hp_db_t *db, int64_t id, hp_download_row_t *row, hp_err_t *err);
 /* Whether an order that is neither cancelled nor done holds this path below base. */
 int hp_db_download_path_taken(hp_db_t *db, const char *base, const char *path, bool *taken, hp_err_t *err);
+/* Whether any order, a done one as well, is of this path below base. */
+int hp_db_download_path_known(hp_db_t *db, const char *base, const char *path, bool *known, hp_err_t *err);
 /* A download that is on its way or done with the same content: by root (NULL: not) and size
  * (HP_DB_SIZE_UNKNOWN: any), else an unfinished one by host and path, or by URL. 0 with id, or
  * HP_E_NOT_FOUND. */

@@ -14,6 +14,7 @@
 #include "db/remote_file.h"
 #include "transfer/update.h"
 #include "transfer/landing.h"
+#include "transfer/standing.h"
 #include "transfer/url_order.h"
 #include "transfer/web_name.h"
 
@@ -33,8 +34,11 @@ typedef struct order {
     int64_t limit_bps;
     bool copy; /* another one, whatever is there */
     bool existing;
-    bool resumed; /* one that was cancelled and kept goes on */
-    bool updated; /* the existing one was done, and goes on with what is new at the host */
+    bool resumed;           /* one that was cancelled and kept goes on */
+    bool updated;           /* the existing one was done, and goes on with what is new at the host */
+    hp_standing_t standing; /* what has to be looked at first, where the folder is to land */
+    bool looked;            /* that was done */
+    bool adopts;            /* the folder that stands there is taken for this one */
     int64_t id;
     hp_download_row_t row; /* read back */
 } order_t;
@@ -46,6 +50,7 @@ static void order_free(order_t *self)
     for (size_t i = 0; i < HP_COUNT(texts); i++)
         free(texts[i]);
     hp_download_row_dispose(&self->row);
+    hp_standing_dispose(&self->standing);
     free(self);
 }
 
@@ -251,8 +256,10 @@ static int insert_page(hp_db_t *db, order_t *self, const char *path, size_t skip
         const hp_remote_file_t *file = &files->items[i];
         char *full = hp_sprintf("%s/%s", path, file->path + skip);
         int rc = hp_path_check(full, strlen(full), err);
+        bool may_stand =
+            rc == 0 && self->adopts && hp_order_may_stand(self->base, full, file->size, file->root);
         if (rc == 0)
-            rc = hp_order_insert_file(db, self->id, full, file->path, file, false, err);
+            rc = hp_order_insert_file(db, self->id, full, file->path, file, may_stand, err);
         free(full);
         if (rc != 0)
             return rc;
@@ -266,6 +273,32 @@ static int has_empty_folders(hp_db_t *db, const order_t *self, bool *has, hp_err
     int rc = hp_remote_empty_below(db, self->host, self->folder, NULL, 1, &folders, err);
     *has = rc == 0 && folders.count > 0;
     hp_remote_files_dispose(&folders);
+    return rc;
+}
+
+/* Where the folder lands. A folder of this name that stands there, of no other order, may be this one: then
+ * path stays NULL, and some of its files are looked at before anything is recorded. */
+static int choose_folder(hp_db_t *db, order_t *self, const char *name, char **path, hp_err_t *err)
+{
+    char landing[HP_PATH_MAX + 1], *note = NULL;
+    bool is_free = true, known = true;
+    int rc = self->copy ? 0 : find_landing(self->base, self->to, name, landing, &note, err);
+    free(note);
+    if (rc == 0 && !self->copy && hp_part_is_free(self->base, landing, &is_free, NULL) == 0 && !is_free)
+        rc = hp_db_download_path_known(db, self->base, landing, &known, err);
+    if (rc == 0 && !known && !self->looked) {
+        hp_standing_dispose(&self->standing);
+        rc = hp_standing_find(db, self->base, landing, self->host, self->folder, &self->standing, err);
+        if (rc != 0 || self->standing.count > 0)
+            return rc;
+    }
+    self->adopts = self->adopts && !known;
+    if (rc == 0 && self->adopts) {
+        *path = hp_strdup(landing);
+        self->note = hp_strdup("It was here already: what is the same stays");
+    } else if (rc == 0) {
+        rc = hp_order_reserve_name(db, self->base, self->to, name, path, &self->note, err);
+    }
     return rc;
 }
 
@@ -283,10 +316,10 @@ static int add_folder(hp_db_t *db, order_t *self, hp_err_t *err)
     if (rc == 0 && !listed)
         rc = hp_err_set(err, HP_E_NOT_FOUND, "The host lists no files in the folder \"%s\"", self->folder);
     if (rc == 0)
-        rc = hp_order_reserve_name(db, self->base, self->to, name, &path, &self->note, err);
-    if (rc == 0)
+        rc = choose_folder(db, self, name, &path, err);
+    if (rc == 0 && path != NULL)
         rc = insert_download(db, self, path, err);
-    while (rc == 0 && files.count > 0) {
+    while (rc == 0 && path != NULL && files.count > 0) {
         rc = insert_page(db, self, path, skip, &files, err);
         free(after);
         after = hp_strdup(files.items[files.count - 1].path);
@@ -366,7 +399,7 @@ static int work_order(hp_db_t *db, void *arg, hp_err_t *err)
             rc = add_path(db, self, err);
         }
     }
-    if (rc == 0)
+    if (rc == 0 && self->standing.count == 0)
         rc = hp_db_download_get(db, self->id, &self->row, err);
     return rc;
 }
@@ -441,10 +474,33 @@ bool hp_transfer_is_being_removed(const hp_transfer_t *transfer, int64_t id)
 
 static void post_order(order_t *self);
 
+static void on_looked(void *arg, int status, bool same, const hp_err_t *err)
+{
+    order_t *self = arg;
+    hp_transfer_t *transfer = self->transfer;
+    if (status == 0) {
+        self->looked = true;
+        self->adopts = same;
+        post_order(self);
+        return;
+    }
+    hp_err_t stops = {0};
+    if (status == UV_ECANCELED)
+        hp_err_set(&stops, status, "hostpair is stopping");
+    if (self->done != NULL)
+        self->done(self->arg, status, 0, false, status == UV_ECANCELED ? &stops : err);
+    order_free(self);
+    hp_transfer_wake(transfer);
+}
+
 static void on_ordered(void *arg, int status, const hp_err_t *err)
 {
     order_t *self = arg;
     hp_transfer_t *transfer = self->transfer;
+    if (status == 0 && self->standing.count > 0) {
+        hp_standing_look(transfer, self->base, &self->standing, on_looked, self);
+        return;
+    }
     if (status == 0 && self->existing && !transfer->stopping &&
         hp_transfer_is_being_removed(transfer, self->id)) {
         /* What was found goes: asked again, until it has gone. */

@@ -460,3 +460,60 @@ test("what failed and is ordered again goes on", { timeout: 90_000 }, async (t) 
         ["done", "done"],
     );
 });
+
+test(
+    "a folder of no download on the list is gone on with if it is the host's, else left alone",
+    { timeout: 90_000 },
+    async (t) => {
+        const { a, b, link, host, sees } = await pair(t, async (share) => {
+            for (const folder of ["photos", "docs"]) await mkdir(join(share, folder));
+            await makeFile(join(share, "photos/large.bin"), 6 * MiB, 1);
+            await makeFile(join(share, "photos/second.bin"), 9 * MiB, 2);
+            writeFileSync(join(share, "photos/edited.txt"), "as shared");
+            writeFileSync(join(share, "docs/plan.txt"), "the host's");
+            writeFileSync(join(share, "docs/more.txt"), "more of the host's");
+        });
+        await sees(5);
+        const order = { host: host.id, folder: "photos" };
+        const first = await waitState(b, (await download(b, order)).id, "done");
+        assert.equal((await b.api(`/downloads/${first.id}`, { method: "DELETE" })).status, 204);
+        const top = join(b.downloadsDir, "photos");
+        writeFileSync(join(top, "edited.txt"), "as edited");
+        writeFileSync(join(top, "mine.txt"), "mine");
+        writeFileSync(join(a.shareDir, "photos/added.txt"), "added");
+        await sees(6);
+        let before = link.carried();
+        const reply = await b.api("/downloads", { json: order });
+        assert.equal(reply.status, 201, reply.text);
+        const d = await waitState(b, reply.json.id, "done");
+        assert.deepEqual([d.path, d.files_total, d.files_done, d.verified], ["photos", 4, 4, true]);
+        assert.match(d.note, /here already/);
+        assert.ok(link.carried() - before < MiB, `${link.carried() - before} bytes were fetched`);
+        const names = ["added.txt", "edited (1).txt", "edited.txt", "large.bin", "mine.txt", "second.bin"];
+        assert.deepEqual(readdirSync(top).sort(), names);
+        assert.equal(readFileSync(join(top, "edited.txt"), "utf8"), "as edited");
+
+        // Cancelled, and its part files removed: the file that was complete stays.
+        assert.equal((await b.api(`/downloads/${d.id}`, { method: "DELETE" })).status, 204);
+        await rm(top, { recursive: true });
+        link.rate = 4 * MiB;
+        const cut = await download(b, order);
+        await waitState(b, cut.id, (one) => one.files_done >= 3);
+        assert.equal((await b.api(`/downloads/${cut.id}?data=remove`, { method: "DELETE" })).status, 204);
+        link.rate = 0;
+        before = link.carried();
+        const rest = await waitState(b, (await download(b, order)).id, "done");
+        assert.equal(rest.path, "photos");
+        assert.deepEqual(readdirSync(top).sort(), ["added.txt", "edited.txt", "large.bin", "second.bin"]);
+        assert.ok(link.carried() - before < 14 * MiB, `${link.carried() - before} bytes were fetched`);
+
+        await mkdir(join(b.downloadsDir, "docs"));
+        writeFileSync(join(b.downloadsDir, "docs/plan.txt"), "my own one");
+        const docs = await waitState(b, (await download(b, { host: host.id, folder: "docs" })).id, "done");
+        assert.equal(docs.path, "docs (1)");
+        assert.deepEqual(readdirSync(join(b.downloadsDir, "docs")), ["plan.txt"]);
+        assert.equal(readFileSync(join(b.downloadsDir, "docs/plan.txt"), "utf8"), "my own one");
+        const copied = await download(b, { ...order, copy: true });
+        assert.equal((await waitState(b, copied.id, "done")).path, "photos (1)");
+    },
+);

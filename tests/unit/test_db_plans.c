@@ -28,6 +28,7 @@ static const struct {
     {"download.counts", "SCAN download USING COVERING INDEX download_kept", "the few that a person kept"},
     {"download.kept", "SCAN d USING INDEX download_kept", "the few that a person kept"},
     {"download.find_kept", "SCAN d USING INDEX download_kept", "the few that a person kept"},
+    {"download.path_known", "SCAN download", "only while a folder of this name stands where an order lands"},
     {"download.find_root", "USE TEMP B-TREE FOR ORDER BY", "the few with one root"},
     {"download_source.each", "USE TEMP B-TREE FOR ORDER BY", "the few of one file"},
     {"incoming.each", "SCAN incoming", "wants all of them, at start"},
