@@ -1,27 +1,11 @@
 #include "api/guesses.h"
 
-#include <arpa/inet.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/log.h"
-
-static void make_key(const char *client, uint8_t key[16])
-{
-    char text[64];
-    struct in_addr v4;
-    struct in6_addr v6;
-    memset(key, 0, 16);
-    snprintf(text, sizeof text, "%.*s", (int)strcspn(client, "%"), client);
-    if (inet_pton(AF_INET, text, &v4) == 1) {
-        key[10] = key[11] = 0xff;
-        memcpy(key + 12, &v4, 4);
-    } else if (inet_pton(AF_INET6, text, &v6) == 1) {
-        memcpy(key, &v6, 8);
-    }
-}
 
 static bool is_over(uint64_t since, uint64_t now_ms)
 {
@@ -35,24 +19,24 @@ static unsigned left(uint64_t since, uint64_t now_ms)
 
 unsigned hp_guesses_wait(const hp_guesses_t *self, const char *client, uint64_t now_ms)
 {
-    uint8_t key[16];
+    char key[HP_ADDRESS_CLIENT_SIZE];
     if (self->count >= HP_GUESSES_ALL && !is_over(self->since, now_ms))
         return left(self->since, now_ms);
-    make_key(client, key);
+    hp_address_client(client, key);
     for (size_t i = 0; i < HP_GUESSES_CLIENTS; i++)
         if (self->clients[i].count >= HP_GUESSES_MAX && !is_over(self->clients[i].since, now_ms) &&
-            memcmp(self->clients[i].key, key, sizeof key) == 0)
+            strcmp(self->clients[i].key, key) == 0)
             return left(self->clients[i].since, now_ms);
     return 0;
 }
 
 /* The client's place: its own, else a free one or the oldest. */
-static size_t find_place(const hp_guesses_t *self, const uint8_t key[16], uint64_t now_ms)
+static size_t find_place(const hp_guesses_t *self, const char *key, uint64_t now_ms)
 {
     size_t best = 0;
     for (size_t i = 0; i < HP_GUESSES_CLIENTS; i++) {
         if (self->clients[i].count > 0 && !is_over(self->clients[i].since, now_ms) &&
-            memcmp(self->clients[i].key, key, 16) == 0)
+            strcmp(self->clients[i].key, key) == 0)
             return i;
         if (self->clients[best].count > 0 &&
             (self->clients[i].count == 0 || self->clients[i].since < self->clients[best].since))
@@ -63,13 +47,13 @@ static size_t find_place(const hp_guesses_t *self, const uint8_t key[16], uint64
 
 void hp_guesses_add(hp_guesses_t *self, const char *client, const uint8_t digest[32], uint64_t now_ms)
 {
-    uint8_t key[16];
+    char key[HP_ADDRESS_CLIENT_SIZE];
     uint64_t value;
-    make_key(client, key);
+    hp_address_client(client, key);
     memcpy(&value, digest, sizeof value);
     size_t i = find_place(self, key, now_ms);
     if (self->clients[i].count == 0 || is_over(self->clients[i].since, now_ms) ||
-        memcmp(self->clients[i].key, key, sizeof key) != 0) {
+        strcmp(self->clients[i].key, key) != 0) {
         self->clients[i].since = now_ms;
         self->clients[i].count = 0;
         memcpy(self->clients[i].key, key, sizeof key);

@@ -9,6 +9,8 @@
 
 #include <stdint.h>
 
+#include "base/address.h"
+
 #define HP_GUESSES_MAX     10
 #define HP_GUESSES_ALL     100
 #define HP_GUESSES_MS      60000
@@ -16,7 +18,7 @@
 
 typedef struct hp_guesses {
     struct {
-        uint8_t key[16];
+        char key[HP_ADDRESS_CLIENT_SIZE];
         uint64_t since; /* monotonic ms */
         unsigned count; /* 0: unused */
         uint64_t values[HP_GUESSES_MAX];

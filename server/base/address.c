@@ -171,3 +171,26 @@ char *hp_address_format(const char *address, uint16_t port, char out[HP_ADDRESS_
     snprintf(out, HP_ADDRESS_SIZE, "%s%s%s:%u", v6 ? "[" : "", address, v6 ? "]" : "", port);
     return out;
 }
+
+char *hp_address_client(const char *address, char out[HP_ADDRESS_CLIENT_SIZE])
+{
+    char plain[HP_ADDRESS_CLIENT_SIZE];
+    struct in6_addr v6;
+    snprintf(out, HP_ADDRESS_CLIENT_SIZE, "%s", address);
+    snprintf(plain, sizeof plain, "%.*s", (int)strcspn(address, "%"), address);
+    if (inet_pton(AF_INET6, plain, &v6) != 1)
+        return out;
+    if (IN6_IS_ADDR_V4MAPPED(&v6)) {
+        inet_ntop(AF_INET, v6.s6_addr + 12, out, HP_ADDRESS_CLIENT_SIZE);
+    } else {
+        memset(v6.s6_addr + 8, 0, 8);
+        inet_ntop(AF_INET6, &v6, out, HP_ADDRESS_CLIENT_SIZE);
+    }
+    return out;
+}
+
+bool hp_address_same_client(const char *a, const char *b)
+{
+    char client_a[HP_ADDRESS_CLIENT_SIZE], client_b[HP_ADDRESS_CLIENT_SIZE];
+    return strcmp(hp_address_client(a, client_a), hp_address_client(b, client_b)) == 0;
+}

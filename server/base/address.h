@@ -29,4 +29,11 @@ int hp_address_parse_any(const char *text, uint16_t default_port, char name[HP_A
 #define HP_ADDRESS_SIZE 80
 char *hp_address_format(const char *address, uint16_t port, char out[HP_ADDRESS_SIZE]);
 
+/* Whom limits count as one behind a numeric address: IPv4 as it is, also where it stands inside an IPv6
+ * address; of IPv6 the first 64 bits, without a zone ("2001:db8:0:1::"), since a client may have all of the
+ * rest. What is no address stays as it is. Returns out. */
+#define HP_ADDRESS_CLIENT_SIZE 64
+char *hp_address_client(const char *address, char out[HP_ADDRESS_CLIENT_SIZE]);
+bool hp_address_same_client(const char *a, const char *b);
+
 #endif

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/address.h"
 #include "base/clock.h"
 #include "base/utf8.h"
 #include "doctor/internal.h"
@@ -66,9 +67,10 @@ static void on_reached(void *arg, int status, unsigned ms)
 static unsigned wait_of(hp_doctor_t *self, const hp_who_t *who)
 {
     uint64_t now = hp_clock_ms();
+    char client[HP_ADDRESS_CLIENT_SIZE];
     if (self->callbacks >= HP_CALLBACKS_OPEN)
         return 5;
-    uint64_t wait = hp_rate_take(self->rate, who->address, now);
+    uint64_t wait = hp_rate_take(self->rate, hp_address_client(who->address, client), now);
     if (wait == 0)
         wait = hp_rate_take(self->rate, who->id, now);
     return (unsigned)((wait + 999) / 1000);

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/address.h"
 #include "base/clock.h"
 #include "base/mem.h"
 #include "hub/internal.h"
@@ -58,24 +59,13 @@ static bool may_create(const hp_hub_t *hub, const json_t *body)
     return shown != NULL && hp_digest_text_equal(shown, hub->options.token);
 }
 
-/* IPv6 gives every subscriber a /64, which counts as one address. */
-static void creator_of(const hp_who_t *who, char out[64])
-{
-    struct in6_addr v6;
-    snprintf(out, 64, "%s", who->address);
-    if (inet_pton(AF_INET6, who->address, &v6) != 1)
-        return;
-    memset(v6.s6_addr + 8, 0, 8);
-    inet_ntop(AF_INET6, &v6, out, 64);
-}
-
 void hp_hub_put_member(hp_hub_t *hub, hp_http_request_t *request, const uint8_t gid[16], const char *rest)
 {
     (void)rest;
     json_t *body;
     hp_err_t err = {0};
     uint8_t credential[32];
-    char creator[64];
+    char creator[HP_ADDRESS_CLIENT_SIZE];
     int rc = hp_http_json(request, &body, &err);
     if (hp_hub_refused(request, rc, &err))
         return;
@@ -92,7 +82,7 @@ void hp_hub_put_member(hp_hub_t *hub, hp_http_request_t *request, const uint8_t 
         json_decref(body);
         return;
     }
-    creator_of(&join->who, creator);
+    hp_address_client(join->who.address, creator);
     hp_db_hub_join_t row = {.creator = creator,
                             .may_create = may_create(hub, body),
                             .groups_max = hub->options.groups_per_address,

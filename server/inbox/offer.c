@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/address.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -155,7 +156,7 @@ static bool is_same_sender(const hp_inbox_item_t *item, const hp_inbox_offer_t *
 {
     if (item->host[0] != '\0' || offer->host != NULL)
         return offer->host != NULL && strcmp(item->host, offer->host) == 0;
-    return strcmp(item->address, offer->address) == 0;
+    return hp_address_same_client(item->address, offer->address);
 }
 
 static int refuse_many(unsigned *retry_after_s, unsigned wait_s, hp_err_t *err, const char *sentence)
@@ -196,7 +197,7 @@ int hp_inbox_check_pin(hp_inbox_t *self, const char *address, const char *pin, u
     uint64_t now = hp_clock_ms();
     unsigned wait = hp_inbox_guesses_wait(&self->guesses, address, now);
     if (wait > 0)
-        return refuse_many(retry_after_s, wait, err, "Too many wrong PINs came from this address");
+        return refuse_many(retry_after_s, wait, err, "Too many wrong PINs came");
     if (pin == NULL || pin[0] == '\0')
         return hp_err_set(err, HP_E_PIN, "This host asks for a PIN");
     if (hp_digest_text_equal(pin, self->pin)) {

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/address.h"
 #include "base/clock.h"
 #include "base/list.h"
 #include "base/log.h"
@@ -121,7 +122,7 @@ static entry_t *make_entry(hp_devices_t *self, const hp_endpoint_t *at)
     entry_t *oldest = NULL;
     for (size_t i = 0; i < self->entries.count; i++) {
         entry_t *entry = &self->entries.items[i];
-        same += hp_endpoint_same_host(&entry->pub.at, at);
+        same += hp_address_same_client(entry->pub.at.host, at->host);
         if (!entry->pub.online && (oldest == NULL || entry->heard_at < oldest->heard_at))
             oldest = entry;
     }
@@ -248,7 +249,7 @@ static void ask(hp_devices_t *self, const char *id, const hp_localsend_device_t 
 void hp_devices_heard(hp_devices_t *self, const hp_localsend_device_t *about, const char *address)
 {
     hp_endpoint_t at;
-    char id[HP_HOST_ID_SIZE];
+    char id[HP_HOST_ID_SIZE], client[HP_ADDRESS_CLIENT_SIZE];
     /* Other hostpairs are known as such. */
     bool own =
         strcasecmp(about->fingerprint, self->fingerprint) == 0 || strcmp(about->model, "hostpair") == 0;
@@ -259,7 +260,8 @@ void hp_devices_heard(hp_devices_t *self, const hp_localsend_device_t *about, co
     entry_t *entry = find(self, id);
     bool known = entry != NULL && entry->pub.online && hp_endpoint_same_place(&entry->pub.at, &at) &&
                  strcmp(entry->pub.about.alias, about->alias) == 0;
-    if (known || self->hints >= HINTS_MAX || hp_rate_take(self->rate, at.host, uv_now(self->loop)) != 0)
+    if (known || self->hints >= HINTS_MAX ||
+        hp_rate_take(self->rate, hp_address_client(at.host, client), uv_now(self->loop)) != 0)
         return;
     self->hints++;
     ask(self, id, about, &at, true);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/address.h"
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/options.h"
@@ -193,10 +194,11 @@ static void check_sender(accept_t *accept)
  * cost nothing. */
 static uint64_t count_sender(hp_messages_t *self, const hp_who_t *who)
 {
+    char client[HP_ADDRESS_CLIENT_SIZE];
     uint64_t now = hp_clock_ms(), wait = who->id[0] != '\0' ? hp_rate_take(self->rate, who->id, now) : 0;
     if (who->id[0] != '\0' && hp_hosts_find(self->hosts, who->id) != NULL)
         return wait;
-    uint64_t wait_here = hp_rate_take(self->rate, who->address, now);
+    uint64_t wait_here = hp_rate_take(self->rate, hp_address_client(who->address, client), now);
     return HP_MAX(wait, wait_here);
 }
 

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/address.h"
 #include "base/list.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -64,7 +65,7 @@ void hp_pieces_all_release(hp_pieces_all_t *self)
 static bool is_same_client(const hp_who_t *a, const hp_who_t *b)
 {
     bool proven = a->id[0] != '\0' || b->id[0] != '\0';
-    return proven ? strcmp(a->id, b->id) == 0 : strcmp(a->address, b->address) == 0;
+    return proven ? strcmp(a->id, b->id) == 0 : hp_address_same_client(a->address, b->address);
 }
 
 static bool is_room_for(const hp_pieces_all_t *self, const hp_who_t *who)

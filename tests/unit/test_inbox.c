@@ -650,6 +650,39 @@ static void three_wrong_pins_shut_an_address_out(void **state)
     make_offer(&offer);
 }
 
+static int guess(const char *address, const char *pin)
+{
+    hp_inbox_offer_t offer = offer_of(files, 2);
+    int64_t id;
+    offer.address = address;
+    offer.pin = pin;
+    return hp_inbox_offer(inbox, &offer, &id, NULL, NULL);
+}
+
+static void wrong_pins_count_for_a_network_of_ipv6_and_for_all(void **state)
+{
+    (void)state;
+    char address[64];
+    unsigned wait = 0;
+    settings.pin = "4711";
+    hp_inbox_set(inbox, &settings);
+    assert_int_equal(guess("2001:db8:0:1::1", "0001"), HP_E_PIN);
+    assert_int_equal(guess("2001:db8:0:1:ffff::2", "0002"), HP_E_PIN);
+    assert_int_equal(guess("2001:db8:0:1::3", "0003"), HP_E_PIN);
+    assert_int_equal(guess("2001:db8:0:1::4", "4711"), HP_E_TOO_MANY);
+    assert_int_equal(guess("2001:db8:0:2::1", "4711"), 0);
+    for (unsigned i = 3; i < 20; i++) {
+        snprintf(address, sizeof address, "10.1.%u.%u", i / 256, i % 256);
+        assert_int_equal(guess(address, "0004"), HP_E_PIN);
+    }
+    assert_int_equal(guess("10.2.0.1", "4711"), HP_E_TOO_MANY);
+    assert_int_equal(hp_inbox_check_pin(inbox, "10.2.0.2", "4711", &wait, NULL), HP_E_TOO_MANY);
+    assert_true(wait > 290 && wait <= 300);
+    hp_inbox_offer_t offer = offer_of(files, 2); /* paired: needs none */
+    offer.host = "00112233445566778899aabbccddeeff";
+    make_offer(&offer);
+}
+
 static void a_full_disk_is_told_before_anything_is_accepted(void **state)
 {
     (void)state;
@@ -762,6 +795,7 @@ int main(void)
         TEST(two_offers_of_one_sender_and_twenty_of_all_may_wait),
         TEST(the_setting_says_who_is_asked_about),
         TEST(three_wrong_pins_shut_an_address_out),
+        TEST(wrong_pins_count_for_a_network_of_ipv6_and_for_all),
         TEST(a_full_disk_is_told_before_anything_is_accepted),
         TEST(the_history_is_bounded),
         TEST(the_folder_of_a_sender_is_one_harmless_name),

@@ -517,6 +517,27 @@ static void addresses_are_written_with_brackets_where_needed(void **state)
     assert_string_equal(hp_address_format("fe80::1%eth0", 9000, out), "[fe80::1%eth0]:9000");
 }
 
+static void limits_count_an_ipv4_address_and_a_network_of_ipv6(void **state)
+{
+    static const struct {
+        const char *address, *client;
+    } cases[] = {
+        {"192.168.1.2", "192.168.1.2"},
+        {"::ffff:192.168.1.2", "192.168.1.2"},
+        {"2001:db8:0:1:2:3:4:5", "2001:db8:0:1::"},
+        {"fe80::1%eth0", "fe80::"},
+        {"", ""},
+        {"attic", "attic"},
+    };
+    char out[HP_ADDRESS_CLIENT_SIZE];
+    (void)state;
+    for (size_t i = 0; i < HP_COUNT(cases); i++)
+        assert_string_equal(hp_address_client(cases[i].address, out), cases[i].client);
+    assert_true(hp_address_same_client("2001:db8::1", "2001:db8::ffff:2"));
+    assert_false(hp_address_same_client("2001:db8::1", "2001:db8:0:1::1"));
+    assert_false(hp_address_same_client("10.0.0.1", "10.0.0.2"));
+}
+
 static char *read_text(FILE *file)
 {
     assert_int_equal(fseek(file, 0, SEEK_END), 0);
@@ -598,6 +619,7 @@ int main(void)
         TEST(addresses_are_read_in_every_form),
         TEST(an_address_may_be_a_url),
         TEST(addresses_are_written_with_brackets_where_needed),
+        TEST(limits_count_an_ipv4_address_and_a_network_of_ipv6),
         TEST(the_readme_lists_the_options_as_help_does),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
