@@ -21,8 +21,9 @@ static const hp_sql_t sql[] = {
               "SELECT id, token, kind, name, address, host, base, folder, state, reason, files, created_at,"
               " finished_at FROM incoming ORDER BY id"},
     [PRUNE] = {"incoming.prune",
-               "DELETE FROM incoming WHERE state <> 'receiving' AND id <= (SELECT id FROM incoming"
-               " WHERE state <> 'receiving' ORDER BY id DESC LIMIT 1 OFFSET :keep)"},
+               "DELETE FROM incoming WHERE state <> 'receiving' AND (base <> '') = :accepted"
+               " AND id <= (SELECT id FROM incoming WHERE state <> 'receiving'"
+               " AND (base <> '') = :accepted ORDER BY id DESC LIMIT 1 OFFSET :keep)"},
     [LAST] = {"incoming.last", "SELECT max(id) FROM incoming"},
     [FILE_SET] =
         {"incoming_file.set",
@@ -187,11 +188,18 @@ int hp_db_incoming_file_sums(hp_db_t *db, int64_t incoming, size_t skip, hp_db_i
     return hp_query_end(&q, err);
 }
 
-int hp_db_incoming_prune(hp_db_t *db, size_t keep, hp_err_t *err)
+static int prune(hp_db_t *db, bool accepted, size_t keep, hp_err_t *err)
 {
     HP_QUERY(q, db, &sql[PRUNE]);
+    hp_query_bind_int(&q, ":accepted", accepted);
     hp_query_bind_int(&q, ":keep", (int64_t)keep);
     return hp_query_run(&q, err);
+}
+
+int hp_db_incoming_prune(hp_db_t *db, size_t keep, size_t keep_others, hp_err_t *err)
+{
+    int rc = prune(db, true, keep, err);
+    return rc != 0 ? rc : prune(db, false, keep_others, err);
 }
 
 int hp_db_incoming_last(hp_db_t *db, int64_t *id, hp_err_t *err)

@@ -57,8 +57,9 @@ int hp_db_incoming_file_each(hp_db_t *db, int64_t incoming, size_t limit, hp_db_
 /* Over all files of one but the first `skip`. */
 int hp_db_incoming_file_sums(hp_db_t *db, int64_t incoming, size_t skip, hp_db_incoming_sums_t *sums,
                              hp_err_t *err);
-/* Forgets all but the newest `keep` of those that are over. */
-int hp_db_incoming_prune(hp_db_t *db, size_t keep, hp_err_t *err);
+/* Forgets all but the newest of those that are over: `keep` that were accepted, which have a base, and
+ * `keep_others` that nobody accepted. */
+int hp_db_incoming_prune(hp_db_t *db, size_t keep, size_t keep_others, hp_err_t *err);
 /* The highest id; 0: none is on record. */
 int hp_db_incoming_last(hp_db_t *db, int64_t *id, hp_err_t *err);
 

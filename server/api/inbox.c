@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -11,7 +12,8 @@
 #include "pool/pool.h"
 #include "transfer/part.h"
 
-#define FILES_SHOWN 100 /* of one transfer; its numbers are over all of them */
+#define FILES_SHOWN 100                 /* of one transfer; its numbers are over all of them */
+#define BYTES_SHOWN ((size_t)32 * 1024) /* of the names of these files */
 
 static json_t *file_json(const hp_incoming_file_t *file)
 {
@@ -40,15 +42,21 @@ static json_t *from_json(const hp_incoming_t *info)
     return json;
 }
 
+/* shown: files at most, unless all are asked for also by the length of their names. */
 static json_t *incoming_json(const hp_api_t *api, const hp_incoming_t *info, size_t shown)
 {
     json_t *json = json_object(), *files = json_array();
+    size_t bytes = 0;
     json_object_set_new(json, "id", json_integer(info->id));
     json_object_set_new(json, "from", from_json(info));
     for (size_t i = 0; i < HP_MIN(info->known_count, shown); i++) {
         hp_incoming_file_t file;
-        if (hp_inbox_file_at(api->deps.inbox, info->id, i, &file))
-            json_array_append_new(files, file_json(&file));
+        if (!hp_inbox_file_at(api->deps.inbox, info->id, i, &file))
+            break;
+        bytes += strlen(file.id) + strlen(file.name) + strlen(file.type) + strlen(file.path);
+        if (shown <= FILES_SHOWN && bytes > BYTES_SHOWN)
+            break;
+        json_array_append_new(files, file_json(&file));
     }
     json_object_set_new(json, "files", files);
     json_object_set_new(json, "files_total", hp_json_count(info->file_count));

@@ -101,12 +101,25 @@ static sender_t *find(hp_rate_t *rate, const char *text)
     return sender;
 }
 
+static uint64_t wait_of(const hp_rate_t *rate, const sender_t *sender, uint64_t now)
+{
+    uint64_t first = sender->times[sender->next]; /* the oldest one when the ring is full */
+    return sender->count == rate->max && now - first < rate->window_ms ? first + rate->window_ms - now : 0;
+}
+
+uint64_t hp_rate_wait(hp_rate_t *rate, const char *text, uint64_t now)
+{
+    char name[NAME_SIZE];
+    const sender_t *sender = known(rate, cut_name(text, name));
+    return sender != NULL ? wait_of(rate, sender, now) : 0;
+}
+
 uint64_t hp_rate_take(hp_rate_t *rate, const char *name, uint64_t now)
 {
     sender_t *sender = find(rate, name);
-    uint64_t first = sender->times[sender->next]; /* the oldest one when the ring is full */
-    if (sender->count == rate->max && now - first < rate->window_ms)
-        return first + rate->window_ms - now;
+    uint64_t wait = wait_of(rate, sender, now);
+    if (wait > 0)
+        return wait;
     sender->times[sender->next] = now;
     sender->next = (sender->next + 1) % rate->max;
     if (sender->count < rate->max)

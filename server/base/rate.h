@@ -16,6 +16,9 @@ void hp_rate_destroy(hp_rate_t *rate);
  * one is not counted. The first 79 bytes of a sender's name tell it from others. */
 uint64_t hp_rate_take(hp_rate_t *rate, const char *sender, uint64_t now);
 
+/* In how many ms a sender may do it once more; 0: now. Counts nothing. */
+uint64_t hp_rate_wait(hp_rate_t *rate, const char *sender, uint64_t now);
+
 /* What a sender did so far does not count any more. */
 void hp_rate_forget(hp_rate_t *rate, const char *sender);
 

@@ -48,6 +48,7 @@ static void on_accepted(hp_inbox_item_t *item, void *arg, int status, const hp_e
         hp_inbox_set_state(item, HP_INCOMING_FAILED, hp_err_text(err));
     } else {
         item->moved_ms = hp_clock_ms();
+        hp_inbox_count_accepted(item);
         hp_inbox_set_state(item, HP_INCOMING_RECEIVING, "");
         if (item->kind == HP_SENDER_HOSTPAIR)
             hp_inbox_fetch(item);

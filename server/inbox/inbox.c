@@ -7,7 +7,8 @@
 #include "base/mem.h"
 #include "inbox/internal.h"
 
-#define LOOK_MS 500 /* between looks at what waits */
+#define LOOK_MS         500  /* between looks at what waits */
+#define REFUSED_CLIENTS 1024 /* whose offers are counted; more than HP_INBOX_REFUSED_ALL */
 
 /* ---- items ---- */
 
@@ -62,6 +63,20 @@ static void trim(hp_inbox_item_t *item, size_t keep)
     }
 }
 
+void hp_inbox_item_trim(hp_inbox_item_t *item)
+{
+    size_t keep = 0, bytes = 0;
+    while (keep < HP_MIN(item->files.count, (size_t)HP_INBOX_KEPT_FILES)) {
+        const hp_inbox_file_t *file = &item->files.items[keep];
+        bytes += strlen(file->id) + strlen(file->name) + strlen(file->type) +
+                 (file->path != NULL ? strlen(file->path) : 0);
+        if (bytes > HP_INBOX_KEPT_BYTES)
+            break;
+        keep++;
+    }
+    trim(item, keep);
+}
+
 void hp_inbox_item_free(hp_inbox_item_t *item)
 {
     trim(item, 0);
@@ -82,16 +97,23 @@ void hp_inbox_item_drop(hp_inbox_item_t *item)
     if (!hp_link_is_linked(&item->link))
         hp_inbox_item_free(item);
     else if (hp_incoming_is_over(item->state))
-        trim(item, HP_INBOX_KEPT_FILES);
+        hp_inbox_item_trim(item);
+}
+
+/* Where it lands is settled when it is accepted. */
+bool hp_inbox_was_accepted(const hp_inbox_item_t *item)
+{
+    return item->base[0] != '\0';
 }
 
 /* Forgets the oldest that are over. */
 static void prune(hp_inbox_t *self)
 {
-    size_t over = 0;
+    size_t accepted = 0, others = 0;
     HP_LIST_EACH (link, &self->items) {
         hp_inbox_item_t *item = HP_CONTAINER(link, hp_inbox_item_t, link);
-        if (!hp_incoming_is_over(item->state) || ++over <= HP_INBOX_KEPT)
+        if (!hp_incoming_is_over(item->state) ||
+            (hp_inbox_was_accepted(item) ? ++accepted <= HP_INBOX_KEPT : ++others <= HP_INBOX_KEPT_ASKED))
             continue;
         hp_link_remove(&item->link);
         self->count--;
@@ -118,7 +140,7 @@ void hp_inbox_set_reason(hp_inbox_item_t *item, const char *reason)
 void hp_inbox_set_state(hp_inbox_item_t *item, hp_incoming_state_t state, const char *reason)
 {
     hp_inbox_t *self = item->inbox;
-    bool stored = item->base[0] != '\0';
+    bool stored = hp_inbox_was_accepted(item);
     hp_log(HP_LOG_INFO, "inbox: transfer %lld: %s -> %s%s%s", (long long)item->id,
            hp_incoming_state_name(item->state), hp_incoming_state_name(state), reason[0] != '\0' ? ": " : "",
            reason);
@@ -128,8 +150,10 @@ void hp_inbox_set_state(hp_inbox_item_t *item, hp_incoming_state_t state, const 
     item->jobs++;
     if (hp_incoming_is_over(state)) {
         item->finished_at = hp_clock_wall_ms();
-        if (!stored)
-            trim(item, HP_INBOX_KEPT_FILES);
+        if (!stored) {
+            hp_inbox_item_trim(item);
+            hp_inbox_count_refused(item);
+        }
         hp_inbox_store(item, !stored, NULL, NULL);
         hp_inbox_remove_parts(item);
         if (state == HP_INCOMING_CANCELLED)
@@ -257,6 +281,8 @@ static void dispose(hp_inbox_t *self)
     for (hp_link_t *link; (link = hp_list_take_first(&self->items)) != NULL;)
         hp_inbox_item_free(HP_CONTAINER(link, hp_inbox_item_t, link));
     hp_signal_dispose(&self->event);
+    hp_rate_destroy(self->refused);
+    hp_rate_destroy(self->refused_all);
     free(self->pin);
     free(self->downloads_folder);
     free(self);
@@ -269,6 +295,8 @@ int hp_inbox_create(hp_inbox_t **inbox, const hp_inbox_deps_t *deps, const hp_in
     self->deps = *deps;
     hp_list_init(&self->items);
     hp_list_init(&self->ordering);
+    self->refused = hp_rate_create(HP_INBOX_REFUSED_OF, HP_INBOX_REFUSED_MS, REFUSED_CLIENTS);
+    self->refused_all = hp_rate_create(HP_INBOX_REFUSED_ALL, HP_INBOX_REFUSED_MS, 1);
     hp_inbox_set(self, settings);
     int rc = hp_inbox_load(self, err);
     if (rc != 0) {

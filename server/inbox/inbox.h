@@ -13,7 +13,9 @@
  * 3. A file has its name only when it is whole, synced, and agrees with the SHA-256 that came with the offer.
  *    Until then it is a part file. No file is overwritten: a taken name gets a number.
  * 4. `received` counts bytes that a restart keeps; what came after the last sync may have to come again.
- * 5. Part files of a transfer that was cancelled or given up are removed; finished files always stay.
+ * 5. Who makes offers that nobody accepts has to wait before the next one (HP_INBOX_REFUSED_OF), unless it is
+ * a paired host; one acceptance ends that. Such offers never push out what was accepted.
+ * 6. Part files of a transfer that was cancelled or given up are removed; finished files always stay.
  */
 #ifndef HP_INBOX_INBOX_H
 #define HP_INBOX_INBOX_H
@@ -27,15 +29,20 @@
 #include "base/incoming.h"
 #include "store/store.h"
 
-#define HP_INBOX_FILES_MAX   10000              /* of one offer */
-#define HP_INBOX_WAITING_MAX 20                 /* offers that nobody has answered */
-#define HP_INBOX_WAITING_OF  2                  /* of one host or address */
-#define HP_INBOX_RUNNING_MAX 100                /* transfers that are being received */
-#define HP_INBOX_RUNNING_OF  20                 /* of one host or address */
-#define HP_INBOX_ASK_MS      60000              /* nobody answers: declined */
-#define HP_INBOX_KEPT        200                /* transfers that are over and remembered */
-#define HP_INBOX_KEPT_FILES  100                /* files of each of those */
-#define HP_INBOX_GIVE_UP_MS  (24 * 3600 * 1000) /* no byte came for so long: failed */
+#define HP_INBOX_FILES_MAX   10000 /* of one offer */
+#define HP_INBOX_WAITING_MAX 20    /* offers that nobody has answered */
+#define HP_INBOX_WAITING_OF  2     /* of one host or address */
+#define HP_INBOX_RUNNING_MAX 100   /* transfers that are being received */
+#define HP_INBOX_RUNNING_OF  20    /* of one host or address */
+#define HP_INBOX_ASK_MS      60000 /* nobody answers: declined */
+#define HP_INBOX_REFUSED_OF  10    /* offers of an address that ended without being accepted */
+#define HP_INBOX_REFUSED_ALL 60    /* and of all, within HP_INBOX_REFUSED_MS */
+#define HP_INBOX_REFUSED_MS  (10 * 60 * 1000)
+#define HP_INBOX_KEPT        200                 /* accepted transfers that are over and remembered */
+#define HP_INBOX_KEPT_ASKED  20                  /* offers that nobody accepted and that are remembered */
+#define HP_INBOX_KEPT_FILES  100                 /* files of each of those */
+#define HP_INBOX_KEPT_BYTES  ((size_t)32 * 1024) /* of the names of these files */
+#define HP_INBOX_GIVE_UP_MS  (24 * 3600 * 1000)  /* no byte came for so long: failed */
 #define HP_INBOX_TOKEN_SIZE  33
 #define HP_INBOX_TEXT_MAX    200        /* bytes of a sender's name, of a file's id and type */
 #define HP_INBOX_PREVIEW_MAX 500        /* bytes of the preview of a text */
@@ -192,9 +199,10 @@ size_t hp_inbox_file_find(const hp_inbox_t *self, int64_t id, const char *file);
 
 /* 0 with the id: it is asking now; the event tells what becomes of it, also when the settings accept it at
  * once. HP_E_FORBIDDEN: nothing is received (setting "off"); HP_E_PIN: the PIN is missing or wrong;
- * HP_E_TOO_MANY: wrong PINs, or too many offers (retry_after_s, which may be NULL, says how long to wait);
- * HP_E_INVALID, HP_E_BAD_NAME, HP_E_TOO_LARGE naming the file. Texts are copied. An offer whose token is
- * known is the one that it was, with its id, whatever became of it; HP_E_CONFLICT: it is another host's. */
+ * HP_E_TOO_MANY: wrong PINs, too many offers that wait or that nobody accepted (retry_after_s, which may be
+ * NULL, says how long to wait); HP_E_INVALID, HP_E_BAD_NAME, HP_E_TOO_LARGE naming the file. Texts are
+ * copied. An offer whose token is known is the one that it was, with its id, whatever became of it;
+ * HP_E_CONFLICT: it is another host's. */
 int hp_inbox_offer(hp_inbox_t *self, const hp_inbox_offer_t *offer, int64_t *id, unsigned *retry_after_s,
                    hp_err_t *err);
 

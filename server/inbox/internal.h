@@ -6,6 +6,7 @@
 #include "base/list.h"
 #include "base/path.h"
 #include "base/pending.h"
+#include "base/rate.h"
 #include "base/signal.h"
 #include "db/incoming.h"
 #include "inbox/guesses.h"
@@ -64,7 +65,8 @@ struct hp_inbox {
     size_t count;
     int64_t last_id;
     hp_inbox_guesses_t guesses;
-    uint64_t bytes; /* of pieces that came */
+    hp_rate_t *refused, *refused_all; /* offers that ended without being accepted: of each client, of all */
+    uint64_t bytes;                   /* of pieces that came */
     hp_meter_t meter;
     uv_timer_t timer;
     HP_SIGNAL(hp_inbox_event_fn) event;
@@ -81,6 +83,10 @@ hp_inbox_item_t *hp_inbox_item_find(const hp_inbox_t *self, int64_t id);
 /* A new one, in no state but asking, first in the list. */
 hp_inbox_item_t *hp_inbox_item_add(hp_inbox_t *self, int64_t id, const char *token);
 void hp_inbox_item_free(hp_inbox_item_t *item);
+/* Forgets all but the first files of what is over. */
+void hp_inbox_item_trim(hp_inbox_item_t *item);
+/* Whether somebody has accepted it; also of what is over. */
+bool hp_inbox_was_accepted(const hp_inbox_item_t *item);
 /* The only writer of a state: logs it, tells it, and sees to what follows. */
 void hp_inbox_set_state(hp_inbox_item_t *item, hp_incoming_state_t state, const char *reason);
 void hp_inbox_set_reason(hp_inbox_item_t *item, const char *reason);
@@ -101,6 +107,9 @@ uint64_t hp_inbox_wanted_size(const hp_inbox_item_t *item);
 /* 0, or the first thing that is wrong with an offer's file. */
 int hp_inbox_check_file(const hp_inbox_offer_file_t *file, hp_sender_kind_t kind, hp_err_t *err);
 void hp_inbox_copy_file(hp_inbox_file_t *copy, const hp_inbox_offer_file_t *file);
+/* Counts that it ended without being accepted; or that somebody accepted it, for whom then nothing counts. */
+void hp_inbox_count_refused(const hp_inbox_item_t *item);
+void hp_inbox_count_accepted(const hp_inbox_item_t *item);
 /* The offer is answered: nobody looks at them any more. */
 void hp_inbox_drop_previews(hp_inbox_item_t *item);
 /* The folder that a sender of this name gets: one segment that is allowed. Malloced. */

@@ -166,6 +166,53 @@ static int refuse_many(unsigned *retry_after_s, unsigned wait_s, hp_err_t *err, 
     return hp_err_set(err, HP_E_TOO_MANY, "%s", sentence);
 }
 
+/* ---- offers that nobody accepts ---- */
+
+static bool is_paired(const hp_inbox_t *self, const char *host)
+{
+    return host != NULL && host[0] != '\0' && self->deps.is_paired != NULL &&
+           self->deps.is_paired(self->deps.arg, host);
+}
+
+/* Keys cost nothing: a host that is not paired counts as its address. */
+void hp_inbox_count_refused(const hp_inbox_item_t *item)
+{
+    const hp_inbox_t *self = item->inbox;
+    char client[HP_ADDRESS_CLIENT_SIZE];
+    uint64_t now = hp_clock_ms();
+    if (is_paired(self, item->host))
+        return;
+    hp_rate_take(self->refused_all, "", now);
+    hp_rate_take(self->refused, hp_address_client(item->address, client), now);
+    if (hp_rate_wait(self->refused, client, now) > 0)
+        hp_log(HP_LOG_WARN, "inbox: %d offers of %s were not accepted; it has to wait before the next one",
+               HP_INBOX_REFUSED_OF, client);
+}
+
+void hp_inbox_count_accepted(const hp_inbox_item_t *item)
+{
+    char client[HP_ADDRESS_CLIENT_SIZE];
+    hp_rate_forget(item->inbox->refused, hp_address_client(item->address, client));
+}
+
+static int check_refused(const hp_inbox_t *self, const hp_inbox_offer_t *offer, unsigned *retry_after_s,
+                         hp_err_t *err)
+{
+    char client[HP_ADDRESS_CLIENT_SIZE];
+    uint64_t now = hp_clock_ms();
+    if (is_paired(self, offer->host))
+        return 0;
+    uint64_t wait = hp_rate_wait(self->refused, hp_address_client(offer->address, client), now);
+    if (wait > 0)
+        return refuse_many(retry_after_s, (unsigned)((wait + 999) / 1000), err,
+                           "Many offers of yours were not accepted here: wait before the next one");
+    wait = hp_rate_wait(self->refused_all, "", now);
+    if (wait > 0)
+        return refuse_many(retry_after_s, (unsigned)((wait + 999) / 1000), err,
+                           "Many offers were not accepted here: wait before the next one");
+    return 0;
+}
+
 static int check_room(const hp_inbox_t *self, const hp_inbox_offer_t *offer, unsigned *retry_after_s,
                       hp_err_t *err)
 {
@@ -186,7 +233,7 @@ static int check_room(const hp_inbox_t *self, const hp_inbox_offer_t *offer, uns
         return refuse_many(retry_after_s, wait, err, "Too many offers wait for an answer here");
     if (running >= HP_INBOX_RUNNING_MAX || running_of >= HP_INBOX_RUNNING_OF)
         return refuse_many(retry_after_s, wait, err, "Too many files are being received here");
-    return 0;
+    return check_refused(self, offer, retry_after_s, err);
 }
 
 int hp_inbox_check_pin(hp_inbox_t *self, const char *address, const char *pin, unsigned *retry_after_s,
@@ -280,8 +327,7 @@ int hp_inbox_offer(hp_inbox_t *self, const hp_inbox_offer_t *offer, int64_t *id,
     }
     if (self->receive == HP_RECEIVE_OFF)
         return hp_err_set(err, HP_E_FORBIDDEN, "This host takes no files");
-    bool paired = offer->host != NULL && self->deps.is_paired != NULL &&
-                  self->deps.is_paired(self->deps.arg, offer->host);
+    bool paired = is_paired(self, offer->host);
     int rc = paired ? 0 : hp_inbox_check_pin(self, offer->address, offer->pin, retry_after_s, err);
     if (rc == 0)
         rc = check_room(self, offer, retry_after_s, err);

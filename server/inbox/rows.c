@@ -82,7 +82,7 @@ static int work_store(hp_db_t *db, void *arg, hp_err_t *err)
     for (size_t i = 0; i < job->files.count && rc == 0; i++)
         rc = hp_db_incoming_file_set(db, job->row.id, &job->files.items[i], err);
     if (rc == 0 && job->has_row && job->row.finished_at > 0)
-        rc = hp_db_incoming_prune(db, HP_INBOX_KEPT, err);
+        rc = hp_db_incoming_prune(db, HP_INBOX_KEPT, HP_INBOX_KEPT_ASKED, err);
     return rc;
 }
 
@@ -187,6 +187,8 @@ static int work_load(hp_db_t *db, void *arg, hp_err_t *err)
             rc = hp_db_incoming_file_each(db, item->id, limit, on_file, item, err);
         if (rc == 0 && hp_incoming_is_over(item->state))
             rc = hp_db_incoming_file_sums(db, item->id, limit, &item->rest, err);
+        if (rc == 0 && hp_incoming_is_over(item->state))
+            hp_inbox_item_trim(item);
     }
     if (rc == 0)
         rc = hp_db_incoming_last(db, &last, err);

@@ -145,6 +145,80 @@ describe("floods of offers", () => {
     });
 });
 
+describe("offers that are taken back at once", () => {
+    const LONG = `${`${"x".repeat(250)}/`.repeat(15)}${"y".repeat(200)}`;
+    const many = Array.from({ length: 100 }, (_, i) => ({ id: String(i), name: `${LONG}${i}.txt`, size: 1 }));
+    /** @param {Hostpair} h @param {string} from */
+    const flood = async (h, from) => {
+        const made = await request(at(h, ""), { from, json: { name: "flood", files: many } });
+        if (made.status === 202)
+            assert.equal((await request(at(h, `/${made.json.id}`), { method: "DELETE", from })).status, 204);
+        return made;
+    };
+
+    test("of one address or of many: few are taken, and what was received stays", async (t) => {
+        const h = await startHostpair({ t, env: { ASAN_OPTIONS: "quarantine_size_mb=1:detect_leaks=1" } });
+        const { token, id } = await accepted(h, [{ name: "mine.txt", size: 3 }]);
+        assert.equal((await put(h, token, "0", Buffer.from("abc"))).json.done, true);
+        const one = [];
+        for (let i = 0; i < 30; i++) one.push(await flood(h, "127.0.3.1"));
+        assert.deepEqual(
+            one.map((reply) => reply.status),
+            [...Array(10).fill(202), ...Array(20).fill(429)],
+        );
+        const last = one.at(-1);
+        assert.match(last?.json.detail, /Many offers of yours were not accepted here/);
+        const wait = Number(last?.headers["retry-after"]);
+        assert.ok(wait > 500 && wait <= 600, `${wait} s`);
+        const before = memory(h);
+        let taken = 10;
+        for (let i = 0; i < 250; i++) taken += (await flood(h, `127.0.4.${i + 1}`)).status === 202 ? 1 : 0;
+        assert.equal(taken, 60, "of all addresses");
+        t.diagnostic(`${((memory(h) - before) / MiB).toFixed(1)} MiB for 250 offers`);
+        assert.ok(memory(h) - before < 24 * MiB, `${before} bytes before, ${memory(h)} after`);
+        for (let starts = 0; starts < 2; starts++) {
+            const list = await h.api("/inbox");
+            assert.ok(list.text.length < MiB, `${list.text.length} bytes`);
+            assert.equal(list.json.incoming.length, 21);
+            const kept = list.json.incoming.find((/** @type {any} */ other) => other.id === id);
+            assert.equal(kept?.state, "done");
+            await h.restart();
+        }
+    });
+
+    test("whoever is accepted may offer as often as before", async (t) => {
+        const h = await startHostpair({ t });
+        for (let i = 0; i < 25; i++) {
+            const { token } = await accepted(h, [{ name: `${i}.txt`, size: 1 }]);
+            await put(h, token, "0", Buffer.from("x"));
+            await newest(h, "done");
+        }
+        for (let i = 0; i < 10; i++) assert.equal((await flood(h, "127.0.0.1")).status, 202);
+        assert.equal((await flood(h, "127.0.0.1")).status, 429);
+        assert.equal((await flood(h, "127.0.0.2")).status, 202);
+    });
+});
+
+test("a PIN is not found by trying from many addresses", async (t) => {
+    const h = await startHostpair({ t });
+    const set = { receive_pin: "0150" };
+    assert.equal((await h.api("/settings", { method: "PATCH", json: set })).status, 200);
+    const replies = [];
+    for (let i = 0; i < 200; i++) {
+        const json = {
+            name: "Anna",
+            pin: String(i).padStart(4, "0"),
+            files: [{ id: "0", name: "a", size: 1 }],
+        };
+        replies.push(await request(at(h, ""), { from: `127.0.5.${i + 1}`, json }));
+    }
+    assert.deepEqual(
+        replies.map((reply) => reply.status),
+        [...Array(20).fill(401), ...Array(180).fill(429)],
+    );
+    assert.ok(Number(replies[199]?.headers["retry-after"]) > 200);
+});
+
 test("an offer of 10,000 files is taken whole, and one of 10,001 is not", { timeout: 400_000 }, async (t) => {
     const h = await startHostpair({ t });
     const files = Array.from({ length: 10_000 }, (_, i) => ({ name: `${i % 100}/${i}.txt`, size: 1 }));

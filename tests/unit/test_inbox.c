@@ -700,16 +700,28 @@ static void a_full_disk_is_told_before_anything_is_accepted(void **state)
     assert_non_null(strstr(get(id).reason, "are free"));
 }
 
+static int64_t offered_from(const char *address)
+{
+    hp_inbox_offer_t offer = offer_of(files, 2);
+    offer.address = address;
+    return make_offer(&offer);
+}
+
+static int64_t cancelled_after_acceptance(void)
+{
+    int64_t id = offered();
+    accept_it(id, &(hp_inbox_choice_t){0}, 0);
+    hp_inbox_cancel(inbox, id, "", NULL);
+    return id;
+}
+
 static void the_history_is_bounded(void **state)
 {
     (void)state;
-    int64_t first = offered(), last = 0;
+    int64_t first = cancelled_after_acceptance(), last = 0;
     hp_incoming_t info;
-    hp_inbox_decline(inbox, first, NULL);
-    for (unsigned i = 0; i < HP_INBOX_KEPT; i++) {
-        last = offered();
-        hp_inbox_decline(inbox, last, NULL);
-    }
+    for (unsigned i = 0; i < HP_INBOX_KEPT; i++)
+        last = cancelled_after_acceptance();
     assert_int_equal(hp_inbox_count(inbox), HP_INBOX_KEPT);
     assert_false(hp_inbox_get(inbox, first, &info));
     close_inbox();
@@ -717,6 +729,100 @@ static void the_history_is_bounded(void **state)
     assert_int_equal(hp_inbox_count(inbox), HP_INBOX_KEPT);
     hp_inbox_at(inbox, 0, &info);
     assert_int_equal(info.id, last);
+}
+
+static void what_nobody_accepted_pushes_out_nothing_that_was(void **state)
+{
+    (void)state;
+    int64_t accepted = cancelled_after_acceptance(), first = 0, last = 0;
+    hp_incoming_t info;
+    char address[32];
+    for (unsigned i = 0; i <= HP_INBOX_KEPT_ASKED; i++) {
+        snprintf(address, sizeof address, "10.0.1.%u", i);
+        last = offered_from(address);
+        first = first != 0 ? first : last;
+        hp_inbox_decline(inbox, last, NULL);
+    }
+    for (int restarts = 0; restarts < 2; restarts++) {
+        assert_int_equal(hp_inbox_count(inbox), 1 + HP_INBOX_KEPT_ASKED);
+        assert_int_equal(get(accepted).state, HP_INCOMING_CANCELLED);
+        assert_int_equal(get(last).state, HP_INCOMING_DECLINED);
+        assert_false(hp_inbox_get(inbox, first, &info));
+        close_inbox();
+        open_inbox(0);
+    }
+}
+
+static void names_of_what_is_over_are_bounded(void **state)
+{
+    enum { COUNT = 50, LENGTH = 4000 };
+    static char names[COUNT][LENGTH + 1], ids[COUNT][8];
+    hp_inbox_offer_file_t list[COUNT];
+    (void)state;
+    for (size_t i = 0; i < COUNT; i++) {
+        for (size_t k = 0; k < LENGTH; k++)
+            names[i][k] = k % 200 == 100 ? '/' : 'x';
+        snprintf(ids[i], sizeof ids[i], "%zu", i);
+        list[i] = (hp_inbox_offer_file_t){.id = ids[i], .name = names[i], .size = 10};
+    }
+    hp_inbox_offer_t offer = offer_of(list, COUNT);
+    int64_t declined = make_offer(&offer), taken = make_offer(&offer);
+    hp_inbox_decline(inbox, declined, NULL);
+    accept_it(taken, &(hp_inbox_choice_t){0}, 0);
+    hp_inbox_cancel(inbox, taken, "", NULL);
+    wait_until(is_store_quiet, NULL);
+    for (int restarts = 0; restarts < 2; restarts++) {
+        close_inbox();
+        open_inbox(0);
+        const int64_t both[] = {declined, taken};
+        for (size_t i = 0; i < 2; i++) {
+            hp_incoming_t info = get(both[i]);
+            assert_true(info.known_count > 0 && info.known_count * LENGTH <= HP_INBOX_KEPT_BYTES);
+            assert_int_equal(info.file_count, COUNT);
+        }
+        assert_int_equal(get(taken).size, 10 * COUNT);
+    }
+}
+
+/* 0, or the seconds that the next offer from the address has to wait. */
+static unsigned refused_from(const char *address)
+{
+    hp_inbox_offer_t offer = offer_of(files, 2);
+    unsigned wait = 0;
+    int64_t id;
+    offer.address = address;
+    if (hp_inbox_offer(inbox, &offer, &id, &wait, NULL) == 0)
+        hp_inbox_cancel(inbox, id, "The sender has cancelled", NULL);
+    return wait;
+}
+
+static void who_offers_what_nobody_accepts_has_to_wait(void **state)
+{
+    (void)state;
+    char address[32];
+    for (unsigned i = 0; i < 3 * HP_INBOX_REFUSED_OF; i++)
+        cancelled_after_acceptance(); /* what was accepted does not count */
+    for (unsigned i = 0; i < HP_INBOX_REFUSED_OF - 1; i++)
+        assert_int_equal(refused_from("10.0.0.7"), 0);
+    cancelled_after_acceptance(); /* and ends the counting */
+    for (unsigned i = 0; i < HP_INBOX_REFUSED_OF; i++)
+        assert_int_equal(refused_from("10.0.0.7"), 0);
+    unsigned wait = refused_from("10.0.0.7");
+    assert_true(wait > 590 && wait <= 600);
+    hp_inbox_offer_t offer = offer_of(files, 2); /* a host with a new key from there */
+    int64_t id;
+    offer.host = "ffeeddccbbaa99887766554433221100";
+    assert_int_equal(hp_inbox_offer(inbox, &offer, &id, NULL, NULL), HP_E_TOO_MANY);
+    unsigned others = 0;
+    for (wait = 0; wait == 0 && others < 100; others++) {
+        snprintf(address, sizeof address, "10.3.0.%u", others);
+        wait = refused_from(address);
+    }
+    assert_true(wait > 590 && wait <= 600);
+    assert_in_range(others, 30, HP_INBOX_REFUSED_ALL);
+    offer.host = "00112233445566778899aabbccddeeff"; /* paired */
+    for (unsigned i = 0; i < 2 * HP_INBOX_REFUSED_OF; i++)
+        hp_inbox_decline(inbox, make_offer(&offer), NULL);
 }
 
 static void the_folder_of_a_sender_is_one_harmless_name(void **state)
@@ -798,6 +904,9 @@ int main(void)
         TEST(wrong_pins_count_for_a_network_of_ipv6_and_for_all),
         TEST(a_full_disk_is_told_before_anything_is_accepted),
         TEST(the_history_is_bounded),
+        TEST(what_nobody_accepted_pushes_out_nothing_that_was),
+        TEST(names_of_what_is_over_are_bounded),
+        TEST(who_offers_what_nobody_accepts_has_to_wait),
         TEST(the_folder_of_a_sender_is_one_harmless_name),
         TEST(pictures_of_an_offer_are_few_and_gone_with_the_answer),
     };

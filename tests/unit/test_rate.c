@@ -33,6 +33,21 @@ static void the_limit_and_the_window_are_those_that_it_was_made_with(void **stat
     hp_rate_destroy(rate);
 }
 
+static void asking_how_long_to_wait_counts_nothing(void **state)
+{
+    (void)state;
+    hp_rate_t *rate = hp_rate_create(2, 60000, 16);
+    assert_int_equal(hp_rate_wait(rate, "a", 1000), 0);
+    assert_int_equal(hp_rate_take(rate, "a", 1000), 0);
+    for (int i = 0; i < 5; i++)
+        assert_int_equal(hp_rate_wait(rate, "a", 1000), 0);
+    assert_int_equal(hp_rate_take(rate, "a", 2000), 0);
+    assert_int_equal(hp_rate_wait(rate, "a", 3000), 58000);
+    assert_int_equal(hp_rate_wait(rate, "b", 3000), 0);
+    assert_int_equal(hp_rate_wait(rate, "a", 61000), 0);
+    hp_rate_destroy(rate);
+}
+
 static void of_too_many_senders_the_one_that_tried_least_recently_is_forgotten(void **state)
 {
     (void)state;
@@ -93,6 +108,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_sender_may_try_so_often_in_any_window),
         cmocka_unit_test(the_limit_and_the_window_are_those_that_it_was_made_with),
+        cmocka_unit_test(asking_how_long_to_wait_counts_nothing),
         cmocka_unit_test(of_too_many_senders_the_one_that_tried_least_recently_is_forgotten),
         cmocka_unit_test(a_sender_that_is_forgotten_begins_anew),
         cmocka_unit_test(names_are_told_apart_by_their_first_79_bytes),
