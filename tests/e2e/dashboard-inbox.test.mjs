@@ -101,6 +101,40 @@ describe("dashboard inbox", { skip }, () => {
         await dialog.waitFor({ state: "detached" });
     });
 
+    test("who keeps offering gets no third dialog but one quiet line", async (t) => {
+        const own = await startHostpair({ t, name: "cellar" });
+        const page = await openDashboard(t, own, "#/hosts");
+        const dialog = page.getByRole("dialog", { name: "Somebody wants to send files" });
+        const line = page.locator(".quiet-offers");
+        const waiting = async () =>
+            (await inbox(own)).filter((/** @type {any} */ one) => one.state === "asking").length;
+        for (let i = 0; i < 2; i++) {
+            await offered(own, [{ name: `${i}.txt`, size: 3 }]);
+            await dialog.getByText(`${i}.txt`).waitFor();
+            await dialog.getByRole("button", { name: "Decline" }).click();
+            await dialog.waitFor({ state: "detached" });
+        }
+        await offered(own, [{ name: "2.txt", size: 3 }]);
+        await line.getByText("Anna (127.0.0.1) offers files once more").waitFor();
+        await offered(own, [{ name: "3.txt", size: 3 }]);
+        await line.getByText("Anna (127.0.0.1) has made 2 more offers of files").waitFor();
+        assert.equal(await dialog.count(), 0);
+        await assertAccessible(page, "the quiet line");
+        await line.getByRole("button", { name: "Decline all from 127.0.0.1" }).click();
+        await line.waitFor({ state: "detached" });
+        assert.equal(await waiting(), 0);
+        const token = await offered(own, [{ name: "4.txt", size: 3 }]);
+        await line.getByRole("button", { name: "Answer …" }).click();
+        await dialog.getByText("4.txt").waitFor();
+        await dialog.getByRole("button", { name: "Accept" }).click();
+        await dialog.waitFor({ state: "detached" });
+        await put(own, token, "0", Buffer.from("abc"));
+        // Who is accepted is asked about by a dialog again.
+        await offered(own, [{ name: "5.txt", size: 3 }]);
+        await dialog.getByText("5.txt").waitFor();
+        assert.equal(await line.count(), 0);
+    });
+
     test("a disk that is too small is said in the dialog", async (t) => {
         const page = await openDashboard(t, h, "#/hosts", { expected: /accept/ });
         await offered(h, [{ name: "huge.bin", size: 2 ** 52 }]);

@@ -16,8 +16,9 @@ import { link, reconnect, run } from "./state/connection";
 import { missing, optional, want } from "./state/loading";
 import { downloads, firstVersion, incoming, pairings, settings, speeds, status, unread } from "./state/store";
 import { askToPair, askToReceive } from "./state/events";
+import { askingFrom, openOffer, quietOffers } from "./state/offers";
 import { startScroll } from "./state/scroll";
-import { dialog, dismiss, notices, remember, route, sentence, setTheme } from "./state/ui";
+import { attempt, dialog, dismiss, notices, remember, route, sentence, setTheme } from "./state/ui";
 import { DownloadsView, isOpen } from "./views/downloads";
 import { HostsView } from "./views/hosts";
 
@@ -87,6 +88,7 @@ export function App() {
         <Identity />
         <Connection />
         <StatusNotices />
+        <QuietOffers />
         <main id="main" tabIndex={-1}>
           <Guarded>
             <View />
@@ -371,6 +373,36 @@ function StatusNotices() {
         </div>
       ))}
     </>
+  );
+}
+
+/** Offers that open no dialog any more: one line, however many there are. */
+function QuietOffers() {
+  const offers = quietOffers.value;
+  const first = offers[0];
+  if (!first) return null;
+  const { address } = first.from;
+  const same = offers.every((one) => one.from.address === address);
+  const declineAll = (): Promise<unknown> =>
+    attempt(async () => {
+      for (const one of same ? askingFrom(address) : offers) incoming.put(await api.declineIncoming(one.id));
+    });
+  return (
+    <div class="banner quiet-offers" role="status">
+      <Icon name="downloads" size={18} />
+      <span class="breakable">
+        {same
+          ? t("incoming.again", { n: offers.length, name: first.from.name, address })
+          : t("incoming.many", { n: offers.length })}
+      </span>
+      <span class="row wrap">
+        <Button label={t("incoming.answer")} onClick={() => openOffer(first)} />
+        <Button
+          label={same ? t("incoming.decline.from", { address }) : t("incoming.decline.all")}
+          onClick={() => void declineAll()}
+        />
+      </span>
+    </div>
   );
 }
 

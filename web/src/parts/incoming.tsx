@@ -5,6 +5,7 @@ import { useEffect, useMemo } from "preact/hooks";
 import { api } from "../api";
 import { ago, amount, bytes, duration, percent } from "../format";
 import { type Key, t } from "../i18n";
+import { openNextOffer, wasAccepted } from "../state/offers";
 import { incoming } from "../state/store";
 import { attempt, dialog, sentence } from "../state/ui";
 import type { Incoming, IncomingFile } from "../types";
@@ -19,13 +20,6 @@ const ASK_MS = 60_000;
 
 /** How many, and how much: as far as the sender knows. */
 const extent = (one: Incoming): string => amount(one.files_total, one.size);
-
-/** The first one that waits for an answer. */
-export const nextAsking = (): Incoming | undefined =>
-  incoming
-    .all()
-    .filter((one) => one.state === "asking")
-    .sort((a, b) => a.id - b.id)[0];
 
 function Sender({ one }: { one: Incoming }) {
   return (
@@ -76,10 +70,11 @@ export function IncomingDialog({ id, onClose }: { id: number; onClose: () => voi
     busy.value = true;
     error.value = null;
     try {
-      incoming.put(await work());
+      const answered = await work();
+      incoming.put(answered);
+      if (answered.state !== "declined") wasAccepted(answered);
       onClose();
-      const next = nextAsking();
-      if (next) dialog.value = { kind: "incoming", id: next.id };
+      openNextOffer();
     } catch (reason) {
       error.value = sentence(reason);
     }

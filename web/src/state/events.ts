@@ -7,6 +7,7 @@ import { type ServerEvent, api } from "../api";
 import { explain, t } from "../i18n";
 import type { Download, Events, Incoming, LogLine, Message, Pairing, Removed } from "../types";
 import { isBeforeLoaded, isWanted } from "./loading";
+import { isLoud, openOffer } from "./offers";
 import { hold, takeAll } from "./pending";
 import {
   connections,
@@ -145,12 +146,11 @@ export function askToPair(pairing: Pairing): void {
   else notify("info", t("pair.asks", { name }), { label: t("show"), run: show });
 }
 
-/** Somebody wants to give files: asked at once, unless the person is in the middle of something. */
+/** Somebody wants to give files: asked at once, unless the person is in the middle of something, or was asked too often. */
 export function askToReceive(one: Incoming): void {
+  if (!isLoud(one)) return;
   const text = t("incoming.asks", { name: one.from.name });
-  const show = (): void => {
-    dialog.value = { kind: "incoming", id: one.id };
-  };
+  const show = (): void => openOffer(one);
   background("hostpair", text, `inbox ${one.id}`, show);
   if (dialog.peek() === null) show();
   else notify("info", text, { label: t("show"), run: show });
