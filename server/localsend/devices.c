@@ -122,7 +122,7 @@ static entry_t *make_entry(hp_devices_t *self, const hp_endpoint_t *at)
     entry_t *oldest = NULL;
     for (size_t i = 0; i < self->entries.count; i++) {
         entry_t *entry = &self->entries.items[i];
-        same += hp_address_same_client(entry->pub.at.host, at->host);
+        same += hp_endpoint_same_host(&entry->pub.at, at);
         if (!entry->pub.online && (oldest == NULL || entry->heard_at < oldest->heard_at))
             oldest = entry;
     }

@@ -75,9 +75,10 @@ static int remove_work(void *arg, hp_err_t *err)
 {
     const removal_t *self = arg;
     const hp_tree_guard_t guard = {.cancelled = &self->share->cancelled};
+    struct stat st;
     int parent = open(self->parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     int rc = parent < 0 ? hp_err_set(err, -errno, "%s: %s", self->parent, hp_err_sentence(-errno)) : 0;
-    if (rc == 0 && faccessat(parent, self->name, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+    if (rc == 0 && fstatat(parent, self->name, &st, AT_SYMLINK_NOFOLLOW) == 0)
         rc = hp_remove_tree(parent, self->name, self->name, &guard, err);
     if (parent >= 0)
         close(parent);
