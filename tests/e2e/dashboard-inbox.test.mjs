@@ -298,4 +298,44 @@ describe("dashboard inbox", { skip }, () => {
         await waitFor(() => readdirSync(join(h.dataDir, "hostpair.aside")).length === 0);
         assert.equal(await shared("again.txt"), 0);
     });
+
+    test("to a host that is away as well; what has failed is tried again; of what is offered some is taken", async (t) => {
+        const other = await startHostpair({ t, name: "cellar" });
+        const { id } = await addHost(h, other.peerPort);
+        const page = await openDashboard(t, h, "#/share", { width: 390 });
+        const list = page.getByRole("region", { name: "Sent to hosts" });
+        /** @param {string[]} paths */
+        const push = (paths) => h.api(`/hosts/${id}/push`, { method: "POST", json: { paths } });
+        await push(["late.txt"]);
+        const failed = list.getByRole("listitem").filter({ hasText: "late.txt is not shared" });
+        await failed.waitFor();
+        for (const name of ["late.txt", "part.txt"]) await makeFile(join(h.shareDir, name), 20, 1);
+        await waitFor(async () => (await h.api("/share/files?q=part.txt")).json.files.length === 1);
+        await failed.getByRole("button", { name: "Try again" }).click();
+        await decide(other, (await newest(other, "asking")).id, "accept");
+        await list.getByText(/cellar · has the files/).waitFor();
+        assert.equal(await failed.getByRole("button").count(), 0, "it was tried again");
+        await push(["late.txt", "part.txt"]);
+        await decide(other, (await newest(other, "asking")).id, "accept", { files: ["part.txt"] });
+        await list.getByText(/cellar · took 1 of the 2 offered/).waitFor();
+
+        await other.kill9();
+        await h.api("/scan", { method: "POST" });
+        await waitFor(async () => (await h.api(`/hosts/${id}`)).json.state === "offline", {
+            timeout: 120_000,
+            what: "the host to be away",
+        });
+        await page.getByRole("button", { name: "More actions for part.txt" }).click();
+        await page.getByRole("menuitem", { name: "Offer to a host" }).click();
+        const which = page.getByRole("dialog", { name: "Send to which host?" });
+        await assertAccessible(page, "the choice of a host that is away");
+        await which.getByRole("button", { name: "cellar away, is asked once it is back" }).click();
+        await page.getByText("cellar is away, and is asked once it is back").waitFor();
+        await list.getByText(/cellar · away, is asked once it is back.*It is away/).waitFor();
+        await other.start();
+        const asking = await newest(other, "asking");
+        assert.equal(asking.files[0].name, "part.txt");
+        await decide(other, asking.id, "accept");
+        await page.getByText("cellar: has the files").last().waitFor();
+    });
 });

@@ -23,8 +23,9 @@ const en = {
   "drop.go": "Offer",
   "drop.text": "Only {name} can get this. It is not put into the shared folder.",
   failed: "failed",
+  later: "{name} is away, and is asked once it is back",
   list: "Sent to hosts",
-  nobody: "Nobody is online whom files can be sent to",
+  nobody: "No other host is known yet that files can be sent to",
   none: "took none of it",
   offered: "Offered to {name}",
   pin: "PIN of {name}",
@@ -32,6 +33,7 @@ const en = {
   sending: "gets the files",
   to: "Send to which host?",
   took: "took {n} of the {all} offered",
+  waits: "away, is asked once it is back",
 };
 
 const zh: typeof en = {
@@ -55,8 +57,9 @@ const zh: typeof en = {
   "drop.go": "发送",
   "drop.text": "只有 {name} 能获取这些文件，它们不会放入共享文件夹。",
   failed: "失败",
+  later: "{name} 已离开，恢复在线后会询问对方",
   list: "发给其他主机的文件",
-  nobody: "没有可以接收文件的在线主机",
+  nobody: "还没有可以接收文件的其他主机",
   none: "未接收任何文件",
   offered: "已向 {name} 提出发送",
   pin: "{name} 的 PIN",
@@ -64,6 +67,7 @@ const zh: typeof en = {
   sending: "正在接收",
   to: "发送到哪台主机？",
   took: "接收了 {all} 项中的 {n} 项",
+  waits: "已离开，恢复在线后会询问",
 };
 
 export type PushKey = keyof typeof en;

@@ -12,6 +12,9 @@ import { Button, Empty, Modal, Progress } from "./bits";
 import { HostName } from "./hostname";
 import { PickShared } from "./pickshared";
 
+/** A host that is asked once it is back. */
+const isAway = (id: string): boolean => hosts.get(id)?.state === "offline";
+
 /** What is not known yet, the files or the host, is asked for. */
 export function PushDialog({
   host,
@@ -29,7 +32,7 @@ export function PushDialog({
     error.value = null;
     try {
       pushes.put(await api.push(to, what));
-      notify("info", tp("offered", hostName(to)));
+      notify("info", tp(isAway(to) ? "later" : "offered", hostName(to)));
       onClose();
     } catch (reason) {
       error.value = sentence(reason);
@@ -39,9 +42,12 @@ export function PushDialog({
   if (paths === null && host !== null && error.value === null) {
     return <PickShared onPick={(file) => void send(host, [file.path])} onClose={onClose} />;
   }
-  const there = [...hosts.all().filter((one) => one.proven && !one.blocked), ...devices.all()].filter(
-    (one) => one.state === "online",
-  );
+  const takers = hosts.all().filter((one) => one.proven && !one.blocked);
+  const there = [
+    ...takers.filter((one) => one.state === "online"),
+    ...devices.all().filter((one) => one.state === "online"),
+    ...takers.filter((one) => isAway(one.id)),
+  ];
   return (
     <Modal title={host === null ? tp("to") : hostName(host)} onClose={onClose}>
       {host === null && there.length === 0 && <Empty icon="hosts" title={tp("nobody")} />}
@@ -50,7 +56,10 @@ export function PushDialog({
           {there.map((one) => (
             <li key={one.id}>
               <button type="button" disabled={busy.value} onClick={() => void send(one.id, paths)}>
-                <HostName id={one.id} />
+                <span class="breakable">
+                  <HostName id={one.id} />
+                </span>
+                <span class="muted small">{tp(isAway(one.id) ? "waits" : "device.here")}</span>
               </button>
             </li>
           ))}
@@ -73,6 +82,7 @@ function pushState(one: Push): string {
   const { offered, state, taken } = one;
   if (state === "done" && taken === 0) return tp("none");
   if (state === "done" && taken !== null && taken < offered) return tp("took", { n: taken, all: offered });
+  if (state === "connecting" && isAway(one.host)) return tp("waits");
   return tp(state as PushKey);
 }
 
@@ -168,6 +178,15 @@ export function PushList() {
   );
 }
 
+/** Whether the same was not offered to the host once more. */
+const isLast = (one: Push): boolean =>
+  pushes
+    .all()
+    .every(
+      (other) =>
+        other.host !== one.host || other.id <= one.id || other.paths.join("//") !== one.paths.join("//"),
+    );
+
 const isNewest = (one: Push): boolean =>
   pushes.all().every((other) => other.host !== one.host || other.id <= one.id);
 
@@ -213,6 +232,12 @@ function Row({ one }: { one: Push }) {
         </span>
         {one.finished_at === null && (
           <Button label={t("cancel.dialog")} onClick={() => void attempt(() => api.cancelPush(one.id))} />
+        )}
+        {one.state === "failed" && one.code !== "pin" && isLast(one) && (
+          <Button
+            label={t("retry")}
+            onClick={() => void attempt(async () => pushes.put(await api.push(one.host, one.paths)))}
+          />
         )}
         {one.code === "pin" && isNewest(one) && <PinForm one={one} />}
       </div>

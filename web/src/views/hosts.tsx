@@ -243,7 +243,6 @@ export function hostActions(host: Host): MenuItem[] {
     items.push({
       label: t("push.start"),
       icon: "up",
-      disabled: host.state !== "online",
       run: () => (dialog.value = { kind: "push", host: host.id, paths: null }),
     });
   }
