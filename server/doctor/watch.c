@@ -5,13 +5,16 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/random.h"
 #include "doctor/internal.h"
 #include "path/address.h"
 
-#define FIRST_MS  8000   /* after the start or a change of the networks: hosts are found meanwhile */
-#define AGAIN_MS  300000 /* while it is blocked: whoever opens the port sees it soon */
-#define NOBODY_MS 60000  /* while there is nobody to ask */
-#define ASK_MAX   2      /* hosts in a round */
+#define FIRST_MS  8000    /* after the start or a change of the networks: hosts are found meanwhile */
+#define AGAIN_MS  300000  /* while it is blocked: whoever opens the port sees it soon */
+#define NOBODY_MS 60000   /* while there is nobody to ask */
+#define FINE_MS   1800000 /* after others could connect, a tenth more or less: a firewall may be switched on \
+                           */
+#define ASK_MAX 2         /* hosts in a round */
 
 static void on_time(uv_timer_t *timer);
 
@@ -19,6 +22,12 @@ static void later(hp_doctor_t *self, uint64_t ms)
 {
     if (!self->closing)
         uv_timer_start(&self->watch.timer, on_time, ms, 0);
+}
+
+static void after_fine(hp_doctor_t *self)
+{
+    self->watch.asked = 0;
+    later(self, FINE_MS - FINE_MS / 10 + hp_random_below(FINE_MS / 5));
 }
 
 static void set_blocked(hp_doctor_t *self, const char *name)
@@ -50,6 +59,7 @@ void hp_doctor_watch_heard(hp_doctor_t *self, const char *name, const hp_back_an
     if (answer->back == HP_BACK_REACHED) {
         hp_discovery_was_reached(self->deps.discovery);
         set_blocked(self, "");
+        after_fine(self);
     } else if (answer->back == HP_BACK_BLOCKED) {
         set_blocked(self, name);
         later(self, AGAIN_MS);
