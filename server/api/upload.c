@@ -49,9 +49,10 @@ static void on_put(void *arg, int status, const hp_share_stored_t *stored, const
     if (status != 0)
         hp_http_reply_problem(put->op.request, status, err);
     else if (stored->finished)
-        hp_http_reply_json(put->op.request, stored->existed ? 200 : 201, file_json(put->path, &stored->stat));
+        hp_http_reply_json(put->op.request, stored->existed ? 200 : 201,
+                           file_json(stored->path, &stored->stat));
     else
-        hp_http_reply_json(put->op.request, 202, received_json(put->path, stored, put->total));
+        hp_http_reply_json(put->op.request, 202, received_json(stored->path, stored, put->total));
     free(put->path);
     hp_api_op_destroy(put);
 }

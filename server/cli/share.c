@@ -124,12 +124,12 @@ static int digest_here(share_t *self, int fd, const char *path, char hex[65], hp
     return n < 0 ? disk_error(path, code, err) : 0;
 }
 
-/* Whether the file in the share has the bytes of the one here. */
-static int is_same(share_t *self, int fd, const file_t *file, bool *same, hp_err_t *err)
+/* Whether the file in the share, at the path `there`, has the bytes of the one here. */
+static int is_same(share_t *self, int fd, const file_t *file, const char *there, bool *same, hp_err_t *err)
 {
     char hex[65];
     json_t *answer = NULL;
-    char *target = hp_path_encode(file->target, strlen(file->target), false);
+    char *target = hp_path_encode(there, strlen(there), false);
     char *path = hp_sprintf("/share/digest?algorithm=sha-256&path=%s", target);
     *same = false;
     int rc = hp_client_call(self->cli->client, "GET", path, NULL, &answer, err);
@@ -238,8 +238,13 @@ static int upload(share_t *self, int fd, const file_t *file, const char *path, h
         rc = send_pieces(self, fd, file, path, received, is_new, err);
     }
     if (rc == HP_E_PRECONDITION) {
+        const hp_err_t taken = *err;
         show(self, file, "is there already; being compared", false);
-        rc = is_same(self, fd, file, &same, err);
+        rc = is_same(self, fd, file, file->target, &same, err);
+        if (rc == HP_E_NOT_FOUND) { /* what is there has the name that the disk takes instead */
+            *err = taken;
+            rc = taken.code;
+        }
         if (rc == 0 && !same && !hp_term_interrupted())
             rc = hp_err_set(err, HP_E_EXISTS, "%.200s: another file of that name is offered; see --replace",
                             file->target);
@@ -249,7 +254,8 @@ static int upload(share_t *self, int fd, const file_t *file, const char *path, h
     if (rc != 0 || received == 0 || hp_term_interrupted())
         return rc;
     show(self, file, "being compared", false);
-    rc = is_same(self, fd, file, &same, err);
+    const json_t *made = json_array_get(self->made, json_array_size(self->made) - 1);
+    rc = is_same(self, fd, file, hp_client_text(made, "path"), &same, err);
     if (rc == 0 && !same && !hp_term_interrupted()) {
         self->done = done;
         json_array_remove(self->made, json_array_size(self->made) - 1);

@@ -24,6 +24,7 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/landing.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "inbox/internal.h"
@@ -140,9 +141,20 @@ static int make_part(write_t *self, hp_err_t *err)
 
 static int work_write(void *arg, hp_err_t *err);
 
+/* A name that the disk does not take gives way to the nearest one, each time to the same. */
+static void land(const char *base, char **path)
+{
+    char landing[HP_PATH_MAX + 1];
+    if (!hp_landing_path(base, *path, landing))
+        return;
+    free(*path);
+    *path = hp_strdup(landing);
+}
+
 static int work_open(void *arg, hp_err_t *err)
 {
     write_t *self = arg;
+    land(self->base, &self->path);
     bool whole = self->piece.offset == 0 && self->piece.length <= SMALL_MAX &&
                  (self->piece.length == self->size || (self->size == HP_INBOX_ANY_SIZE && self->piece.last));
     if (self->part[0] == '\0' && whole) {
@@ -487,6 +499,8 @@ void hp_inbox_write(hp_inbox_t *inbox, int64_t id, size_t index, const hp_inbox_
     if (file->landed) {
         self->finished = true;
         self->received = self->synced = file->size;
+        free(self->path);
+        self->path = hp_strdup(file->path);
         snprintf(self->final_name, sizeof self->final_name, "%s", hp_path_name(file->path));
         commit(self);
         return;
@@ -511,6 +525,7 @@ static int work_remove(void *arg, hp_err_t *err)
     int rc = 0;
     for (size_t i = 0; i < self->count; i++) {
         hp_part_identity_t identity = {.inode = self->parts[i].inode};
+        land(self->item->base, &self->parts[i].path);
         int failed =
             hp_part_remove(self->item->base, self->parts[i].path, self->parts[i].part, &identity, err);
         rc = rc == 0 ? failed : rc;

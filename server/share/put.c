@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/landing.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/path.h"
@@ -42,6 +43,8 @@ struct hp_put {
     char *path, *parent, *folder; /* parent: below the shared folder, whose absolute path is folder */
     const char *name;             /* inside path */
     char *place;                  /* the path on the disk, absolute */
+    char *claim;                  /* the path as every disk takes it: of two that may be one file */
+    size_t below;                 /* where in path it goes on below the folder */
     hp_shared_owns_t owns;        /* what hostpair put there, at and below place; by path */
     bool in_place;                /* it is not the main folder */
     bool refused;                 /* that folder may not be shared: nothing is written there */
@@ -223,10 +226,35 @@ static int take_piece(hp_put_t *self, int parent)
     return rc;
 }
 
+/* Takes the path apart. */
+static void set_path(hp_put_t *self, char *path)
+{
+    free(self->path);
+    free(self->parent);
+    free(self->place);
+    self->path = path;
+    self->name = hp_path_name(path);
+    const char *below = path + self->below;
+    self->parent = hp_strndup(below, self->name <= below ? 0 : (size_t)(self->name - below) - 1);
+    self->place = hp_sprintf("%s/%s", self->folder, below);
+}
+
+/* A name that the disk does not take gives way to the nearest one, which may be another file's. */
+static void land(hp_put_t *self)
+{
+    char landing[HP_PATH_MAX + 1];
+    if (!hp_landing_path(self->folder, self->path + self->below, landing))
+        return;
+    set_path(self, hp_sprintf("%.*s%s", (int)self->below, self->path, landing));
+    self->piece.is_new = true;
+}
+
 static void do_put(uv_work_t *work)
 {
     hp_put_t *self = work->data;
     int made = self->is_private ? hp_make_folder(self->folder, 0700) : 0;
+    if (!self->is_private)
+        land(self);
     int folder = made != 0 ? made : hp_home_open(self->folder, O_RDONLY, 0);
     if (folder < 0) {
         self->status = disk_error(&self->err, folder, self->folder);
@@ -323,6 +351,7 @@ static void end(hp_put_t *self)
             break;
         }
     }
+    self->stored.path = self->path;
     if (self->removes)
         self->removed_done(self->arg, self->status, &self->err);
     else
@@ -331,6 +360,7 @@ static void end(hp_put_t *self)
     free(self->parent);
     free(self->folder);
     free(self->place);
+    free(self->claim);
     hp_shared_owns_dispose(&self->owns);
     for (size_t i = 0; i < HP_COUNT(self->keep); i++)
         free(self->keep[i]);
@@ -423,30 +453,46 @@ static int check_path(hp_put_t *self)
 /* Whether two cannot run at a time: for the same file, or one for a folder and one for what is in it. */
 static bool collide(const hp_put_t *a, const hp_put_t *b)
 {
-    size_t n = strlen(a->path), m = strlen(b->path);
+    size_t n = strlen(a->claim), m = strlen(b->claim);
     if ((a->is_private || b->is_private) && strcmp(a->folder, b->folder) != 0)
         return false;
-    if (strncmp(a->path, b->path, HP_MIN(n, m)) != 0)
+    if (strncmp(a->claim, b->claim, HP_MIN(n, m)) != 0)
         return false;
-    return n == m || (n < m && a->tree && b->path[n] == '/') || (m < n && b->tree && a->path[m] == '/');
+    return n == m || (n < m && a->tree && b->claim[n] == '/') || (m < n && b->tree && a->claim[m] == '/');
+}
+
+/* The path with each name as hp_path_portable() writes it; names that are too long are cut. Malloced. */
+static char *claim_of(const char *path)
+{
+    char *claim = hp_strdup("");
+    for (const char *at = path; at != NULL;) {
+        const char *slash = strchr(at, '/');
+        char name[HP_NAME_MAX + 1], portable[HP_NAME_MAX + 1];
+        snprintf(name, sizeof name, "%.*s", (int)(slash != NULL ? slash - at : (long)strlen(at)), at);
+        char *longer = hp_sprintf("%s%s%s", claim, hp_path_portable(name, portable) ? portable : name,
+                                  slash != NULL ? "/" : "");
+        free(claim);
+        claim = longer;
+        at = slash != NULL ? slash + 1 : NULL;
+    }
+    return claim;
 }
 
 /* folder: one that is not shared; NULL: the shared one that the path lies in. */
 static hp_put_t *create(hp_share_t *share, const char *folder, const char *path, void *arg)
 {
     hp_put_t *self = hp_alloc(sizeof *self);
+    const char *below = path;
+    size_t number = folder == NULL ? hp_place_find(share->place, path, &below) : 0;
     self->share = share;
-    self->path = hp_strdup(path);
-    self->name = hp_path_name(self->path);
-    const char *below = self->path;
-    size_t number = folder == NULL ? hp_place_find(share->place, self->path, &below) : 0;
-    self->parent = hp_strndup(below, self->name <= below ? 0 : (size_t)(self->name - below) - 1);
+    self->below = (size_t)(below - path);
     self->folder = hp_strdup(folder != NULL ? folder : share->place->folders[number].path);
     self->is_private = folder != NULL;
     self->in_place = number > 0;
     self->refused = folder == NULL && share->place->folders[number].refused;
-    self->place = hp_sprintf("%s/%s", self->folder, below);
     self->is_top = number > 0 && below[0] == '\0';
+    set_path(self, hp_strdup(path));
+    self->claim = claim_of(path);
     self->work.data = self;
     self->arg = arg;
     hp_pending_add(&share->pending);

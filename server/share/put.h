@@ -22,8 +22,10 @@ typedef struct hp_share_piece {
 } hp_share_piece_t;
 
 typedef struct hp_share_stored {
-    bool finished;     /* the file is there, whole */
-    bool existed;      /* and replaced one of that name */
+    bool finished;    /* the file is there, whole */
+    bool existed;     /* and replaced one of that name */
+    const char *path; /* of it: another one where the disk does not take the name (base/landing.h), which then
+                         replaces nothing; valid during the call */
     uint64_t received; /* bytes of the unfinished file */
     struct stat stat;  /* of the finished one */
 } hp_share_stored_t;

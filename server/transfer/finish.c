@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "transfer/landing.h"
+#include "base/landing.h"
 
 typedef struct step step_t;
 struct step {

@@ -8,7 +8,7 @@
 
 #include "db/remote_file.h"
 #include "pool/pool.h"
-#include "transfer/landing.h"
+#include "base/landing.h"
 
 typedef struct folders {
     download_t *download;

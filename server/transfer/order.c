@@ -11,10 +11,10 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/landing.h"
 #include "db/remote_file.h"
-#include "transfer/update.h"
-#include "transfer/landing.h"
 #include "transfer/standing.h"
+#include "transfer/update.h"
 #include "transfer/url_order.h"
 #include "transfer/web_name.h"
 

@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
-#include "transfer/landing.h"
+#include "base/landing.h"
 
 #define BATCH_MAX   128 /* files */
 #define BATCHES_MAX 2   /* one computes while the other waits for the disk */

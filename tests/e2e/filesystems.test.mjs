@@ -12,6 +12,7 @@ import {
     MiB,
     addHost,
     download,
+    makeBytes,
     makeFile,
     pathOf,
     sha256,
@@ -19,6 +20,7 @@ import {
     waitFor,
     waitState,
 } from "./harness.mjs";
+import { decide, newest, offered, put } from "./inbox.mjs";
 import { mountImage } from "./mounts.mjs";
 
 const skip = process.getuid?.() === 0 ? false : "mounting a disk needs root";
@@ -102,21 +104,86 @@ for (const kind of /** @type {const} */ (["exfat", "ntfs"]))
             );
         });
 
+        test("takes what others send, each under the nearest name", { timeout: 90_000 }, async (t) => {
+            const disk = mountImage(t, kind, 96);
+            if (!disk) return t.skip(`this machine cannot mount ${kind}`);
+            const h = await startHostpair({ t, downloads: disk });
+            const bytes = makeBytes(2 * MiB, 5);
+            const token = await offered(
+                h,
+                [
+                    { name: "what: 1?.txt", size: 5 },
+                    { name: "big: one.bin", size: bytes.length },
+                    { name: "not: all.bin", size: bytes.length },
+                ],
+                { name: "Anna: at home" },
+            );
+            const { id } = await newest(h, "asking");
+            assert.equal((await decide(h, id, "accept")).status, 200);
+            const small = await put(h, token, "0", Buffer.from("hello"));
+            assert.ok(small.status < 300, small.text);
+            for (const [from, to] of [
+                [0, MiB],
+                [MiB, 2 * MiB],
+            ]) {
+                const range = `bytes ${from}-${to - 1}/${bytes.length}`;
+                const piece = await put(h, token, "1", bytes.subarray(from, to), range);
+                assert.ok(piece.status < 300, piece.text);
+            }
+            const begun = await put(
+                h,
+                token,
+                "2",
+                bytes.subarray(0, MiB),
+                `bytes 0-${MiB - 1}/${bytes.length}`,
+            );
+            assert.ok(begun.status < 300, begun.text);
+            const folder = "Received/Anna_ at home";
+            assert.equal(readFileSync(join(disk, folder, "what_ 1_.txt"), "utf8"), "hello");
+            assert.deepEqual(readFileSync(join(disk, folder, "big_ one.bin")), bytes);
+            const { files } = (await h.api(`/inbox/${id}`)).json;
+            assert.deepEqual(
+                files.map((/** @type {any} */ file) => file.path),
+                [`${folder}/what_ 1_.txt`, `${folder}/big_ one.bin`, null],
+            );
+            assert.equal((await decide(h, id, "cancel")).status, 200);
+            await waitFor(() => !allIn(disk).some((name) => name.includes("hostpair-part")));
+        });
+
         test("takes uploads into the share", { timeout: 60_000 }, async (t) => {
             const disk = mountImage(t, kind, 96);
             if (!disk) return t.skip(`this machine cannot mount ${kind}`);
             const h = await startHostpair({ t, share: disk });
             /** @param {string} query */
-            const put = (query) =>
+            const upload = (query) =>
                 h.api(`/share/files/up.txt${query}`, {
                     method: "PUT",
                     body: "hello",
                     headers: { "Content-Range": "bytes 0-4/5", "If-None-Match": "*" },
                 });
-            const reply = await put("");
+            const reply = await upload("");
             assert.equal(reply.status, 201, reply.text);
             assert.equal(readFileSync(join(disk, "up.txt"), "utf8"), "hello");
-            assert.equal((await put("")).status, 412);
+            assert.equal((await upload("")).status, 412);
+
+            // A name that it does not take gives way to the nearest one, which replaces nothing.
+            const odd = (/** @type {string} */ name, /** @type {string} */ body, range = "") =>
+                h.api(`/share/files/${encodeURIComponent("in: side")}/${encodeURIComponent(name)}`, {
+                    method: "PUT",
+                    body,
+                    headers: range ? { "Content-Range": range } : {},
+                });
+            const first = await odd("a:b.txt", "hel", "bytes 0-2/5");
+            assert.equal(first.status, 202, first.text);
+            const last = await odd("a:b.txt", "lo", "bytes 3-4/5");
+            assert.equal(last.status, 201, last.text);
+            assert.equal(last.json.path, "in_ side/a_b.txt");
+            assert.equal((await odd("a?b.txt", "other")).status, 412);
+            assert.equal(readFileSync(join(disk, "in_ side/a_b.txt"), "utf8"), "hello");
+            const gone = await h.api(`/share/files/${encodeURIComponent("in_ side")}?recursive=true`, {
+                method: "DELETE",
+            });
+            assert.equal(gone.status, 204, gone.text);
             await waitFor(async () => (await h.api("/status")).json.share.files === 1);
         });
     });

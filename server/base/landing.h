@@ -1,7 +1,7 @@
 /* Where a file lands when the disk does not take its name: NTFS and FAT refuse "a:b.txt", which other file
  * systems allow. */
-#ifndef HP_TRANSFER_LANDING_H
-#define HP_TRANSFER_LANDING_H
+#ifndef HP_BASE_LANDING_H
+#define HP_BASE_LANDING_H
 
 #include <stdbool.h>
 

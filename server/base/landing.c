@@ -1,4 +1,4 @@
-#include "transfer/landing.h"
+#include "base/landing.h"
 
 #include <errno.h>
 #include <fcntl.h>
