@@ -134,6 +134,9 @@ static json_t *notices_json(hp_api_t *api)
         add_notice(list, "not_reached", text);
         free(text);
     }
+    const hp_localsend_t *localsend = api->deps.localsend;
+    if (localsend != NULL && hp_localsend_trouble(localsend)[0] != '\0')
+        add_notice(list, "localsend_port", hp_localsend_trouble(localsend));
     if (stats.missing)
         add_notice(list, "share_missing",
                    "The shared folder is not there (is its disk mounted?). Nothing in it is offered until it "

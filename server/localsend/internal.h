@@ -26,8 +26,9 @@ struct hp_localsend {
     hp_announce_t *announce;
     hp_registers_t *registers;
     bool wanted;
+    hp_err_t trouble; /* why it does not listen although it is wanted; code 0: it does */
     unsigned closing; /* of listener and announce: so many are on their way out */
-    uv_timer_t sweep; /* looks after the sessions */
+    uv_timer_t sweep; /* looks after the sessions, and for the port while another program has it */
     struct {
         char address[64], token[33]; /* address "": free */
     } readers[HP_LOCALSEND_READERS]; /* who may download */

@@ -136,6 +136,20 @@ static void on_part_closed(void *arg)
     hp_pending_drop(&self->pending);
 }
 
+static void say_trouble(hp_localsend_t *self, int rc, const hp_err_t *err)
+{
+    if (rc == UV_EADDRINUSE)
+        hp_err_set(&self->trouble, rc,
+                   "Another program on this machine has port %d (the LocalSend app?), so LocalSend devices "
+                   "neither find this host nor send to it. hostpair takes the port once it is free, and "
+                   "\"hostpair settings localsend off\" does without it.",
+                   HP_LOCALSEND_PORT);
+    else
+        hp_err_set(&self->trouble, rc,
+                   "LocalSend devices neither find this host nor send to it: %.200s. hostpair keeps trying.",
+                   hp_err_text(err));
+}
+
 static void begin(hp_localsend_t *self)
 {
     hp_err_t err = {0};
@@ -158,10 +172,15 @@ static void begin(hp_localsend_t *self)
                             &err);
     if (rc != 0) {
         self->listener = NULL;
-        hp_log(HP_LOG_INFO, "no LocalSend here: %s%s", hp_err_text(&err),
-               rc == UV_EADDRINUSE ? "; another program takes part in it" : "");
+        if (self->trouble.code != rc)
+            hp_log(HP_LOG_INFO, "no LocalSend here: %s%s", hp_err_text(&err),
+                   rc == UV_EADDRINUSE ? "; another program takes part in it" : "");
+        say_trouble(self, rc, &err);
         return;
     }
+    if (self->trouble.code != 0)
+        hp_log(HP_LOG_INFO, "LocalSend: port %d is free, and devices find this host", HP_LOCALSEND_PORT);
+    self->trouble.code = 0;
     if (self->deps.announces && hp_announce_create(&self->announce, self->deps.loop, &announcer, &err) != 0)
         hp_log(HP_LOG_WARN, "LocalSend devices find this host by its address only: %s", hp_err_text(&err));
 }
@@ -192,6 +211,13 @@ static void follow(hp_localsend_t *self)
         begin(self);
     else if (!self->wanted && self->listener != NULL)
         end(self);
+    if (!self->wanted)
+        self->trouble.code = 0;
+}
+
+const char *hp_localsend_trouble(const hp_localsend_t *self)
+{
+    return self->trouble.code != 0 ? self->trouble.detail : "";
 }
 
 void hp_localsend_look(hp_localsend_t *self)
@@ -222,6 +248,7 @@ void hp_localsend_set(hp_localsend_t *self, bool on)
 static void on_sweep(uv_timer_t *timer)
 {
     hp_localsend_sweep(timer->data);
+    follow(timer->data);
 }
 
 hp_localsend_t *hp_localsend_create(const hp_localsend_deps_t *deps)

@@ -3,8 +3,9 @@
  *
  * Invariants
  * 1. Loop thread.
- * 2. It listens on TCP and UDP 53317 only while it is switched on, and not where another program (such as
- *    LocalSend itself) has the port. Nothing else of hostpair can be reached there.
+ * 2. It listens on TCP and UDP 53317 only while it is switched on. Where another program (such as LocalSend
+ *    itself) has the port, it tries again until that one has gone. Nothing else of hostpair can be reached
+ *    there.
  * 3. TCP speaks TLS with this host's certificate, and plain HTTP to those who begin with it.
  * 4. A device proves nothing: what it may do is what the inbox lets anybody do.
  */
@@ -46,8 +47,12 @@ typedef struct hp_localsend_deps {
 /* Switched off. */
 hp_localsend_t *hp_localsend_create(const hp_localsend_deps_t *deps);
 
-/* Switches it on or off. Why it cannot be on is logged. */
+/* Switches it on or off. Why it cannot be on is logged, and tried again every 15 s. */
 void hp_localsend_set(hp_localsend_t *self, bool on);
+
+/* Why it cannot be on although it is wanted, a sentence for people; "": it is on, or is not wanted. Valid
+ * until the next turn of the loop. */
+const char *hp_localsend_trouble(const hp_localsend_t *self);
 
 /* Asks the devices to tell of themselves: a person looks for them. */
 void hp_localsend_look(hp_localsend_t *self);

@@ -312,6 +312,14 @@ describe("LocalSend", { skip }, () => {
         assert.equal((await upload("a", "wrong", "hello")).status, 403, "another token");
         assert.equal((await upload("a", json.files.a, "hello", "other")).status, 403, "another device");
         assert.equal((await upload("a", json.files.a, "hello!")).status, 400, "too long");
+        const late = await call(
+            lan,
+            "phone",
+            `v2/upload?sessionId=${json.sessionId}&fileId=a&token=${json.files.a}`,
+            { body: "lo", headers: ["X-Content-Range: bytes 3-4/5"] },
+        );
+        assert.equal(late.status, 409, "with a gap before it");
+        assert.match(late.json.message, /go on at byte 0/);
         assert.equal((await upload("a", json.files.a, "jello")).status, 500, "not what was promised");
         assert.equal((await upload("a", json.files.a, "hello")).status, 200, "which may come again");
         assert.equal((await upload("c", json.files.c, "")).status, 200);
@@ -322,6 +330,14 @@ describe("LocalSend", { skip }, () => {
         assert.ok(!existsSync(join(landed, "b.txt")));
         assert.equal((await upload("a", json.files.a, "hello")).status, 200, "an answer may be lost");
         assert.deepEqual(readdirSync(join(landed, "trip")), ["a.txt"]);
+
+        await set(attic, { receive: "everyone" });
+        const ended = (await call(lan, "phone", "v2/prepare-upload", { json: offerOf({ b: files.b }) })).json;
+        assert.equal((await call(lan, "phone", `v2/cancel?sessionId=${ended.sessionId}`)).status, 200);
+        const after = `v2/upload?sessionId=${ended.sessionId}&fileId=b&token=${ended.files.b}`;
+        const refused = await call(lan, "phone", after, { body: "bye" });
+        assert.equal(refused.status, 409, "it was cancelled");
+        assert.match(refused.json.message, /cancelled/);
     });
 
     test("a person sees a text before the answer, cut and harmless", async (t) => {
@@ -547,5 +563,25 @@ describe("LocalSend", { skip }, () => {
         await new Promise((done) => other.stdout.once("data", done));
         const beside = await lan.start("attic", { args: ["--no-scan"] });
         assert.match(beside.log(), /no LocalSend here: .*53317.*another program takes part in it/);
+        const notices = async () =>
+            (await beside.api("/status")).json.notices.filter(
+                (/** @type {any} */ one) => one.code === "localsend_port",
+            );
+        const [notice] = await notices();
+        assert.match(notice?.text ?? "", /Another program .* port 53317/);
+        await set(beside, { localsend: false });
+        assert.deepEqual(await notices(), []);
+        await set(beside, { localsend: true });
+        assert.equal((await notices()).length, 1);
+        const file = { fileName: "a.txt", size: 1 };
+        assert.equal((await beside.api("/hosts")).status, 200, "everything else works");
+
+        other.kill();
+        await new Promise((done) => other.once("close", done));
+        await waitFor(async () => (await notices()).length === 0, { what: "the port", timeout: 40_000 });
+        assert.match(beside.log(), /LocalSend: port 53317 is free/);
+        await set(beside, { receive: "everyone" });
+        const taken = await call(lan, "phone", "v2/prepare-upload", { json: offerOf({ 0: file }) });
+        assert.equal(taken.status, 200, taken.text);
     });
 });

@@ -556,6 +556,8 @@ export const meanings: Record<string, string> = {
   share_folder_missing: "一个共享文件夹不存在（磁盘是否已挂载？）。恢复之前不提供其中的文件",
   downloads_disk_missing:
     "下载文件夹所在的磁盘不存在，下载任务正在等待。若不再恢复，请在设置中另选文件夹，或用 hostpair settings downloads_folder 重新指定",
+  localsend_port:
+    "LocalSend 的端口 53317 被其他程序占用，LocalSend 设备看不到本机，也无法向它发送。端口空闲后会自动启用",
   unreachable_address: "其他主机无法访问本机公布的地址，请使用 --advertise 指定",
   unreachable: "对方主机没有应答",
   "wrong-digest": "来源发送的数据校验不符",
