@@ -30,6 +30,8 @@ enum {
     FIND_PATH,
     FIND_URL,
     FIND_ENDED,
+    FIND_DONE,
+    FIND_DONE_URL,
     CAN_KEEP,
     KEEP,
     UNKEEP,
@@ -128,6 +130,11 @@ static const hp_sql_t sql[] = {
         {"download.find_ended",
          "SELECT id FROM download WHERE order_host = :host AND order_path = :path AND folder = :folder"
          " AND (state = 'failed' OR (state = 'done' AND folder = 1)) ORDER BY id DESC LIMIT 1"},
+    [FIND_DONE] = {"download.find_done",
+                   "SELECT id FROM download WHERE order_host = :host AND order_path = :path AND folder = 0"
+                   " AND state = 'done' ORDER BY id DESC LIMIT 1"},
+    [FIND_DONE_URL] = {"download.find_done_url", "SELECT id FROM download WHERE order_url = :url"
+                                                 " AND state = 'done' ORDER BY id DESC LIMIT 1"},
     [CAN_KEEP] = {"download.can_keep", "SELECT 1 FROM download_file WHERE download = :id AND state <> 'done'"
                                        " AND part IS NOT NULL AND chunks_done > 0 LIMIT 1"},
     [KEEP] = {"download.keep", "UPDATE download SET kept = 1, state = 'cancelled' WHERE id = :id"},
@@ -468,6 +475,22 @@ int hp_db_download_find_ended(hp_db_t *db, const char *host, const char *path, b
     hp_query_bind_text(&q, ":host", host);
     hp_query_bind_text(&q, ":path", path);
     hp_query_bind_int(&q, ":folder", folder);
+    int rc = hp_query_one(&q, err);
+    if (rc == 0)
+        *id = hp_query_int(&q, 0);
+    return rc;
+}
+
+int hp_db_download_find_done(hp_db_t *db, const char *host, const char *path, const char *url, int64_t *id,
+                             hp_err_t *err)
+{
+    HP_QUERY(q, db, &sql[url != NULL ? FIND_DONE_URL : FIND_DONE]);
+    if (url != NULL) {
+        hp_query_bind_text(&q, ":url", url);
+    } else {
+        hp_query_bind_text(&q, ":host", host);
+        hp_query_bind_text(&q, ":path", path);
+    }
     int rc = hp_query_one(&q, err);
     if (rc == 0)
         *id = hp_query_int(&q, 0);

@@ -105,6 +105,9 @@ int hp_db_download_find(hp_db_t *db, const char *root, int64_t size, const char 
  * HP_E_NOT_FOUND. */
 int hp_db_download_find_ended(hp_db_t *db, const char *host, const char *path, bool folder, int64_t *id,
                               hp_err_t *err);
+/* The newest done download of this URL, or else of this file of this host: 0 with id, or HP_E_NOT_FOUND. */
+int hp_db_download_find_done(hp_db_t *db, const char *host, const char *path, const char *url, int64_t *id,
+                             hp_err_t *err);
 /* ---- what is kept of cancelled ones: in no list, and by their id not found ---- */
 
 /* kept: there is something to keep, a part file with chunks; else nothing is done. */

@@ -20,6 +20,7 @@
 
 #define CANDIDATES_MAX 10000
 #define FOLDER_PAGE    1000
+#define UNCHANGED_MS   5000 /* a server is not waited for longer that is asked whether a file is the same */
 
 typedef struct order {
     hp_transfer_t *transfer;
@@ -39,14 +40,17 @@ typedef struct order {
     hp_standing_t standing; /* what has to be looked at first, where the folder is to land */
     bool looked;            /* that was done */
     bool adopts;            /* the folder that stands there is taken for this one */
+    char *etag;     /* of what was fetched from the URL: whether it is still that is asked first; NULL */
+    bool asked;     /* that was done */
+    bool unchanged; /* it is */
     int64_t id;
     hp_download_row_t row; /* read back */
 } order_t;
 
 static void order_free(order_t *self)
 {
-    char *texts[] = {self->host, self->path, self->folder, self->root,    self->url,
-                     self->to,   self->base, self->note,   self->headers, self->certificate};
+    char *texts[] = {self->host, self->path, self->folder,  self->root,        self->url, self->to,
+                     self->base, self->note, self->headers, self->certificate, self->etag};
     for (size_t i = 0; i < HP_COUNT(texts); i++)
         free(texts[i]);
     hp_download_row_dispose(&self->row);
@@ -359,6 +363,25 @@ static int find_ended(hp_db_t *db, order_t *self, const char *path, hp_err_t *er
     return rc == HP_E_NOT_FOUND ? 0 : rc;
 }
 
+/* A finished file that no root tells of: the same place with the same size and time, or a URL whose server
+ * says that nothing has changed. */
+static int find_done(hp_db_t *db, order_t *self, const hp_remote_file_t *listed, hp_err_t *err)
+{
+    char *etag = NULL;
+    bool asks = self->url != NULL && !self->unchanged;
+    if (self->copy || (asks && self->asked))
+        return 0;
+    int rc = hp_order_find_done(db, self->host, self->path, self->url, listed, &self->id, asks ? &etag : NULL,
+                                err);
+    if (rc == 0 && asks)
+        self->etag = etag; /* without one nobody can tell */
+    else if (rc == 0)
+        self->existing = true;
+    else
+        free(etag);
+    return rc == HP_E_NOT_FOUND ? 0 : rc;
+}
+
 static int add_path(hp_db_t *db, order_t *self, hp_err_t *err)
 {
     hp_remote_file_t file = {0};
@@ -367,6 +390,8 @@ static int add_path(hp_db_t *db, order_t *self, hp_err_t *err)
     if (rc != 0 && rc != HP_E_NOT_FOUND)
         return rc;
     rc = listed && file.root[0] != '\0' ? find_existing(db, self, file.root, file.size, err) : 0;
+    if (rc == 0 && !self->existing && !self->resumed && listed && file.root[0] == '\0')
+        rc = find_done(db, self, &file, err);
     if (rc == 0 && !self->existing && !self->resumed)
         rc = find_ended(db, self, self->path, err);
     if (rc == 0 && !self->existing && !self->resumed)
@@ -386,6 +411,10 @@ static int work_order(hp_db_t *db, void *arg, hp_err_t *err)
         rc = find_existing(db, self, self->root, self->size, err);
     if (rc == 0 && !self->existing && !self->resumed && self->folder != NULL)
         rc = find_ended(db, self, self->folder, err);
+    if (rc == 0 && !self->existing && !self->resumed && self->url != NULL)
+        rc = find_done(db, self, NULL, err);
+    if (rc == 0 && self->etag != NULL && !self->asked)
+        return 0;
     if (rc == 0 && !self->existing && !self->resumed) {
         char name[HP_NAME_MAX + 1];
         if (self->url != NULL) {
@@ -474,6 +503,36 @@ bool hp_transfer_is_being_removed(const hp_transfer_t *transfer, int64_t id)
 
 static void post_order(order_t *self);
 
+static void on_asked(void *arg, int status, const hp_fetch_reply_t *reply, const hp_err_t *err)
+{
+    order_t *self = arg;
+    hp_transfer_t *transfer = self->transfer;
+    (void)err; /* what nobody can tell is fetched */
+    self->unchanged =
+        status == 0 && (reply->head.status == 304 || (reply->head.status == 200 && reply->head.etag_strong &&
+                                                      strcmp(reply->head.etag, self->etag) == 0));
+    post_order(self);
+    hp_pending_drop(&transfer->pending);
+}
+
+/* Whether the file at the URL is still the one that was fetched. */
+static void ask_whether_unchanged(order_t *self)
+{
+    hp_transfer_t *transfer = self->transfer;
+    const char **headers = hp_url_split_headers(self->headers);
+    const hp_fetch_options_t options = {.method = "HEAD",
+                                        .url = self->url,
+                                        .headers = headers,
+                                        .certificate = self->certificate,
+                                        .if_none_match = self->etag,
+                                        .body_max = 1,
+                                        .total_ms = UNCHANGED_MS};
+    self->asked = true;
+    hp_pending_add(&transfer->pending);
+    hp_fetch_get(transfer->fetcher, &options, on_asked, self);
+    free(headers);
+}
+
 static void on_looked(void *arg, int status, bool same, const hp_err_t *err)
 {
     order_t *self = arg;
@@ -499,6 +558,10 @@ static void on_ordered(void *arg, int status, const hp_err_t *err)
     hp_transfer_t *transfer = self->transfer;
     if (status == 0 && self->standing.count > 0) {
         hp_standing_look(transfer, self->base, &self->standing, on_looked, self);
+        return;
+    }
+    if (status == 0 && self->etag != NULL && !self->asked) {
+        ask_whether_unchanged(self);
         return;
     }
     if (status == 0 && self->existing && !transfer->stopping &&

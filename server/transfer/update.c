@@ -68,6 +68,52 @@ int hp_order_look(const hp_download_row_t *download, const hp_download_file_row_
     return 0;
 }
 
+bool hp_order_is_version(const hp_download_row_t *download, const hp_download_file_row_t *file,
+                         const hp_remote_file_t *listed)
+{
+    if (file->root != NULL && listed->root[0] != '\0')
+        return strcmp(file->root, listed->root) == 0 && file->size == listed->size;
+    if (file->size != listed->size)
+        return false;
+    if (file->mtime_ms == 0 || listed->mtime == HP_REMOTE_NO_TIME)
+        return listed->mtime <= download->finished_at;
+    /* One that a reply has told is of whole seconds. */
+    return file->mtime_ms == listed->mtime ||
+           (file->mtime_ms % 1000 == 0 && file->mtime_ms / 1000 == listed->mtime / 1000);
+}
+
+static void take_etag(void *arg, const hp_download_source_row_t *row)
+{
+    char **etag = arg;
+    if (*etag == NULL && row->etag != NULL)
+        *etag = hp_strdup(row->etag);
+}
+
+int hp_order_find_done(hp_db_t *db, const char *host, const char *path, const char *url,
+                       const hp_remote_file_t *listed, int64_t *id, char **etag, hp_err_t *err)
+{
+    hp_download_row_t row;
+    hp_download_file_row_t file;
+    size_t count = 0;
+    int rc = hp_db_download_find_done(db, host, path, url, id, err);
+    if (rc == 0)
+        rc = hp_db_download_get(db, *id, &row, err);
+    if (rc != 0)
+        return rc;
+    bool same = false;
+    int64_t mtime_ns;
+    rc = hp_db_download_file_page(db, *id, 0, &file, 1, &count, err);
+    if (rc == 0 && count > 0) {
+        rc = hp_order_look(&row, &file, &same, &mtime_ns, err);
+        same = same && (listed == NULL || hp_order_is_version(&row, &file, listed));
+        if (rc == 0 && same && etag != NULL)
+            rc = hp_db_download_source_each(db, file.id, take_etag, etag, err);
+        hp_download_file_row_dispose(&file);
+    }
+    hp_download_row_dispose(&row);
+    return rc == 0 && !same ? HP_E_NOT_FOUND : rc;
+}
+
 typedef struct update {
     hp_db_t *db;
     hp_download_row_t row;
@@ -100,21 +146,6 @@ static int read_files(update_t *self, hp_err_t *err)
     return rc;
 }
 
-/* Whether the host still lists what was fetched. Where one of them is not hashed, its time tells. */
-static bool is_same_version(const update_t *self, const hp_download_file_row_t *file,
-                            const hp_remote_file_t *listed)
-{
-    if (file->root != NULL && listed->root[0] != '\0')
-        return strcmp(file->root, listed->root) == 0 && file->size == listed->size;
-    if (file->size != listed->size)
-        return false;
-    if (file->mtime_ms == 0 || listed->mtime == HP_REMOTE_NO_TIME)
-        return listed->mtime <= self->row.finished_at;
-    /* One that a reply has told is of whole seconds. */
-    return file->mtime_ms == listed->mtime ||
-           (file->mtime_ms % 1000 == 0 && file->mtime_ms / 1000 == listed->mtime / 1000);
-}
-
 /* root: what is wanted; "" unknown. */
 static int reopen(update_t *self, hp_download_file_row_t *file, const hp_remote_file_t *listed,
                   const char *root, int64_t replaces_ns, hp_err_t *err)
@@ -144,7 +175,7 @@ static int reopen(update_t *self, hp_download_file_row_t *file, const hp_remote_
 static int take_unfinished(update_t *self, hp_download_file_row_t *file, const hp_remote_file_t *listed,
                            hp_err_t *err)
 {
-    if (strcmp(file->state, "finishing") == 0 || is_same_version(self, file, listed))
+    if (strcmp(file->state, "finishing") == 0 || hp_order_is_version(&self->row, file, listed))
         return 0;
     return reopen(self, file, listed, listed->root, 0, err);
 }
@@ -172,7 +203,7 @@ static int take(update_t *self, const hp_remote_file_t *listed, size_t skip, hp_
     bool same;
     int64_t mtime_ns;
     int rc = hp_order_look(&self->row, file, &same, &mtime_ns, err);
-    bool is_version = is_same_version(self, file, listed);
+    bool is_version = hp_order_is_version(&self->row, file, listed);
     if (rc != 0 || (same && is_version))
         return rc;
     const char *root =

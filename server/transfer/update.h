@@ -23,6 +23,15 @@ void hp_download_update(hp_transfer_t *transfer, const hp_download_row_t *row);
 /* Store thread. Whether a file of this size stands at path, which hashing tells to be the one with this root
  * (NULL or "": not known; an empty file has none) or another. */
 bool hp_order_may_stand(const char *base, const char *path, int64_t size, const char *root);
+/* Whether the host still lists what was fetched. Where one of them is not hashed, its time tells. */
+bool hp_order_is_version(const hp_download_row_t *download, const hp_download_file_row_t *file,
+                         const hp_remote_file_t *listed);
+/* Store thread. The newest done download of this file of a host, or of this URL (the others NULL), which
+ * stands as it was fetched; and is the version that is listed, unless that is NULL. 0 with its id, and the
+ * validator of its source in etag (NULL: not wanted; left as it is where there is none; the caller's to
+ * free), or HP_E_NOT_FOUND. */
+int hp_order_find_done(hp_db_t *db, const char *host, const char *path, const char *url,
+                       const hp_remote_file_t *listed, int64_t *id, char **etag, hp_err_t *err);
 /* A row for a file that is to be fetched; listed: NULL when nobody lists it. may_stand: as above. */
 int hp_order_insert_file(hp_db_t *db, int64_t download, const char *path, const char *source_path,
                          const hp_remote_file_t *listed, bool may_stand, hp_err_t *err);

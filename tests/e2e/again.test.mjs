@@ -22,6 +22,7 @@ import {
     waitFor,
     waitState,
 } from "./harness.mjs";
+import { startEvil } from "./evil.mjs";
 import { startLink } from "./link.mjs";
 import { give, listen } from "./web.mjs";
 
@@ -517,3 +518,79 @@ test(
         assert.equal((await waitState(b, copied.id, "done")).path, "photos (1)");
     },
 );
+
+test(
+    "a file that its host has not hashed comes once, as long as it is listed so",
+    { timeout: 60_000 },
+    async (t) => {
+        const size = 3 * MiB;
+        const evil = await startEvil({
+            t,
+            files: { "f.bin": makeBytes(size, 4), "new.bin": makeBytes(5, 1) },
+            hostpair: { id: "23".repeat(16), name: "busy" },
+            listLines: [
+                JSON.stringify({ path: "f.bin", size, mtime: "2024-01-02T03:04:05.000Z", root: null }),
+                JSON.stringify({ path: "new.bin", size: 6, mtime: "2024-01-02T03:04:05.000Z", root: null }),
+            ],
+        });
+        const b = await startHostpair({ t, name: "b" });
+        const host = await addHost(b, evil.port);
+        await waitFor(async () => (await b.api(`/hosts/${host.id}/files?q=.`)).json.files?.length === 2, {
+            what: "the list",
+        });
+        const order = { host: host.id, path: "f.bin" };
+        const first = await waitState(b, (await download(b, order)).id, "done");
+        const again = await b.api("/downloads", { json: order });
+        assert.deepEqual(
+            [again.status, again.json.id, again.json.state],
+            [200, first.id, "done"],
+            again.text,
+        );
+        utimesSync(pathOf(b, first), new Date(0), new Date(1e9));
+        const other = await b.api("/downloads", { json: order });
+        assert.equal((await waitState(b, other.json.id, "done")).path, "f (1).bin");
+        const copied = await b.api("/downloads", { json: { ...order, copy: true } });
+        assert.equal((await waitState(b, copied.json.id, "done")).path, "f (2).bin");
+    },
+);
+
+test("a URL is fetched again when its server says that it has changed", { timeout: 60_000 }, async (t) => {
+    let tag = '"one"';
+    let body = makeBytes(2 * MiB, 1);
+    /** @type {string[]} */
+    const asked = [];
+    const port = await listen(t, (req, res) => {
+        asked.push(`${req.method} ${req.headers["if-none-match"] ?? ""} ${req.headers["x-key"] ?? ""}`);
+        if (req.headers["if-none-match"] === tag) {
+            res.writeHead(304, { ETag: tag });
+            res.end();
+            return;
+        }
+        const range = /^bytes=(\d+)-(\d*)$/.exec(req.headers.range ?? "");
+        const from = Number(range?.[1] ?? 0);
+        const end = range?.[2] ? Math.min(Number(range[2]) + 1, body.length) : body.length;
+        res.writeHead(range ? 206 : 200, {
+            ETag: tag,
+            "Content-Length": end - from,
+            ...(range ? { "Content-Range": `bytes ${from}-${end - 1}/${body.length}` } : {}),
+        });
+        res.end(req.method === "HEAD" ? undefined : body.subarray(from, end));
+    });
+    const b = await startHostpair({ t, name: "b" });
+    for (const name of ["large.bin", "small.bin"]) {
+        if (name === "small.bin") body = makeBytes(100, 1);
+        const order = { url: `http://127.0.0.1:${port}/${name}`, headers: { "X-Key": "open" } };
+        const first = await waitState(b, (await download(b, order)).id, "done");
+        asked.length = 0;
+        const again = await b.api("/downloads", { json: order });
+        assert.deepEqual([again.status, again.json.id], [200, first.id], again.text);
+        assert.deepEqual(asked, [`HEAD ${tag} open`]);
+        const copied = await download(b, { ...order, copy: true });
+        assert.equal((await waitState(b, copied.id, "done")).path, name.replace(".", " (1)."));
+        tag = '"two"';
+        const newer = await b.api("/downloads", { json: order });
+        assert.equal(newer.status, 201, newer.text);
+        assert.equal((await waitState(b, newer.json.id, "done")).path, name.replace(".", " (2)."));
+        tag = '"one"';
+    }
+});

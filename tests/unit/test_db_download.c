@@ -238,6 +238,36 @@ static void a_root_is_found_whatever_the_case_of_its_digits(void **state)
     assert_int_equal(hp_db_download_local(db, "0011", 5, "", "", &local, NULL), HP_E_INVALID);
 }
 
+static void what_has_ended_is_found_by_its_place(void **state)
+{
+    hp_db_t *db = *state;
+    int64_t done = add_download(db, "docs", true, "done"), failed = add_download(db, "docs", true, "failed");
+    int64_t file = add_download(db, "file", false, "done"), url = add_download(db, "web", false, "done");
+    int64_t found = 0;
+    bool known;
+    run(db, "UPDATE download SET order_host = 'a', order_path = path WHERE path <> 'web';"
+            "UPDATE download SET order_url = 'http://a/web' WHERE path = 'web'");
+    assert_ok(hp_db_download_find_ended(db, "a", "docs", true, &found, &err));
+    assert_int_equal(found, failed);
+    set_state(db, failed, "running");
+    assert_ok(hp_db_download_find_ended(db, "a", "docs", true, &found, &err));
+    assert_int_equal(found, done);
+    assert_int_equal(hp_db_download_find_ended(db, "a", "docs", false, &found, NULL), HP_E_NOT_FOUND);
+    assert_int_equal(hp_db_download_find_ended(db, "a", "file", false, &found, NULL), HP_E_NOT_FOUND);
+    assert_ok(hp_db_download_find_done(db, "a", "file", NULL, &found, &err));
+    assert_int_equal(found, file);
+    assert_ok(hp_db_download_find_done(db, NULL, NULL, "http://a/web", &found, &err));
+    assert_int_equal(found, url);
+    set_state(db, file, "failed");
+    assert_int_equal(hp_db_download_find_done(db, "a", "file", NULL, &found, NULL), HP_E_NOT_FOUND);
+    assert_ok(hp_db_download_find_ended(db, "a", "file", false, &found, &err));
+    assert_int_equal(found, file);
+    assert_ok(hp_db_download_path_known(db, "/downloads", "web", &known, &err));
+    assert_true(known);
+    assert_ok(hp_db_download_path_known(db, "/elsewhere", "web", &known, &err));
+    assert_false(known);
+}
+
 /* 100,000 ended ones, what a person collects in years: what is done at start, and a page. */
 static void ended_downloads_cost_nothing_at_start(void **state)
 {
@@ -351,6 +381,7 @@ int main(void)
         TEST(sums_of_ended_downloads_are_kept_and_follow_their_files),
         TEST(sums_of_sizes_that_nobody_has_do_not_overflow),
         TEST(a_root_is_found_whatever_the_case_of_its_digits),
+        TEST(what_has_ended_is_found_by_its_place),
         TEST(ended_downloads_cost_nothing_at_start),
         TEST(damaged_downloads_are_named_and_the_others_read),
         TEST(damaged_files_of_downloads_are_named),

@@ -448,6 +448,24 @@ static int write_small(fixture_t *f, const char *path, const char *text)
     return file.status;
 }
 
+static void a_small_file_that_is_there_gets_the_time_that_is_wanted(void **state)
+{
+    fixture_t *f = *state;
+    assert_int_equal(write_small(f, "x", "text"), 0);
+    hp_part_small_t file = {
+        .base = f->base, .path = "x", .data = "text", .length = 4, .mtime_ms = 1234567890123};
+    hp_part_write_small(&file, 1);
+    struct stat st;
+    if (file.status == -EOPNOTSUPP)
+        skip();
+    assert_int_equal(file.status, 0);
+    assert_string_equal(file.name, "x");
+    assert_int_equal(stat(at(f, "x"), &st), 0);
+    assert_int_equal(st.st_mtim.tv_sec, 1234567890);
+    assert_int_equal(st.st_mtim.tv_nsec, 123000000);
+    assert_int_equal(access(at(f, "x (1)"), F_OK), -1);
+}
+
 static void a_link_does_not_lead_out_of_the_folder(void **state)
 {
     fixture_t *f = *state;
@@ -663,6 +681,7 @@ int main(void)
         T(what_is_not_the_file_that_was_written_is_not_finished),
         T(a_file_is_reserved_as_its_bytes_arrive),
         T(a_free_name_is_told_from_a_taken_one),
+        T(a_small_file_that_is_there_gets_the_time_that_is_wanted),
         T(small_files_are_written_together_and_each_has_its_own_end),
         T(many_files_are_synced_by_two_calls_and_fail_together),
     };
