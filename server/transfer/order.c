@@ -606,7 +606,7 @@ static bool read_host_link(const char *after, char decoded[HP_PATH_MAX + 1])
         if (decoded[used - 1] != '/')
             memcpy(decoded + used++, "/", 2);
     } else {
-        bool reserved = strncmp(after, always, strlen(always)) != 0 &&
+        bool reserved = after[0] == '/' && strncmp(after, always, strlen(always)) != 0 &&
                         hp_source_is_reserved(after + 1, strcspn(after + 1, "/"));
         if (after[0] != '/' || strpbrk(after, "?#") != NULL || reserved)
             return false;
