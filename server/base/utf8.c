@@ -94,6 +94,23 @@ static bool reorders(uint32_t cp)
     return (cp >= 0x202a && cp <= 0x202e) || (cp >= 0x2066 && cp <= 0x2069) || cp == 0x2028 || cp == 0x2029;
 }
 
+void hp_utf8_straighten(char *text)
+{
+    size_t length = strlen(text), used = 0;
+    for (size_t i = 0; i < length;) {
+        uint32_t cp = 0;
+        size_t n = decode((const unsigned char *)text + i, length - i, &cp);
+        if (n > 0 && reorders(cp)) {
+            text[used++] = '_';
+        } else {
+            memmove(text + used, text + i, n > 0 ? n : 1);
+            used += n > 0 ? n : 1;
+        }
+        i += n > 0 ? n : 1;
+    }
+    text[used] = '\0';
+}
+
 char *hp_utf8_printable(const char *text, size_t length, char *out, size_t size)
 {
     const unsigned char *p = (const unsigned char *)text;

@@ -21,6 +21,11 @@ void hp_utf8_cut(char *text);
 /* Length of the longest prefix of at most max bytes that ends at a character. */
 size_t hp_utf8_prefix(const char *text, size_t length, size_t max);
 
+/* Puts "_" in the place of each character that reorders what stands round it (bidirectional embeddings,
+ * overrides and isolates, line and paragraph separators): with one of them "photo<U+202E>gpj.exe" reads as
+ * "photoexe.jpg". In well-formed UTF-8; the text gets no longer. */
+void hp_utf8_straighten(char *text);
+
 /* Copies text so that a terminal or a log can show it: control characters, bidirectional overrides and bytes
  * that are no UTF-8 become \xNN; cut at a character when out is full. Always ends with NUL. Returns out. */
 char *hp_utf8_printable(const char *text, size_t length, char *out, size_t size);

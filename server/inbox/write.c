@@ -27,6 +27,7 @@
 #include "base/landing.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/utf8.h"
 #include "inbox/internal.h"
 #include "os/disk.h"
 #include "pool/pool.h"
@@ -63,6 +64,14 @@ typedef struct hp_inbox_write {
 static hp_inbox_file_t *file_of(const write_t *self)
 {
     return &self->item->files.items[self->index];
+}
+
+/* Below base; a name must not read as another one in the folder. Malloced. */
+static char *landing_of(const hp_inbox_item_t *item, const hp_inbox_file_t *file)
+{
+    char *path = hp_sprintf("%s/%s", item->folder, file->name);
+    hp_utf8_straighten(path + strlen(item->folder) + 1);
+    return path;
 }
 
 static uint64_t all_but_one(uint64_t size)
@@ -480,7 +489,7 @@ void hp_inbox_write(hp_inbox_t *inbox, int64_t id, size_t index, const hp_inbox_
         .done = done,
         .arg = arg,
         .base = hp_strdup(item->base),
-        .path = hp_sprintf("%s/%s", item->folder, file->name),
+        .path = landing_of(item, file),
         .identity = {.inode = file->inode},
         .part_id = PART_ID | (item->id << 14) | (int64_t)index,
         .size = file->size,
@@ -556,7 +565,7 @@ void hp_inbox_remove_parts(hp_inbox_item_t *item)
         hp_inbox_file_t *file = &item->files.items[i];
         if (file->part == NULL || file->done || file->busy)
             continue;
-        self->parts[self->count].path = hp_sprintf("%s/%s", item->folder, file->name);
+        self->parts[self->count].path = landing_of(item, file);
         self->parts[self->count].part = file->part;
         self->parts[self->count++].inode = file->inode;
         file->part = NULL;

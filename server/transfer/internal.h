@@ -63,8 +63,8 @@ void hp_transfer_look_at_parts(hp_transfer_t *self);
 
 /* ---- order.c ---- */
 /* Store. A free name below base, and below the folder `to` there unless that is NULL: neither on the disk nor
- * held by another order. path and note (that the disk does not take the name as it is; unchanged where it
- * does): the caller's to free. */
+ * held by another order; "_" for each character of name that reorders text. path and note (that the disk does
+ * not take the name as it is; unchanged where it does): the caller's to free. */
 int hp_order_reserve_name(hp_db_t *db, const char *base, const char *to, const char *name, char **path,
                           char **note, hp_err_t *err);
 int hp_order_check_url(const char *url, hp_err_t *err);

@@ -12,6 +12,7 @@
 #include <strings.h>
 
 #include "base/landing.h"
+#include "base/utf8.h"
 #include "db/remote_file.h"
 #include "transfer/standing.h"
 #include "transfer/update.h"
@@ -65,6 +66,7 @@ static int find_landing(const char *base, const char *to, const char *name, char
                         char **note, hp_err_t *err)
 {
     char *wanted = to != NULL ? hp_sprintf("%s/%s", to, name) : hp_strdup(name);
+    hp_utf8_straighten(wanted + (to != NULL ? strlen(to) + 1 : 0));
     int rc = hp_path_check(wanted, strlen(wanted), err);
     if (rc == 0 && hp_landing_path(base, wanted, landing))
         *note = hp_download_renamed_note(wanted, landing, 1);

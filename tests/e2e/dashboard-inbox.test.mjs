@@ -135,6 +135,21 @@ describe("dashboard inbox", { skip }, () => {
         assert.equal(await line.count(), 0);
     });
 
+    test("what turns a name round is shown", async (t) => {
+        const own = await startHostpair({ t, name: "cellar" });
+        const page = await openDashboard(t, own, "#/downloads");
+        const token = await offered(own, [{ name: "photo\u202egpj.exe", size: 3 }], { name: "An\u2067na" });
+        const dialog = page.getByRole("dialog", { name: "Somebody wants to send files" });
+        await dialog.getByText("photo\\u202egpj.exe").waitFor();
+        assert.doesNotMatch((await dialog.textContent()) ?? "", /[\u202a-\u202e\u2066-\u2069]/);
+        await dialog.getByRole("button", { name: "Accept" }).click();
+        await put(own, token, "0", Buffer.from("abc"));
+        await newest(own, "done");
+        await page.getByRole("button", { name: "Show files" }).click();
+        await page.getByRole("link", { name: "photo_gpj.exe" }).waitFor();
+        assert.doesNotMatch(await page.content(), /[\u202a-\u202e\u2066-\u2069]/);
+    });
+
     test("a disk that is too small is said in the dialog", async (t) => {
         const page = await openDashboard(t, h, "#/hosts", { expected: /accept/ });
         await offered(h, [{ name: "huge.bin", size: 2 ** 52 }]);

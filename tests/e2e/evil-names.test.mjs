@@ -100,6 +100,20 @@ describe("names from a hostile host", { concurrency: 3 }, () => {
         );
     });
 
+    test("that read as others land without what turns them round", async (t) => {
+        const name = "photo\u202egpj.exe";
+        const evil = await startEvil({ t, files: { [name]: Buffer.from("abc") }, listLines: [line(name)] });
+        const h = await startHostpair({ t });
+        const host = await addHost(h, evil.port);
+        await waitFor(async () => (await h.api(`/hosts/${host.id}/files`)).json.files?.[0]?.path === name, {
+            what: "the file in the list",
+        });
+        const d = await download(h, { host: host.id, path: name });
+        const done = await waitState(h, d.id, "done");
+        assert.deepEqual([done.name, done.reason], ["photo_gpj.exe", null]);
+        assert.deepEqual(readdirSync(h.downloadsDir), ["photo_gpj.exe"]);
+    });
+
     test("in a list without an end keep memory bounded", { timeout: 120_000 }, async (t) => {
         const evil = await startEvil({
             t,

@@ -202,6 +202,15 @@ describe("the inbox", () => {
         assert.equal(landed(h, "Received/Anna/a (2).txt").toString(), "two");
     });
 
+    test("a name that reads as another one lands without what turns it round", async (t) => {
+        const h = await startHostpair({ t });
+        const { token } = await accepted(h, [{ name: "photo\u202egpj.exe", size: 3 }]);
+        await put(h, token, "0", Buffer.from("abc"));
+        const [file] = (await newest(h, "done")).files;
+        assert.deepEqual([file.name, file.path], ["photo\u202egpj.exe", "Received/Anna/photo_gpj.exe"]);
+        assert.deepEqual(namesIn(h, "Received/Anna"), ["photo_gpj.exe"]);
+    });
+
     test("two offers of an address may wait", async (t) => {
         const h = await startHostpair({ t });
         const files = [{ name: "a", size: 1 }];

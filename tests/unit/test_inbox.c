@@ -825,6 +825,29 @@ static void who_offers_what_nobody_accepts_has_to_wait(void **state)
         hp_inbox_decline(inbox, make_offer(&offer), NULL);
 }
 
+static void a_name_that_reads_as_another_lands_without_what_turns_it(void **state)
+{
+    (void)state;
+    hp_inbox_offer_file_t file = {.id = "x", .name = "a\u2066b/photo\u202egpj.exe", .size = 6};
+    hp_inbox_offer_t offer = offer_of(&file, 1);
+    hp_incoming_file_t info;
+    int64_t id = make_offer(&offer);
+    accept_it(id, &(hp_inbox_choice_t){.to = "x"}, 0);
+    assert_false(write_piece(id, "x", 0, "abc", false).done);
+    result_t result = write_piece(id, "x", 3, "def", true);
+    assert_true(result.done);
+    assert_string_equal(result.path, "x/a_b/photo_gpj.exe");
+    assert_content("x/a_b/photo_gpj.exe", "abcdef");
+    assert_true(hp_inbox_file_at(inbox, id, 0, &info));
+    assert_string_equal(info.name, "a\u2066b/photo\u202egpj.exe");
+    id = make_offer(&offer);
+    accept_it(id, &(hp_inbox_choice_t){.to = "y"}, 0);
+    assert_false(write_piece(id, "x", 0, "abc", false).done);
+    assert_int_equal(count_entries("y/a_b"), 1);
+    hp_inbox_cancel(inbox, id, "", NULL);
+    wait_until(is_empty, "y/a_b");
+}
+
 static void the_folder_of_a_sender_is_one_harmless_name(void **state)
 {
     static const struct {
@@ -907,6 +930,7 @@ int main(void)
         TEST(what_nobody_accepted_pushes_out_nothing_that_was),
         TEST(names_of_what_is_over_are_bounded),
         TEST(who_offers_what_nobody_accepts_has_to_wait),
+        TEST(a_name_that_reads_as_another_lands_without_what_turns_it),
         TEST(the_folder_of_a_sender_is_one_harmless_name),
         TEST(pictures_of_an_offer_are_few_and_gone_with_the_answer),
     };

@@ -121,6 +121,14 @@ static void printable_text_never_passes_its_room(void **state)
     }
 }
 
+static void what_reorders_text_gives_way(void **state)
+{
+    (void)state;
+    char text[] = "photo\u202egpj.exe \u2066\u2028\u00e9\u200f";
+    hp_utf8_straighten(text);
+    assert_string_equal(text, "photo_gpj.exe __\u00e9\u200f");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -132,6 +140,7 @@ int main(void)
         cmocka_unit_test(cut_removes_only_an_incomplete_last_character),
         cmocka_unit_test(printable_text_shows_what_a_terminal_would_obey),
         cmocka_unit_test(printable_text_never_passes_its_room),
+        cmocka_unit_test(what_reorders_text_gives_way),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -10,6 +10,7 @@ import { Button, Failed } from "./parts/bits";
 import { Dialogs } from "./parts/dialogs";
 import { DropZone } from "./parts/drop";
 import { Icon, type IconName } from "./parts/icons";
+import { visible } from "./visible";
 import { startKeys } from "./parts/keys";
 import { Lazy } from "./parts/lazy";
 import { link, reconnect, run } from "./state/connection";
@@ -115,7 +116,7 @@ function start(): void {
     void setLanguage(kept.language).catch(() => {});
   });
   effect(() => {
-    document.title = title();
+    document.title = visible(title());
   });
   // However the page heard of an offer: by an event, or with a list that was loaded after a gap.
   const asked = new Set<number>();

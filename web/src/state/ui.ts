@@ -4,6 +4,7 @@ import { signal } from "@preact/signals";
 import { ApiError } from "../api";
 import { explain, t } from "../i18n";
 import type { FileEntry, Offer } from "../types";
+import { visible } from "../visible";
 
 // ---- route: "#/hosts/ID/some/folder?q=x" ----
 
@@ -125,7 +126,7 @@ export async function tell(on: boolean): Promise<void> {
 export function background(title: string, text: string, tag: string, show: () => void): boolean {
   if (!telling.peek() || document.visibilityState === "visible") return false;
   try {
-    const note = new Notification(title, { body: text.slice(0, 200), tag });
+    const note = new Notification(visible(title), { body: visible(text).slice(0, 200), tag });
     note.onclick = () => {
       window.focus();
       note.close();
