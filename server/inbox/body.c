@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 
 /* Text without a NUL; NULL where it is missing or null. */
@@ -17,6 +18,17 @@ static int read_text(const json_t *object, const char *field, const char **text,
         return hp_err_set(err, HP_E_INVALID, "%s: must be text without a NUL", field);
     *text = json_string_value(value);
     return 0;
+}
+
+/* 0 where it is missing or null. */
+static int read_time(const json_t *object, const char *field, int64_t *wall_ms, hp_err_t *err)
+{
+    const char *text;
+    int rc = read_text(object, field, &text, err);
+    *wall_ms = 0;
+    if (rc == 0 && text != NULL && hp_clock_parse_rfc3339(text, wall_ms) != 0)
+        return hp_err_set(err, HP_E_INVALID, "%s: must be a time like 2026-01-31T12:00:00Z", field);
+    return rc;
 }
 
 static int read_file(const json_t *object, hp_inbox_offer_file_t *file, hp_err_t *err)
@@ -33,6 +45,8 @@ static int read_file(const json_t *object, hp_inbox_offer_file_t *file, hp_err_t
         rc = read_text(object, "sha256", &file->sha256, err);
     if (rc == 0)
         rc = read_text(object, "preview", &file->preview, err);
+    if (rc == 0)
+        rc = read_time(object, "modified", &file->modified_ms, err);
     if (rc != 0)
         return rc;
     if (file->id == NULL || file->name == NULL)

@@ -74,6 +74,7 @@ typedef struct hp_inbox_offer_file {
     const char *preview; /* of a text file: UTF-8, of which HP_INBOX_PREVIEW_MAX bytes are kept; of a picture
                             or a film: see picture.h. What is neither is left out; NULL */
     uint64_t size;       /* bytes, or HP_INBOX_ANY_SIZE */
+    int64_t modified_ms; /* wall clock, when it was changed at the sender; 0 unknown */
     bool folder;         /* of a host: a folder with everything below it, size bytes in all */
 } hp_inbox_offer_file_t;
 

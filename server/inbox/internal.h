@@ -22,6 +22,7 @@ typedef struct hp_inbox_file {
     char *path;              /* NULL until it is done */
     char *part;              /* name of the part file; NULL */
     uint64_t inode, size;
+    int64_t modified_ms;           /* at the sender; 0 unknown, as after a restart: it is on no record */
     uint64_t received;             /* bytes in the part file; below size until it is done */
     uint64_t synced;               /* of them, that are on the disk */
     uint64_t recorded;             /* of them, that are on record */

@@ -88,6 +88,7 @@ void hp_inbox_copy_file(hp_inbox_file_t *copy, const hp_inbox_offer_file_t *file
         .type = hp_strdup(type),
         .sha256 = file->sha256 != NULL ? hp_strdup(file->sha256) : NULL,
         .size = file->size,
+        .modified_ms = file->modified_ms,
         .folder = file->folder,
         .wanted = true,
     };

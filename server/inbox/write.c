@@ -55,6 +55,7 @@ typedef struct hp_inbox_write {
     hp_part_identity_t identity;
     int64_t part_id;
     uint64_t size, received, synced, reserved;
+    int64_t modified_ms;
     char sha256[65]; /* "" none */
     int fd;
     bool made, taken_up, finished, restarted;
@@ -127,8 +128,11 @@ static int write_small(write_t *self, hp_err_t *err)
         if (rc != 0)
             return rc;
     }
-    hp_part_small_t small = {
-        .base = self->base, .path = self->path, .data = self->piece.data, .length = self->piece.length};
+    hp_part_small_t small = {.base = self->base,
+                             .path = self->path,
+                             .data = self->piece.data,
+                             .length = self->piece.length,
+                             .mtime_ms = self->modified_ms};
     hp_part_write_small(&small, 1);
     if (small.status == 0) {
         self->finished = true;
@@ -214,6 +218,8 @@ static int finish(write_t *self, hp_err_t *err)
     int rc = self->sha256[0] != '\0' ? check_digest(self->fd, self->size, self->sha256, err) : 0;
     if (rc == HP_E_WRONG_DIGEST)
         self->received = self->synced = 0;
+    if (rc == 0)
+        hp_part_set_marks(self->fd, self->modified_ms, false);
     if (rc == 0)
         rc = hp_part_finish(self->fd, self->base, self->path, self->part, self->size, self->final_name, err);
     self->finished = rc == 0;
@@ -493,6 +499,7 @@ void hp_inbox_write(hp_inbox_t *inbox, int64_t id, size_t index, const hp_inbox_
         .identity = {.inode = file->inode},
         .part_id = PART_ID | (item->id << 14) | (int64_t)index,
         .size = file->size,
+        .modified_ms = file->modified_ms,
         .received = file->received,
         .synced = file->synced,
         .reserved = file->reserved,

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "base/utf8.h"
 
@@ -81,6 +82,14 @@ static const char *digest_of(json_t *file)
     return json_string_value(value);
 }
 
+/* Wall clock, ms; what is no time is none: 0. */
+static int64_t modified_of(const json_t *file)
+{
+    const char *text = json_string_value(json_object_get(json_object_get(file, "metadata"), "modified"));
+    int64_t ms;
+    return text != NULL && hp_clock_parse_rfc3339(text, &ms) == 0 ? ms : 0;
+}
+
 static int read_file(hp_inbox_offer_file_t *out, const char *id, json_t *file, hp_err_t *err)
 {
     const json_t *size = json_object_get(file, "size");
@@ -88,7 +97,8 @@ static int read_file(hp_inbox_offer_file_t *out, const char *id, json_t *file, h
                                    .name = json_string_value(json_object_get(file, "fileName")),
                                    .type = json_string_value(json_object_get(file, "fileType")),
                                    .preview = json_string_value(json_object_get(file, "preview")),
-                                   .sha256 = digest_of(file)};
+                                   .sha256 = digest_of(file),
+                                   .modified_ms = modified_of(file)};
     if (out->name == NULL)
         return hp_err_set(err, HP_E_INVALID, "fileName: every file must have a name");
     if (!json_is_integer(size) || json_integer_value(size) < 0)

@@ -175,6 +175,7 @@
       name: one.name,
       size: one.file.size,
       type: one.file.type || undefined,
+      modified: new Date(one.file.lastModified).toISOString(),
     }));
     say(words.asking);
     await addPreviews(fields.files);

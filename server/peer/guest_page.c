@@ -62,7 +62,7 @@ const char hp_guest_style[] =
 /* SHA-256 of hp_guest_style and hp_guest_script; a test holds one against the other. */
 const char hp_guest_csp[] =
     "default-src 'none'; style-src 'sha256-xEHmtdgHTLWCbIRTuWzwNWBaU6Cqr5A5O63CxYIaOIg='; img-src 'self'; "
-    "media-src 'self'; script-src 'sha256-qXLU8cyfrrcyMywqiBx1tNceu+7fFEz0J4BVNO76apk='; connect-src 'self'; "
+    "media-src 'self'; script-src 'sha256-+ACINz+bPpVyEgPxOxIfeBqxZ1cq2etEV8pn4ml7wWQ='; connect-src 'self'; "
     "base-uri 'none'; form-action 'self'; "
     "frame-ancestors 'none'";
 

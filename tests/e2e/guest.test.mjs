@@ -3,7 +3,7 @@
 // would not do.
 
 import assert from "node:assert/strict";
-import { existsSync, mkdirSync, readFileSync, readdirSync, utimesSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, readdirSync, statSync, utimesSync, writeFileSync } from "node:fs";
 import http from "node:http";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
@@ -42,12 +42,13 @@ describe("the guest page sends files", { skip }, () => {
     test("in pieces, with progress, once somebody has accepted", async (t) => {
         const h = await startHostpair({ t });
         const film = makeBytes(20 * MiB);
+        const then = new Date("2015-05-07T08:09:10.000Z");
+        const paths = filesOf(t, { "film.mp4": film, "empty.txt": Buffer.alloc(0) });
+        for (const path of paths) utimesSync(path, then, then);
         const page = await openGuest(t, h);
         await page.getByText("Send files to this host").click();
         await page.getByLabel("Your name").fill("Maria");
-        await page
-            .getByLabel(/Choose files/)
-            .setInputFiles(filesOf(t, { "film.mp4": film, "empty.txt": Buffer.alloc(0) }));
+        await page.getByLabel(/Choose files/).setInputFiles(paths);
         await page.getByText("21 MB").waitFor();
         await assertAccessible(page, "the guest page");
         await page.getByRole("button", { name: "Send" }).click();
@@ -60,6 +61,11 @@ describe("the guest page sends files", { skip }, () => {
         await newest(h, "done");
         assert.ok(landed(h, "Received/Maria/film.mp4").equals(film));
         assert.equal(landed(h, "Received/Maria/empty.txt").length, 0);
+        for (const name of ["film.mp4", "empty.txt"])
+            assert.equal(
+                statSync(join(h.downloadsDir, "Received/Maria", name)).mtime.toISOString(),
+                then.toISOString(),
+            );
         await page.reload();
         await page.getByText("Send files to this host").click();
         assert.equal(await page.getByLabel("Your name").inputValue(), "Maria");

@@ -13,7 +13,7 @@ export const at = (h, path) => `http://127.0.0.1:${h.peerPort}/hostpair/inbox${p
 /**
  * Makes an offer: the reply.
  * @param {Hostpair} h
- * @param {{ name: string, size: number, id?: string, type?: string, sha256?: string }[]} files
+ * @param {{ name: string, size: number, id?: string, type?: string, sha256?: string, modified?: unknown }[]} files
  * @param {Record<string, unknown>} [more]
  */
 export const offer = (h, files, more = {}) =>

@@ -2,7 +2,7 @@
 // The inbox: offers of files, who decides, their bytes, what goes wrong; by the API, at a terminal, over a restart and kill -9.
 
 import assert from "node:assert/strict";
-import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, readdirSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 
@@ -24,6 +24,34 @@ const set = async (h, json) =>
     assert.equal((await h.api("/settings", { method: "PATCH", json })).status, 200);
 
 describe("the inbox", () => {
+    test("a file gets the time that its sender tells", async (t) => {
+        const h = await startHostpair({ t });
+        const modified = "2015-05-07T08:09:10.250Z";
+        const bytes = makeBytes(3 * MiB, 2);
+        for (const bad of ["yesterday", 1431000000])
+            assert.match(
+                (await offer(h, [{ name: "x", size: 1, modified: bad }])).json.detail,
+                /modified: must be/,
+            );
+        const { token } = await accepted(h, [
+            { name: "small", size: 3, modified },
+            { name: "large", size: bytes.length, modified: "2015-05-07T10:09:10.25+02:00" },
+            { name: "unknown", size: 1 },
+        ]);
+        const begun = Date.now() - 1000;
+        assert.equal((await put(h, token, "0", Buffer.from("abc"))).json.done, true);
+        const range = (/** @type {number} */ first, /** @type {number} */ end) =>
+            put(h, token, "1", bytes.subarray(first, end), `bytes ${first}-${end - 1}/${bytes.length}`);
+        assert.equal((await range(0, 2 * MiB)).status, 200);
+        assert.equal((await range(2 * MiB, bytes.length)).json.done, true);
+        assert.equal((await put(h, token, "2", Buffer.from("a"))).json.done, true);
+        const time = (/** @type {string} */ name) =>
+            statSync(join(h.downloadsDir, "Received/Anna", name)).mtime;
+        assert.equal(time("small").toISOString(), modified);
+        assert.equal(time("large").toISOString(), modified);
+        assert.ok(time("unknown").getTime() >= begun);
+    });
+
     test("an offer is asked about, accepted, and lands in the sender's folder", async (t) => {
         const h = await startHostpair({ t });
         const events = await h.events();

@@ -60,10 +60,12 @@ static void an_offer_names_its_files(void **state)
     (void)state;
     hp_localsend_offer_t offer;
     assert_int_equal(
-        read_offer("{\"1\":{\"id\":\"1\",\"fileName\":\"a/b.jpg\",\"size\":5000000000,\"fileType\":\"image/"
-                   "jpeg\",\"sha256\":\"ABCDEF0123456789ABCDEF0123456789ABCDEF0123456789ABCDEF0123456789\","
-                   "\"preview\":null},\"2\":{\"fileName\":\"c\",\"size\":0,\"sha256\":\"short\"}}",
-                   &offer),
+        read_offer(
+            "{\"1\":{\"id\":\"1\",\"fileName\":\"a/b.jpg\",\"size\":5000000000,\"fileType\":\"image/"
+            "jpeg\",\"sha256\":\"ABCDEF0123456789ABCDEF0123456789ABCDEF0123456789ABCDEF0123456789\","
+            "\"preview\":null,\"metadata\":{\"modified\":\"2015-05-07T08:09:10.250Z\",\"accessed\":null}},"
+            "\"2\":{\"fileName\":\"c\",\"size\":0,\"sha256\":\"short\",\"metadata\":{\"modified\":\"x\"}}}",
+            &offer),
         0);
     assert_int_equal(offer.files.count, 2);
     assert_string_equal(offer.from.alias, "A");
@@ -72,7 +74,9 @@ static void an_offer_names_its_files(void **state)
     assert_true(offer.files.items[0].size == 5000000000);
     assert_string_equal(offer.files.items[0].sha256,
                         "abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789");
+    assert_int_equal(offer.files.items[0].modified_ms, 1430986150250);
     assert_null(offer.files.items[1].sha256);
+    assert_int_equal(offer.files.items[1].modified_ms, 0);
     assert_null(offer.files.items[1].type);
     hp_localsend_offer_dispose(&offer);
     static const char *const bad[] = {
