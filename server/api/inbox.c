@@ -12,8 +12,9 @@
 #include "pool/pool.h"
 #include "transfer/part.h"
 
-#define FILES_SHOWN 100                 /* of one transfer; its numbers are over all of them */
-#define BYTES_SHOWN ((size_t)32 * 1024) /* of the names of these files */
+#define FILES_SHOWN 100                       /* of one transfer; its numbers are over all of them */
+#define BYTES_SHOWN ((size_t)32 * 1024)       /* of the names of these files */
+#define ACCEPT_MAX  ((size_t)4 * 1024 * 1024) /* bytes: the ids of as many files as an offer may have */
 
 static json_t *file_json(const hp_incoming_file_t *file)
 {
@@ -163,7 +164,7 @@ void hp_api_post_incoming_accept(hp_api_t *api, hp_http_request_t *request, cons
     if (!hp_api_read_number(request, arg, &id))
         return;
     hp_http_body(request, &length);
-    int rc = length > 0 ? hp_json_read_body(request, known, &body, &err) : 0;
+    int rc = length > 0 ? hp_json_read_long_body(request, ACCEPT_MAX, known, &body, &err) : 0;
     if (rc == 0)
         rc = hp_json_get_text(body, "to", &choice.to, &err);
     if (rc == 0)

@@ -10,7 +10,7 @@
 #include "base/utf8.h"
 #include "transfer/url_order.h"
 
-#define BODY_MAX ((size_t)256 * 1024) /* bytes of a JSON body; the listener takes more for uploads */
+#define BODY_MAX ((size_t)256 * 1024) /* bytes of most JSON bodies; the listener takes more for uploads */
 
 /* ---- out ---- */
 
@@ -288,10 +288,16 @@ int hp_json_check_fields(const json_t *body, const char *const *known, hp_err_t 
 
 int hp_json_read_body(hp_http_request_t *request, const char *const *known, json_t **body, hp_err_t *err)
 {
+    return hp_json_read_long_body(request, BODY_MAX, known, body, err);
+}
+
+int hp_json_read_long_body(hp_http_request_t *request, size_t max, const char *const *known, json_t **body,
+                           hp_err_t *err)
+{
     size_t length;
     hp_http_body(request, &length);
-    if (length > BODY_MAX)
-        return hp_err_set(err, HP_E_TOO_LARGE, "a JSON body has at most %zu bytes", BODY_MAX);
+    if (length > max)
+        return hp_err_set(err, HP_E_TOO_LARGE, "a JSON body has at most %zu bytes here", max);
     int rc = hp_http_json(request, body, err);
     if (rc != 0)
         return rc;

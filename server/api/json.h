@@ -41,6 +41,10 @@ char *hp_json_dump(json_t *json);
  * a list the caller looks at the fields). 0 with *body for the caller to json_decref(); HP_E_BAD_JSON,
  * HP_E_INVALID naming the field, HP_E_TOO_LARGE. */
 int hp_json_read_body(hp_http_request_t *request, const char *const *known, json_t **body, hp_err_t *err);
+/* The same where bodies of more than 256 KiB make sense: of at most max bytes, which the listener takes 8 MiB
+ * of. */
+int hp_json_read_long_body(hp_http_request_t *request, size_t max, const char *const *known, json_t **body,
+                           hp_err_t *err);
 
 /* HP_E_INVALID where the body has a field that is not known, and the same of one field. */
 int hp_json_check_fields(const json_t *body, const char *const *known, hp_err_t *err);

@@ -7,7 +7,7 @@
 #include "base/mem.h"
 #include "internal.h"
 
-#define BODY_MAX        ((size_t)2 * 1024 * 1024) /* bytes: an offer of 10,000 files */
+#define BODY_MAX        ((size_t)4 * 1024 * 1024) /* bytes: an offer of 10,000 files */
 #define CONNECTIONS_MAX 64
 #define PER_ADDRESS_MAX 16
 #define SWEEP_MS        15000

@@ -311,3 +311,26 @@ test(
         t.diagnostic(`${between} of 12 kills came before the commit`);
     },
 );
+
+test("10,000 files with long ids are accepted in part", async (t) => {
+    const h = await startHostpair({ t });
+    const ids = Array.from({ length: 10_000 }, (_, i) => `${"x".repeat(100)}-${i}`);
+    await offered(
+        h,
+        ids.map((id, i) => ({ id, name: `${i}.txt`, size: 1 })),
+    );
+    const { id } = await newest(h, "asking");
+    const longer = await decide(h, id, "accept", { files: ids, to: "x".repeat(4 * MiB) });
+    assert.equal(longer.status, 413, longer.text.slice(0, 300));
+    const taken = await decide(h, id, "accept", { files: ids.slice(1) });
+    assert.equal(taken.status, 200, taken.text.slice(0, 300));
+    const { files } = (await h.api(`/inbox/${id}`)).json;
+    assert.deepEqual(
+        files.filter((/** @type {any} */ file) => !file.wanted).map((/** @type {any} */ file) => file.id),
+        [ids[0]],
+    );
+    await decide(h, id, "cancel");
+    // Elsewhere a body is as long as ever.
+    const other = await h.api("/settings", { method: "PATCH", json: { name: "x".repeat(300_000) } });
+    assert.equal(other.status, 413);
+});
