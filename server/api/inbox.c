@@ -21,6 +21,7 @@ static json_t *file_json(const hp_incoming_file_t *file)
     json_t *json = json_object();
     json_object_set_new(json, "id", hp_json_text(file->id));
     json_object_set_new(json, "name", hp_json_text(file->name));
+    json_object_set_new(json, "folder", json_boolean(file->folder));
     json_object_set_new(json, "size",
                         file->size == HP_INBOX_ANY_SIZE ? json_null() : hp_json_count(file->size));
     json_object_set_new(json, "type", hp_json_text(file->type));

@@ -59,7 +59,8 @@ static void print_files(hp_menu_t *self, const json_t *incoming)
     char size[HP_TEXT_SIZE];
     for (size_t i = 0; i < shown; i++) {
         const json_t *file = json_array_get(files, i);
-        hp_menu_say(self, 2, HP_PLAIN, "%s (%s)", hp_client_text(file, "name"),
+        hp_menu_say(self, 2, HP_PLAIN, "%s%s (%s)", hp_client_text(file, "name"),
+                    json_is_true(json_object_get(file, "folder")) ? "/" : "",
                     hp_text_bytes(hp_client_number(file, "size", -1), size));
         print_preview(self, hp_client_text(file, "preview"));
     }

@@ -69,7 +69,7 @@ typedef struct hp_inbox_settings {
 typedef struct hp_inbox_offer_file {
     const char *id;      /* the sender's, unique in the offer */
     const char *name;    /* may lead through folders: "holiday/1.jpg" */
-    const char *type;    /* media type; NULL: by the name */
+    const char *type;    /* media type; NULL: by the name, as always of what is fetched from a host */
     const char *sha256;  /* 64 hex digits; NULL */
     const char *preview; /* of a text file: UTF-8, of which HP_INBOX_PREVIEW_MAX bytes are kept; of a picture
                             or a film: see picture.h. What is neither is left out; NULL */
@@ -99,6 +99,7 @@ typedef struct hp_incoming_file {
     /* What the sender says that is in it, a stranger's; "": nothing, or the offer was answered. */
     const char *preview; /* of a text */
     const char *picture; /* of a picture or a film: a data URL (picture.h) */
+    bool folder;         /* with everything below it */
     uint64_t size;       /* or HP_INBOX_ANY_SIZE */
     uint64_t received;   /* bytes from its start: where the sender goes on */
     bool wanted;         /* true until a person accepts without it */
@@ -137,7 +138,7 @@ typedef struct hp_inbox_deps {
 int hp_inbox_create(hp_inbox_t **inbox, const hp_inbox_deps_t *deps, const hp_inbox_settings_t *settings,
                     hp_err_t *err);
 /* How this host fetches what another host offers: the files of HP_SENDER_HOSTPAIR are not brought, their ids
- * are paths of that host's share. */
+ * are paths of that host's share, and end in their names. */
 typedef void (*hp_inbox_ordered_fn)(void *arg, int status, int64_t download, const hp_err_t *err);
 typedef struct hp_inbox_orders {
     /* Orders a download into the folder `to`; done runs once, later or inside the call. */

@@ -107,7 +107,7 @@ uint64_t hp_inbox_wanted_size(const hp_inbox_item_t *item);
 
 /* 0, or the first thing that is wrong with an offer's file. */
 int hp_inbox_check_file(const hp_inbox_offer_file_t *file, hp_sender_kind_t kind, hp_err_t *err);
-void hp_inbox_copy_file(hp_inbox_file_t *copy, const hp_inbox_offer_file_t *file);
+void hp_inbox_copy_file(hp_inbox_file_t *copy, const hp_inbox_offer_file_t *file, hp_sender_kind_t kind);
 /* Counts that it ended without being accepted; or that somebody accepted it, for whom then nothing counts. */
 void hp_inbox_count_refused(const hp_inbox_item_t *item);
 void hp_inbox_count_accepted(const hp_inbox_item_t *item);

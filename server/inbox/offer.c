@@ -37,6 +37,14 @@ static bool has_part_name(const char *path)
     }
 }
 
+/* What a person is shown is what is fetched: the name is the path, or how it ends. */
+static bool is_end_of(const char *path, const char *name)
+{
+    size_t whole = strlen(path), length = strlen(name);
+    return length <= whole && strcmp(path + whole - length, name) == 0 &&
+           (length == whole || path[whole - length - 1] == '/');
+}
+
 int hp_inbox_check_file(const hp_inbox_offer_file_t *file, hp_sender_kind_t kind, hp_err_t *err)
 {
     char shown[128];
@@ -50,6 +58,8 @@ int hp_inbox_check_file(const hp_inbox_offer_file_t *file, hp_sender_kind_t kind
         return hp_err_set(err, HP_E_BAD_NAME, "the file name \"%s\" is reserved for unfinished files", shown);
     if (kind == HP_SENDER_HOSTPAIR && hp_path_check(file->id, strlen(file->id), &why) != 0)
         return hp_err_set(err, HP_E_BAD_NAME, "%s: its path is not allowed: %s", shown, hp_err_text(&why));
+    if (kind == HP_SENDER_HOSTPAIR && !is_end_of(file->id, file->name))
+        return hp_err_set(err, HP_E_INVALID, "%s: its path does not end in this name", shown);
     if (kind != HP_SENDER_HOSTPAIR && (file->id[0] == '\0' || !is_text(file->id)))
         return hp_err_set(err, HP_E_INVALID, "%s: the id must have 1 to %d bytes of text", shown,
                           HP_INBOX_TEXT_MAX);
@@ -78,10 +88,12 @@ static void copy_preview(hp_inbox_file_t *copy, const char *preview)
     }
 }
 
-void hp_inbox_copy_file(hp_inbox_file_t *copy, const hp_inbox_offer_file_t *file)
+void hp_inbox_copy_file(hp_inbox_file_t *copy, const hp_inbox_offer_file_t *file, hp_sender_kind_t kind)
 {
-    bool typed = file->type != NULL && file->type[0] != '\0';
-    const char *type = typed ? file->type : hp_path_media_type(hp_path_name(file->name));
+    bool typed = file->type != NULL && file->type[0] != '\0' && kind != HP_SENDER_HOSTPAIR;
+    const char *type = typed          ? file->type
+                       : file->folder ? "inode/directory"
+                                      : hp_path_media_type(hp_path_name(file->name));
     *copy = (hp_inbox_file_t){
         .id = hp_strdup(file->id),
         .name = hp_strdup(file->name),
@@ -296,7 +308,7 @@ static hp_inbox_item_t *create(hp_inbox_t *self, const hp_inbox_offer_t *offer, 
     item->more = offer->more;
     hp_array_reserve(&item->files, offer->count);
     for (size_t i = 0; i < offer->count; i++)
-        hp_inbox_copy_file(hp_array_add(&item->files), &offer->files[i]);
+        hp_inbox_copy_file(hp_array_add(&item->files), &offer->files[i], offer->kind);
     keep_few_pictures(item);
     return item;
 }
@@ -367,7 +379,7 @@ int hp_inbox_add_file(hp_inbox_t *self, int64_t id, const hp_inbox_offer_file_t 
     if (rc != 0)
         return rc;
     *index = item->files.count;
-    hp_inbox_copy_file(hp_array_add(&item->files), file);
+    hp_inbox_copy_file(hp_array_add(&item->files), file, item->kind);
     item->file_count = item->files.count;
     hp_inbox_store_file(item, *index, HP_STORE_WRITE, NULL, NULL);
     hp_inbox_changed(item);

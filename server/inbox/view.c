@@ -103,6 +103,7 @@ bool hp_inbox_file_at(const hp_inbox_t *self, int64_t id, size_t index, hp_incom
         .type = file->type,
         .preview = file->preview != NULL ? file->preview : "",
         .picture = file->picture != NULL ? file->picture : "",
+        .folder = file->folder,
         .size = file->size,
         .received = file->received,
         .wanted = file->wanted,

@@ -223,6 +223,46 @@ static void an_accepted_offer_lands_in_the_folder_of_its_sender(void **state)
     assert_int_equal(write_piece(id, "a", 0, "abc", false).status, 0); /* its answer was lost */
 }
 
+#define STUDIO "ffeeddccbbaa99887766554433221100"
+
+static void what_is_shown_of_a_hosts_file_is_what_is_fetched(void **state)
+{
+    static const struct {
+        const char *path, *name;
+        int status;
+    } cases[] = {
+        {"photo.jpg", "photo.jpg", 0},
+        {"deep/photo.jpg", "photo.jpg", 0},
+        {"a/deep/photo.jpg", "deep/photo.jpg", 0},
+        {"00112233445566778899aabbccddeeff/x.bin", "x.bin", 0},
+        {"a/evil.sh", "photo.jpg", HP_E_INVALID},
+        {"a/evilphoto.jpg", "photo.jpg", HP_E_INVALID},
+        {"photo.jpg", "a/photo.jpg", HP_E_INVALID},
+        {"photo.jpg/evil.sh", "photo.jpg", HP_E_INVALID},
+    };
+    (void)state;
+    for (size_t i = 0; i < HP_COUNT(cases); i++) {
+        hp_inbox_offer_file_t file = {
+            .id = cases[i].path, .name = cases[i].name, .type = "image/x-lie", .size = 3};
+        hp_inbox_offer_t offer = offer_of(&file, 1);
+        hp_incoming_file_t shown;
+        hp_err_t err = {0};
+        int64_t id;
+        offer.kind = HP_SENDER_HOSTPAIR;
+        offer.host = STUDIO;
+        int rc = hp_inbox_offer(inbox, &offer, &id, NULL, &err);
+        if (rc != cases[i].status)
+            fail_msg("%s as %s: %d, %s", cases[i].path, cases[i].name, rc, hp_err_text(&err));
+        if (rc != 0) {
+            assert_non_null(strstr(err.detail, "does not end in this name"));
+            continue;
+        }
+        assert_true(hp_inbox_file_at(inbox, id, 0, &shown));
+        assert_string_equal(shown.type, hp_path_media_type(cases[i].name));
+        hp_inbox_decline(inbox, id, NULL);
+    }
+}
+
 static void a_piece_may_overlap_but_leaves_no_gap_and_brings_no_more_than_was_offered(void **state)
 {
     (void)state;
@@ -932,6 +972,7 @@ int main(void)
         TEST(who_offers_what_nobody_accepts_has_to_wait),
         TEST(a_name_that_reads_as_another_lands_without_what_turns_it),
         TEST(the_folder_of_a_sender_is_one_harmless_name),
+        TEST(what_is_shown_of_a_hosts_file_is_what_is_fetched),
         TEST(pictures_of_an_offer_are_few_and_gone_with_the_answer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -244,6 +244,7 @@ export default {
   "incoming.declined": "declined",
   "incoming.done": "received",
   "incoming.failed": "failed",
+  "incoming.folder": "a folder with everything in it",
   "incoming.gone": "This offer is gone",
   "incoming.hide": "Hide files",
   "incoming.kind.browser": "a browser",

@@ -237,6 +237,7 @@ const zh: Dictionary = {
   "incoming.declined": "已拒绝",
   "incoming.done": "已接收",
   "incoming.failed": "失败",
+  "incoming.folder": "文件夹及其全部内容",
   "incoming.gone": "此次发送已不存在",
   "incoming.hide": "隐藏文件",
   "incoming.kind.browser": "浏览器",

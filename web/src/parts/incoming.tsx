@@ -39,9 +39,14 @@ function Sender({ one }: { one: Incoming }) {
 function FileLine({ file, end }: { file: IncomingFile; end?: preact.ComponentChildren }) {
   return (
     <>
-      <Icon name={fileIcon(file.name, file.type)} size={18} />
+      <Icon name={file.folder ? "folder" : fileIcon(file.name, file.type)} size={18} />
       <bdi class="breakable">{file.name}</bdi>
-      <span class="muted">{end ?? (file.size === null ? "" : bytes(file.size))}</span>
+      <span class="muted">
+        {end ??
+          [file.folder ? t("incoming.folder") : "", file.size === null ? "" : bytes(file.size)]
+            .filter(Boolean)
+            .join(" · ")}
+      </span>
     </>
   );
 }
