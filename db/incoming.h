@@ -28,7 +28,7 @@ typedef struct hp_db_incoming_file {
     const char *path;
     int64_t received;
     const char *part; /* "" none */
-    int64_t inode;
+    int64_t inode;    /* of a file that is fetched as a download: 1 when that is not only this transfer's */
     bool folder;
     int64_t download; /* 0 none */
 } hp_db_incoming_file_t;

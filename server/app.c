@@ -81,6 +81,16 @@ static void on_removed(void *arg, int64_t id)
     hp_gift_removed(app, id);
 }
 
+static void on_wanted(void *arg, int64_t id)
+{
+    hp_gift_wanted(arg, id);
+}
+
+static uint64_t on_size(void *arg, int64_t id)
+{
+    return hp_gift_most(arg, id);
+}
+
 static void on_group_changed(void *arg, int64_t id)
 {
     hp_api_group_changed(((hp_app_t *)arg)->api, id);
@@ -519,6 +529,8 @@ void hp_app_start(hp_app_t *app)
                                                                 .relist = on_relist,
                                                                 .changed = on_changed,
                                                                 .removed = on_removed,
+                                                                .wanted = on_wanted,
+                                                                .most = on_size,
                                                                 .arg = app});
     hp_hosts_on_event(app->hosts, on_host, app);
     for (size_t i = 0; i < hp_hosts_count(app->hosts); i++)

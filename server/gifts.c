@@ -33,6 +33,17 @@ void hp_gift_changed(hp_app_t *app, int64_t id)
         tell_inbox(app, id);
 }
 
+void hp_gift_wanted(hp_app_t *app, int64_t id)
+{
+    if (app->inbox != NULL)
+        hp_inbox_download_wanted(app->inbox, id);
+}
+
+uint64_t hp_gift_most(const hp_app_t *app, int64_t id)
+{
+    return app->inbox != NULL ? hp_inbox_download_most(app->inbox, id) : UINT64_MAX;
+}
+
 void hp_gift_removed(hp_app_t *app, int64_t id)
 {
     if (app->inbox != NULL)
@@ -46,7 +57,8 @@ void hp_gift_removed(hp_app_t *app, int64_t id)
 typedef struct {
     hp_app_t *app;
     char *host, *path, *to;
-    bool folder;
+    bool folder, may_run;
+    uint64_t most;
     unsigned lists; /* fetched for it */
     hp_inbox_ordered_fn done;
     void *arg;
@@ -64,12 +76,11 @@ static void list_gift(gift_t *gift)
 static void on_gift_ordered(void *arg, int status, int64_t id, bool existing, const hp_err_t *err)
 {
     gift_t *gift = arg;
-    (void)existing;
     if (status == HP_E_NOT_FOUND && gift->folder && gift->lists < GIFT_LISTS && gift->app->closed == NULL) {
         list_gift(gift);
         return;
     }
-    gift->done(gift->arg, status, id, err);
+    gift->done(gift->arg, status, id, existing, err);
     free(gift->host);
     free(gift->path);
     free(gift->to);
@@ -83,7 +94,10 @@ static void on_gift_listed(void *arg, int status, const hp_err_t *err)
     hp_download_order_t order = {.host = gift->host,
                                  .path = gift->folder ? NULL : gift->path,
                                  .folder = gift->folder ? gift->path : NULL,
-                                 .to = gift->to};
+                                 .to = gift->to,
+                                 .given = true,
+                                 .never_runs = !gift->may_run,
+                                 .most = gift->most};
     (void)err;
     if (gift->app->transfer != NULL && status != UV_ECANCELED)
         hp_transfer_add(gift->app->transfer, &order, on_gift_ordered, gift);
@@ -91,18 +105,19 @@ static void on_gift_listed(void *arg, int status, const hp_err_t *err)
         on_gift_ordered(gift, UV_ECANCELED, 0, false, &(hp_err_t){.code = UV_ECANCELED});
 }
 
-static void order_gift(void *arg, const char *host, const char *path, bool folder, const char *to,
-                       hp_inbox_ordered_fn done, void *done_arg)
+static void order_gift(void *arg, const hp_inbox_order_t *order, hp_inbox_ordered_fn done, void *done_arg)
 {
     gift_t *gift = hp_alloc(sizeof *gift);
     *gift = (gift_t){.app = arg,
-                     .host = hp_strdup(host),
-                     .path = hp_strdup(path),
-                     .to = hp_strdup(to),
-                     .folder = folder,
+                     .host = hp_strdup(order->host),
+                     .path = hp_strdup(order->path),
+                     .to = hp_strdup(order->to),
+                     .folder = order->folder,
+                     .may_run = order->may_run,
+                     .most = order->most,
                      .done = done,
                      .arg = done_arg};
-    if (folder)
+    if (order->folder)
         list_gift(gift);
     else
         on_gift_listed(gift, 0, NULL);

@@ -11,5 +11,9 @@ void hp_gifts_start(hp_app_t *app);
 /* A download has changed, or is gone: the inbox hears of it where it ordered it. */
 void hp_gift_changed(hp_app_t *app, int64_t download);
 void hp_gift_removed(hp_app_t *app, int64_t download);
+/* A person has ordered what there is a download of already: it is not only the inbox's any more. */
+void hp_gift_wanted(hp_app_t *app, int64_t download);
+/* Bytes that a download may have, where the inbox ordered it; UINT64_MAX: any number. */
+uint64_t hp_gift_most(const hp_app_t *app, int64_t download);
 
 #endif

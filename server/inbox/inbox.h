@@ -138,15 +138,25 @@ typedef struct hp_inbox_deps {
 int hp_inbox_create(hp_inbox_t **inbox, const hp_inbox_deps_t *deps, const hp_inbox_settings_t *settings,
                     hp_err_t *err);
 /* How this host fetches what another host offers: the files of HP_SENDER_HOSTPAIR are not brought, their ids
- * are paths of that host's share, and end in their names. */
-typedef void (*hp_inbox_ordered_fn)(void *arg, int status, int64_t download, const hp_err_t *err);
+ * are paths of that host's share, and end in their names. A file that has more bytes than were offered fails.
+ * What lands can be run here only if the host is paired. */
+/* existing: there was that download already, by whomever it was ordered. */
+typedef void (*hp_inbox_ordered_fn)(void *arg, int status, int64_t download, bool existing,
+                                    const hp_err_t *err);
+typedef struct hp_inbox_order {
+    const char *host, *path;
+    const char *to; /* the folder where it lands */
+    bool folder;    /* path is one */
+    uint64_t most;  /* bytes that were agreed to; HP_INBOX_ANY_SIZE: not said */
+    bool may_run;   /* what the host's owner may run may be run here */
+} hp_inbox_order_t;
 typedef struct hp_inbox_orders {
-    /* Orders a download into the folder `to`; done runs once, later or inside the call. */
-    void (*order)(void *arg, const char *host, const char *path, bool folder, const char *to,
-                  hp_inbox_ordered_fn done, void *done_arg);
+    /* Orders a download; the texts are copied. done runs once, later or inside the call. */
+    void (*order)(void *arg, const hp_inbox_order_t *order, hp_inbox_ordered_fn done, void *done_arg);
     /* hp_inbox_download is to be told how it stands now, later or inside the call. */
     void (*look)(void *arg, int64_t download);
-    void (*drop)(void *arg, int64_t download); /* nobody wants it any more */
+    /* Nobody wants it any more: only of one that the inbox ordered, and that nobody else waits for. */
+    void (*drop)(void *arg, int64_t download);
     void *arg;
 } hp_inbox_orders_t;
 /* Goes on with what was accepted earlier. Without it nothing of another host is fetched. */
@@ -163,6 +173,10 @@ typedef struct hp_inbox_download {
 /* Whether hp_inbox_download is interested in this one. */
 bool hp_inbox_follows(const hp_inbox_t *self, int64_t download);
 void hp_inbox_download(hp_inbox_t *self, const hp_inbox_download_t *now);
+/* A person here has ordered the same: it stays whatever becomes of a transfer, and has no bound. */
+void hp_inbox_download_wanted(hp_inbox_t *self, int64_t download);
+/* Bytes that this download may have, as far as the inbox ordered it; UINT64_MAX: any number. */
+uint64_t hp_inbox_download_most(const hp_inbox_t *self, int64_t download);
 
 /* Copies the texts. Takes effect for offers from now on. */
 void hp_inbox_set(hp_inbox_t *self, const hp_inbox_settings_t *settings);

@@ -35,6 +35,8 @@ typedef struct hp_inbox_file {
     bool landed; /* it is under its name, and that could not be put on record: the next piece tries again */
     bool failed; /* its download has */
     int64_t download;
+    bool shared;     /* the download is not (only) this transfer's */
+    uint64_t agreed; /* bytes of a download, as they were offered; HP_INBOX_ANY_SIZE */
 } hp_inbox_file_t;
 
 struct hp_inbox_item {

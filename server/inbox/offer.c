@@ -101,6 +101,7 @@ void hp_inbox_copy_file(hp_inbox_file_t *copy, const hp_inbox_offer_file_t *file
         .sha256 = file->sha256 != NULL ? hp_strdup(file->sha256) : NULL,
         .size = file->size,
         .modified_ms = file->modified_ms,
+        .agreed = file->size,
         .folder = file->folder,
         .wanted = true,
     };

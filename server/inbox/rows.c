@@ -54,22 +54,25 @@ static void add_row(job_t *job)
     };
 }
 
+/* Of one that is being fetched what was agreed to, which is what bounds it, and in place of a part file's
+ * inode, which it has not, whether its download is shared. */
 static void add_file(job_t *job, size_t index)
 {
     const hp_inbox_file_t *file = &job->item->files.items[index];
+    uint64_t size = file->download != 0 && !file->done ? file->agreed : file->size;
     *hp_array_add(&job->files) = (hp_db_incoming_file_t){
         .number = (int64_t)index,
         .name = keep(job, file->name),
         .key = keep(job, file->id),
         .type = keep(job, file->type),
-        .size = file->size == HP_INBOX_ANY_SIZE ? -1 : (int64_t)file->size,
+        .size = size == HP_INBOX_ANY_SIZE ? -1 : (int64_t)size,
         .sha256 = keep(job, file->sha256),
         .wanted = file->wanted,
         .done = file->done,
         .path = keep(job, file->path != NULL ? file->path : ""),
         .received = (int64_t)file->synced,
         .part = keep(job, file->part != NULL ? file->part : ""),
-        .inode = (int64_t)file->inode,
+        .inode = file->download != 0 ? file->shared : (int64_t)file->inode,
         .folder = file->folder,
         .download = file->download,
     };
@@ -142,7 +145,9 @@ static void on_file(void *arg, const hp_db_incoming_file_t *row)
         .sha256 = copy_or_null(row->sha256),
         .path = copy_or_null(row->path),
         .part = copy_or_null(row->part),
-        .inode = (uint64_t)row->inode,
+        .inode = row->download != 0 ? 0 : (uint64_t)row->inode,
+        .shared = row->download != 0 && row->inode != 0,
+        .agreed = row->size < 0 ? HP_INBOX_ANY_SIZE : (uint64_t)row->size,
         .size = row->size < 0 ? HP_INBOX_ANY_SIZE : (uint64_t)row->size,
         .received = (uint64_t)HP_MAX(row->received, 0),
         .synced = (uint64_t)HP_MAX(row->received, 0),

@@ -113,7 +113,7 @@ const hp_setting_t hp_settings_table[] = {
      .type = HP_SETTING_SWITCH,
      .fallback = "true",
      .help = "files that may be run at a host that has proven who it is may be run here once they are "
-             "downloaded; off: none of them",
+             "downloaded, of what was sent here only those of paired hosts; off: none of them",
      .apply = hp_settings_apply_transfer},
     {.name = "receive",
      .type = HP_SETTING_WORD,

@@ -68,6 +68,8 @@ void hp_transfer_look_at_parts(hp_transfer_t *self);
 int hp_order_reserve_name(hp_db_t *db, const char *base, const char *to, const char *name, char **path,
                           char **note, hp_err_t *err);
 int hp_order_check_url(const char *url, hp_err_t *err);
+/* HP_E_TOO_LARGE, in words: a file of so many bytes, of which fewer were offered. Any thread. */
+int hp_order_more_than_offered(uint64_t size, uint64_t offered, hp_err_t *err);
 void hp_transfer_refuse(hp_transfer_t *transfer, const hp_err_t *err, hp_download_fn done, void *arg);
 void hp_download_copy_row(const hp_download_row_t *from, hp_download_row_t *to);
 /* A download as its row says, in no list; and one that takes part from now on. */
@@ -154,9 +156,10 @@ void hp_item_stop(item_t *self); /* cancels leases, goes to STOPPED */
 void hp_item_free(item_t *self);
 void hp_item_close(item_t *self); /* its descriptors; when nothing is being written */
 void hp_item_set_phase(item_t *self, item_phase_t phase);
-/* A source has told the size; root: hex or NULL. Begins the part file. */
+/* A source has told the size. Begins the part file; or fails: it is more than can be, or was agreed to. */
 void hp_item_set_size(item_t *self, uint64_t size);
-/* The source will not say it: chunks of a fixed size until the end is seen. */
+/* The source will not say it: chunks of a fixed size until the end is seen. Fails where only so many bytes
+ * were agreed to. */
 void hp_item_set_endless(item_t *self);
 /* The end of such a body: the lease's last, short chunk is complete. */
 void hp_item_end_seen(item_t *self, lease_t *lease);

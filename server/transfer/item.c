@@ -135,11 +135,27 @@ void hp_item_know_size(item_t *self, uint64_t size, uint64_t chunk_size)
     self->manifest_wanted = self->row.root != NULL && size > chunk_size;
 }
 
+/* Bytes that a person has agreed to; UINT64_MAX: any number. */
+static uint64_t most_of(const item_t *self)
+{
+    const hp_transfer_hooks_t *hooks = &self->download->transfer->hooks;
+    return hooks->most != NULL && !self->download->row.folder
+               ? hooks->most(hooks->arg, self->download->row.id)
+               : UINT64_MAX;
+}
+
 void hp_item_set_size(item_t *self, uint64_t size)
 {
+    uint64_t most = most_of(self);
+    hp_err_t err = {0};
     if (size > FILE_SIZE_MAX) {
         hp_item_fail(self, HP_E_TOO_LARGE,
                      "The source says that the file is longer than 64 TiB, the most that hostpair takes");
+        return;
+    }
+    if (size > most) {
+        hp_order_more_than_offered(size, most, &err);
+        hp_item_fail(self, HP_E_TOO_LARGE, hp_err_text(&err));
         return;
     }
     hp_item_know_size(self, size, hp_chunk_size_for(size));
@@ -153,6 +169,10 @@ void hp_item_set_size(item_t *self, uint64_t size)
 
 void hp_item_set_endless(item_t *self)
 {
+    if (most_of(self) != UINT64_MAX) {
+        hp_item_fail(self, HP_E_TOO_LARGE, "The source does not say how long the file is");
+        return;
+    }
     hp_item_make_map(self, 0, UNKNOWN_CHUNK, HP_CHUNKS_MAX);
     self->endless = self->trims = true;
     self->size_known = false;

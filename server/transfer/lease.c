@@ -242,6 +242,8 @@ static int judge_whole(lease_t *self, const hp_fetch_head_t *head)
     item->grows = wants_growing(self) && !head->etag_strong;
     if (total == HP_RANGE_UNKNOWN)
         hp_item_set_endless(item);
+    if (item->phase == ITEM_FAILED)
+        return refuse(self, HP_E_TOO_LARGE, "The file may be too long");
     self->offset = 0;
     self->asked_end = total;
     return claim(self, item->chunks);

@@ -35,6 +35,8 @@ typedef struct order {
     int priority;
     int64_t limit_bps;
     bool copy; /* another one, whatever is there */
+    bool given, never_runs;
+    uint64_t most; /* bytes of a file; UINT64_MAX: any number */
     bool existing;
     bool resumed;           /* one that was cancelled and kept goes on */
     bool updated;           /* the existing one was done, and goes on with what is new at the host */
@@ -105,6 +107,12 @@ int hp_order_reserve_name(hp_db_t *db, const char *base, const char *to, const c
             return rc;
     }
     return hp_err_set(err, HP_E_EXISTS, "No free name for %s", name);
+}
+
+int hp_order_more_than_offered(uint64_t size, uint64_t offered, hp_err_t *err)
+{
+    return hp_err_set(err, HP_E_TOO_LARGE, "The file has %llu bytes, and %llu were offered",
+                      (unsigned long long)size, (unsigned long long)offered);
 }
 
 /* Whether the file of a finished download stands there as it was fetched. */
@@ -242,6 +250,8 @@ static int add_file(hp_db_t *db, order_t *self, const char *name, const char *so
 {
     char *path = NULL;
     int rc = listed != NULL && listed->size > 0 ? hp_part_takes(self->base, (uint64_t)listed->size, err) : 0;
+    if (listed != NULL && listed->size > 0 && (uint64_t)listed->size > self->most)
+        rc = hp_order_more_than_offered((uint64_t)listed->size, self->most, err);
     if (rc == 0 || rc == HP_E_NO_DISK) /* then it waits */
         rc = find_standing(db, self, name, listed, &path, err);
     bool stands = path != NULL;
@@ -250,7 +260,7 @@ static int add_file(hp_db_t *db, order_t *self, const char *name, const char *so
     if (rc == 0)
         rc = insert_download(db, self, path, err);
     if (rc == 0)
-        rc = hp_order_insert_file(db, self->id, path, source_path, listed, stands, err);
+        rc = hp_order_insert_file(db, self->id, path, source_path, listed, stands, self->never_runs, err);
     free(path);
     return rc;
 }
@@ -265,7 +275,7 @@ static int insert_page(hp_db_t *db, order_t *self, const char *path, size_t skip
         bool may_stand =
             rc == 0 && self->adopts && hp_order_may_stand(self->base, full, file->size, file->root);
         if (rc == 0)
-            rc = hp_order_insert_file(db, self->id, full, file->path, file, may_stand, err);
+            rc = hp_order_insert_file(db, self->id, full, file->path, file, may_stand, self->never_runs, err);
         free(full);
         if (rc != 0)
             return rc;
@@ -359,8 +369,8 @@ static int find_ended(hp_db_t *db, order_t *self, const char *path, hp_err_t *er
 {
     if (self->copy)
         return 0;
-    int rc = hp_order_update(db, self->base, self->host, path, self->folder != NULL, self->to, &self->id,
-                             &self->updated, err);
+    int rc = hp_order_update(db, self->base, self->host, path, self->folder != NULL, self->to,
+                             self->never_runs, &self->id, &self->updated, err);
     self->existing = rc == 0;
     return rc == HP_E_NOT_FOUND ? 0 : rc;
 }
@@ -582,6 +592,8 @@ static void on_ordered(void *arg, int status, const hp_err_t *err)
             hp_log(HP_LOG_INFO, "download %lld (%s): ordered", (long long)self->id, download->name);
         hp_download_changed(download);
     }
+    if (status == 0 && self->existing && !self->given && transfer->hooks.wanted != NULL)
+        transfer->hooks.wanted(transfer->hooks.arg, self->id);
     if (self->done != NULL)
         self->done(self->arg, status, self->id, self->existing, err);
     order_free(self);
@@ -782,6 +794,9 @@ void hp_transfer_add(hp_transfer_t *transfer, const hp_download_order_t *order, 
         .to = order->to != NULL && order->to[0] != '\0' ? hp_strdup(order->to) : NULL,
         .base = hp_strdup(transfer->folder),
         .copy = order->copy,
+        .given = order->given,
+        .never_runs = order->given && order->never_runs,
+        .most = order->given ? order->most : UINT64_MAX,
         .priority = order->priority,
         .limit_bps = (int64_t)order->limit_bps,
         .size = order->size != 0 ? (int64_t)order->size : HP_DB_SIZE_UNKNOWN,

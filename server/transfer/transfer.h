@@ -60,6 +60,9 @@ typedef struct hp_download_order {
     uint64_t size;           /* with root: of that content; 0: not said (a root alone may be two contents) */
     int priority;            /* -1, 0, 1 */
     uint64_t limit_bps;      /* 0: none */
+    bool given;              /* the host offered it, and it was accepted; else a person ordered it */
+    bool never_runs;         /* with given: not executable here, whatever the host lists */
+    uint64_t most;           /* with given: bytes that a file may have; UINT64_MAX: any number */
 } hp_download_order_t;
 
 typedef struct hp_source_info {
@@ -118,8 +121,8 @@ int hp_transfer_set(hp_transfer_t *transfer, const hp_transfer_settings_t *setti
 /* ---- what the rest of hostpair tells it about hosts ---- */
 
 /* A host's present endpoints (best first). added_as: "name:port" by which a person added it; "". hostpair: it
- * runs hostpair, not another HTTP server. online false: no address answers now. Called at every change, and for
- * every known host before start. */
+ * runs hostpair, not another HTTP server. online false: no address answers now. Called at every change, and
+ * for every known host before start. */
 void hp_transfer_host(hp_transfer_t *transfer, const char *host, const char *name, const char *added_as,
                       const hp_endpoint_t *endpoints, size_t count, bool hostpair, bool online);
 /* The stored file list of a host changed. */
@@ -134,6 +137,10 @@ typedef struct hp_transfer_hooks {
     void (*relist)(void *arg, const char *host); /* its file list is out of date: fetch it now */
     void (*changed)(void *arg, int64_t id);      /* a download changed in what people see; not throttled */
     void (*removed)(void *arg, int64_t id);
+    void (*wanted)(void *arg, int64_t id); /* a person ordered what there was a download of already */
+    /* How many bytes the file of a download may have; UINT64_MAX: any number. Asked as its size is learned,
+     * before any of it is kept. */
+    uint64_t (*most)(void *arg, int64_t id);
     void *arg;
 } hp_transfer_hooks_t;
 void hp_transfer_set_hooks(hp_transfer_t *transfer, const hp_transfer_hooks_t *hooks);
@@ -141,8 +148,8 @@ void hp_transfer_set_hooks(hp_transfer_t *transfer, const hp_transfer_hooks_t *h
 /* ---- what people do ---- */
 
 /* done runs once, on the loop, after the order is committed: 0 with id; existing when the same content was
- * there or on its way. HP_E_INVALID, HP_E_BAD_NAME, HP_E_NOT_FOUND (unknown host, root nobody has), disk
- * errors. Runs never inside the call. */
+ * there or on its way. HP_E_INVALID, HP_E_BAD_NAME, HP_E_NOT_FOUND (unknown host, root nobody has),
+ * HP_E_TOO_LARGE (listed with more than `most`), disk errors. Runs never inside the call. */
 typedef void (*hp_download_fn)(void *arg, int status, int64_t id, bool existing, const hp_err_t *err);
 void hp_transfer_add(hp_transfer_t *transfer, const hp_download_order_t *order, hp_download_fn done,
                      void *arg);

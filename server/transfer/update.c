@@ -19,7 +19,7 @@ bool hp_order_lets_run(const hp_remote_file_t *listed)
 }
 
 int hp_order_insert_file(hp_db_t *db, int64_t download, const char *path, const char *source_path,
-                         const hp_remote_file_t *listed, bool may_stand, hp_err_t *err)
+                         const hp_remote_file_t *listed, bool may_stand, bool never_runs, hp_err_t *err)
 {
     hp_download_file_row_t row = {
         .download = download,
@@ -33,7 +33,7 @@ int hp_order_insert_file(hp_db_t *db, int64_t download, const char *path, const 
         row.size = listed->size;
         row.root = listed->root[0] != '\0' ? (char *)listed->root : NULL;
         row.mtime_ms = listed->mtime != HP_REMOTE_NO_TIME ? listed->mtime : 0;
-        row.executable = hp_order_lets_run(listed);
+        row.executable = !never_runs && hp_order_lets_run(listed);
     }
     return hp_db_download_file_insert(db, &row, err);
 }
@@ -120,6 +120,7 @@ typedef struct update {
     HP_ARRAY(hp_download_file_row_t) files; /* by source_path */
     int64_t fresh;                          /* files that are fetched */
     int64_t compared;                       /* files that are hashed, and fetched if they are others */
+    bool never_runs;
 } update_t;
 
 static int compare_files(const void *a, const void *b)
@@ -159,7 +160,7 @@ static int reopen(update_t *self, hp_download_file_row_t *file, const hp_remote_
     row.verified = false;
     row.part = row.boot_id = NULL;
     row.mtime_ms = listed->mtime != HP_REMOTE_NO_TIME ? listed->mtime : 0;
-    row.executable = hp_order_lets_run(listed);
+    row.executable = !self->never_runs && hp_order_lets_run(listed);
     row.replaces_ns = replaces_ns;
     int rc = hp_db_chunk_clear(self->db, row.id, err);
     if (rc == 0 && file->part != NULL)
@@ -193,7 +194,8 @@ static int take(update_t *self, const hp_remote_file_t *listed, size_t skip, hp_
         int rc = hp_path_check(path, strlen(path), err);
         bool may_stand = rc == 0 && hp_order_may_stand(self->row.base, path, listed->size, listed->root);
         if (rc == 0)
-            rc = hp_order_insert_file(self->db, self->row.id, path, listed->path, listed, may_stand, err);
+            rc = hp_order_insert_file(self->db, self->row.id, path, listed->path, listed, may_stand,
+                                      self->never_runs, err);
         *(may_stand ? &self->compared : &self->fresh) += 1;
         free(path);
         return rc;
@@ -292,9 +294,9 @@ static char *make_note(const update_t *self, int64_t folders)
 }
 
 int hp_order_update(hp_db_t *db, const char *base, const char *host, const char *path, bool folder,
-                    const char *to, int64_t *id, bool *updated, hp_err_t *err)
+                    const char *to, bool never_runs, int64_t *id, bool *updated, hp_err_t *err)
 {
-    update_t self = {.db = db};
+    update_t self = {.db = db, .never_runs = never_runs};
     int rc = hp_db_download_find_ended(db, host, path, folder, id, err);
     if (rc == 0)
         rc = hp_db_download_get(db, *id, &self.row, err);

@@ -12,9 +12,9 @@ int hp_order_look(const hp_download_row_t *download, const hp_download_file_row_
                   int64_t *mtime_ns, hp_err_t *err);
 /* Store thread. The done or failed download of this folder, or the failed one of this file, goes on with what
  * is new or has changed at the host: 0 with its id; updated: there is something, or it failed. HP_E_NOT_FOUND
- * when there is none, or it lies elsewhere. */
+ * when there is none, or it lies elsewhere. never_runs: as in the order. */
 int hp_order_update(hp_db_t *db, const char *base, const char *host, const char *path, bool folder,
-                    const char *to, int64_t *id, bool *updated, hp_err_t *err);
+                    const char *to, bool never_runs, int64_t *id, bool *updated, hp_err_t *err);
 /* The same of one that was kept and goes on: its list is that of now, and what had failed is tried again. */
 int hp_order_update_kept(hp_db_t *db, int64_t id, const char *host, const char *path, hp_err_t *err);
 /* Loop. Such a one, as its row says now, is queued again. */
@@ -32,9 +32,10 @@ bool hp_order_is_version(const hp_download_row_t *download, const hp_download_fi
  * free), or HP_E_NOT_FOUND. */
 int hp_order_find_done(hp_db_t *db, const char *host, const char *path, const char *url,
                        const hp_remote_file_t *listed, int64_t *id, char **etag, hp_err_t *err);
-/* A row for a file that is to be fetched; listed: NULL when nobody lists it. may_stand: as above. */
+/* A row for a file that is to be fetched; listed: NULL when nobody lists it. may_stand: as above. never_runs:
+ * as in the order. */
 int hp_order_insert_file(hp_db_t *db, int64_t download, const char *path, const char *source_path,
-                         const hp_remote_file_t *listed, bool may_stand, hp_err_t *err);
+                         const hp_remote_file_t *listed, bool may_stand, bool never_runs, hp_err_t *err);
 /* Whether a file is to be executable here: one that is at a host that has proven who it is. */
 bool hp_order_lets_run(const hp_remote_file_t *listed);
 

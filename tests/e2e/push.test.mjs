@@ -2,14 +2,27 @@
 // Pushes: files of the share that another host is asked to take, and fetches.
 
 import assert from "node:assert/strict";
-import { existsSync, readFileSync } from "node:fs";
+import { chmodSync, existsSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 
-import { MiB, addHost, makeFile, request, sleep, startHostpair, waitFor } from "./harness.mjs";
-import { listed } from "./hosts.mjs";
+import {
+    MiB,
+    addHost,
+    download,
+    getDownload,
+    makeFile,
+    request,
+    sleep,
+    startHostpair,
+    waitFor,
+    waitState,
+} from "./harness.mjs";
+import { fakeHost, hashed, listed, pathsBelow } from "./hosts.mjs";
+import { identityIn } from "./identities.mjs";
 import { decide, inbox, newest } from "./inbox.mjs";
 import { startLink } from "./link.mjs";
+import { ask } from "./people.mjs";
 import { asks, piped } from "./terminal.mjs";
 
 /** @typedef {import("./harness.mjs").Hostpair} Hostpair */
@@ -283,5 +296,237 @@ describe("pushes", () => {
         assert.match(none.stderr, /failed: none.txt is not shared/);
         const early = await piped(["push", "--no-wait", "--json", "attic", "big.bin"], { env });
         assert.equal(JSON.parse(early.stdout).state, "connecting");
+    });
+});
+
+/**
+ * An offer as a host may word it that says what it likes.
+ * @param {Hostpair} h @param {import("./identities.mjs").Identity} as @param {object[]} files
+ */
+async function offerAs(h, as, ...files) {
+    const reply = await ask(h, "/hostpair/inbox", {
+        method: "POST",
+        body: JSON.stringify({ files }),
+        headers: { "content-type": "application/json" },
+        as,
+    });
+    return { ...reply, json: JSON.parse(reply.text) };
+}
+
+/** Two hosts, each with the other's id, pair. @param {[Hostpair, string][]} both */
+async function pair(...both) {
+    const [[first, other]] = both;
+    assert.equal((await first.api(`/hosts/${other}/pair`, { method: "POST" })).status, 202);
+    for (const [h, id] of both) {
+        const confirmed = () => h.api(`/hosts/${id}/pair/confirm`, { method: "POST" });
+        await waitFor(async () => (await confirmed()).status === 202, { what: "digits to confirm" });
+    }
+    for (const [h, id] of both)
+        await waitFor(async () => (await h.api(`/hosts/${id}`)).json.paired, { what: `${h.name} is paired` });
+}
+
+describe("what is fetched is what was asked about", () => {
+    test("an offer of a host names the file that comes, and its type is that of the name", async (t) => {
+        const { a, b } = await two(t);
+        await makeFile(join(a.shareDir, "a/evil.sh"), 100, 4);
+        await hashed(a, 4);
+        const ofA = (await addHost(b, a.peerPort)).id;
+        await listed(b, ofA, 4);
+        const as = identityIn(a.dataDir);
+        for (const name of ["photo.jpg", "il.sh", "b/evil.sh", "x/a/evil.sh"]) {
+            const lie = await offerAs(b, as, { id: "a/evil.sh", name, type: "image/jpeg", size: 100 });
+            assert.equal(lie.status, 422, lie.text);
+            assert.match(lie.json.detail, /its path does not end in this name/);
+        }
+        for (const name of ["evil.sh", "a/evil.sh"]) {
+            const taken = await offerAs(b, as, { id: "a/evil.sh", name, type: "image/jpeg", size: 100 });
+            assert.equal(taken.status, 202, taken.text);
+            const { files, id } = await newest(b, "asking");
+            assert.deepEqual([files[0].name, files[0].folder], [name, false]);
+            assert.doesNotMatch(files[0].type, /image/);
+            await decide(b, id, "decline");
+        }
+        await offerAs(b, as, { id: "photos", name: "photos", type: "image/jpeg", folder: true });
+        const folder = (await newest(b, "asking")).files[0];
+        assert.deepEqual([folder.type, folder.folder, folder.size], ["inode/directory", true, null]);
+    });
+
+    test("a file that has more bytes than were offered fails, and none of them is kept", async (t) => {
+        const { a, b } = await two(t);
+        await hashed(a, 3);
+        const ofA = (await addHost(b, a.peerPort)).id;
+        await listed(b, ofA, 3);
+        const taken = await offerAs(b, identityIn(a.dataDir), { id: "big.bin", name: "big.bin", size: 3 });
+        assert.equal(taken.status, 202, taken.text);
+        await decide(b, (await newest(b, "asking")).id, "accept");
+        const failed = await newest(b, "failed", "done");
+        assert.equal(failed.reason, `big.bin: The file has ${20 * MiB} bytes, and 3 were offered`);
+        assert.deepEqual((await b.api("/downloads")).json.downloads, []);
+        assert.deepEqual(pathsBelow(b.downloadsDir), []);
+    });
+
+    for (const chunked of [false, true])
+        test(`also where its list does not tell, ${chunked ? "nor its answer" : "but its answer"}`, async (t) => {
+            const b = await startHostpair({ t, name: "attic" });
+            const bytes = Buffer.alloc(5 * MiB, 7);
+            let sent = 0;
+            const liar = await fakeHost(t, {
+                handler: (req, res) => {
+                    if (!/bait\.bin$/.test(req.url ?? "")) return false;
+                    const range = /^bytes=(\d+)-(\d*)$/.exec(req.headers.range ?? "");
+                    const first = range ? Number(range[1]) : 0;
+                    const last = range?.[2] ? Math.min(Number(range[2]), bytes.length - 1) : bytes.length - 1;
+                    const part = bytes.subarray(first, last + 1);
+                    sent += part.length;
+                    if (chunked) res.writeHead(200, { etag: '"1"' });
+                    else
+                        res.writeHead(range ? 206 : 200, {
+                            etag: '"1"',
+                            "content-length": part.length,
+                            ...(range ? { "content-range": `bytes ${first}-${last}/${bytes.length}` } : {}),
+                        });
+                    res.end(chunked ? bytes : part);
+                    return true;
+                },
+            });
+            await addHost(b, liar.port);
+            const taken = await offerAs(b, liar.identity, { id: "bait.bin", name: "bait.bin", size: 3 });
+            assert.equal(taken.status, 202, taken.text);
+            await decide(b, (await newest(b, "asking")).id, "accept");
+            const failed = await newest(b, "failed", "done");
+            assert.match(
+                failed.reason ?? "",
+                chunked
+                    ? /does not say how long|does not say where/
+                    : /^bait\.bin: The file has 5242880 bytes, and 3 were offered$/,
+                JSON.stringify(failed),
+            );
+            assert.ok(sent <= 2 * bytes.length, `${sent} bytes were sent`);
+            assert.deepEqual(
+                pathsBelow(b.downloadsDir).filter((path) => /bait/.test(path)),
+                [],
+            );
+        });
+
+    test("only what a paired host sends may be run here", async (t) => {
+        const { a, b, ofB } = await two(t);
+        for (const [i, name] of ["one.sh", "two.sh", "tools/three.sh"].entries()) {
+            await makeFile(join(a.shareDir, name), 5000, 9 + i);
+            chmodSync(join(a.shareDir, name), 0o755);
+        }
+        await hashed(a, 6);
+        const ofA = (await addHost(b, a.peerPort)).id;
+        await listed(b, ofA, 6);
+        const runs = async (/** @type {string[]} */ paths, /** @type {string} */ landed) => {
+            await push(a, ofB, paths);
+            await decide(b, (await newest(b, "asking")).id, "accept");
+            const over = await newest(b, "done", "failed");
+            assert.equal(over.state, "done", over.reason);
+            return (statSync(join(b.downloadsDir, "Received/studio", landed)).mode & 0o111) !== 0;
+        };
+        assert.equal(await runs(["one.sh"], "one.sh"), false);
+        assert.equal(await runs(["tools"], "tools/three.sh"), false);
+        const own = await waitState(
+            b,
+            (await download(b, { host: ofA, path: "one.sh", copy: true })).id,
+            "done",
+        );
+        assert.notEqual(statSync(join(b.downloadsDir, own.path)).mode & 0o111, 0, "as a person ordered it");
+        await pair([a, ofB], [b, ofA]);
+        assert.equal(await runs(["two.sh"], "two.sh"), true);
+    });
+});
+
+describe("a download that is not only a transfer's", () => {
+    /** The first host sends slowly. @param {TestContext} t */
+    async function slow(t) {
+        const hosts = await two(t);
+        await hashed(hosts.a, 3);
+        const ofA = (await addHost(hosts.b, hosts.a.peerPort)).id;
+        await listed(hosts.b, ofA, 3);
+        await hosts.a.api("/settings", { method: "PATCH", json: { up_limit_bps: 4 * MiB } });
+        const fast = () => hosts.a.api("/settings", { method: "PATCH", json: { up_limit_bps: 0 } });
+        return { ...hosts, ofA, fast };
+    }
+    /** A push of big.bin that is accepted: its id there and here. @param {Hostpair} a @param {Hostpair} b @param {string} ofB */
+    async function accepted(a, b, ofB) {
+        const pushed = (await push(a, ofB, ["big.bin"])).json.id;
+        const { id } = await newest(b, "asking");
+        await reaches(a, pushed, "asking");
+        const reply = await decide(b, id, "accept");
+        assert.equal(reply.status, 200, reply.text);
+        await reaches(a, pushed, "sending");
+        return { pushed, id };
+    }
+    /** @param {Hostpair} h @param {number} id @param {string[]} states */
+    const settles = (h, id, ...states) =>
+        waitFor(
+            async () => {
+                const { json } = await h.api(`/inbox/${id}`);
+                return states.includes(json.state) && json;
+            },
+            {
+                what: `transfer ${id} in the state ${states}`,
+                detail: async () => (await h.api("/inbox")).text,
+            },
+        );
+    const downloads = async (/** @type {Hostpair} */ h) => (await h.api("/downloads")).json.downloads;
+
+    test("what a person ordered before stays when the sender takes it back, also over a restart", async (t) => {
+        const { a, b, ofA, ofB, fast } = await slow(t);
+        const own = await download(b, { host: ofA, path: "big.bin" });
+        await waitFor(async () => (await getDownload(b, own.id)).done_bytes > MiB, { what: "bytes" });
+        const { pushed, id } = await accepted(a, b, ofB);
+        await waitFor(async () => (await b.api(`/inbox/${id}`)).json.done_bytes > 0, { what: "it follows" });
+        await b.restart();
+        assert.equal((await a.api(`/pushes/${pushed}`, { method: "DELETE" })).status, 204);
+        assert.equal((await settles(b, id, "cancelled")).state, "cancelled");
+        await fast();
+        const done = await waitState(b, own.id, "done");
+        assertSame(a, "big.bin", b, done.path);
+    });
+
+    test("what a person orders afterwards stays, too", async (t) => {
+        const { a, b, ofA, ofB, fast } = await slow(t);
+        const { pushed, id } = await accepted(a, b, ofB);
+        await waitFor(async () => (await downloads(b)).length === 1, { what: "the download" });
+        const own = await download(b, { host: ofA, path: "big.bin" });
+        assert.equal((await a.api(`/pushes/${pushed}`, { method: "DELETE" })).status, 204);
+        await settles(b, id, "cancelled");
+        await fast();
+        assertSame(a, "big.bin", b, (await waitState(b, own.id, "done")).path);
+    });
+
+    test("given twice, both arrive; one that is cancelled leaves the other its download", async (t) => {
+        const { a, b, ofB, fast } = await slow(t);
+        const first = await accepted(a, b, ofB);
+        await waitFor(async () => (await downloads(b)).length === 1, { what: "the download" });
+        const second = await accepted(a, b, ofB);
+        const third = await accepted(a, b, ofB);
+        await decide(b, first.id, "cancel"); // which ordered it
+        await settles(b, first.id, "cancelled");
+        await b.restart();
+        await fast();
+        for (const { id } of [second, third]) {
+            const done = await settles(b, id, "done", "failed");
+            assert.equal(done.state, "done", done.reason);
+            assert.equal(done.done_bytes, 20 * MiB);
+            assertSame(a, "big.bin", b, done.files[0].path);
+        }
+        assert.equal((await downloads(b)).length, 1);
+    });
+
+    test("given twice and cancelled twice, the download is gone", async (t) => {
+        const { a, b, ofB } = await slow(t);
+        const first = await accepted(a, b, ofB);
+        await waitFor(async () => (await downloads(b)).length === 1, { what: "the download" });
+        const second = await accepted(a, b, ofB);
+        await decide(b, first.id, "cancel");
+        await decide(b, second.id, "cancel");
+        await waitFor(async () => (await downloads(b)).length === 0, { what: "no download" });
+        assert.deepEqual(
+            pathsBelow(b.downloadsDir).filter((path) => /big/.test(path)),
+            [],
+        );
     });
 });

@@ -223,7 +223,74 @@ static void an_accepted_offer_lands_in_the_folder_of_its_sender(void **state)
     assert_int_equal(write_piece(id, "a", 0, "abc", false).status, 0); /* its answer was lost */
 }
 
+/* ---- what is fetched ---- */
+
 #define STUDIO "ffeeddccbbaa99887766554433221100"
+#define PAIRED "00112233445566778899aabbccddeeff"
+
+/* Downloads as somebody else runs them. The same path is the same download, as long as it is not dropped. */
+static struct {
+    unsigned orders;
+    hp_inbox_order_t last;
+    const char *paths[8]; /* of downloads 1 to 7; NULL: none, or dropped */
+    int64_t dropped;      /* the last one */
+    unsigned drops;
+} fetched;
+
+static const char *const fetched_paths[] = {"big.bin", "own.bin", "photo.jpg", "deep/photo.jpg", "photos"};
+
+static void order_download(void *arg, const hp_inbox_order_t *order, hp_inbox_ordered_fn done, void *done_arg)
+{
+    const hp_err_t none = {0};
+    int64_t id = 1;
+    (void)arg;
+    fetched.orders++;
+    fetched.last = *order;
+    while (id < 7 && fetched.paths[id] != NULL && strcmp(fetched.paths[id], order->path) != 0)
+        id++;
+    bool existing = fetched.paths[id] != NULL;
+    for (size_t i = 0; i < HP_COUNT(fetched_paths); i++)
+        if (strcmp(fetched_paths[i], order->path) == 0)
+            fetched.paths[id] = fetched_paths[i];
+    done(done_arg, 0, id, existing, &none);
+}
+
+static void look_at_download(void *arg, int64_t download)
+{
+    (void)arg;
+    hp_inbox_download(inbox, &(hp_inbox_download_t){.id = download, .state = HP_FETCHING});
+}
+
+static void drop_download(void *arg, int64_t download)
+{
+    (void)arg;
+    fetched.drops++;
+    fetched.dropped = download;
+    fetched.paths[download] = NULL;
+}
+
+static void start_fetching(void)
+{
+    hp_inbox_start(inbox, &(hp_inbox_orders_t){
+                              .order = order_download, .look = look_at_download, .drop = drop_download});
+}
+
+static int64_t given(const char *host, const char *path, const char *name, uint64_t size)
+{
+    hp_inbox_offer_file_t file = {.id = path, .name = name, .size = size};
+    hp_inbox_offer_t offer = offer_of(&file, 1);
+    offer.kind = HP_SENDER_HOSTPAIR;
+    offer.host = host;
+    int64_t id = make_offer(&offer);
+    accept_it(id, &(hp_inbox_choice_t){0}, 0);
+    return id;
+}
+
+static void begin_fetching(void)
+{
+    memset(&fetched, 0, sizeof fetched);
+    start_fetching();
+}
 
 static void what_is_shown_of_a_hosts_file_is_what_is_fetched(void **state)
 {
@@ -260,6 +327,94 @@ static void what_is_shown_of_a_hosts_file_is_what_is_fetched(void **state)
         assert_true(hp_inbox_file_at(inbox, id, 0, &shown));
         assert_string_equal(shown.type, hp_path_media_type(cases[i].name));
         hp_inbox_decline(inbox, id, NULL);
+    }
+}
+
+static void no_more_is_fetched_than_was_offered(void **state)
+{
+    (void)state;
+    begin_fetching();
+    int64_t id = given(STUDIO, "deep/photo.jpg", "photo.jpg", 3);
+    assert_int_equal(fetched.last.most, 3);
+    assert_false(fetched.last.may_run);
+    assert_int_equal(hp_inbox_download_most(inbox, 1), 3);
+    close_inbox(); /* also after a restart */
+    open_inbox(0);
+    start_fetching();
+    assert_int_equal(hp_inbox_download_most(inbox, 1), 3);
+    hp_inbox_download(inbox,
+                      &(hp_inbox_download_t){.id = 1, .state = HP_FETCHING, .size_known = true, .size = 4});
+    assert_int_equal(get(id).state, HP_INCOMING_FAILED);
+    assert_string_equal(get(id).reason, "photo.jpg: The file has 4 bytes, and 3 were offered");
+    assert_int_equal(fetched.dropped, 1);
+
+    id = given(PAIRED, "photo.jpg", "photo.jpg", 3);
+    assert_true(fetched.last.may_run);
+    hp_inbox_download(inbox,
+                      &(hp_inbox_download_t){
+                          .id = 1, .state = HP_FETCHED, .size_known = true, .size = 2, .path = "photo.jpg"});
+    assert_int_equal(get(id).state, HP_INCOMING_DONE);
+}
+
+static void a_transfer_drops_only_what_it_ordered_itself(void **state)
+{
+    (void)state;
+    begin_fetching();
+    fetched.paths[1] = "own.bin"; /* a person's */
+    int64_t id = given(STUDIO, "own.bin", "own.bin", 100);
+    assert_int_equal(hp_inbox_download_most(inbox, 1), UINT64_MAX);
+    close_inbox();
+    open_inbox(0);
+    start_fetching();
+    assert_int_equal(hp_inbox_cancel(inbox, id, "", NULL), 0);
+    assert_int_equal(fetched.drops, 0);
+
+    id = given(STUDIO, "big.bin", "big.bin", 100);
+    assert_int_equal(hp_inbox_cancel(inbox, id, "", NULL), 0);
+    assert_int_equal(fetched.dropped, 2);
+
+    id = given(STUDIO, "big.bin", "big.bin", 100);
+    hp_inbox_download_wanted(inbox, 2); /* a person orders the same */
+    assert_int_equal(hp_inbox_download_most(inbox, 2), UINT64_MAX);
+    assert_int_equal(hp_inbox_cancel(inbox, id, "", NULL), 0);
+    assert_int_equal(fetched.drops, 1);
+}
+
+static void all_transfers_that_wait_for_a_download_hear_of_it(void **state)
+{
+    hp_inbox_download_t done = {
+        .id = 1, .state = HP_FETCHED, .size_known = true, .size = 100, .path = "big.bin"};
+    (void)state;
+    begin_fetching();
+    int64_t first = given(STUDIO, "big.bin", "big.bin", 100),
+            second = given(STUDIO, "big.bin", "big.bin", 100);
+    int64_t small = given(STUDIO, "big.bin", "big.bin", 5);
+    assert_int_equal(fetched.orders, 3);
+    assert_int_equal(hp_inbox_download_most(inbox, 1), 100);
+    close_inbox();
+    open_inbox(0);
+    start_fetching();
+    hp_inbox_download(inbox, &done);
+    assert_int_equal(get(first).state, HP_INCOMING_DONE);
+    assert_int_equal(get(second).state, HP_INCOMING_DONE);
+    assert_int_equal(get(small).state, HP_INCOMING_FAILED);
+    assert_int_equal(fetched.drops, 0);
+}
+
+static void a_download_that_two_wait_for_goes_with_the_last_of_them(void **state)
+{
+    (void)state;
+    begin_fetching();
+    for (int turn = 0; turn < 2; turn++) { /* whichever ordered it */
+        int64_t ids[] = {given(STUDIO, "big.bin", "big.bin", 100), given(STUDIO, "big.bin", "big.bin", 100)};
+        assert_int_equal(hp_inbox_cancel(inbox, ids[turn], "", NULL), 0);
+        assert_int_equal(fetched.drops, turn);
+        close_inbox();
+        open_inbox(0);
+        start_fetching();
+        assert_int_equal(get(ids[!turn]).state, HP_INCOMING_RECEIVING);
+        assert_int_equal(hp_inbox_cancel(inbox, ids[!turn], "", NULL), 0);
+        assert_int_equal(fetched.drops, turn + 1);
     }
 }
 
@@ -973,6 +1128,10 @@ int main(void)
         TEST(a_name_that_reads_as_another_lands_without_what_turns_it),
         TEST(the_folder_of_a_sender_is_one_harmless_name),
         TEST(what_is_shown_of_a_hosts_file_is_what_is_fetched),
+        TEST(no_more_is_fetched_than_was_offered),
+        TEST(a_transfer_drops_only_what_it_ordered_itself),
+        TEST(all_transfers_that_wait_for_a_download_hear_of_it),
+        TEST(a_download_that_two_wait_for_goes_with_the_last_of_them),
         TEST(pictures_of_an_offer_are_few_and_gone_with_the_answer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

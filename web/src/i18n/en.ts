@@ -420,7 +420,7 @@ export default {
   "settings.host": "This host",
   "settings.keep_executable": "Programs stay programs",
   "settings.keep_executable.help":
-    "A file that may be run at a host that has proven who it is may be run here. Off: no downloaded file may.",
+    "A file that may be run at a host that has proven who it is may be run here; of files that were sent here, only those of paired hosts. Off: no downloaded file may.",
   "settings.language": "Language",
   "settings.limit.invalid": "Give a number of at least 0, such as 2.5.",
   "settings.limit.none": "0 is no limit.",

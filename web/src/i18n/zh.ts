@@ -410,7 +410,7 @@ const zh: Dictionary = {
   "settings.host": "本机",
   "settings.keep_executable": "保留可执行权限",
   "settings.keep_executable.help":
-    "在已证明身份的主机上可以执行的文件，下载后在这里也可以执行。关闭后，下载的文件都不可执行。",
+    "在已证明身份的主机上可以执行的文件，下载后在这里也可以执行；别人发送来的文件，只有来自已配对主机的才可以。关闭后，下载的文件都不可执行。",
   "settings.language": "语言",
   "settings.limit.invalid": "请输入不小于 0 的数字，例如 2.5。",
   "settings.limit.none": "0 表示不限速。",
