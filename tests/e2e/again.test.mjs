@@ -22,7 +22,6 @@ import {
     waitFor,
     waitState,
 } from "./harness.mjs";
-import { startEvil } from "./evil.mjs";
 import { startLink } from "./link.mjs";
 import { give, listen } from "./web.mjs";
 

@@ -3,7 +3,15 @@
 // would not do.
 
 import assert from "node:assert/strict";
-import { existsSync, mkdirSync, readFileSync, readdirSync, statSync, utimesSync, writeFileSync } from "node:fs";
+import {
+    existsSync,
+    mkdirSync,
+    readFileSync,
+    readdirSync,
+    statSync,
+    utimesSync,
+    writeFileSync,
+} from "node:fs";
 import http from "node:http";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
