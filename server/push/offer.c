@@ -1,8 +1,11 @@
 /* Pushes to hostpair hosts: an offer that names paths, and looks at how it goes. A host that is away is tried
  * again until it is back, first at each of its addresses, then after a pause:
  *
- *   CONNECTING        it has not answered the offer. One whose answer was lost is made once more with the
- * same token, so that nobody there is asked twice ASKING, SENDING   it has, and is asked how it goes */
+ *   CONNECTING        it has not answered the offer
+ *   ASKING, SENDING   it has, and is asked how it goes
+ *
+ * An offer whose answer was lost is made once more with the same token, so that nobody there is asked twice.
+ */
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -113,7 +116,7 @@ static void read_taken(hp_push_t *self, const json_t *json)
 {
     const json_t *files = json_object_get(json, "files"), *all = json_object_get(json, "wanted");
     size_t taken = 0;
-    for (size_t i = 0; i < json_array_size(files); i++) {
+    for (size_t i = 0; i < HP_MIN(json_array_size(files), self->files.count); i++) {
         const json_t *one = json_array_get(files, i), *wanted = json_object_get(one, "wanted");
         const char *id = json_string_value(json_object_get(one, "id"));
         hp_push_file_t *file = id != NULL ? find_file(self, i, id) : NULL;

@@ -143,6 +143,7 @@ describe("dashboard inbox", { skip }, () => {
         await dialog.getByText("photo\\u202egpj.exe").waitFor();
         assert.doesNotMatch((await dialog.textContent()) ?? "", /[\u202a-\u202e\u2066-\u2069]/);
         await dialog.getByRole("button", { name: "Accept" }).click();
+        await dialog.waitFor({ state: "detached" });
         await put(own, token, "0", Buffer.from("abc"));
         await newest(own, "done");
         await page.getByRole("button", { name: "Show files" }).click();

@@ -524,9 +524,9 @@ describe("a download that is not only a transfer's", () => {
         await decide(b, first.id, "cancel");
         await decide(b, second.id, "cancel");
         await waitFor(async () => (await downloads(b)).length === 0, { what: "no download" });
-        assert.deepEqual(
-            pathsBelow(b.downloadsDir).filter((path) => /big/.test(path)),
-            [],
-        );
+        await waitFor(() => !pathsBelow(b.downloadsDir).some((path) => /big/.test(path)), {
+            what: "no part file",
+            detail: () => pathsBelow(b.downloadsDir),
+        });
     });
 });
