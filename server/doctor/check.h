@@ -31,6 +31,7 @@ struct hp_check {
     bool line_too_long;
     int status;
     uint64_t files, bytes;
+    uint64_t list_got, list_began;
     char *sample_path; /* the largest file, or the first that is large enough; NULL */
     uint64_t sample_size, sample_got, sample_began;
 };

@@ -14,8 +14,30 @@
 #define SAMPLE_MS    30000
 #define SAMPLE_LEAST ((uint64_t)64 * 1024) /* a smaller file says nothing of the speed */
 #define REFUSAL_MAX  200
+#define SLOW                                                                                                 \
+    "Transfers work, and take their time. A weak wireless signal, a VPN, a limit in the settings of the "    \
+    "host "                                                                                                  \
+    "or other transfers at the same time make it slow."
+
+static double rate_since(uint64_t began_ns, uint64_t bytes)
+{
+    return (double)bytes * 1e9 / (double)HP_MAX(hp_clock_ns() - began_ns, (uint64_t)1);
+}
 
 /* ---- how fast ---- */
+
+/* Bytes came until the time was over: nothing is in the way, it only takes longer. */
+static void add_slow(hp_check_t *self)
+{
+    double rate = rate_since(self->sample_began, self->sample_got);
+    char text[200];
+    snprintf(text, sizeof text, "Files come slowly: %.1f KiB of one came within %d s, at %.1f kB/s.",
+             (double)self->sample_got / 1024, SAMPLE_MS / 1000, rate / 1e3);
+    hp_finding_t *finding = hp_check_add(self, HP_FINDING_NOTE, "speed-slow", text);
+    hp_finding_number(finding, "bytes", (int64_t)self->sample_got);
+    hp_finding_number(finding, "bps", (int64_t)rate);
+    hp_finding_todo(finding, SLOW);
+}
 
 static int on_sample_head(void *arg, const hp_fetch_head_t *head)
 {
@@ -42,8 +64,10 @@ static void on_sample_done(void *arg, int status, const hp_err_t *err)
         hp_check_end(self);
         return;
     }
-    if (status != 0) {
-        snprintf(text, sizeof text, "The list came, but a file does not: %.250s.",
+    if (status == HP_E_TIMEOUT && self->sample_got > 0) {
+        add_slow(self);
+    } else if (status != 0) {
+        snprintf(text, sizeof text, "The list comes, but a file does not: %.250s.",
                  status == HP_E_STATUS ? "it is refused" : hp_err_text(err));
         hp_finding_t *finding = hp_check_add(self, HP_FINDING_PROBLEM, "file-fails", text);
         hp_finding_text(finding, "detail", hp_err_text(err));
@@ -52,8 +76,7 @@ static void on_sample_done(void *arg, int status, const hp_err_t *err)
             "Small packets pass and large ones do not: a VPN or a router with a smaller MTU does that. "
             "Or the host has become busy: try again.");
     } else {
-        uint64_t ns = HP_MAX(hp_clock_ns() - self->sample_began, (uint64_t)1);
-        double rate = (double)self->sample_got * 1e9 / (double)ns;
+        double rate = rate_since(self->sample_began, self->sample_got);
         snprintf(text, sizeof text, "%.1f MiB of a file came at %.1f MB/s%s.",
                  (double)self->sample_got / 1048576, rate / 1e6,
                  self->sample_got < HP_CHECK_SAMPLE ? " (it shares nothing larger, so this is a rough figure)"
@@ -113,12 +136,14 @@ static int on_list_head(void *arg, const hp_fetch_head_t *head)
 {
     hp_check_t *self = arg;
     self->status = head->status;
+    self->list_began = hp_clock_ns();
     return head->status == 200 ? 0 : HP_E_STATUS;
 }
 
 static int on_list_data(void *arg, const uint8_t *data, size_t length)
 {
     hp_check_t *self = arg;
+    self->list_got += length;
     for (size_t i = 0; i < length; i++) {
         if (data[i] == '\n') {
             if (!self->line_too_long)
@@ -160,6 +185,20 @@ static void add_no_list(hp_check_t *self, int status, const hp_err_t *err)
         "smaller MTU is in the way.");
 }
 
+/* As add_slow. */
+static void add_slow_list(hp_check_t *self)
+{
+    double rate = rate_since(self->list_began, self->list_got);
+    char text[200];
+    snprintf(text, sizeof text,
+             "Its list was not whole within %d s: %" PRIu64 " files of it came, at %.1f kB/s.",
+             LIST_MS / 1000, self->files, rate / 1e3);
+    hp_finding_t *finding = hp_check_add(self, HP_FINDING_NOTE, "list-slow", text);
+    hp_finding_number(finding, "files", (int64_t)self->files);
+    hp_finding_number(finding, "bps", (int64_t)rate);
+    hp_finding_todo(finding, SLOW);
+}
+
 static void on_list_done(void *arg, int status, const hp_err_t *err)
 {
     hp_check_t *self = arg;
@@ -167,6 +206,15 @@ static void on_list_done(void *arg, int status, const hp_err_t *err)
     self->fetch = NULL;
     if (self->cancelled || status == UV_ECANCELED) {
         hp_check_end(self);
+        return;
+    }
+    if (status == HP_E_TIMEOUT && self->list_got > 0) {
+        add_slow_list(self);
+        hp_look_changed(self->look);
+        if (self->sample_size >= SAMPLE_LEAST)
+            fetch_sample(self);
+        else
+            hp_check_way_back(self); /* what else it shares is not known */
         return;
     }
     if (status != 0) {

@@ -4,13 +4,26 @@
 
 import assert from "node:assert/strict";
 import { readFileSync, readdirSync } from "node:fs";
+import { writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 
 import { assertAccessible, closeBrowser, openDashboard, skip } from "./browser.mjs";
-import { addHost, checkout, freePort, runHostpair, startHostpair, tempDir, waitFor } from "./harness.mjs";
+import {
+    MiB,
+    addHost,
+    checkout,
+    freePort,
+    makeFile,
+    runHostpair,
+    sha256Of,
+    startHostpair,
+    tempDir,
+    waitFor,
+} from "./harness.mjs";
 import { fakeHost } from "./hosts.mjs";
+import { startLink } from "./link.mjs";
 import { checkEvent } from "./schema.mjs";
 import { asks } from "./terminal.mjs";
 
@@ -133,6 +146,29 @@ describe("the doctor", () => {
         const own = await run(["--json", `127.0.0.1:${a.peerPort}`]);
         assert.equal(own.code, 0);
         assert.equal(JSON.parse(own.stdout).findings.at(-1).slug, "itself", own.stdout);
+    });
+
+    test("a slow link is told from a broken one, with its speed", { timeout: 200_000 }, async (t) => {
+        const c = await startHostpair({ t, name: "cabin" });
+        await makeFile(join(c.shareDir, "0 film.mp4"), 8 * MiB, 1); // the first of the list
+        const names = Array.from({ length: 5000 }, (_, i) => `${sha256Of(Buffer.from(`${i}`))}.txt`);
+        await Promise.all(names.map((name) => writeFile(join(c.shareDir, name), "")));
+        await waitFor(async () => (await c.api("/status")).json.share.files === 5001);
+        const link = await startLink({ t, to: c.peerPort, rate: 8192 });
+        const said = await runHostpair(["doctor", "--json", `127.0.0.1:${link.port}`], {
+            env: asks(a),
+            timeout: 180_000,
+        });
+        const { findings } = JSON.parse(said.stdout);
+        const of = (/** @type {string} */ slug) =>
+            findings.find((/** @type {any} */ one) => one.slug === slug) ?? assert.fail(said.stdout);
+        for (const one of [of("list-slow"), of("speed-slow")]) {
+            assert.equal(one.severity, "note", said.stdout);
+            assert.ok(one.data.bps > 2000 && one.data.bps < 20_000, said.stdout);
+            assert.match(one.todo, /make it slow/);
+        }
+        assert.ok(of("list-slow").data.files > 100 && of("list-slow").data.files < 5000, said.stdout);
+        assert.doesNotMatch(said.stdout, /MTU|file-fails|list-fails/);
     });
 
     test("a host at whose address another one answers now is told by both ids", async () => {

@@ -48,6 +48,8 @@ const KEY = "其中一个数据文件夹是副本。请在副本所在的主机�
 const CLOCK = "其中一台的时钟不对，请在该主机上启用网络校时：";
 const NETWORK = "请把本机接入其他主机所在的网络。";
 const MTU = "稍后再试。若短的应答能收到而长的不能，可能是 VPN 或路由器的 MTU 较小。";
+const SLOW =
+  "传输可以进行，只是需要时间。Wi-Fi 信号弱、VPN、对方设置的限速或同时进行的其他传输都会使它变慢。";
 
 /** By slug: the sentence, and what to do. */
 const zhFindings: Record<string, [text: string, todo?: string]> = {
@@ -139,6 +141,7 @@ const zhFindings: Record<string, [text: string, todo?: string]> = {
     "对方不向本机显示文件列表：它只允许已配对的主机，或屏蔽了本机。",
     "请让对方与本机配对、解除屏蔽，或更改其“access”设置。",
   ],
+  "list-slow": ["文件列表在一分钟内没有收完：已收到 {files} 个文件，约为每秒 {bps} 字节。", SLOW],
   "listens-loopback": [
     "hostpair 只在 {address} 监听：其他机器无法连接。",
     "启动时不要使用 --peer-listen，或指定所服务网络的地址。",
@@ -177,6 +180,7 @@ const zhFindings: Record<string, [text: string, todo?: string]> = {
   ],
   speed: ["文件传输速度为每秒 {bps} 字节。"],
   "speed-none": ["无法测速：对方没有共享 64 KiB 以上的文件。"],
+  "speed-slow": ["文件传输很慢：约为每秒 {bps} 字节。", SLOW],
   "speed-rough": ["文件传输速度约为每秒 {bps} 字节（对方没有更大的文件，仅供参考）。"],
 };
 
