@@ -23,7 +23,9 @@
 #define PIECE_BYTES ((size_t)64 * 1024)  /* of an answer, at least, but for the last piece */
 #define PIECE_MAX   ((size_t)256 * 1024) /* PIECE_BYTES, and one file with the longest of names */
 #define JOB_STEPS   1000u                /* files and folders of one job, at most */
-#define LISTS_MAX   64u                  /* of folders that are more than a piece, under way; more get 503 */
+/* Lists of folders that are more than a piece, under way: of all clients, and of one; more get 503. */
+#define LISTS_MAX            64u
+#define LISTS_PER_CLIENT_MAX 16u
 
 /* Counted: the peer holds one reference, every answer under way another. */
 struct hp_peer_dav {
@@ -31,10 +33,12 @@ struct hp_peer_dav {
     hp_share_t *share;
     hp_gate_t *gate; /* to the pool, so that others' work there is never far back */
     unsigned references;
-    unsigned lists;
+    unsigned count;
+    hp_list_t lists; /* list_t that are counted */
 };
 
 typedef struct {
+    hp_link_t link; /* in lists, while counted */
     struct hp_peer_dav *dav;
     hp_http_request_t *request;
     hp_http_stream_t *stream; /* once the reply has begun, when it is one in pieces */
@@ -47,7 +51,7 @@ typedef struct {
     size_t levels;            /* the depth */
     hp_propfind_t wanted;
     hp_tree_t *tree; /* once the first piece is due */
-    bool counted;    /* in lists */
+    bool counted;    /* in lists and count */
     bool ready;      /* a piece is made, and was not asked for yet */
     /* the pool's while a job runs, then the loop's */
     bool opened, is_folder, refused;
@@ -61,6 +65,7 @@ struct hp_peer_dav *hp_peer_dav_create(uv_loop_t *loop, hp_share_t *share)
     struct hp_peer_dav *self = hp_alloc(sizeof *self);
     *self =
         (struct hp_peer_dav){.loop = loop, .share = share, .gate = hp_gate_create(share), .references = 1};
+    hp_list_init(&self->lists);
     return self;
 }
 
@@ -75,8 +80,10 @@ void hp_peer_dav_release(struct hp_peer_dav *self)
 static void destroy(list_t *self)
 {
     struct hp_peer_dav *dav = self->dav;
-    if (self->counted)
-        dav->lists--;
+    if (self->counted) {
+        dav->count--;
+        hp_link_remove(&self->link);
+    }
     if (self->tree != NULL)
         hp_tree_destroy(self->tree);
     hp_propfind_dispose(&self->wanted);
@@ -224,13 +231,24 @@ static void begin_stream(list_t *self)
         return;
     }
     self->ready = self->counted = true;
-    self->dav->lists++;
+    self->dav->count++;
+    hp_list_add(&self->dav->lists, &self->link);
     hp_http_stream_on_end(stream, on_end);
+}
+
+/* Whether this client, or all of them, have as many long lists under way as may be. */
+static bool is_full(const list_t *self)
+{
+    const hp_who_t *who = hp_http_who(self->request);
+    unsigned own = 0;
+    HP_LIST_EACH (link, &self->dav->lists)
+        own += hp_who_same(hp_http_who(HP_CONTAINER(link, list_t, link)->request), who);
+    return self->dav->count == LISTS_MAX || own >= LISTS_PER_CLIENT_MAX;
 }
 
 static void on_first_piece(list_t *self, int status)
 {
-    if (status == 0 && self->state == HP_STREAM_MORE && self->dav->lists == LISTS_MAX)
+    if (status == 0 && self->state == HP_STREAM_MORE && is_full(self))
         status = HP_E_BUSY;
     if (status != 0) {
         refuse(self, status);

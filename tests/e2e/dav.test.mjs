@@ -9,11 +9,21 @@ import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { promisify } from "node:util";
 
-import { defaultBin, makeBytes, makeFile, startHostpair, tempDir, waitFor } from "./harness.mjs";
+import {
+    defaultBin,
+    freePort,
+    makeBytes,
+    makeFile,
+    request,
+    startHostpair,
+    tempDir,
+    waitFor,
+} from "./harness.mjs";
 import { Raw, ask, fetchRaw } from "./protocol.mjs";
 import { RESERVED, encode, ndjson, startServing } from "./served.mjs";
 
 /** @typedef {import("./harness.mjs").Hostpair} Hostpair */
+/** @typedef {import("node:test").TestContext} TestContext */
 
 const plainBin = process.env.HOSTPAIR_PLAIN_BIN || defaultBin;
 const run = promisify(execFile);
@@ -22,9 +32,12 @@ const ALL =
     '<?xml version="1.0"?><propfind xmlns="DAV:"><prop><resourcetype/><displayname/><getlastmodified/>' +
     "<getcontentlength/><getcontenttype/><getetag/></prop></propfind>";
 
-/** Sends a request with a body. @param {number} port @param {string} target @param {string} body */
-async function propfind(port, target, body = "", { depth = /** @type {string | null} */ ("1") } = {}) {
-    const c = new Raw(port);
+/**
+ * Sends a request with a body. from: the address that it comes from.
+ * @param {number} port @param {string} target @param {string} body @param {{ depth?: string | null, from?: string }} options
+ */
+async function propfind(port, target, body = "", { depth = "1", from } = {}) {
+    const c = new Raw(port, { from });
     const headers = { Depth: depth ?? undefined, "Content-Length": `${Buffer.byteLength(body)}` };
     c.send(Buffer.from(ask(target, { method: "PROPFIND", headers }) + body));
     const reply = await c.reply();
@@ -281,8 +294,8 @@ describe("WebDAV", () => {
     });
 });
 
-describe("WebDAV of a folder with 20,000 files", () => {
-    const COUNT = 20_000;
+describe("WebDAV of a folder with 100,000 files", () => {
+    const COUNT = 100_000;
     /** @type {Hostpair} */
     let h;
 
@@ -316,18 +329,23 @@ describe("WebDAV of a folder with 20,000 files", () => {
 
     test("costs little for clients that stop reading, and others are served", async () => {
         const start = residentKiB();
-        const stopped = Array.from({ length: 70 }, () =>
-            new Raw(h.peerPort, { reads: false }).send(question),
-        );
-        try {
-            const refused = await waitFor(
+        const stop = (/** @type {number} */ length, from = "127.0.0.1") =>
+            Array.from({ length }, () => new Raw(h.peerPort, { reads: false, from }).send(question));
+        const stopped = stop(70);
+        const refused = (from = "127.0.0.1") =>
+            waitFor(
                 async () => {
-                    const reply = await propfind(h.peerPort, "/files/many");
+                    const reply = await propfind(h.peerPort, "/files/many", "", { from });
                     return reply.status === 503 && reply;
                 },
-                { what: "the limit of lists under way" },
+                { what: `the limit of lists under way, for ${from}`, interval: 250 },
             );
-            assert.equal(refused.headers["retry-after"], "1");
+        try {
+            assert.equal((await refused()).headers["retry-after"], "1");
+            const other = await propfind(h.peerPort, "/files/many", "", { from: "127.0.0.2" });
+            assert.equal(other.status, 207, "another address is not held up by this one");
+            for (const from of ["127.0.0.2", "127.0.0.3", "127.0.0.4"]) stopped.push(...stop(20, from));
+            await refused("127.0.0.5");
             assert.equal((await propfind(h.peerPort, "/files/many", ALL, { depth: "0" })).status, 207);
             assert.equal((await h.peer("/files/many/a%20photo%20of%20the%20summer%201.jpg")).status, 200);
             const grown = residentKiB() - start;
@@ -430,6 +448,23 @@ describe("WebDAV with the clients of others", () => {
         await assert.rejects(run("rclone", put, { env, timeout: 60_000 }), /405/);
     });
 
+    test("rclone syncs, finds no difference, and reads a part", { skip: missing("rclone") }, async (t) => {
+        const to = tempDir(t);
+        const remote = `:webdav,url='${url}':`;
+        const rclone = (/** @type {string[]} */ ...args) =>
+            run("rclone", args, { env, timeout: 60_000, encoding: "buffer", maxBuffer: 8_000_000 });
+        writeFileSync(join(to, "left over.txt"), "not at the source");
+        await rclone("sync", remote, to);
+        assert.deepEqual(readdirSync(to).sort(), ["photos", "read me.txt"]);
+        await rclone("check", remote, to, "--download");
+        writeFileSync(join(to, "read me.txt"), "HELLO\n");
+        await assert.rejects(rclone("check", remote, to, "--download"), /1 differences found/);
+        await rclone("sync", remote, to, "--ignore-times");
+        await rclone("check", remote, to, "--download");
+        const part = await rclone("cat", `${remote}photos/big.bin`, "--offset", "1234567", "--count", "7654");
+        assert.ok(part.stdout.equals(big.subarray(1_234_567, 1_234_567 + 7654)), "exactly this part");
+    });
+
     test("cadaver walks through and fetches", { skip: missing("cadaver") }, async (t) => {
         const to = join(tempDir(t), "got");
         const child = spawn("cadaver", [url], { env, stdio: ["pipe", "pipe", "pipe"], timeout: 60_000 });
@@ -483,6 +518,40 @@ describe("WebDAV with the clients of others", () => {
         if (process.getuid?.() !== 0) return "only root can mount";
         return existsSync("/dev/fuse") ? false : "there is no FUSE here";
     };
+    /** What is in a mount of davfs2; undefined: it cannot tell. @param {string} at */
+    const list = (at) => {
+        try {
+            return readdirSync(at)
+                .filter((name) => name !== "lost+found")
+                .sort();
+        } catch (error) {
+            if (/** @type {NodeJS.ErrnoException} */ (error).code !== "EINVAL") throw error;
+            return undefined;
+        }
+    };
+    /** davfs2 1.6 lists nothing with some kernels: whether it lists a folder of another server. @param {TestContext} t */
+    const listsOthers = async (t) => {
+        if (missing("rclone")) return true;
+        const dir = tempDir(t);
+        const at = join(dir, "mount");
+        for (const name of ["mount", "served", "served/folder"]) mkdirSync(join(dir, name));
+        writeFileSync(join(dir, "davfs2.conf"), "ask_auth 0\n");
+        const port = await freePort();
+        const address = `127.0.0.1:${port}`;
+        const args = ["serve", "webdav", join(dir, "served"), "--addr", address];
+        const server = spawn("rclone", args, { env, stdio: "ignore" });
+        t.after(() => server.kill());
+        await waitFor(() => request(`http://${address}/`).then(Boolean, () => false), { what: "rclone" });
+        await run("mount.davfs", ["-o", `ro,conf=${join(dir, "davfs2.conf")}`, `http://${address}/`, at], {
+            env,
+            timeout: 60_000,
+        });
+        try {
+            return list(at) !== undefined;
+        } finally {
+            execFileSync("umount", [at], { timeout: 60_000, stdio: "ignore" });
+        }
+    };
     test("davfs2 mounts it", { skip: missing("mount.davfs") || noFuse() }, async (t) => {
         const dir = tempDir(t);
         const at = join(dir, "mount");
@@ -498,17 +567,10 @@ describe("WebDAV with the clients of others", () => {
             assert.ok(readFileSync(join(at, "photos/big.bin")).equals(big));
             assert.ok(statSync(join(at, "empty")).isDirectory());
             assert.throws(() => statSync(join(at, "missing")), /ENOENT/);
-            try {
-                assert.deepEqual(
-                    readdirSync(at)
-                        .filter((name) => name !== "lost+found")
-                        .sort(),
-                    ["empty", "photos", "read me.txt"],
-                );
-            } catch (error) {
-                if (/** @type {NodeJS.ErrnoException} */ (error).code !== "EINVAL") throw error;
-                t.diagnostic("davfs2 cannot list any folder with this kernel");
-            }
+            const names = list(at);
+            if (names === undefined && !(await listsOthers(t)))
+                return t.skip("here davfs2 lists no folder of any server");
+            assert.deepEqual(names, ["empty", "photos", "read me.txt"]);
         } finally {
             execFileSync("umount", [at], { timeout: 60_000, stdio: "ignore" });
         }
