@@ -55,7 +55,10 @@ static h2o_iovec_t compose(const hp_http_listener_t *listener, h2o_mem_pool_t *p
     char detail[160];
     size_t size = 512;
     char *text = h2o_mem_alloc_pool(pool, size);
-    if (status == 413)
+    if (status == 411)
+        snprintf(detail, sizeof detail,
+                 "A body in chunks is not taken: send its length with it, in Content-Length");
+    else if (status == 413)
         snprintf(detail, sizeof detail, "%s: %zu bytes in one request", sentence, listener->options.body_max);
     else
         snprintf(detail, sizeof detail, "%s", sentence);
@@ -86,6 +89,17 @@ void hp_refuse_linger(h2o_req_t *req, hp_connection_t *connection)
     hp_request_at_disposal(req, linger, connection);
 }
 
+/* h2o gives up a body in chunks with 413 as soon as it is too long; shorter ones are refused after their end.
+ */
+static bool is_in_chunks(const hp_connection_t *connection)
+{
+    const h2o_buffer_t *input = connection->socket->input;
+    hp_head_t head;
+    bool chunks = hp_head_init(&head, input->bytes, input->size) == 411;
+    hp_head_dispose(&head);
+    return chunks;
+}
+
 static void on_setup_ostream(h2o_filter_t *filter, h2o_req_t *req, h2o_ostream_t **slot)
 {
     (void)filter;
@@ -94,6 +108,8 @@ static void on_setup_ostream(h2o_filter_t *filter, h2o_req_t *req, h2o_ostream_t
         h2o_setup_next_ostream(req, slot);
         return;
     }
+    if (req->res.status == 413 && is_in_chunks(connection))
+        req->res.status = 411;
     if (req->res.status == 413 && hp_pieces_take(req, connection, slot))
         return;
     const char *type = type_of(connection->listener);

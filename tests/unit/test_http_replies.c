@@ -258,6 +258,23 @@ static void a_body_in_chunks_gets_411_and_ends_the_connection(void **state)
     }
 }
 
+static void a_long_body_in_chunks_gets_411_as_well(void **state)
+{
+    (void)state;
+    start(false);
+    size_t length = 300000;
+    char *text = hp_alloc(length + 256);
+    int n =
+        sprintf(text, "POST /json HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n%zx\r\n", length);
+    memset(text + n, 'x', length);
+    strcpy(text + n + length, "\r\n0\r\n\r\n");
+    client_t *c = client_ask(text);
+    const char *body;
+    assert_int_equal(status_of(client_reply(c, &body)), 411);
+    assert_non_null(strstr(body, "Content-Length"));
+    free(text);
+}
+
 static void what_is_too_long_gets_414_or_431(void **state)
 {
     (void)state;
@@ -453,6 +470,7 @@ int main(void)
         TEST(a_body_that_is_too_long_gets_413_while_it_is_still_sent),
         TEST(what_cannot_be_understood_gets_400_and_the_end),
         TEST(a_body_in_chunks_gets_411_and_ends_the_connection),
+        TEST(a_long_body_in_chunks_gets_411_as_well),
         TEST(what_is_too_long_gets_414_or_431),
         TEST(a_body_that_waits_for_leave_gets_it),
         TEST(an_old_client_gets_what_it_can_read),
