@@ -9,13 +9,11 @@
 #include "doctor/internal.h"
 #include "path/address.h"
 
-#define FIRST_MS  8000   /* after the start or a change of the networks: hosts are found meanwhile */
-#define AGAIN_MS  300000 /* while it is blocked: whoever opens the port sees it soon */
-#define NOBODY_MS 60000  /* while there is nobody to ask */
-#define FINE_MS                                                                                              \
-    1800000       /* after others could connect, a tenth more or less: a firewall may be switched on         \
-                   */
-#define ASK_MAX 2 /* hosts in a round */
+#define FIRST_MS  8000    /* after the start or a change of the networks: hosts are found meanwhile */
+#define AGAIN_MS  300000  /* while it is blocked: whoever opens the port sees it soon */
+#define NOBODY_MS 60000   /* while there is nobody to ask */
+#define FINE_MS   1800000 /* after others could connect, give or take a tenth */
+#define ASK_MAX   2       /* hosts in a round */
 
 static void on_time(uv_timer_t *timer);
 
