@@ -685,7 +685,9 @@ static void an_offer_that_comes_again_with_its_token_is_the_same(void **state)
     static const char token[] = "0123456789abcdef0123456789abcdef";
     hp_err_t err = {0};
     int64_t id = 0;
-    hp_inbox_offer_t offer = offer_of(files, 2), other = offer_of(files, 1);
+    hp_inbox_offer_file_t given[] = {{.id = "one.txt", .name = "one.txt", .size = 3},
+                                     {.id = "a/two.txt", .name = "two.txt", .size = 2}};
+    hp_inbox_offer_t offer = offer_of(given, 2), other = offer_of(given, 1);
     offer.kind = other.kind = HP_SENDER_HOSTPAIR;
     offer.host = "aa";
     other.host = "bb";
