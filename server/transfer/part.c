@@ -131,6 +131,12 @@ static bool has_locks(int folder)
     return works;
 }
 
+/* The file is in the folder. False: somebody else has it. */
+static bool claim_in(int folder, int fd)
+{
+    return claim(fd) || !has_locks(folder);
+}
+
 static hp_part_identity_t identity_of(int fd, const struct stat *st)
 {
     return (hp_part_identity_t){
@@ -159,7 +165,7 @@ int hp_part_create(const char *base, const char *path, int64_t download_id, char
         fd = hp_beneath_open(folder, name, O_RDWR | O_CREAT | O_EXCL, HP_PART_MODE, HP_BENEATH_NO_LINKS);
         if (fd == -EEXIST)
             fd = open_abandoned(folder, name);
-        else if (fd >= 0 && !claim(fd) && has_locks(folder)) {
+        else if (fd >= 0 && !claim_in(folder, fd)) {
             close(fd); /* it was taken for abandoned between the two calls, and is somebody else's now */
             fd = -EEXIST;
             lost++;
@@ -313,7 +319,7 @@ int hp_part_open(const char *base, const char *path, const char *name, const hp_
         int opened = hp_beneath_open(folder, name, O_RDWR | O_NOFOLLOW, 0, HP_BENEATH_NO_LINKS);
         if (opened < 0) {
             rc = hp_part_fail(err, opened, "opening the part file of", path);
-        } else if (!claim(opened) || (uint64_t)st.st_size > size ||
+        } else if (!claim_in(folder, opened) || (uint64_t)st.st_size > size ||
                    (has_chunks && (uint64_t)st.st_size < size)) {
             close(opened); /* somebody has or changed it: leave it alone, begin a new one */
         } else {
@@ -342,13 +348,14 @@ int hp_part_open_alike(const char *base, const char *path, const char *name, uin
     if (folder < 0)
         return folder;
     int fd = hp_beneath_open(folder, name, O_RDWR | O_NOFOLLOW | O_NONBLOCK, 0, HP_BENEATH_NO_LINKS);
+    if (fd >= 0 && (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || (uint64_t)st.st_size != size ||
+                    !claim_in(folder, fd))) {
+        close(fd);
+        fd = -ENOENT;
+    }
     close(folder);
     if (fd < 0)
         return fd;
-    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || (uint64_t)st.st_size != size || !claim(fd)) {
-        close(fd);
-        return -ENOENT;
-    }
     *identity = identity_of(fd, &st);
     return fd;
 }
