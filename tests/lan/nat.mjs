@@ -534,6 +534,7 @@ upnp_nat_postrouting_chain=post
             ) => {
                 self.id = event.id;
                 self.fingerprint = event.fingerprint;
+                connection.on("error", () => {}); // it has ended, and its exit status says how
                 self.say = (message) => {
                     if (!connection.destroyed) connection.write(JSON.stringify(message) + "\n");
                 };
